@@ -1,0 +1,225 @@
+// Package directory is the book of users: who exists now, with which passwords, revoked or expired or not, and which of
+// their tokens are on record. Controllers write it, the server reads it, and neither knows the other.
+//
+// Readers take no global lock and never wait for a writer of another user. Every verdict on a user is a method of User,
+// and time is its input.
+package directory
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Directory holds users and token records in memory. Create it with New. All methods are safe for concurrent use.
+type Directory struct {
+	byUID   *shards[*User]
+	byLogin *shards[*User]
+	records *shards[Record]
+	tokens  *shards[[]string] // user UID -> token ids, sorted
+
+	mu     sync.Mutex // orders writers
+	byKey  map[string]*User
+	rivals map[string][]*User // a login that several users claim -> all of them, the holder first
+	mix    mix
+
+	synced    atomic.Bool
+	lastEvent atomic.Int64
+}
+
+// New returns an empty directory that is not synced.
+func New() *Directory {
+	return &Directory{
+		byUID:   newShards[*User](),
+		byLogin: newShards[*User](),
+		records: newShards[Record](),
+		tokens:  newShards[[]string](),
+		byKey:   map[string]*User{},
+		rivals:  map[string][]*User{},
+		mix:     newMix(),
+	}
+}
+
+// Put adds a user or replaces the version with the same Key. The directory owns u from then on. What must outlive a change
+// is carried over from the version before when it is the same user (same UID): revocations never move back, and memo and
+// failure count stay while the credentials do.
+func (d *Directory) Put(u *User) {
+	if u.Credentials == nil {
+		u.Credentials = &Credentials{}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	old := d.byKey[u.Key]
+	if old != nil && old.UID == u.UID {
+		u.succeed(old)
+	}
+	d.mix.replace(old, u)
+	d.byKey[u.Key] = u
+	d.byUID.set(u.UID, u)
+	d.claim(u)
+	if old == nil {
+		return
+	}
+	if old.UID != u.UID {
+		d.byUID.delete(old.UID)
+	}
+	if old.Login != u.Login || old.UID != u.UID {
+		d.release(old)
+	}
+}
+
+// Delete removes the user with this Key, if there is one, and hands its login to the next oldest who claims it.
+func (d *Directory) Delete(key string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	old := d.byKey[key]
+	if old == nil {
+		return
+	}
+	delete(d.byKey, key)
+	d.mix.replace(old, nil)
+	d.byUID.delete(old.UID)
+	d.release(old)
+}
+
+// ByLogin returns the user who holds a login. Logins compare byte for byte.
+func (d *Directory) ByLogin(login string) (*User, bool) { return d.byLogin.get(login) }
+
+// ByUID returns the user with this UID, whether or not it holds its login.
+func (d *Directory) ByUID(uid string) (*User, bool) { return d.byUID.get(uid) }
+
+// ByKey returns the user with this namespace/name.
+func (d *Directory) ByKey(key string) (*User, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	u, ok := d.byKey[key]
+	return u, ok
+}
+
+// Len returns how many users the directory holds.
+func (d *Directory) Len() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.byKey)
+}
+
+// Each calls f with every user until f returns false. Writers wait meanwhile: f must be quick and must not call Put or
+// Delete.
+func (d *Directory) Each(f func(*User) bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, u := range d.byKey {
+		if !f(u) {
+			return
+		}
+	}
+}
+
+// MarkSynced says that the directory holds everything that was listed at start. It is never taken back.
+func (d *Directory) MarkSynced() { d.synced.Store(true) }
+
+// HasSynced says whether the directory is complete, so that its refusals mean something.
+func (d *Directory) HasSynced() bool { return d.synced.Load() }
+
+// Touch notes that an event of the source of truth has arrived.
+func (d *Directory) Touch(now time.Time) { d.lastEvent.Store(now.UnixNano()) }
+
+// LastEvent returns the time of the last Touch, zero if there was none.
+func (d *Directory) LastEvent() time.Time {
+	if n := d.lastEvent.Load(); n != 0 {
+		return time.Unix(0, n)
+	}
+	return time.Time{}
+}
+
+// claim enters u under its login, in the place of its own earlier version, and settles who holds it: the oldest by
+// creation, then by UID. The caller holds mu.
+func (d *Directory) claim(u *User) {
+	holder, taken := d.byLogin.get(u.Login)
+	if !taken || (holder.Key == u.Key && len(d.rivals[u.Login]) == 0) {
+		d.byLogin.set(u.Login, u)
+		return
+	}
+	claimants := d.rivals[u.Login]
+	if len(claimants) == 0 {
+		claimants = []*User{holder}
+	}
+	d.settle(u.Login, append(slices.DeleteFunc(slices.Clone(claimants), sameKey(u)), u))
+}
+
+// release takes an earlier version of a user away from its login. The caller holds mu.
+func (d *Directory) release(old *User) {
+	claimants := d.rivals[old.Login]
+	if len(claimants) == 0 {
+		if holder, ok := d.byLogin.get(old.Login); ok && holder == old {
+			d.byLogin.delete(old.Login)
+		}
+		return
+	}
+	d.settle(old.Login, slices.DeleteFunc(slices.Clone(claimants), func(c *User) bool { return c == old }))
+}
+
+// settle makes the oldest of the claimants the holder of a login. The caller holds mu.
+func (d *Directory) settle(login string, claimants []*User) {
+	slices.SortFunc(claimants, func(a, b *User) int {
+		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.UID, b.UID))
+	})
+	d.byLogin.set(login, claimants[0])
+	if len(claimants) == 1 {
+		delete(d.rivals, login)
+		return
+	}
+	d.rivals[login] = claimants
+}
+
+func sameKey(u *User) func(*User) bool { return func(c *User) bool { return c.Key == u.Key } }
+
+// PutRecord adds the record of a token or replaces it. A revocation is never taken back: a record that is revoked here
+// stays so whatever an older version says.
+func (d *Directory) PutRecord(r Record) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	old, known := d.records.get(r.ID)
+	r.Revoked = r.Revoked || (known && old.Revoked)
+	d.records.set(r.ID, r)
+	if known {
+		return
+	}
+	ids, _ := d.tokens.get(r.UserUID)
+	at, _ := slices.BinarySearch(ids, r.ID)
+	d.tokens.set(r.UserUID, slices.Insert(slices.Clone(ids), at, r.ID))
+}
+
+// DeleteRecord removes the record of a token, if there is one.
+func (d *Directory) DeleteRecord(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r, ok := d.records.get(id)
+	if !ok {
+		return
+	}
+	d.records.delete(id)
+	ids, _ := d.tokens.get(r.UserUID)
+	if len(ids) <= 1 {
+		d.tokens.delete(r.UserUID)
+		return
+	}
+	d.tokens.set(r.UserUID, slices.DeleteFunc(slices.Clone(ids), func(other string) bool { return other == id }))
+}
+
+// Record returns the record of a token by its id.
+func (d *Directory) Record(id string) (Record, bool) { return d.records.get(id) }
+
+// RecordsOf returns the records of a user's tokens, ordered by token id.
+func (d *Directory) RecordsOf(uid string) []Record {
+	ids, _ := d.tokens.get(uid)
+	out := make([]Record, 0, len(ids))
+	for _, id := range ids {
+		if r, ok := d.records.get(id); ok {
+			out = append(out, r)
+		}
+	}
+	return out
+}

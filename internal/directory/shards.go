@@ -1,0 +1,56 @@
+package directory
+
+import (
+	"hash/maphash"
+	"sync"
+)
+
+// shardCount bounds how often two readers meet at one lock: with a few dozen cores a collision is rare, and a shard costs
+// one empty map.
+const shardCount = 64
+
+// shards is a map from string to V that is split over many locks, so that readers of different keys do not meet.
+type shards[V any] struct {
+	seed maphash.Seed
+	all  [shardCount]shard[V]
+}
+
+type shard[V any] struct {
+	mu sync.RWMutex
+	m  map[string]V
+	_  [32]byte // keeps the locks of neighbours in different cache lines
+}
+
+func newShards[V any]() *shards[V] {
+	s := &shards[V]{seed: maphash.MakeSeed()}
+	for i := range s.all {
+		s.all[i].m = map[string]V{}
+	}
+	return s
+}
+
+func (s *shards[V]) shard(key string) *shard[V] {
+	return &s.all[maphash.String(s.seed, key)%shardCount]
+}
+
+func (s *shards[V]) get(key string) (V, bool) {
+	sh := s.shard(key)
+	sh.mu.RLock()
+	v, ok := sh.m[key]
+	sh.mu.RUnlock()
+	return v, ok
+}
+
+func (s *shards[V]) set(key string, v V) {
+	sh := s.shard(key)
+	sh.mu.Lock()
+	sh.m[key] = v
+	sh.mu.Unlock()
+}
+
+func (s *shards[V]) delete(key string) {
+	sh := s.shard(key)
+	sh.mu.Lock()
+	delete(sh.m, key)
+	sh.mu.Unlock()
+}
