@@ -1,0 +1,100 @@
+package token
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Keys are all keys of the service, as they are kept in one Secret or one file. It is an immutable value: Advance and Rotate
+// return the next one. A use has at most one key that issues, one that stands by to follow it, and any number that only
+// verify any more.
+type Keys struct {
+	list   []Key
+	unread map[string][]byte // entries that could not be read: kept as they are
+}
+
+// ParseKeys reads keys from their entries by name. An entry that cannot be read is reported in the error and kept; the
+// keys returned are usable all the same.
+func ParseKeys(entries map[string][]byte) (Keys, error) {
+	keys := Keys{unread: map[string][]byte{}}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		k, err := parseKey(entries[name])
+		if err == nil && name != k.EntryName() {
+			err = fmt.Errorf("the key in it belongs under the name %s", k.EntryName())
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("entry %s: %w", name, err))
+			keys.unread[name] = entries[name]
+			continue
+		}
+		keys.list = append(keys.list, k)
+	}
+	keys.sort()
+	return keys, errors.Join(errs...)
+}
+
+// EntryName is the name under which a key is kept.
+func (k Key) EntryName() string { return string(k.Use) + "-" + k.ID }
+
+// Encode writes all keys, private halves included, into entries by name.
+func (ks Keys) Encode() (map[string][]byte, error) {
+	entries := maps.Clone(ks.unread)
+	if entries == nil {
+		entries = map[string][]byte{}
+	}
+	for _, k := range ks.list {
+		raw, err := k.encode()
+		if err != nil {
+			return nil, fmt.Errorf("encode key %s: %w", k.EntryName(), err)
+		}
+		entries[k.EntryName()] = raw
+	}
+	return entries, nil
+}
+
+// All returns the keys of a use, the youngest last.
+func (ks Keys) All(use Use) []Key {
+	return slices.Collect(func(yield func(Key) bool) {
+		for _, k := range ks.list {
+			if k.Use == use && !yield(k) {
+				return
+			}
+		}
+	})
+}
+
+// Current returns the key that issues at a time: the one that became active last.
+func (ks Keys) Current(use Use, now time.Time) (Key, bool) {
+	var current Key
+	for _, k := range ks.list {
+		if k.Use == use && k.active(now) && k.ActiveAt.After(current.ActiveAt) {
+			current = k
+		}
+	}
+	return current, current.ID != ""
+}
+
+// Equal says whether both hold the same keys with the same times.
+func (ks Keys) Equal(other Keys) bool {
+	return slices.EqualFunc(ks.list, other.list, func(a, b Key) bool {
+		return a.ID == b.ID && a.Use == b.Use && a.Created.Equal(b.Created) && a.ActiveAt.Equal(b.ActiveAt) &&
+			a.ReplacedAt.Equal(b.ReplacedAt) && a.EndsAt.Equal(b.EndsAt)
+	}) && maps.EqualFunc(ks.unread, other.unread, bytes.Equal)
+}
+
+// active says whether a key may issue: it has begun and has not been replaced.
+func (k Key) active(now time.Time) bool {
+	return !k.ActiveAt.IsZero() && !now.Before(k.ActiveAt) && (k.ReplacedAt.IsZero() || now.Before(k.ReplacedAt))
+}
+
+func (ks *Keys) sort() {
+	slices.SortFunc(ks.list, func(a, b Key) int {
+		return cmp.Or(cmp.Compare(a.Use, b.Use), a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
+	})
+}
