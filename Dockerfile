@@ -1,0 +1,18 @@
+# syntax=docker/dockerfile:1
+
+# The compiler runs on the builder's own machine, whatever machine the image is for.
+FROM --platform=$BUILDPLATFORM golang:1.26 AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN --mount=type=cache,target=/go/pkg/mod go mod download
+COPY . .
+ARG TARGETOS TARGETARCH VERSION=dev
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+    CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
+    go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$VERSION" -o /gatehouse .
+
+FROM gcr.io/distroless/static-debian12:nonroot
+COPY --from=build /gatehouse /gatehouse
+USER 65532:65532
+ENTRYPOINT ["/gatehouse"]
+CMD ["serve"]
