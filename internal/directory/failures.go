@@ -10,17 +10,15 @@ import (
 type Failures struct {
 	mu          sync.Mutex
 	count       int
-	unreported  int
 	lockedUntil time.Time
 }
 
-// Fail counts one failure and returns the failures in a row. When the count reaches threshold, a lock until the given
-// time begins and the count starts over, so that it is 0 when the lock ends. A threshold of 0 never locks.
+// Fail counts one failure and says whether it was one too many: when the failures in a row reach threshold, a lock until
+// the given time begins and the count starts over, so that it is 0 when the lock ends. A threshold of 0 never locks.
 func (f *Failures) Fail(threshold int, until time.Time) (locked bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.count++
-	f.unreported++
 	if threshold <= 0 || f.count < threshold {
 		return false
 	}
@@ -33,18 +31,9 @@ func (f *Failures) Fail(threshold int, until time.Time) (locked bool) {
 func (f *Failures) Succeed() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	had := f.count > 0 || f.unreported > 0
-	f.count, f.unreported = 0, 0
+	had := f.count > 0
+	f.count = 0
 	return had
-}
-
-// TakeUnreported returns how many failures were counted since the last call, for the record that all replicas share.
-func (f *Failures) TakeUnreported() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	n := f.unreported
-	f.unreported = 0
-	return n
 }
 
 func (f *Failures) locked(now time.Time) bool {

@@ -79,7 +79,8 @@ func profileOf(c *Credentials) string {
 
 // Decoys returns hashes that no password matches and that cost what the hashes of some user cost. One login always gets
 // the same user's kind while the mix does not change, and the kinds are dealt out in proportion to the users who have them
-// (weighted rendezvous hashing), so neither one answer nor many tell an unknown login from a known one.
+// (weighted rendezvous hashing), so neither one answer nor many tell an unknown login from a known one. There are none while
+// nobody can log in.
 func (d *Directory) Decoys(login string) []*password.Hash {
 	m := &d.mix
 	m.mu.RLock()

@@ -36,12 +36,14 @@ type audience []string
 
 // The methods of jwt.Claims. Times are checked by Verifier, which has the clock.
 
-func (c jwtClaims) GetExpirationTime() (*jwt.NumericDate, error) { return numericDate(c.ExpiresAt), nil }
-func (c jwtClaims) GetIssuedAt() (*jwt.NumericDate, error)       { return numericDate(c.IssuedAt), nil }
-func (c jwtClaims) GetNotBefore() (*jwt.NumericDate, error)      { return numericDate(c.NotBefore), nil }
-func (c jwtClaims) GetIssuer() (string, error)                   { return c.Issuer, nil }
-func (c jwtClaims) GetSubject() (string, error)                  { return c.Subject, nil }
-func (c jwtClaims) GetAudience() (jwt.ClaimStrings, error)       { return jwt.ClaimStrings(c.Audience), nil }
+func (c jwtClaims) GetExpirationTime() (*jwt.NumericDate, error) {
+	return numericDate(c.ExpiresAt), nil
+}
+func (c jwtClaims) GetIssuedAt() (*jwt.NumericDate, error)  { return numericDate(c.IssuedAt), nil }
+func (c jwtClaims) GetNotBefore() (*jwt.NumericDate, error) { return numericDate(c.NotBefore), nil }
+func (c jwtClaims) GetIssuer() (string, error)              { return c.Issuer, nil }
+func (c jwtClaims) GetSubject() (string, error)             { return c.Subject, nil }
+func (c jwtClaims) GetAudience() (jwt.ClaimStrings, error)  { return jwt.ClaimStrings(c.Audience), nil }
 
 func numericDate(seconds int64) *jwt.NumericDate { return jwt.NewNumericDate(time.Unix(seconds, 0)) }
 
@@ -84,4 +86,3 @@ func parse(keys map[string]*Key, text string) (Claims, error) {
 		Login: c.Subject, Name: c.Name, Email: c.Email, Groups: c.Groups,
 	}, nil
 }
-

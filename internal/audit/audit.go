@@ -1,0 +1,95 @@
+// Package audit describes what happened to accounts and tokens, for the log and the metrics. An Event never carries a
+// password, a hash or a token; a token is named by its id.
+package audit
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+)
+
+// The acts that are audited.
+const (
+	ActLogin      = "login"       // a password was checked
+	ActVerify     = "verify"      // a token was checked
+	ActIssue      = "issue"       // a token was made, or a labelled one handed out again
+	ActRevoke     = "revoke"      // one token was revoked
+	ActRevokeUser = "revoke-user" // all tokens of a user were revoked
+)
+
+// The outcomes of an act.
+const (
+	Allowed = "allowed"
+	Refused = "refused"
+	Failed  = "failed" // it could not be decided or done
+)
+
+// Event is one act. Empty fields are left out of the log.
+type Event struct {
+	Act     string
+	Outcome string
+	Reason  string // why it was refused or failed
+	Login   string // as the client typed it
+	UID     string
+	TokenID string
+	Memo    bool // the password was known from before, and no hash was computed
+}
+
+// Request says where an act came from. The server puts it into the context of every request.
+type Request struct {
+	ID     string
+	Door   string
+	Source netip.Addr
+}
+
+type requestKey struct{}
+
+// WithRequest returns a context that carries r. r must not change afterwards.
+func WithRequest(ctx context.Context, r *Request) context.Context {
+	return context.WithValue(ctx, requestKey{}, r)
+}
+
+// RequestFrom returns what WithRequest put into a context, or an empty Request.
+func RequestFrom(ctx context.Context) *Request {
+	if r, ok := ctx.Value(requestKey{}).(*Request); ok {
+		return r
+	}
+	return &Request{}
+}
+
+// Sink takes events. It must not block and must be safe for concurrent use.
+type Sink func(ctx context.Context, e Event)
+
+// Log returns a Sink that writes each event as one line. Checks of good tokens, which come with every request of every
+// service, are at debug level.
+func Log(logger *slog.Logger) Sink {
+	return func(ctx context.Context, e Event) {
+		level := slog.LevelInfo
+		if e.Act == ActVerify && e.Outcome == Allowed {
+			level = slog.LevelDebug
+		}
+		if !logger.Enabled(ctx, level) {
+			return
+		}
+		logger.LogAttrs(ctx, level, "audit", attributes(RequestFrom(ctx), e)...)
+	}
+}
+
+func attributes(r *Request, e Event) []slog.Attr {
+	out := make([]slog.Attr, 0, 10)
+	for _, a := range [...]struct{ key, value string }{
+		{"act", e.Act}, {"outcome", e.Outcome}, {"reason", e.Reason}, {"door", r.Door}, {"login", e.Login}, {"uid", e.UID},
+		{"token_id", e.TokenID}, {"request_id", r.ID},
+	} {
+		if a.value != "" {
+			out = append(out, slog.String(a.key, a.value))
+		}
+	}
+	if r.Source.IsValid() {
+		out = append(out, slog.String("source", r.Source.String()))
+	}
+	if e.Memo {
+		out = append(out, slog.Bool("memo", true))
+	}
+	return out
+}

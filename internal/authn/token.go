@@ -1,0 +1,68 @@
+package authn
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/audit"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+)
+
+// Token checks tokens. It is safe for concurrent use.
+type Token struct {
+	Directory *directory.Directory
+	Verifier  *token.Verifier
+	Audit     audit.Sink
+	Now       func() time.Time
+}
+
+// Authenticate says whose token this is. A token is good when it is genuine and its time is not over, no record says
+// revoked, its user still exists under the same UID and is neither revoked nor expired, and it was issued after the
+// user's tokens were last revoked.
+//
+// The error is one of the sentinels of this package, of directory or of token. With ErrTokenRevoked and those that follow it
+// in the order of checks, the Claims of the Identity are filled in, so that a revocation can be repeated.
+func (a *Token) Authenticate(ctx context.Context, text string) (Identity, error) {
+	id, err := a.check(text)
+	event := audit.Event{Act: audit.ActVerify, Outcome: audit.Allowed, TokenID: id.Claims.ID, UID: id.Claims.UID}
+	if id.User != nil {
+		event.Login = id.User.Login
+	}
+	if err != nil {
+		event.Outcome, event.Reason = audit.Refused, Reason(err)
+		if errors.Is(err, ErrUnavailable) {
+			event.Outcome = audit.Failed
+		}
+	}
+	a.Audit(ctx, event)
+	return id, err
+}
+
+func (a *Token) check(text string) (Identity, error) {
+	if !a.Directory.HasSynced() {
+		return Identity{}, ErrUnavailable
+	}
+	now := a.Now()
+	claims, err := a.Verifier.Verify(text, now)
+	id := Identity{Claims: claims}
+	if err != nil {
+		return id, err
+	}
+	if record, ok := a.Directory.Record(claims.ID); ok && record.UserUID == claims.UID {
+		id.Record = &record
+		if record.Revoked {
+			return id, ErrTokenRevoked
+		}
+	}
+	user, ok := a.Directory.ByUID(claims.UID)
+	if !ok {
+		return id, ErrUserGone
+	}
+	id.User = user
+	if err := user.Check(now); err != nil {
+		return id, err
+	}
+	return id, user.CheckToken(claims.IssuedAt)
+}

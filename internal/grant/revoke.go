@@ -1,0 +1,48 @@
+package grant
+
+import (
+	"context"
+
+	"github.com/gatehouse-auth/gatehouse/internal/audit"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+)
+
+// Revoke ends one token, whose claims the caller has verified. A token that is revoked already, or whose user is gone, needs
+// nothing more. Errors: ErrUnavailable, and then the token is not revoked.
+func (g *Grants) Revoke(ctx context.Context, c token.Claims) error {
+	r, known := g.Directory.Record(c.ID)
+	if !known {
+		r = directory.Record{ID: c.ID, UserUID: c.UID, Kind: c.Kind, IssuedAt: c.IssuedAt, ExpiresAt: c.ExpiresAt}
+	}
+	u, ok := g.Directory.ByUID(c.UID)
+	if !ok {
+		return nil
+	}
+	r.UserKey = u.Key
+	return g.revoke(ctx, u, r)
+}
+
+// RevokeRecord ends a token by its record. Errors: ErrUnavailable.
+func (g *Grants) RevokeRecord(ctx context.Context, r directory.Record) error {
+	u, ok := g.Directory.ByUID(r.UserUID)
+	if !ok {
+		return nil
+	}
+	return g.revoke(ctx, u, r)
+}
+
+func (g *Grants) revoke(ctx context.Context, u *directory.User, r directory.Record) error {
+	if r.Revoked || !g.Now().Before(r.ExpiresAt) {
+		return nil
+	}
+	r.Revoked = true
+	err := g.Records.Revoke(ctx, r)
+	return g.done(ctx, audit.Event{Act: audit.ActRevoke, Login: u.Login, UID: u.UID, TokenID: r.ID}, err)
+}
+
+// RevokeUser ends every token that a user has. Errors: ErrUnavailable.
+func (g *Grants) RevokeUser(ctx context.Context, u *directory.User) error {
+	err := g.Records.RevokeUser(ctx, u, g.Now())
+	return g.done(ctx, audit.Event{Act: audit.ActRevokeUser, Login: u.Login, UID: u.UID}, err)
+}

@@ -1,0 +1,49 @@
+// Package door says what a door is: the routes of one dialect, and how that dialect says that there is nothing here.
+package door
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+)
+
+// Door is one dialect as the server mounts it.
+type Door struct {
+	Name     string   // in logs and metrics
+	Prefixes []string // paths below these are answered in this dialect, "/v1/" for example
+	Routes   []Route
+
+	NotFound http.HandlerFunc
+	// MethodNotAllowed answers 405. The Allow header is already set.
+	MethodNotAllowed http.HandlerFunc
+}
+
+// Route is a path with its handlers by method.
+type Route struct {
+	Path string // a pattern of http.ServeMux without a method
+	// Methods are the handlers by method. GET answers HEAD too. "*" answers every method.
+	Methods map[string]http.HandlerFunc
+}
+
+// WriteJSON answers with a value as JSON. What it says is for its receiver alone, so no cache may keep it unless the handler
+// has set Cache-Control itself.
+func WriteJSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		http.Error(w, "the answer cannot be written as JSON", http.StatusInternalServerError)
+		return
+	}
+	Write(w, status, "application/json", body)
+}
+
+// Write answers with a body that is ready.
+func Write(w http.ResponseWriter, status int, contentType string, body []byte) {
+	h := w.Header()
+	if h.Get("Cache-Control") == "" {
+		h["Cache-Control"] = []string{"no-store"}
+	}
+	h["Content-Type"] = []string{contentType}
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client is gone when this fails
+}

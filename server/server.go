@@ -1,0 +1,30 @@
+// Package server answers HTTP: it mounts one door for each dialect that clients speak, and gives all of them the same limits,
+// metrics and audit. The doors translate between a dialect and the verdicts of internal/authn; they never meet.
+package server
+
+import (
+	"net/http"
+	"time"
+)
+
+// The limits of a connection. A password hash may wait 4 s for its slot and take 4 s more.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 10 * time.Second
+	writeTimeout      = 30 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maximumHeader     = 32 << 10
+)
+
+// New returns a server for a handler with limits on everything that a client may spin out. http.Server adds 4 KiB to
+// MaxHeaderBytes by itself, which is taken off here.
+func New(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maximumHeader - 4<<10,
+	}
+}

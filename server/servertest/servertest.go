@@ -1,0 +1,169 @@
+// Package servertest starts the service for tests: a real directory, real hashes and keys, and a real TLS listener with a
+// client that trusts it. Only the clock can be moved, and token records are kept in memory.
+package servertest
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatehouse-auth/gatehouse/internal/audit"
+	"github.com/gatehouse-auth/gatehouse/internal/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/ledger"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+	"github.com/gatehouse-auth/gatehouse/server"
+	"github.com/gatehouse-auth/gatehouse/server/door"
+)
+
+// Issuer is the issuer and the audience of the tokens of a Gate.
+const Issuer = "https://gatehouse.test"
+
+// Options change what New starts. The zero value has the defaults of the command line, with the clock of the machine.
+type Options struct {
+	LockAfter      int
+	MemoTTL        time.Duration
+	TrustedProxies []netip.Prefix
+}
+
+// Gate is a running service.
+type Gate struct {
+	URL    string
+	Client *http.Client
+
+	Directory *directory.Directory
+	Keys      *token.KeySet
+	Passwords *authn.Password
+	Tokens    *authn.Token
+	Grants    *grant.Grants
+	Records   *Records
+	Registry  *prometheus.Registry
+
+	offset atomic.Int64
+	mu     sync.Mutex
+	events []audit.Event
+}
+
+// New starts a service with the doors that doors returns and ends it with the test.
+func New(t testing.TB, o Options, doors func(*Gate) []door.Door) *Gate {
+	t.Helper()
+	g := &Gate{Directory: directory.New(), Keys: &token.KeySet{}, Registry: prometheus.NewRegistry()}
+	g.Records = &Records{gate: g}
+	metrics := server.NewMetrics(g.Registry)
+	keys, err := token.Keys{}.Advance(g.Now(), token.Policy{Algorithm: token.ES256, Interval: 720 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Keys.Use(keys)
+	g.Directory.MarkSynced()
+	audience := []string{Issuer}
+	sink := func(ctx context.Context, e audit.Event) { g.record(e); metrics.Count(ctx, e) }
+	noted := func(*directory.User, ledger.Note) {}
+	g.Passwords = authn.NewPassword(authn.PasswordConfig{
+		Directory: g.Directory, Audit: sink, Observer: metrics, Noted: noted, Now: g.Now,
+		MemoTTL: o.MemoTTL, LockAfter: o.LockAfter, LockDuration: 30 * time.Minute,
+	})
+	g.Tokens = &authn.Token{
+		Directory: g.Directory, Audit: sink, Now: g.Now,
+		Verifier: &token.Verifier{Keys: g.Keys, Issuer: Issuer, Audience: audience},
+	}
+	g.Grants = grant.New(grant.Config{
+		Directory: g.Directory, Records: g.Records, Audit: sink, Noted: noted, Now: g.Now,
+		Issuer: &token.Issuer{Keys: g.Keys, URL: Issuer, Audience: audience},
+		Lifetimes: grant.Lifetimes{
+			JWTDefault: 300 * time.Second, JWTMaximum: 86400 * time.Second,
+			OpaqueDefault: time.Hour, OpaqueMaximum: 10 * 365 * 24 * time.Hour,
+		},
+	})
+	handler := server.Handler(server.Config{Doors: doors(g), TrustedProxies: o.TrustedProxies, Metrics: metrics})
+	ts := httptest.NewUnstartedServer(nil)
+	ts.Config = server.New(handler)
+	ts.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	ts.StartTLS()
+	t.Cleanup(ts.Close)
+	g.URL, g.Client = ts.URL, ts.Client()
+	return g
+}
+
+// Now is the clock of the service.
+func (g *Gate) Now() time.Time { return time.Now().Add(time.Duration(g.offset.Load())) } //nolint:forbidigo // the clock itself
+
+// Advance moves the clock of the service.
+func (g *Gate) Advance(d time.Duration) { g.offset.Add(int64(d)) }
+
+func (g *Gate) record(e audit.Event) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.events = append(g.events, e)
+}
+
+// Events returns what was audited so far.
+func (g *Gate) Events() []audit.Event {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.events)
+}
+
+// Records keeps token records in the directory alone. It implements grant.Records.
+type Records struct {
+	gate *Gate
+	mu   sync.Mutex
+	down bool
+}
+
+// Fail makes every write fail with grant.ErrUnavailable, or work again.
+func (r *Records) Fail(down bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.down = down
+}
+
+// CreateLabelled implements grant.Records.
+func (r *Records) CreateLabelled(_ context.Context, record directory.Record, keep func(directory.Record) bool) (directory.Record, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.down {
+		return directory.Record{}, grant.ErrUnavailable
+	}
+	for _, known := range r.gate.Directory.RecordsOf(record.UserUID) {
+		if known.Label == record.Label && keep(known) {
+			return known, nil
+		}
+	}
+	r.gate.Directory.PutRecord(record)
+	return record, nil
+}
+
+// Revoke implements grant.Records.
+func (r *Records) Revoke(_ context.Context, record directory.Record) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.down {
+		return grant.ErrUnavailable
+	}
+	r.gate.Directory.PutRecord(record)
+	return nil
+}
+
+// RevokeUser implements grant.Records.
+func (r *Records) RevokeUser(_ context.Context, u *directory.User, at time.Time) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.down {
+		return grant.ErrUnavailable
+	}
+	next := *u
+	next.TokensRevokedAt = at
+	r.gate.Directory.Put(&next)
+	return nil
+}
