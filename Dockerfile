@@ -1,5 +1,3 @@
-# syntax=docker/dockerfile:1
-
 # The compiler runs on the builder's own machine, whatever machine the image is for.
 FROM --platform=$BUILDPLATFORM golang:1.26 AS build
 WORKDIR /src
