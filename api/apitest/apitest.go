@@ -1,0 +1,162 @@
+// Package apitest gives tests a real API server that knows the resources of Gatehouse. A test binary starts one at most, when
+// the first test asks for it.
+//
+//	func TestMain(m *testing.M) { os.Exit(apitest.Main(m)) }
+//
+//	func TestSomething(t *testing.T) {
+//		c := apitest.Config(t)
+//		...
+//	}
+package apitest
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/yaml"
+
+	"github.com/gatehouse-auth/gatehouse/config/crd"
+)
+
+// errNotBuilt says that there is no API server to start and that nobody promised one.
+var errNotBuilt = errors.New("no API server to test against: run hack/envtest/build.sh once, or name a folder with " +
+	"kube-apiserver and etcd in KUBEBUILDER_ASSETS")
+
+// running is the test binary's API server.
+var running struct {
+	once sync.Once
+	env  *envtest.Environment
+	err  error
+}
+
+// Main runs the tests of a package and stops the API server if one of them started it. It returns the exit code.
+func Main(m *testing.M) int {
+	code := m.Run()
+	if running.env == nil {
+		return code
+	}
+	if err := running.env.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "stop the API server:", err)
+	}
+	return code
+}
+
+// Config returns the connection of a cluster administrator to the API server, which it starts if need be. Without
+// binaries the test is skipped, but where KUBEBUILDER_ASSETS is set it fails: somebody promised them.
+func Config(t testing.TB) *rest.Config {
+	t.Helper()
+	return rest.CopyConfig(start(t).Config)
+}
+
+// User adds a user without any rights and returns its connection. The name must not have been used before.
+func User(t testing.TB, name string) *rest.Config {
+	t.Helper()
+	user, err := start(t).AddUser(envtest.User{Name: name}, nil)
+	if err != nil {
+		t.Fatalf("add user %s: %v", name, err)
+	}
+	return user.Config()
+}
+
+func start(t testing.TB) *envtest.Environment {
+	t.Helper()
+	running.once.Do(func() { running.env, running.err = launch() })
+	if errors.Is(running.err, errNotBuilt) {
+		t.Skip(running.err)
+	}
+	if running.err != nil {
+		t.Fatal(running.err)
+	}
+	return running.env
+}
+
+func launch() (*envtest.Environment, error) {
+	assets, err := binaries()
+	if err != nil {
+		return nil, err
+	}
+	definitions, err := Definitions()
+	if err != nil {
+		return nil, err
+	}
+	env := &envtest.Environment{
+		BinaryAssetsDirectory: assets,
+		CRDInstallOptions:     envtest.CRDInstallOptions{CRDs: definitions},
+	}
+	if _, err := env.Start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("start the API server in %s: %w", assets, err), env.Stop())
+	}
+	return env, nil
+}
+
+// Definitions returns the custom resource definitions of Gatehouse as they are installed.
+func Definitions() ([]*apiextensionsv1.CustomResourceDefinition, error) {
+	var out []*apiextensionsv1.CustomResourceDefinition
+	files, err := fs.Glob(crd.Bases, "bases/*.yaml")
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		raw, err := fs.ReadFile(crd.Bases, file)
+		if err != nil {
+			return nil, err
+		}
+		definition := &apiextensionsv1.CustomResourceDefinition{}
+		if err := yaml.UnmarshalStrict(raw, definition); err != nil {
+			return nil, fmt.Errorf("read %s: %w", file, err)
+		}
+		out = append(out, definition)
+	}
+	return out, nil
+}
+
+// binaries returns the folder of kube-apiserver and etcd. hack/envtest/build.sh alone knows where it put them.
+func binaries() (string, error) {
+	root, err := moduleRoot()
+	if err != nil {
+		return "", err
+	}
+	out, err := exec.Command(filepath.Join(root, "hack", "envtest", "build.sh"), "--folder").Output()
+	if err != nil {
+		return "", fmt.Errorf("ask hack/envtest/build.sh for its folder: %w", err)
+	}
+	folder := strings.TrimSpace(string(out))
+	for _, name := range []string{"kube-apiserver", "etcd"} {
+		if _, err := os.Stat(filepath.Join(folder, name)); err == nil {
+			continue
+		}
+		if os.Getenv("KUBEBUILDER_ASSETS") != "" {
+			return "", fmt.Errorf("no %s in %s, which KUBEBUILDER_ASSETS names", name, folder)
+		}
+		return "", errNotBuilt
+	}
+	return folder, nil
+}
+
+// moduleRoot goes up from the folder of the tested package to the module's own.
+func moduleRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "hack", "envtest", "build.sh")); err == nil {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", errors.New("hack/envtest/build.sh is not in any folder above the tested package")
+		}
+		dir = parent
+	}
+}

@@ -1,0 +1,104 @@
+package v1alpha1_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/gatehouse-auth/gatehouse/api/apitest"
+	"github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+)
+
+func TestMain(m *testing.M) { os.Exit(apitest.Main(m)) }
+
+// server is an API server with a namespace of the test's own.
+type server struct {
+	client.Client
+	namespace string
+}
+
+func newServer(t *testing.T) server {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	if err := corev1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(apitest.Config(t), client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "schema-"}}
+	if err := c.Create(t.Context(), ns); err != nil {
+		t.Fatal(err)
+	}
+	return server{Client: client.WithFieldValidation(c, metav1.FieldValidationStrict), namespace: ns.Name}
+}
+
+// object makes an object out of a kind and its spec in YAML, as kubectl would send it.
+func (s server) object(t *testing.T, kind, spec string) *unstructured.Unstructured {
+	t.Helper()
+	o := &unstructured.Unstructured{Object: map[string]any{}}
+	o.SetAPIVersion(v1alpha1.GroupVersion.String())
+	o.SetKind(kind)
+	o.SetNamespace(s.namespace)
+	o.SetGenerateName("case-")
+	var fields any
+	raw, err := yaml.YAMLToJSON([]byte(spec))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(raw, &fields); err != nil {
+		t.Fatal(err)
+	}
+	o.Object["spec"] = fields
+	return o
+}
+
+// status sets the status of an object, as kubectl patch --subresource=status would.
+func (s server) status(t *testing.T, o client.Object, status string) error {
+	t.Helper()
+	return s.Status().Patch(t.Context(), o, client.RawPatch("application/merge-patch+json", []byte(`{"status":`+status+`}`)))
+}
+
+func (s server) patch(t *testing.T, o client.Object, spec string) error {
+	t.Helper()
+	return s.Patch(t.Context(), o, client.RawPatch("application/merge-patch+json", []byte(`{"spec":`+spec+`}`)))
+}
+
+// mustRefuse checks that the API server called the object invalid and named the field or the rule.
+func mustRefuse(t *testing.T, err error, words string) {
+	t.Helper()
+	if !apierrors.IsInvalid(err) && !apierrors.IsBadRequest(err) {
+		t.Fatalf("got error %v, want the object refused", err)
+	}
+	if !strings.Contains(err.Error(), words) {
+		t.Errorf("the refusal does not say %q: %v", words, err)
+	}
+}
+
+func quoted(s string) string {
+	raw, _ := json.Marshal(s) // a string always encodes
+	return string(raw)
+}
+
+// repeat makes a YAML list of n items out of a format with one %d.
+func repeat(n int, format string) string {
+	items := make([]string, n)
+	for i := range items {
+		items[i] = fmt.Sprintf(format, i)
+	}
+	return "[" + strings.Join(items, ", ") + "]"
+}

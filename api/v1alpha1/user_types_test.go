@@ -1,0 +1,161 @@
+package v1alpha1_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+)
+
+const hashRef = `{hashFrom: {secretKeyRef: {name: a, key: hash}}}`
+
+func TestUserSchemaAccepts(t *testing.T) {
+	s := newServer(t)
+	cases := map[string]string{
+		"nothing but a spec": `{}`,
+		"every field at once": `{login: jeanjackson@example.com, displayName: Jean Jackson, email: jj@example.com, groups: [operators],
+			passwords: [{hashFrom: {secretKeyRef: {name: jj-password, key: passwordHash}}, expiresAt: "2027-06-30T00:00:00Z"},
+			{plaintextFrom: {secretKeyRef: {name: jj.login, key: password}}}], revoked: true, expiresAt: "2028-01-01T00:00:00Z",
+			tokensValidAfter: "2026-11-22T00:00:00Z", tokenPolicy: {defaultLifetime: 1h, maximumLifetime: 24h}}`,
+		"a login of one character":              `{login: x}`,
+		"a login of 255 characters of any kind": `{login: ` + quoted(strings.Repeat("ß", 255)) + `}`,
+		"a login with spaces and quotes":        `{login: ' o''Neil "the" boss '}`,
+		"four passwords":                        `{passwords: [` + strings.Repeat(hashRef+",", 4) + `]}`,
+		"no password":                           `{passwords: []}`,
+		"a hundred groups":                      `{groups: ` + repeat(100, `"group %d"`) + `}`,
+		"a time with a fraction and an offset":  `{expiresAt: "2027-01-01T00:00:00.123456789+05:30"}`,
+		"a time at the end of the calendar":     `{expiresAt: "9999-12-31T23:59:59Z"}`,
+		"a leap day":                            `{expiresAt: "2028-02-29T00:00:00Z"}`,
+		"durations in every unit":               `{tokenPolicy: {defaultLifetime: 1s1ms1us1ns, maximumLifetime: 1.5h1m}}`,
+		"the same default and maximum":          `{tokenPolicy: {defaultLifetime: 60m, maximumLifetime: 1h}}`,
+		"the longest duration in whole hours":   `{tokenPolicy: {maximumLifetime: 2562047h}}`,
+		"an empty token policy":                 `{tokenPolicy: {}}`,
+	}
+	for name, spec := range cases {
+		t.Run(name, func(t *testing.T) {
+			o := s.object(t, "User", spec)
+			if err := s.Create(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+			// One object that Go cannot decode would fail the list of all of them.
+			typed := &v1alpha1.User{}
+			if err := s.Get(t.Context(), client.ObjectKeyFromObject(o), typed); err != nil {
+				t.Errorf("accepted, but cannot be read: %v", err)
+			}
+		})
+	}
+}
+
+func TestUserSchemaRefuses(t *testing.T) {
+	s := newServer(t)
+	cases := map[string]struct{ spec, words string }{
+		"an empty login":                      {`{login: ""}`, "spec.login"},
+		"a login of 256 characters":           {`{login: ` + quoted(strings.Repeat("x", 256)) + `}`, "spec.login"},
+		"a login with a colon":                {`{login: "a:b"}`, "spec.login"},
+		"a login with a newline":              {`{login: "a\nb"}`, "spec.login"},
+		"a login that ends in a newline":      {`{login: "a\n"}`, "spec.login"},
+		"a login with a zero byte":            {`{login: "a\0b"}`, "spec.login"},
+		"a login with a C1 control character": {`{login: "a\x85b"}`, "spec.login"},
+		"a login that is a number":            {`{login: 7}`, "spec.login"},
+		"a display name with a tab":           {`{displayName: "a\tb"}`, "spec.displayName"},
+		"a display name of 256 characters":    {`{displayName: ` + quoted(strings.Repeat("x", 256)) + `}`, "spec.displayName"},
+		"an email without an at sign":         {`{email: jean}`, "spec.email"},
+		"an email with a space":               {`{email: "jean jackson@example.com"}`, "spec.email"},
+		"an email of 255 characters":          {`{email: ` + quoted(strings.Repeat("x", 253)+"@y") + `}`, "spec.email"},
+		"the same group twice":                {`{groups: [a, a]}`, "spec.groups"},
+		"an empty group":                      {`{groups: [""]}`, "spec.groups"},
+		"a group with a comma":                {`{groups: ["a,gatehouse-admins"]}`, "spec.groups"},
+		"a group with a newline":              {`{groups: ["a\nb"]}`, "spec.groups"},
+		"a hundred and one groups":            {`{groups: ` + repeat(101, `"group %d"`) + `}`, "spec.groups"},
+		"five passwords":                      {`{passwords: [` + strings.Repeat(hashRef+",", 5) + `]}`, "spec.passwords"},
+		"a password with neither source":      {`{passwords: [{}]}`, "exactly one of hashFrom and plaintextFrom"},
+		"a password with both sources": {`{passwords: [{hashFrom: {secretKeyRef: {name: a, key: b}}, plaintextFrom: {secretKeyRef: {name: a, key: b}}}]}`,
+			"exactly one of hashFrom and plaintextFrom"},
+		"a password in the spec itself":      {`{passwords: [{plaintext: secret}]}`, "unknown field"},
+		"a source without a reference":       {`{passwords: [{hashFrom: {}}]}`, "secretKeyRef"},
+		"a reference without a name":         {`{passwords: [{hashFrom: {secretKeyRef: {key: b}}}]}`, "secretKeyRef.name"},
+		"a reference without a key":          {`{passwords: [{hashFrom: {secretKeyRef: {name: a}}}]}`, "secretKeyRef.key"},
+		"a Secret in another namespace":      {`{passwords: [{hashFrom: {secretKeyRef: {namespace: x, name: a, key: b}}}]}`, "unknown field"},
+		"a Secret name that cannot exist":    {`{passwords: [{hashFrom: {secretKeyRef: {name: A_b, key: b}}}]}`, "secretKeyRef.name"},
+		"a key that cannot exist":            {`{passwords: [{hashFrom: {secretKeyRef: {name: a, key: "b c"}}}]}`, "secretKeyRef.key"},
+		"a password that ends on a bad date": {`{passwords: [{hashFrom: {secretKeyRef: {name: a, key: b}}, expiresAt: tomorrow}]}`, "expiresAt"},
+		"a date without a time":              {`{expiresAt: "2027-01-01"}`, "spec.expiresAt"},
+		"a time without a zone":              {`{expiresAt: "2027-01-01T00:00:00"}`, "spec.expiresAt"},
+		"a time in lower case":               {`{expiresAt: "2027-01-01t00:00:00z"}`, "spec.expiresAt"},
+		"an offset of a hundred hours":       {`{expiresAt: "2027-01-01T00:00:00+99:99"}`, "spec.expiresAt"},
+		"a fraction after a colon":           {`{expiresAt: "2027-01-01T00:00:00:5Z"}`, "spec.expiresAt"},
+		"the thirtieth of February":          {`{expiresAt: "2027-02-30T00:00:00Z"}`, "spec.expiresAt"},
+		"tokensValidAfter as a number":       {`{tokensValidAfter: 1700000000}`, "spec.tokensValidAfter"},
+		"tokensValidAfter without a zone":    {`{tokensValidAfter: "2027-01-01T00:00:00"}`, "spec.tokensValidAfter"},
+		"revoked as a string":                {`{revoked: "true"}`, "spec.revoked"},
+		"a lifetime of zero":                 {`{tokenPolicy: {defaultLifetime: 0s}}`, "at least 1s"},
+		"a lifetime below a second":          {`{tokenPolicy: {maximumLifetime: 999ms}}`, "at least 1s"},
+		"a negative lifetime":                {`{tokenPolicy: {maximumLifetime: -1h}}`, "tokenPolicy.maximumLifetime"},
+		"a lifetime without a unit":          {`{tokenPolicy: {maximumLifetime: "60"}}`, "tokenPolicy.maximumLifetime"},
+		"a lifetime in days":                 {`{tokenPolicy: {maximumLifetime: 1d}}`, "tokenPolicy.maximumLifetime"},
+		"a lifetime too long for Go":         {`{tokenPolicy: {maximumLifetime: 2562048h}}`, "tokenPolicy.maximumLifetime"},
+		"a sum of lifetimes too long for Go": {`{tokenPolicy: {maximumLifetime: 2562047h2562047h}}`, "tokenPolicy.maximumLifetime"},
+		"a default longer than the maximum":  {`{tokenPolicy: {defaultLifetime: 61m, maximumLifetime: 1h}}`, "defaultLifetime must not be longer"},
+		"a field that does not exist":        {`{loginn: x}`, "unknown field"},
+		"a spec that is missing":             {`null`, "spec"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			mustRefuse(t, s.Create(t.Context(), s.object(t, "User", c.spec)), c.words)
+		})
+	}
+}
+
+func TestUserStatusSchema(t *testing.T) {
+	s := newServer(t)
+	o := s.object(t, "User", `{}`)
+	if err := s.Create(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	steps := []struct{ name, status, refusal string }{
+		{"a state that does not exist is refused", `{"state":"Asleep"}`, "status.state"},
+		{"negative failures are refused", `{"failedLogins":-1}`, "status.failedLogins"},
+		{"more failures than an int32 holds are refused", `{"failedLogins":2147483648}`, "status.failedLogins"},
+		{"a lock without a zone is refused", `{"lockedUntil":"2027-01-01T00:00:00"}`, "status.lockedUntil"},
+		{"a lock is set", `{"lockedUntil":"2027-01-01T00:00:00Z","state":"Locked"}`, ""},
+		{"a lock is lifted", `{"lockedUntil":null}`, ""},
+		{"tokens are revoked", `{"tokensRevokedAt":"2026-11-22T10:00:00Z"}`, ""},
+		{"tokens are revoked once more in the same second", `{"tokensRevokedAt":"2026-11-22T10:00:00Z"}`, ""},
+		{"the revocation moves on", `{"tokensRevokedAt":"2026-11-22T10:00:01Z"}`, ""},
+		{"the revocation does not move back", `{"tokensRevokedAt":"2026-11-22T10:00:00Z"}`, "never moves back"},
+		{"the revocation does not go away", `{"tokensRevokedAt":null}`, "never moves back"},
+	}
+	for _, step := range steps {
+		err := s.status(t, o, step.status)
+		if step.refusal != "" {
+			mustRefuse(t, err, step.refusal)
+		} else if err != nil {
+			t.Errorf("%s: %v", step.name, err)
+		}
+	}
+}
+
+func TestUserReadsBackWhatWasWritten(t *testing.T) {
+	s := newServer(t)
+	o := s.object(t, "User", `{expiresAt: "2027-01-01T02:00:00+02:00", tokenPolicy: {defaultLifetime: 90m}}`)
+	if err := s.Create(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	u := &v1alpha1.User{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, u); err != nil {
+		t.Fatal(err)
+	}
+	if want := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC); !u.Spec.ExpiresAt.Time.Equal(want) {
+		t.Errorf("expiresAt = %v, want %v", u.Spec.ExpiresAt, want)
+	}
+	if got := u.Spec.TokenPolicy.DefaultLifetime.Duration; got != 90*time.Minute {
+		t.Errorf("defaultLifetime = %v, want 90m", got)
+	}
+	if got := u.EffectiveLogin(); got != u.Name {
+		t.Errorf("login = %q, want the object's name", got)
+	}
+}
