@@ -1,0 +1,206 @@
+// Package authority is the service's own certificate authority, for clusters and laptops where nobody mounts a certificate:
+// clients trust one CA, and every replica makes its own server certificate from it.
+package authority
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"slices"
+	"time"
+)
+
+// The lives of certificates. A CA is published for a year before it takes over from the one before, so that clients that
+// read the bundle once in a while never meet a certificate they do not trust.
+const (
+	caLifetime   = 10 * 365 * 24 * time.Hour
+	publishAhead = 2 * 365 * 24 * time.Hour // so long before a CA ends the next one is published
+	takeOver     = 365 * 24 * time.Hour     // so long before a CA ends the next one issues
+	leafLifetime = 90 * 24 * time.Hour
+	leafRenewal  = 30 * 24 * time.Hour // so long before it ends a server certificate is made anew
+	backdating   = 5 * time.Minute     // for clients whose clocks are behind
+)
+
+// The names of the entries under which an Authority is kept.
+const (
+	CertificateEntry = "ca.crt" // PEM, what clients trust
+	KeyEntry         = "ca.key" // PEM, in the order of the certificates
+)
+
+// Authority is a CA, or two while one takes over from the other. It is an immutable value.
+type Authority struct {
+	pairs []pair // the oldest first
+}
+
+type pair struct {
+	certificate *x509.Certificate
+	key         crypto.Signer
+}
+
+// Advance returns the authority as it should be at a time: it has a CA, the next one in time, and none that has ended. The
+// zero Authority gets its first CA. Every replica may call it; the first to store the result wins.
+func (a Authority) Advance(now time.Time) (Authority, error) {
+	next := Authority{pairs: slices.DeleteFunc(slices.Clone(a.pairs), func(p pair) bool { return !now.Before(p.certificate.NotAfter) })}
+	if n := len(next.pairs); n > 0 && next.pairs[n-1].certificate.NotAfter.Sub(now) > publishAhead {
+		return next, nil
+	}
+	p, err := newCA(now)
+	if err != nil {
+		return a, err
+	}
+	next.pairs = append(next.pairs, p)
+	return next, nil
+}
+
+// Equal says whether both have the same CAs.
+func (a Authority) Equal(b Authority) bool {
+	return slices.EqualFunc(a.pairs, b.pairs, func(x, y pair) bool { return x.certificate.Equal(y.certificate) })
+}
+
+// Bundle returns the certificates to trust, as PEM.
+func (a Authority) Bundle() []byte {
+	var out []byte
+	for _, p := range a.pairs {
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.certificate.Raw})...)
+	}
+	return out
+}
+
+// Encode writes the authority, private keys included, into entries by name.
+func (a Authority) Encode() (map[string][]byte, error) {
+	var keys []byte
+	for _, p := range a.pairs {
+		der, err := x509.MarshalPKCS8PrivateKey(p.key)
+		if err != nil {
+			return nil, fmt.Errorf("encode the key of the CA: %w", err)
+		}
+		keys = append(keys, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})...)
+	}
+	return map[string][]byte{CertificateEntry: a.Bundle(), KeyEntry: keys}, nil
+}
+
+// Parse reads an authority back. A certificate without its key is an error: whoever replaces one entry by hand must
+// replace both.
+func Parse(entries map[string][]byte) (Authority, error) {
+	certificates, err := blocks(entries[CertificateEntry], CertificateEntry, x509.ParseCertificate)
+	if err != nil {
+		return Authority{}, err
+	}
+	keys, err := blocks(entries[KeyEntry], KeyEntry, x509.ParsePKCS8PrivateKey)
+	if err != nil {
+		return Authority{}, err
+	}
+	if len(certificates) == 0 || len(certificates) != len(keys) {
+		return Authority{}, fmt.Errorf("%d certificates in %s and %d keys in %s", len(certificates), CertificateEntry, len(keys), KeyEntry)
+	}
+	var a Authority
+	for i, certificate := range certificates {
+		key, ok := keys[i].(*ecdsa.PrivateKey)
+		if !ok || !key.PublicKey.Equal(certificate.PublicKey) || !certificate.IsCA {
+			return Authority{}, fmt.Errorf("certificate %d in %s is no CA, or key %d in %s is not its key", i+1, CertificateEntry, i+1, KeyEntry)
+		}
+		a.pairs = append(a.pairs, pair{certificate, key})
+	}
+	return a, nil
+}
+
+// blocks reads every PEM block of an entry.
+func blocks[T any](text []byte, entry string, parse func([]byte) (T, error)) ([]T, error) {
+	var out []T
+	for {
+		var block *pem.Block
+		if block, text = pem.Decode(text); block == nil {
+			return out, nil
+		}
+		v, err := parse(block.Bytes)
+		if err != nil {
+			// What the parser says may describe a private key, so it is not passed on.
+			return nil, fmt.Errorf("block %d of %s cannot be read", len(out)+1, entry)
+		}
+		out = append(out, v)
+	}
+}
+
+// Leaf makes a server certificate for DNS names and IP addresses.
+func (a Authority) Leaf(names []string, now time.Time) (*tls.Certificate, error) {
+	if len(a.pairs) == 0 {
+		return nil, errors.New("no CA to make a certificate with")
+	}
+	key, template, err := newCertificate("gatehouse", now, leafLifetime)
+	if err != nil {
+		return nil, err
+	}
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
+	ca := a.issuing(now)
+	der, err := x509.CreateCertificate(rand.Reader, template, ca.certificate, key.Public(), ca.key)
+	if err != nil {
+		return nil, fmt.Errorf("make a server certificate: %w", err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("make a server certificate: %w", err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
+}
+
+// issuing is the oldest CA that does not end soon, else the youngest.
+func (a Authority) issuing(now time.Time) pair {
+	for _, p := range a.pairs {
+		if p.certificate.NotAfter.Sub(now) > takeOver {
+			return p
+		}
+	}
+	return a.pairs[len(a.pairs)-1]
+}
+
+func newCA(now time.Time) (pair, error) {
+	key, template, err := newCertificate("gatehouse CA "+now.UTC().Format(time.DateOnly), now, caLifetime)
+	if err != nil {
+		return pair{}, err
+	}
+	template.IsCA, template.BasicConstraintsValid, template.MaxPathLenZero = true, true, true
+	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return pair{}, fmt.Errorf("make a CA: %w", err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		return pair{}, fmt.Errorf("make a CA: %w", err)
+	}
+	return pair{certificate, key}, nil
+}
+
+func newCertificate(name string, now time.Time, lifetime time.Duration) (*ecdsa.PrivateKey, *x509.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a key: %w", err)
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, nil, fmt.Errorf("draw a serial number: %w", err)
+	}
+	return key, &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: name},
+		NotBefore:    now.Add(-backdating),
+		NotAfter:     now.Add(lifetime),
+	}, nil
+}
