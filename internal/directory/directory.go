@@ -51,6 +51,11 @@ func (d *Directory) Put(u *User) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.put(u)
+}
+
+// put is Put for a caller who holds mu.
+func (d *Directory) put(u *User) {
 	old := d.byKey[u.Key]
 	if old != nil && old.UID == u.UID {
 		u.succeed(old)
@@ -68,6 +73,21 @@ func (d *Directory) Put(u *User) {
 	if old.Login != u.Login || old.UID != u.UID {
 		d.release(old)
 	}
+}
+
+// RevokeTokens makes every token void that the user with this UID was issued up to and including the second of at. It does
+// nothing when there is no such user. It does not wait for the source of truth to show the change, and cannot take the
+// place of a newer version of the user.
+func (d *Directory) RevokeTokens(uid string, at time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	u, ok := d.byUID.get(uid)
+	if !ok || !at.After(u.TokensRevokedAt) {
+		return
+	}
+	next := *u
+	next.TokensRevokedAt = at
+	d.put(&next)
 }
 
 // Delete removes the user with this Key, if there is one, and hands its login to the next oldest who claims it.
