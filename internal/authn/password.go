@@ -63,15 +63,15 @@ func (a *Password) Authenticate(ctx context.Context, login, plain string) (Ident
 		return Identity{User: user}, nil
 	}
 	event.Outcome, event.Reason = audit.Refused, Reason(err)
-	if !isVerdict(err) {
+	if !IsRefusal(err) {
 		event.Outcome = audit.Failed
 	}
 	a.Audit(ctx, event)
 	return Identity{}, err
 }
 
-// isVerdict tells refusals from failures to decide.
-func isVerdict(err error) bool {
+// IsRefusal tells refusals, which are verdicts, from failures to decide.
+func IsRefusal(err error) bool {
 	_, sentinel := reasons[err] //nolint:errorlint // sentinels are compared as they are
 	return sentinel && !errors.Is(err, ErrUnavailable)
 }
