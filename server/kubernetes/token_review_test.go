@@ -1,0 +1,270 @@
+package kubernetes_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/grant"
+	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/kubernetes"
+	"github.com/gatehouse-auth/gatehouse/server/servertest"
+)
+
+const (
+	ada     = "3f0b7a52-6a61-4b50-8f43-6d5f1f6f0a01"
+	reviews = "/apis/authentication.k8s.io/v1/tokenreviews"
+	v1      = "authentication.k8s.io/v1"
+	v1beta1 = "authentication.k8s.io/v1beta1"
+	denied  = `{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","status":{"authenticated":false}}`
+)
+
+func TestAReviewNamesTheUserInTheVersionAsked(t *testing.T) {
+	g := newGate(t)
+	jwt, opaque := tokens(t, g, put(g, directory.User{Groups: []string{"operators", "developers"}}))
+	for name, token := range map[string]string{"a JWT": jwt, "an opaque token": opaque} {
+		for _, version := range []string{v1, v1beta1} {
+			t.Run(name+" in "+version, func(t *testing.T) {
+				a := ask(t, g, body(t, version, token))
+				want(t, a, http.StatusOK, `{"apiVersion":"`+version+`","kind":"TokenReview","status":{"authenticated":true,`+
+					`"user":{"username":"ada@example.com","uid":"`+ada+`","groups":["operators","developers"]},`+
+					`"audiences":["https://gatehouse.test"]}}`)
+				if got := a.header.Get("Content-Type"); got != "application/json" {
+					t.Errorf("the Content-Type is %q", got)
+				}
+			})
+		}
+	}
+}
+
+func TestGroupsThatKubernetesReservesAreLeftOut(t *testing.T) {
+	g := newGate(t)
+	jwt, _ := tokens(t, g, put(g, directory.User{Groups: []string{"system:masters", "systems", "system:nodes"}}))
+	a := ask(t, g, body(t, v1, jwt))
+	if !strings.Contains(a.body, `"groups":["systems"]`) {
+		t.Errorf("answered %s", a.body)
+	}
+}
+
+func TestAReviewHonoursAudiences(t *testing.T) {
+	g := newGate(t)
+	jwt, opaque := tokens(t, g, put(g, directory.User{}))
+	for name, test := range map[string]struct {
+		asked []string
+		given string
+	}{
+		"the token's own":                 {[]string{servertest.Issuer}, `["https://gatehouse.test"]`},
+		"the token's own among others":    {[]string{"https://a.test", servertest.Issuer, "https://b.test"}, `["https://gatehouse.test"]`},
+		"somebody else's":                 {[]string{"https://a.test"}, ""},
+		"one that only begins alike":      {[]string{servertest.Issuer + "/"}, ""},
+		"an empty one":                    {[]string{""}, ""},
+		"none, so the service's is meant": {[]string{}, `["https://gatehouse.test"]`},
+	} {
+		for kind, token := range map[string]string{"JWT": jwt, "opaque": opaque} {
+			t.Run(name+", "+kind, func(t *testing.T) {
+				a := ask(t, g, body(t, v1, token, test.asked...))
+				if test.given == "" {
+					want(t, a, http.StatusOK, denied)
+					return
+				}
+				if !strings.Contains(a.body, `"authenticated":true`) || !strings.Contains(a.body, `"audiences":`+test.given) {
+					t.Errorf("answered %s", a.body)
+				}
+			})
+		}
+	}
+}
+
+func TestABadTokenIsNoError(t *testing.T) {
+	g := newGate(t)
+	jwt, opaque := tokens(t, g, put(g, directory.User{}))
+	for name, token := range map[string]string{
+		"garbage":                   "garbage",
+		"a JWT that was changed":    jwt[:len(jwt)-4] + "AAAA",
+		"half an opaque token":      opaque[:40],
+		"longer than any token":     strings.Repeat("a", 20<<10),
+		"a JWT of somebody else":    "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyb290In0.",
+		"white space around a good": " " + opaque,
+	} {
+		t.Run(name, func(t *testing.T) { want(t, ask(t, g, body(t, v1, token)), http.StatusOK, denied) })
+	}
+	for name, end := range map[string]func(){
+		"of a user who is revoked": func() { put(g, directory.User{Revoked: true}) },
+		"of a user who has ended":  func() { put(g, directory.User{ExpiresAt: g.Now()}) },
+		"issued too early":         func() { put(g, directory.User{TokensValidAfter: g.Now()}) },
+		"of a user made anew":      func() { put(g, directory.User{UID: strings.Replace(ada, "3", "4", 1)}) },
+		"of a user who is gone":    func() { g.Directory.Delete("users/ada") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() { put(g, directory.User{}) }()
+			end()
+			want(t, ask(t, g, body(t, v1, jwt)), http.StatusOK, denied)
+			want(t, ask(t, g, body(t, v1, opaque)), http.StatusOK, denied)
+		})
+	}
+	g.Advance(24 * time.Hour)
+	want(t, ask(t, g, body(t, v1, jwt)), http.StatusOK, denied)
+}
+
+func TestWhatIsNoTokenReviewIsABadRequest(t *testing.T) {
+	g := newGate(t)
+	review := func(spec string) string {
+		return `{"apiVersion":"` + v1 + `","kind":"TokenReview","spec":` + spec + `}`
+	}
+	for name, text := range map[string]string{
+		"nothing":                      "",
+		"not JSON":                     `{"kind":`,
+		"two values":                   review(`{"token":"a"}`) + `{}`,
+		"a key twice":                  `{"kind":"TokenReview","apiVersion":"` + v1 + `","spec":{"token":"a"},"spec":{"token":"b"}}`,
+		"a list":                       `[]`,
+		"null":                         `null`,
+		"an empty object":              `{}`,
+		"another kind":                 `{"apiVersion":"v1","kind":"Pod","spec":{"token":"a"}}`,
+		"another version":              `{"apiVersion":"authentication.k8s.io/v2","kind":"TokenReview","spec":{"token":"a"}}`,
+		"keys in capitals":             `{"APIVersion":"` + v1 + `","Kind":"TokenReview","Spec":{"token":"a"}}`,
+		"no spec":                      `{"apiVersion":"` + v1 + `","kind":"TokenReview"}`,
+		"a spec that is null":          review(`null`),
+		"a spec that is a text":        review(`"a"`),
+		"no token":                     review(`{}`),
+		"an empty token":               review(`{"token":""}`),
+		"a token that is a number":     review(`{"token":1}`),
+		"audiences that are a text":    review(`{"token":"a","audiences":"b"}`),
+		"an audience that is a number": review(`{"token":"a","audiences":[1]}`),
+		"an audience that is null":     review(`{"token":"a","audiences":[null]}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if a := ask(t, g, text); a.status != http.StatusBadRequest || !strings.HasPrefix(a.body, `{"error":"`) {
+				t.Errorf("answered %d %s", a.status, a.body)
+			}
+		})
+	}
+}
+
+func TestFieldsOfKubernetesObjectsAreIgnored(t *testing.T) {
+	g := newGate(t)
+	jwt, _ := tokens(t, g, put(g, directory.User{}))
+	a := ask(t, g, `{"kind":"TokenReview","apiVersion":"`+v1+`","metadata":{"creationTimestamp":null},"spec":{"token":"`+jwt+
+		`","audiences":null,"new":1},"status":{"user":{}}}`)
+	if !strings.Contains(a.body, `"authenticated":true`) {
+		t.Errorf("answered %d %s", a.status, a.body)
+	}
+}
+
+func TestEverythingElseIsAnErrorInPlainJSON(t *testing.T) {
+	g := newGate(t)
+	good := body(t, v1, "a")
+	for name, test := range map[string]struct {
+		method, path, contentType, body string
+		status                          int
+	}{
+		"a body over 64 KiB":       {http.MethodPost, reviews, "application/json", body(t, v1, strings.Repeat("a", 64<<10)), http.StatusRequestEntityTooLarge},
+		"a body that is no JSON":   {http.MethodPost, reviews, "text/plain", good, http.StatusBadRequest},
+		"a method without meaning": {http.MethodGet, reviews, "", "", http.StatusMethodNotAllowed},
+		"an unknown path":          {http.MethodPost, "/apis/authentication.k8s.io/v1beta1/tokenreviews", "application/json", good, http.StatusNotFound},
+		"another API":              {http.MethodGet, "/apis/apps/v1", "", "", http.StatusNotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := send(t, g, test.method, test.path, test.contentType, test.body)
+			if a.status != test.status || !strings.HasPrefix(a.body, `{"error":"`) {
+				t.Errorf("answered %d %s", a.status, a.body)
+			}
+			if got := a.header.Get("Allow"); (a.status == http.StatusMethodNotAllowed) != (got == http.MethodPost) {
+				t.Errorf("Allow is %q", got)
+			}
+		})
+	}
+	t.Run("a query does not matter", func(t *testing.T) {
+		want(t, send(t, g, http.MethodPost, reviews+"?timeout=30s", "application/json; charset=utf-8", good), http.StatusOK, denied)
+	})
+}
+
+func TestWithoutADirectoryNoVerdictIsGiven(t *testing.T) {
+	g := newGate(t)
+	g.Tokens.Directory = directory.New()
+	a := ask(t, g, body(t, v1, "a"))
+	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") != "1" {
+		t.Errorf("answered %d, Retry-After %q", a.status, a.header.Get("Retry-After"))
+	}
+}
+
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func newGate(t testing.TB) *servertest.Gate {
+	t.Helper()
+	return servertest.New(t, servertest.Options{}, func(g *servertest.Gate) []door.Door {
+		return []door.Door{kubernetes.New(kubernetes.Config{Tokens: g.Tokens, Audience: []string{servertest.Issuer}})}
+	})
+}
+
+func ask(t testing.TB, g *servertest.Gate, body string) reply {
+	t.Helper()
+	return send(t, g, http.MethodPost, reviews, "application/json", body)
+}
+
+func send(t testing.TB, g *servertest.Gate, method, path, contentType, body string) reply {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, g.URL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", contentType)
+	answer, err := g.Client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply{status: answer.StatusCode, header: answer.Header, body: string(text)}
+}
+
+func want(t *testing.T, a reply, status int, body string) {
+	t.Helper()
+	if a.status != status || a.body != body {
+		t.Errorf("answered %d %s\nnot      %d %s", a.status, a.body, status, body)
+	}
+}
+
+func body(t testing.TB, version, token string, audiences ...string) string {
+	t.Helper()
+	text, err := json.Marshal(map[string]any{
+		"apiVersion": version, "kind": "TokenReview", "spec": map[string]any{"token": token, "audiences": audiences},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// put adds or changes ada.
+func put(g *servertest.Gate, u directory.User) *directory.User {
+	u.Key, u.Login = "users/ada", "ada@example.com"
+	if u.UID == "" {
+		u.UID = ada
+	}
+	g.Directory.Put(&u)
+	return &u
+}
+
+func tokens(t *testing.T, g *servertest.Gate, u *directory.User) (jwt, opaque string) {
+	t.Helper()
+	jwt, _, err := g.Grants.JWT(t.Context(), u, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opaque, err = g.Grants.Opaque(t.Context(), u, grant.Order{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return jwt, opaque
+}
