@@ -1,0 +1,445 @@
+package state_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/state"
+)
+
+const ownProcessEnv = "GATEHOUSE_TEST_OWN_PROCESS"
+
+var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childEnv); dir != "" {
+		revokeUntilKilled(dir)
+	}
+	os.Exit(m.Run())
+}
+
+func open(t *testing.T, dir string) *state.Store {
+	t.Helper()
+	s, err := state.Open(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { shut(t, s) })
+	return s
+}
+
+func shut(t *testing.T, s *state.Store) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func token(id, user, label string) state.Token {
+	return state.Token{ID: id, UserKey: "ns/" + user, UserUID: user, Kind: "opaque", Label: label, IssuedAt: start, ExpiresAt: start.Add(time.Hour)}
+}
+
+func live(t state.Token) bool { return !t.Revoked }
+
+func TestWhatWasAnsweredIsThereAfterARestart(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	must(t, s.Identify([]state.Identity{{Key: "ns/a", UID: "A", FirstSeen: start}, {Key: "ns/b", UID: "B", FirstSeen: start}}, nil))
+	must(t, s.UpdateStanding("A", func(st state.Standing) state.Standing {
+		st.TokensRevokedAt, st.LockedUntil, st.FailedLogins = start, start.Add(time.Minute), 3
+		return st
+	}))
+	kept, err := s.CreateLabelled(token("1", "A", "laptop"), live)
+	must(t, err)
+	_, err = s.Revoke(token("2", "A", ""))
+	must(t, err)
+	shut(t, s)
+
+	s = open(t, dir)
+	if id, ok := s.Identity("ns/a"); !ok || id.UID != "A" || !id.FirstSeen.Equal(start) {
+		t.Errorf("identity: got %+v, %v", id, ok)
+	}
+	st := s.Standing("A")
+	if !st.TokensRevokedAt.Equal(start) || !st.LockedUntil.Equal(start.Add(time.Minute)) || st.FailedLogins != 3 {
+		t.Errorf("standing: got %+v", st)
+	}
+	tokens := s.Tokens()
+	if tokens["1"] != kept || !tokens["2"].Revoked || len(tokens) != 2 {
+		t.Errorf("tokens: got %+v", tokens)
+	}
+	if again, err := s.CreateLabelled(token("3", "A", "laptop"), live); err != nil || again.ID != "1" {
+		t.Errorf("the label gives token %s, %v, want token 1", again.ID, err)
+	}
+}
+
+func TestAUserWhoGoesTakesEverythingAlong(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	must(t, s.Identify([]state.Identity{{Key: "ns/a", UID: "A"}}, nil))
+	must(t, s.UpdateStanding("A", func(st state.Standing) state.Standing { st.FailedLogins = 1; return st }))
+	_, err := s.Revoke(token("1", "A", ""))
+	must(t, err)
+	_, err = s.Revoke(token("2", "B", ""))
+	must(t, err)
+	must(t, s.Identify(nil, []string{"ns/a", "ns/unknown"}))
+	shut(t, s)
+
+	s = open(t, dir)
+	if _, ok := s.Identity("ns/a"); ok || s.Standing("A") != (state.Standing{}) {
+		t.Error("the user is still known")
+	}
+	if tokens := s.Tokens(); len(tokens) != 1 || !tokens["2"].Revoked {
+		t.Errorf("tokens: got %+v, want that of the other user", tokens)
+	}
+}
+
+func TestAnUserMayGoAndComeInOneChange(t *testing.T) {
+	s := open(t, t.TempDir())
+	must(t, s.Identify([]state.Identity{{Key: "ns/a", UID: "old"}}, nil))
+	must(t, s.Identify([]state.Identity{{Key: "ns/a", UID: "new"}}, []string{"ns/a"}))
+	if id, _ := s.Identity("ns/a"); id.UID != "new" {
+		t.Errorf("got %q", id.UID)
+	}
+}
+
+func TestOneLabelGivesOneTokenToEverybodyWhoAsksAtOnce(t *testing.T) {
+	s := open(t, t.TempDir())
+	var mu sync.Mutex
+	ids := map[string]int{}
+	var wg sync.WaitGroup
+	for i := range 100 {
+		wg.Go(func() {
+			kept, err := s.CreateLabelled(token(fmt.Sprint(i), "A", "laptop"), live)
+			if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			ids[kept.ID]++
+		})
+	}
+	wg.Wait()
+	if len(ids) != 1 || len(s.Tokens()) != 1 {
+		t.Errorf("got tokens %v and %d records, want one", ids, len(s.Tokens()))
+	}
+}
+
+func TestALabelThatIsTakenOverLeavesTheRevocationBehind(t *testing.T) {
+	s := open(t, t.TempDir())
+	_, err := s.CreateLabelled(token("1", "A", "laptop"), live)
+	must(t, err)
+	_, err = s.Revoke(token("1", "A", ""))
+	must(t, err)
+	kept, err := s.CreateLabelled(token("2", "A", "laptop"), live)
+	must(t, err)
+	if kept.ID != "2" || !s.Tokens()["1"].Revoked || s.Tokens()["1"].Label != "laptop" {
+		t.Errorf("got %+v and %+v", kept, s.Tokens()["1"])
+	}
+	if other, err := s.CreateLabelled(token("3", "B", "laptop"), live); err != nil || other.ID != "3" {
+		t.Errorf("the same label of another user gives %s, %v", other.ID, err)
+	}
+}
+
+func TestARevocationOfAllTokensNeverMovesBack(t *testing.T) {
+	s := open(t, t.TempDir())
+	for _, at := range []time.Time{start, start.Add(-time.Hour), {}} {
+		must(t, s.UpdateStanding("A", func(st state.Standing) state.Standing { st.TokensRevokedAt = at; return st }))
+	}
+	if got := s.Standing("A").TokensRevokedAt; !got.Equal(start) {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestRecordsGoWhenTheirTokensHaveEnded(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	_, err := s.Revoke(token("1", "A", ""))
+	must(t, err)
+	if ids, err := s.DropExpired(start.Add(time.Hour - 1)); err != nil || len(ids) != 0 {
+		t.Errorf("too early: %v, %v", ids, err)
+	}
+	if ids, err := s.DropExpired(start.Add(time.Hour)); err != nil || len(ids) != 1 || ids[0] != "1" {
+		t.Errorf("got %v, %v", ids, err)
+	}
+	shut(t, s)
+	if tokens := open(t, dir).Tokens(); len(tokens) != 0 {
+		t.Errorf("after a restart: %v", tokens)
+	}
+}
+
+func TestAFolderHasOneProcess(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	_, err := state.Open(dir, slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), "another process is using it") {
+		t.Errorf("got error %v", err)
+	}
+	shut(t, s)
+	open(t, dir)
+}
+
+func TestTheFolderIsForItsOwnerAlone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "deep", "state")
+	s := open(t, dir)
+	_, err := s.Revoke(token("1", "A", ""))
+	must(t, err)
+	_, err = state.UpdateEntries(dir, state.KeysEntries, func(map[string][]byte) (map[string][]byte, error) {
+		return map[string][]byte{"k": []byte("secret")}, nil
+	})
+	must(t, err)
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("folder: %v, %v", info.Mode(), err)
+	}
+	files, err := os.ReadDir(dir)
+	must(t, err)
+	for _, f := range files {
+		if info, err := f.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", f.Name(), info.Mode(), err)
+		}
+	}
+}
+
+func TestAFolderThatEverybodyMayWriteIntoIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.Chmod(dir, 0o777)) // not through the umask
+	_, err := state.Open(dir, slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), "chmod 700") {
+		t.Errorf("got error %v", err)
+	}
+}
+
+func TestAFullDiskIsAnErrorAndNothingIsChanged(t *testing.T) {
+	if !inProcessOfItsOwn(t) {
+		return
+	}
+	dir := t.TempDir()
+	s := open(t, dir)
+	_, err := s.Revoke(token("before", "A", ""))
+	must(t, err)
+
+	enlarge := limitFileSize(t, 300)
+	for i := range 5 {
+		if _, err := s.Revoke(token(fmt.Sprint("full", i), "A", "")); err == nil {
+			t.Fatal("a change was answered that cannot be on the disk")
+		}
+	}
+	if len(s.Tokens()) != 1 {
+		t.Errorf("got %v, want nothing changed", s.Tokens())
+	}
+	enlarge()
+	_, err = s.Revoke(token("after", "A", ""))
+	must(t, err)
+	shut(t, s)
+	if tokens := open(t, dir).Tokens(); len(tokens) != 2 || !tokens["before"].Revoked || !tokens["after"].Revoked {
+		t.Errorf("after a restart: %v", tokens)
+	}
+}
+
+func TestAFullDiskDoesNotKeepAServiceFromStarting(t *testing.T) {
+	if !inProcessOfItsOwn(t) {
+		return
+	}
+	dir := t.TempDir()
+	s := open(t, dir)
+	_, err := s.Revoke(token("before", "A", ""))
+	must(t, err)
+	shut(t, s)
+	enlarge := limitFileSize(t, 100)
+	s = open(t, dir)
+	if _, err := s.Revoke(token("full", "A", "")); err == nil || !s.Tokens()["before"].Revoked {
+		t.Errorf("got error %v and %v", err, s.Tokens())
+	}
+	enlarge()
+	_, err = s.Revoke(token("after", "A", ""))
+	must(t, err)
+}
+
+// inProcessOfItsOwn runs a test again in a new process, because its limits would hold for all tests of this one, and says
+// whether this is that process.
+func inProcessOfItsOwn(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(ownProcessEnv) != "" {
+		return true
+	}
+	child := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	child.Env = append(os.Environ(), ownProcessEnv+"=1")
+	if out, err := child.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	return false
+}
+
+// limitFileSize lets no file of this process grow beyond a size, as a full disk would, until the returned function is called.
+func limitFileSize(t *testing.T, size uint64) (enlarge func()) {
+	t.Helper()
+	signal.Ignore(syscall.SIGXFSZ)
+	var old syscall.Rlimit
+	must(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old))
+	must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: size, Max: old.Max}))
+	enlarge = sync.OnceFunc(func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(enlarge)
+	return enlarge
+}
+
+func TestAFolderThatIsReplacedTakesNoMoreChanges(t *testing.T) {
+	cases := map[string]func(*testing.T, string){
+		"removed": func(t *testing.T, dir string) { must(t, os.RemoveAll(dir)) },
+		"removed and made anew by another process": func(t *testing.T, dir string) {
+			must(t, os.RemoveAll(dir))
+			open(t, dir)
+		},
+	}
+	for name, replace := range cases {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "state")
+			s := open(t, dir)
+			replace(t, dir)
+			if _, err := s.Revoke(token("1", "A", "")); err == nil || !strings.Contains(err.Error(), "removed or replaced") {
+				t.Errorf("got error %v", err)
+			}
+		})
+	}
+}
+
+func TestAJournalThatWasRemovedIsWrittenAnew(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	_, err := s.Revoke(token("1", "A", ""))
+	must(t, err)
+	must(t, os.Remove(filepath.Join(dir, "journal")))
+	_, err = s.Revoke(token("2", "A", ""))
+	must(t, err)
+	shut(t, s)
+	if tokens := open(t, dir).Tokens(); len(tokens) != 2 {
+		t.Errorf("got %v", tokens)
+	}
+}
+
+func TestTheJournalDoesNotGrowForEver(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	wg := sync.WaitGroup{}
+	for g := range 50 {
+		wg.Go(func() {
+			for i := range 200 {
+				if err := s.UpdateStanding(fmt.Sprint(g), func(st state.Standing) state.Standing {
+					st.FailedLogins, st.Credentials = i+1, strings.Repeat("x", 300)
+					return st
+				}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	info, err := os.Stat(filepath.Join(dir, "journal"))
+	must(t, err)
+	if info.Size() > 2<<20 {
+		t.Errorf("50 rows take %d bytes after 10000 changes", info.Size())
+	}
+	shut(t, s)
+	s = open(t, dir)
+	for g := range 50 {
+		if n := s.Standing(fmt.Sprint(g)).FailedLogins; n != 200 {
+			t.Errorf("row %d: got %d, want the last change", g, n)
+		}
+	}
+}
+
+func TestNothingIsChangedAfterClose(t *testing.T) {
+	s := open(t, t.TempDir())
+	shut(t, s)
+	if _, err := s.Revoke(token("1", "A", "")); !errors.Is(err, state.ErrClosed) {
+		t.Errorf("got error %v", err)
+	}
+}
+
+func TestEntriesAreReplacedWholeByOneProcessAtATime(t *testing.T) {
+	dir := t.TempDir()
+	open(t, dir) // entries may change while the folder is in use
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			_, err := state.UpdateEntries(dir, state.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
+				entries[fmt.Sprint(i)] = []byte{0, 255, byte(i)}
+				return entries, nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			if _, err := state.ReadEntries(dir, state.KeysEntries); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	entries, err := state.ReadEntries(dir, state.KeysEntries)
+	if err != nil || len(entries) != 50 || entries["7"][2] != 7 {
+		t.Errorf("got %d entries, %v", len(entries), err)
+	}
+}
+
+func TestEntriesStayWhenTheirUpdateFails(t *testing.T) {
+	dir := t.TempDir()
+	set := func(v string, err error) error {
+		_, err = state.UpdateEntries(dir, state.CAEntries, func(map[string][]byte) (map[string][]byte, error) {
+			return map[string][]byte{"ca.key": []byte(v)}, err
+		})
+		return err
+	}
+	must(t, set("one", nil))
+	if err := set("two", context.Canceled); !errors.Is(err, context.Canceled) {
+		t.Errorf("got error %v", err)
+	}
+	if entries, _ := state.ReadEntries(dir, state.CAEntries); string(entries["ca.key"]) != "one" {
+		t.Errorf("got %q", entries["ca.key"])
+	}
+}
+
+func TestEntriesThatCannotBeReadAreNotReplacedNorQuoted(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "keys.json"), []byte(`{"sign-1":"c2VjcmV0"`), 0o600))
+	_, err := state.UpdateEntries(dir, state.KeysEntries, func(map[string][]byte) (map[string][]byte, error) {
+		t.Error("the update began with nothing")
+		return nil, nil
+	})
+	if err == nil || strings.Contains(err.Error(), "c2VjcmV0") || !strings.Contains(err.Error(), "keys.json") {
+		t.Errorf("got error %v", err)
+	}
+}
+
+func TestTheCertificatesToTrustCanBeReadByEverybody(t *testing.T) {
+	dir := t.TempDir()
+	must(t, state.PublishCertificates(dir, []byte("PEM")))
+	must(t, state.PublishCertificates(dir, []byte("PEM 2")))
+	path := filepath.Join(dir, state.CertificateFile)
+	raw, err := os.ReadFile(path)
+	must(t, err)
+	info, err := os.Stat(path)
+	must(t, err)
+	if string(raw) != "PEM 2" || info.Mode().Perm() != 0o644 {
+		t.Errorf("got %q, %v", raw, info.Mode())
+	}
+}
