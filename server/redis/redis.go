@@ -1,0 +1,42 @@
+// Package redis is the door for clients of the REST API of Redis Enterprise Software: a login and a password are exchanged
+// for a signed token, and a token for a new one.
+//
+// It follows the vendor's reference of version 7.8.2 and later, where credentials stand in the Authorization header:
+// https://redis.io/docs/latest/operate/rs/references/rest-api/requests/users/
+package redis
+
+import (
+	"net/http"
+
+	"github.com/gatehouse-auth/gatehouse/internal/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/grant"
+	"github.com/gatehouse-auth/gatehouse/server/door"
+)
+
+// Config is what the door translates to. All of it is needed.
+type Config struct {
+	Passwords *authn.Password
+	Tokens    *authn.Token
+	Grants    *grant.Grants
+}
+
+// New returns the door.
+func New(c Config) door.Door {
+	h := &handler{Config: c, refusals: newRefusals(), unavailable: newUnavailable()}
+	return door.Door{
+		Name:     "redis",
+		Prefixes: []string{"/v1/"},
+		Routes: []door.Route{
+			{Path: "/v1/users/authorize", Methods: map[string]http.HandlerFunc{http.MethodPost: h.authorize}},
+			{Path: "/v1/users/refresh_jwt", Methods: map[string]http.HandlerFunc{http.MethodPost: h.refresh}},
+		},
+		NotFound:         func(w http.ResponseWriter, _ *http.Request) { h.refuse(w, errNotFound) },
+		MethodNotAllowed: func(w http.ResponseWriter, _ *http.Request) { h.refuse(w, errMethodNotAllowed) },
+	}
+}
+
+type handler struct {
+	Config
+	refusals    []refusal
+	unavailable refusal
+}

@@ -1,0 +1,60 @@
+package redis
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gatehouse-auth/gatehouse/internal/authn"
+)
+
+func TestABusyServiceSaysInWholeSecondsWhenToComeBack(t *testing.T) {
+	h := &handler{refusals: newRefusals(), unavailable: newUnavailable()}
+	for wait, want := range map[time.Duration]string{1500 * time.Millisecond: "2", 7 * time.Second: "7"} {
+		w := httptest.NewRecorder()
+		h.refuse(w, &authn.BusyError{RetryAfter: wait})
+		if got := w.Header().Get("Retry-After"); w.Code != http.StatusServiceUnavailable || got != want {
+			t.Errorf("%s: %d, Retry-After %q", wait, w.Code, got)
+		}
+	}
+}
+
+func TestAnErrorThatNobodyForesawIsUnavailableAndTellsNothing(t *testing.T) {
+	h := &handler{refusals: newRefusals(), unavailable: newUnavailable()}
+	w := httptest.NewRecorder()
+	h.refuse(w, errors.New("secret of the house"))
+	if w.Code != http.StatusServiceUnavailable || w.Body.String() != string(newUnavailable().body) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+func FuzzTTL(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, `{"ttl":60}`, `{"ttl":null}`, `{"ttl":6e1}`, `{"ttl":60.0}`, `{"ttl":-0}`, `{"ttl":"60"}`, `{"ttl":1,"ttl":2}`, `null`,
+		`[`, `{"\u0074tl":86400}`, `{"ttl":86401}`, "{\"ttl\":60}\x00", `{"Ttl":0}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		ttl, err := parseTTL(body)
+		if err != nil {
+			var bad badRequest
+			if !errors.As(err, &bad) || !utf8.ValidString(bad.Error()) || ttl != 0 {
+				t.Fatalf("refused with %s, %v", ttl, err)
+			}
+			return
+		}
+		var object map[string]any
+		if err := json.Unmarshal(body, &object); err != nil || object == nil {
+			t.Fatalf("taken, and is no JSON object: %v", err)
+		}
+		given, _ := object["ttl"].(float64)
+		if ttl != time.Duration(given)*time.Second || ttl < 0 || ttl > maximumTTL*time.Second {
+			t.Fatalf("read %s where %v is written", ttl, object["ttl"])
+		}
+	})
+}
