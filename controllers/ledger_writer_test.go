@@ -1,0 +1,117 @@
+package controllers_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/ledger"
+)
+
+// ledgerOf returns the ledger of one replica and the name it knows a user by.
+func ledgerOf(b bench, u *directory.User) (*controllers.StatusLedger, ledger.User) {
+	return &controllers.StatusLedger{Client: b, Reader: b}, ledger.User{Key: u.Key, UID: u.UID}
+}
+
+func (b bench) userOf(t testing.TB, u *directory.User) authv1alpha1.User {
+	t.Helper()
+	var o authv1alpha1.User
+	if err := b.Get(t.Context(), b.key(u), &o); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func TestANoteReachesTheStatus(t *testing.T) {
+	b := newBench(t)
+	u := b.addUser(t)
+	l, who := ledgerOf(b, u)
+	until := time.Date(2030, 1, 1, 12, 0, 0, 500, time.UTC)
+	at := time.Date(2029, 1, 1, 12, 0, 0, 900, time.UTC)
+
+	if err := l.WriteNote(t.Context(), who, ledger.Note{Failures: 10, LockedUntil: until, IssuedAt: at}); err != nil {
+		t.Fatal(err)
+	}
+
+	status := b.userOf(t, u).Status
+	if status.FailedLogins != 10 {
+		t.Errorf("%d failed logins, want 10", status.FailedLogins)
+	}
+	if want := until.Truncate(time.Second).Add(time.Second); !status.LockedUntil.Time.Equal(want) {
+		t.Errorf("locked until %v, want %v: not shorter than it was meant", status.LockedUntil, want)
+	}
+	if want := at.Truncate(time.Second); !status.LastTokenIssuedAt.Time.Equal(want) {
+		t.Errorf("last token at %v, want %v", status.LastTokenIssuedAt, want)
+	}
+	if err := l.WriteNote(t.Context(), who, ledger.Note{Cleared: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.userOf(t, u).Status.FailedLogins; got != 0 {
+		t.Errorf("%d failed logins after a success, want 0", got)
+	}
+}
+
+func TestTooManyFailuresLockForever(t *testing.T) {
+	b := newBench(t)
+	u := b.addUser(t)
+	l, who := ledgerOf(b, u)
+	if err := l.WriteNote(t.Context(), who, ledger.Note{Failures: 100, LockedUntil: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.userOf(t, u).Status.LockedUntil.Time; !got.Equal(ledger.Forever) {
+		t.Errorf("locked until %v, want %v", got, ledger.Forever)
+	}
+}
+
+func TestANoteThatChangesNothingIsNotWritten(t *testing.T) {
+	b := newBench(t)
+	u := b.addUser(t)
+	l, who := ledgerOf(b, u)
+	note := ledger.Note{LockedUntil: time.Now().Add(time.Hour), IssuedAt: time.Now()}
+	if err := l.WriteNote(t.Context(), who, note); err != nil {
+		t.Fatal(err)
+	}
+	before := b.userOf(t, u).ResourceVersion
+
+	another, gone := who, who
+	another.UID = "00000000-0000-4000-8000-000000000000"
+	gone.Key += "-gone"
+	for name, write := range map[string]struct {
+		user ledger.User
+		note ledger.Note
+	}{
+		"the same news":                       {who, note},
+		"no news":                             {who, ledger.Note{}},
+		"news of a former user of that name":  {another, ledger.Note{Failures: 3}},
+		"news of a user who is gone":          {gone, ledger.Note{Failures: 3}},
+		"a success where nothing went before": {who, ledger.Note{Cleared: true}},
+	} {
+		if err := l.WriteNote(t.Context(), write.user, write.note); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if after := b.userOf(t, u).ResourceVersion; after != before {
+			t.Errorf("%s was written", name)
+		}
+	}
+}
+
+func TestNotesOfAllReplicasAddUp(t *testing.T) {
+	b := newBench(t)
+	u := b.addUser(t)
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			l, who := ledgerOf(b, u)
+			if err := l.WriteNote(t.Context(), who, ledger.Note{Failures: 3}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if got := b.userOf(t, u).Status.FailedLogins; got != 60 {
+		t.Errorf("%d failed logins, want 60", got)
+	}
+}

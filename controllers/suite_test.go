@@ -1,0 +1,10 @@
+package controllers_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/gatehouse-auth/gatehouse/api/apitest"
+)
+
+func TestMain(m *testing.M) { os.Exit(apitest.Main(m)) }

@@ -1,0 +1,419 @@
+package controllers_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gatehouse-auth/gatehouse/api/apitest"
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+)
+
+// bench is a namespace of the test's own, on a real API server.
+type bench struct {
+	client.Client
+	config    *rest.Config
+	namespace string
+}
+
+func newBench(t testing.TB) bench {
+	t.Helper()
+	config := apitest.Config(t)
+	config.QPS = -1
+	b := bench{Client: newClient(t, config, nil), config: config}
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-"}}
+	if err := b.Create(context.Background(), ns); err != nil {
+		t.Fatal(err)
+	}
+	b.namespace = ns.Name
+	return b
+}
+
+// newClient returns a client. With a mapper it need not ask the API server for its resources first.
+func newClient(t testing.TB, config *rest.Config, mapper meta.RESTMapper) client.Client {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := errors.Join(authv1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(config, client.Options{Scheme: scheme, Mapper: mapper})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// addUser makes a User and returns it as a directory would hold it.
+func (b bench) addUser(t testing.TB) *directory.User {
+	t.Helper()
+	u := &authv1alpha1.User{ObjectMeta: metav1.ObjectMeta{GenerateName: "jj-", Namespace: b.namespace}}
+	if err := b.Create(context.Background(), u); err != nil {
+		t.Fatal(err)
+	}
+	return &directory.User{Key: b.namespace + "/" + u.Name, UID: string(u.UID), Login: u.Name}
+}
+
+// replica returns the token records of one more replica, with a connection and a directory of its own.
+func (b bench) replica(t testing.TB, users ...*directory.User) *controllers.TokenRecords {
+	t.Helper()
+	d := directory.New()
+	for _, u := range users {
+		copied := *u
+		d.Put(&copied)
+	}
+	c := newClient(t, b.config, b.RESTMapper())
+	return &controllers.TokenRecords{Client: c, Reader: c, Directory: d, Now: time.Now}
+}
+
+func (b bench) tokens(t testing.TB) []authv1alpha1.Token {
+	t.Helper()
+	var list authv1alpha1.TokenList
+	if err := b.List(context.Background(), &list, client.InNamespace(b.namespace)); err != nil {
+		t.Fatal(err)
+	}
+	return list.Items
+}
+
+// tokenNamed returns the only Token whose name begins so.
+func (b bench) tokenNamed(t testing.TB, prefix string) authv1alpha1.Token {
+	t.Helper()
+	tokens := slices.DeleteFunc(b.tokens(t), func(o authv1alpha1.Token) bool { return !strings.HasPrefix(o.Name, prefix) })
+	if len(tokens) != 1 {
+		t.Fatalf("got %d tokens named %s..., want 1", len(tokens), prefix)
+	}
+	return tokens[0]
+}
+
+// issued is the record of a new token, as the service makes it.
+func issued(u *directory.User, label string) directory.Record {
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	return directory.Record{
+		ID: token.NewID(), UserKey: u.Key, UserUID: u.UID, Kind: token.KindOpaque, Label: label,
+		IssuedAt: now, ExpiresAt: now.Add(time.Hour),
+	}
+}
+
+func live(r directory.Record) bool { return r.Live(time.Now()) }
+
+func mustCreate(t testing.TB, records *controllers.TokenRecords, r directory.Record) directory.Record {
+	t.Helper()
+	kept, err := records.CreateLabelled(context.Background(), r, live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kept
+}
+
+func mustRevoke(t testing.TB, records *controllers.TokenRecords, r directory.Record) {
+	t.Helper()
+	if err := records.Revoke(context.Background(), r); err != nil {
+		t.Fatal(err)
+	}
+	if known, _ := records.Directory.Record(r.ID); !known.Revoked {
+		t.Error("the directory does not know of the revocation yet")
+	}
+}
+
+func TestALabelHasOneTokenHoweverManyAskAtOnce(t *testing.T) {
+	b := newBench(t)
+	u := b.addUser(t)
+	const rounds, callers = 100, 100
+	for _, replicas := range []int{2, 10} {
+		var records []*controllers.TokenRecords
+		for range replicas {
+			records = append(records, b.replica(t, u))
+		}
+		for round := range rounds / replicas {
+			label := fmt.Sprintf("label %d of %d replicas", round, replicas)
+			kept := make([]directory.Record, callers)
+			var all sync.WaitGroup
+			for i := range callers {
+				all.Go(func() { kept[i] = mustCreate(t, records[i%replicas], issued(u, label)) })
+			}
+			all.Wait()
+			for _, r := range kept {
+				if r != kept[0] {
+					t.Fatalf("%s: two tokens, %s and %s", label, r.ID, kept[0].ID)
+				}
+			}
+			for _, r := range records {
+				if got, _ := r.Directory.Record(kept[0].ID); got != kept[0] {
+					t.Fatalf("%s: a directory holds %+v, want %+v", label, got, kept[0])
+				}
+			}
+		}
+	}
+	if got, want := len(b.tokens(t)), rounds/2+rounds/10; got != want {
+		t.Errorf("got %d records, want %d", got, want)
+	}
+}
+
+func TestALabelledTokenComesBackAsItWasIssued(t *testing.T) {
+	b := newBench(t)
+	u := b.addUser(t)
+	first := issued(u, "ß \"quoted\" 日本")
+	first.Description, first.Client = "nul \x00, line\u2028, "+strings.Repeat("x", 60000), strings.Repeat("y", 4000)
+	mustCreate(t, b.replica(t, u), first)
+
+	if got := mustCreate(t, b.replica(t, u), issued(u, first.Label)); got != first {
+		t.Errorf("got token %s of %v, want %s of %v and everything else as it was", got.ID, got.IssuedAt, first.ID, first.IssuedAt)
+	}
+	owner := b.tokens(t)[0].OwnerReferences
+	if len(owner) != 1 || string(owner[0].UID) != u.UID || owner[0].Kind != "User" {
+		t.Errorf("the record belongs to %v, want the user", owner)
+	}
+}
+
+func TestLabelsOfDifferentUsersDoNotMeet(t *testing.T) {
+	b := newBench(t)
+	u, other := b.addUser(t), b.addUser(t)
+	records := b.replica(t, u, other)
+	if mustCreate(t, records, issued(u, "ci")).ID == mustCreate(t, records, issued(other, "ci")).ID {
+		t.Error("two users got the same token")
+	}
+}
+
+func TestARevokedTokenMakesRoomForAnotherAndStaysRevoked(t *testing.T) {
+	b := newBench(t)
+	u := b.addUser(t)
+	first := mustCreate(t, b.replica(t, u), issued(u, "ci"))
+	mustRevoke(t, b.replica(t, u), first)
+
+	second := mustCreate(t, b.replica(t, u), issued(u, "ci"))
+
+	if second.ID == first.ID {
+		t.Fatal("the revoked token was handed out again")
+	}
+	if o := b.tokenNamed(t, "label-"); o.Spec.TokenID != second.ID || o.Spec.Revoked {
+		t.Errorf("the label is on token %s, revoked %t, want %s", o.Spec.TokenID, o.Spec.Revoked, second.ID)
+	}
+	if o := b.tokenNamed(t, "token-"); o.Spec.TokenID != first.ID || !o.Spec.Revoked {
+		t.Errorf("record of token %s, revoked %t, want that %s is revoked", o.Spec.TokenID, o.Spec.Revoked, first.ID)
+	}
+}
+
+func TestAnEndedTokenMakesRoomAndLeavesNothing(t *testing.T) {
+	b := newBench(t)
+	u := b.addUser(t)
+	first := issued(u, "ci")
+	first.IssuedAt, first.ExpiresAt = first.IssuedAt.Add(-time.Hour), first.IssuedAt.Add(-time.Second)
+	mustCreate(t, b.replica(t, u), first)
+	mustRevoke(t, b.replica(t, u), first)
+
+	second := mustCreate(t, b.replica(t, u), issued(u, "ci"))
+
+	if tokens := b.tokens(t); len(tokens) != 1 || tokens[0].Spec.TokenID != second.ID {
+		t.Errorf("got %d records, want that of the new token only", len(tokens))
+	}
+}
+
+func TestAReplacementIsAgreedOnByAllReplicas(t *testing.T) {
+	b := newBench(t)
+	u := b.addUser(t)
+	for range 20 {
+		old := mustCreate(t, b.replica(t, u), issued(u, "ci"))
+		mustRevoke(t, b.replica(t, u), old)
+		kept := make([]directory.Record, 6)
+		var all sync.WaitGroup
+		for i := range kept {
+			all.Go(func() { kept[i] = mustCreate(t, b.replica(t, u), issued(u, "ci")) })
+		}
+		all.Wait()
+		for _, r := range kept {
+			if r.ID != kept[0].ID || r.ID == old.ID {
+				t.Fatalf("tokens %s and %s after %s", r.ID, kept[0].ID, old.ID)
+			}
+		}
+		mustRevoke(t, b.replica(t, u), kept[0])
+	}
+	for _, o := range b.tokens(t) {
+		if !o.Spec.Revoked {
+			t.Errorf("token %s is not revoked any more", o.Name)
+		}
+	}
+}
+
+func TestARevocationGoesIntoTheRecordOfTheLabel(t *testing.T) {
+	b := newBench(t)
+	u := b.addUser(t)
+	r := mustCreate(t, b.replica(t, u), issued(u, "ci"))
+	mustRevoke(t, b.replica(t, u), r)
+	if o := b.tokenNamed(t, ""); !strings.HasPrefix(o.Name, "label-") || !o.Spec.Revoked {
+		t.Errorf("got record %s, revoked %t", o.Name, o.Spec.Revoked)
+	}
+}
+
+func TestARevocationMeansOneTokenAndNotItsSuccessor(t *testing.T) {
+	b := newBench(t)
+	u := b.addUser(t)
+	old := issued(u, "ci")
+	successor := mustCreate(t, b.replica(t, u), issued(u, "ci"))
+	mustRevoke(t, b.replica(t, u), old) // by a replica that has not heard of the successor
+	if o := b.tokenNamed(t, "label-"); o.Spec.TokenID != successor.ID || o.Spec.Revoked {
+		t.Error("the successor was revoked instead")
+	}
+	if o := b.tokenNamed(t, "token-"); o.Spec.TokenID != old.ID || !o.Spec.Revoked {
+		t.Error("the token itself was not revoked")
+	}
+}
+
+func TestRevocationsCanBeRepeatedOnAllReplicasAtOnce(t *testing.T) {
+	b := newBench(t)
+	u := b.addUser(t)
+	for _, label := range []string{"", "ci"} {
+		r := issued(u, label)
+		if label != "" {
+			mustCreate(t, b.replica(t, u), r)
+		}
+		var all sync.WaitGroup
+		for range 10 {
+			all.Go(func() {
+				records := b.replica(t, u)
+				mustRevoke(t, records, r)
+				mustRevoke(t, records, r)
+			})
+		}
+		all.Wait()
+	}
+	for _, o := range b.tokens(t) {
+		if !o.Spec.Revoked {
+			t.Errorf("token %s is not revoked", o.Name)
+		}
+	}
+	if got := len(b.tokens(t)); got != 2 {
+		t.Errorf("got %d records, want 2", got)
+	}
+}
+
+func TestTheRevocationOfAUsersTokensNeverMovesBack(t *testing.T) {
+	b := newBench(t)
+	u := b.addUser(t)
+	base := time.Now().Add(-time.Hour)
+	var all sync.WaitGroup
+	for _, i := range rand.Perm(30) {
+		all.Go(func() {
+			records, at := b.replica(t, u), base.Add(time.Duration(i)*time.Minute)
+			if err := records.RevokeUser(t.Context(), u, at); err != nil {
+				t.Error(err)
+			}
+			if known, _ := records.Directory.ByUID(u.UID); known.CheckToken(at) == nil {
+				t.Error("the directory does not know of the revocation yet")
+			}
+		})
+	}
+	all.Wait()
+	var o authv1alpha1.User
+	if err := b.Get(t.Context(), b.key(u), &o); err != nil {
+		t.Fatal(err)
+	}
+	if want := base.Add(29 * time.Minute).Truncate(time.Second); !o.Status.TokensRevokedAt.Time.Equal(want) {
+		t.Errorf("tokens are void up to %v, want %v", o.Status.TokensRevokedAt, want)
+	}
+}
+
+func (b bench) key(u *directory.User) client.ObjectKey {
+	return client.ObjectKey{Namespace: b.namespace, Name: u.Login}
+}
+
+func TestTheRevocationOfAnotherUsersTokensWritesNothing(t *testing.T) {
+	b := newBench(t)
+	u := b.addUser(t)
+	former := *u
+	former.UID = "00000000-0000-4000-8000-000000000000"
+	gone := *u
+	gone.Key += "-gone"
+	for _, u := range []*directory.User{&former, &gone} {
+		if err := b.replica(t, u).RevokeUser(t.Context(), u, time.Now()); err != nil {
+			t.Error(err)
+		}
+	}
+	var o authv1alpha1.User
+	if err := b.Get(t.Context(), b.key(u), &o); err != nil || o.Status.TokensRevokedAt != nil {
+		t.Errorf("the tokens of the user of the same name are void, error %v", err)
+	}
+}
+
+func TestWhatCannotBeWrittenIsUnavailable(t *testing.T) {
+	b := newBench(t)
+	u := b.addUser(t)
+	labelled := mustCreate(t, b.replica(t, u), issued(u, "ci"))
+	deaf, refusing, ending := b, b, newBench(t)
+	deaf.config, refusing.config = through(t, b.config, true), through(t, b.config, false)
+	lost := ending.addUser(t)
+	if err := ending.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ending.namespace}}); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		records *controllers.TokenRecords
+		user    *directory.User
+		only    string // the act that fails; empty: all
+	}{
+		"an API server that does not answer":   {deaf.replica(t, u), u, ""},
+		"an API server that is not there":      {refusing.replica(t, u), u, ""},
+		"a namespace that is being taken away": {ending.replica(t, lost), lost, "keep"},
+		"a namespace that is not there":        {b.replica(t, u), &directory.User{Key: "nowhere/jj", UID: u.UID}, "keep"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			acts := map[string]func() error{
+				"keep": func() error {
+					_, err := c.records.CreateLabelled(t.Context(), issued(c.user, "new"), live)
+					return err
+				},
+				"revoke":      func() error { return c.records.Revoke(t.Context(), labelled) },
+				"revoke user": func() error { return c.records.RevokeUser(t.Context(), c.user, time.Now()) },
+			}
+			for act, do := range acts {
+				if c.only != "" && act != c.only {
+					continue
+				}
+				begun := time.Now()
+				if err := do(); !errors.Is(err, grant.ErrUnavailable) {
+					t.Errorf("%s: got error %v, want that it is unavailable", act, err)
+				}
+				if took := time.Since(begun); took > 6*time.Second {
+					t.Errorf("%s: it took %v to say so", act, took)
+				}
+			}
+			if r, _ := c.records.Directory.Record(labelled.ID); r.Revoked {
+				t.Error("the directory holds a revocation that was not kept")
+			}
+		})
+	}
+}
+
+// through returns a connection to an address that takes connections and never answers, or takes none.
+func through(t *testing.T, config *rest.Config, listening bool) *rest.Config {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if listening {
+		t.Cleanup(func() { _ = listener.Close() })
+	} else if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	config = rest.CopyConfig(config)
+	config.Host = (&url.URL{Scheme: "https", Host: listener.Addr().String()}).String()
+	return config
+}
