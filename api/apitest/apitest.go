@@ -68,6 +68,20 @@ func User(t testing.TB, name string) *rest.Config {
 	return user.Config()
 }
 
+// Assets returns the folder of kube-apiserver and etcd, for tests that start an API server of their own. Where there is
+// none, it skips or fails the test as Config does.
+func Assets(t testing.TB) string {
+	t.Helper()
+	assets, err := binaries()
+	if errors.Is(err, errNotBuilt) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return assets
+}
+
 func start(t testing.TB) *envtest.Environment {
 	t.Helper()
 	running.once.Do(func() { running.env, running.err = launch() })

@@ -4,6 +4,7 @@ package servertest
 
 import (
 	"context"
+	"encoding/pem"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -26,7 +27,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/door"
 )
 
-// Issuer is the issuer and the audience of the tokens of a Gate.
+// Issuer is the issuer and the audience of the tokens of a Gate, unless OwnURL says otherwise.
 const Issuer = "https://gatehouse.test"
 
 // Options change what New starts. The zero value has the defaults of the command line, with the clock of the machine.
@@ -34,11 +35,15 @@ type Options struct {
 	LockAfter      int
 	MemoTTL        time.Duration
 	TrustedProxies []netip.Prefix
+	// OwnURL makes the URL of the service the issuer and the audience, as whoever follows the discovery document needs it.
+	OwnURL bool
 }
 
 // Gate is a running service.
 type Gate struct {
 	URL    string
+	Issuer string // and the audience
+	CA     []byte // PEM of what Client trusts
 	Client *http.Client
 
 	Directory *directory.Directory
@@ -57,7 +62,11 @@ type Gate struct {
 // New starts a service with the doors that doors returns and ends it with the test.
 func New(t testing.TB, o Options, doors func(*Gate) []door.Door) *Gate {
 	t.Helper()
-	g := &Gate{Directory: directory.New(), Keys: &token.KeySet{}, Registry: prometheus.NewRegistry()}
+	ts := httptest.NewUnstartedServer(nil)
+	g := &Gate{Issuer: Issuer, Directory: directory.New(), Keys: &token.KeySet{}, Registry: prometheus.NewRegistry()}
+	if o.OwnURL {
+		g.Issuer = "https://" + ts.Listener.Addr().String()
+	}
 	g.Records = &Records{gate: g}
 	metrics := server.NewMetrics(g.Registry)
 	keys, err := token.Keys{}.Advance(g.Now(), token.Policy{Algorithm: token.ES256, Interval: 720 * time.Hour})
@@ -66,7 +75,7 @@ func New(t testing.TB, o Options, doors func(*Gate) []door.Door) *Gate {
 	}
 	g.Keys.Use(keys)
 	g.Directory.MarkSynced()
-	audience := []string{Issuer}
+	audience := []string{g.Issuer}
 	sink := func(ctx context.Context, e audit.Event) { g.record(e); metrics.Count(ctx, e) }
 	noted := func(*directory.User, ledger.Note) {}
 	g.Passwords = authn.NewPassword(authn.PasswordConfig{
@@ -75,23 +84,23 @@ func New(t testing.TB, o Options, doors func(*Gate) []door.Door) *Gate {
 	})
 	g.Tokens = &authn.Token{
 		Directory: g.Directory, Audit: sink, Now: g.Now,
-		Verifier: &token.Verifier{Keys: g.Keys, Issuer: Issuer, Audience: audience},
+		Verifier: &token.Verifier{Keys: g.Keys, Issuer: g.Issuer, Audience: audience},
 	}
 	g.Grants = grant.New(grant.Config{
 		Directory: g.Directory, Records: g.Records, Audit: sink, Noted: noted, Now: g.Now,
-		Issuer: &token.Issuer{Keys: g.Keys, URL: Issuer, Audience: audience},
+		Issuer: &token.Issuer{Keys: g.Keys, URL: g.Issuer, Audience: audience},
 		Lifetimes: grant.Lifetimes{
 			JWTDefault: 300 * time.Second, JWTMaximum: 86400 * time.Second,
 			OpaqueDefault: time.Hour, OpaqueMaximum: 10 * 365 * 24 * time.Hour,
 		},
 	})
 	handler := server.Handler(server.Config{Doors: doors(g), TrustedProxies: o.TrustedProxies, Metrics: metrics})
-	ts := httptest.NewUnstartedServer(nil)
 	ts.Config = server.New(handler)
 	ts.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	ts.StartTLS()
 	t.Cleanup(ts.Close)
 	g.URL, g.Client = ts.URL, ts.Client()
+	g.CA = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ts.Certificate().Raw})
 	return g
 }
 
