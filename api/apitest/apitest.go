@@ -32,7 +32,9 @@ import (
 var errNotBuilt = errors.New("no API server to test against: run hack/envtest/build.sh once, or name a folder with " +
 	"kube-apiserver and etcd in KUBEBUILDER_ASSETS")
 
-// running is the test binary's API server.
+// running is the test binary's API server. Nothing shorter than the binary owns it, because starting one takes seconds.
+//
+//nolint:gochecknoglobals // a test binary has no other place for what all its tests share
 var running struct {
 	once sync.Once
 	env  *envtest.Environment

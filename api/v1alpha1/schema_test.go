@@ -15,8 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/api/apitest"
-	"github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 )
 
 func TestMain(m *testing.M) { os.Exit(apitest.Main(m)) }
@@ -30,7 +30,7 @@ type server struct {
 func newServer(t *testing.T) server {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
+	if err := authv1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
 	if err := corev1.AddToScheme(scheme); err != nil {
@@ -51,7 +51,7 @@ func newServer(t *testing.T) server {
 func (s server) object(t *testing.T, kind, spec string) *unstructured.Unstructured {
 	t.Helper()
 	o := &unstructured.Unstructured{Object: map[string]any{}}
-	o.SetAPIVersion(v1alpha1.GroupVersion.String())
+	o.SetAPIVersion(authv1alpha1.GroupVersion.String())
 	o.SetKind(kind)
 	o.SetNamespace(s.namespace)
 	o.SetGenerateName("case-")

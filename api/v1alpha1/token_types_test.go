@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 )
 
 const tokenSpec = `{userRef: {name: jj, uid: 4fe8a1d0}, tokenID: AAECAwQFBgcICQoLDA0ODw, kind: Opaque, label: "four-hour token",
@@ -36,7 +36,7 @@ func TestTokenSchemaAcceptsWhatIsIssued(t *testing.T) {
 			if err := s.Create(t.Context(), o); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.Get(t.Context(), client.ObjectKeyFromObject(o), &v1alpha1.Token{}); err != nil {
+			if err := s.Get(t.Context(), client.ObjectKeyFromObject(o), &authv1alpha1.Token{}); err != nil {
 				t.Errorf("accepted, but cannot be read: %v", err)
 			}
 		})

@@ -27,7 +27,6 @@ const (
 	ReasonSecretKeyNotFound   = "SecretKeyNotFound"
 	ReasonSecretValueTooLarge = "SecretValueTooLarge"
 	ReasonInvalidHash         = "InvalidHash"
-	ReasonEmptyPassword       = "EmptyPassword"
 )
 
 // The reasons of the other conditions.

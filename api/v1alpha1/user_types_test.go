@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 )
 
 const hashRef = `{hashFrom: {secretKeyRef: {name: a, key: hash}}}`
@@ -42,7 +42,7 @@ func TestUserSchemaAccepts(t *testing.T) {
 				t.Fatal(err)
 			}
 			// One object that Go cannot decode would fail the list of all of them.
-			typed := &v1alpha1.User{}
+			typed := &authv1alpha1.User{}
 			if err := s.Get(t.Context(), client.ObjectKeyFromObject(o), typed); err != nil {
 				t.Errorf("accepted, but cannot be read: %v", err)
 			}
@@ -145,7 +145,7 @@ func TestUserReadsBackWhatWasWritten(t *testing.T) {
 	if err := s.Create(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	u := &v1alpha1.User{}
+	u := &authv1alpha1.User{}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, u); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,105 @@
+package controllers
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+)
+
+// waiting starts an InitialSync over the Users of a world, for a directory that the test fills by hand.
+func waiting(w *world, users *progress) *directory.Directory {
+	w.t.Helper()
+	d := directory.New()
+	s := &InitialSync{reader: w.Client, namespaces: []string{w.ns}, directory: d,
+		sources: []syncSource{{authv1alpha1.GroupVersion.WithKind("User"), users}}}
+	ctx, cancel := context.WithCancel(w.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Start(ctx) }()
+	w.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Errorf("InitialSync ended with %v", err)
+		}
+	})
+	return d
+}
+
+func TestTheDirectoryIsNotSyncedBeforeItIsAsNewAsTheAPIServer(t *testing.T) {
+	w := newWorld(t)
+	before := w.user("jean", `{}`)
+	stale := before.ResourceVersion
+	w.patch(before, `{"spec":{"revoked":true}}`)
+	other := w.user("other", `{}`)
+	key, otherKey := client.ObjectKeyFromObject(before), client.ObjectKeyFromObject(other)
+
+	users := newProgress()
+	want, err := (&InitialSync{reader: w.Client, namespaces: []string{w.ns}}).list(t.Context(), authv1alpha1.GroupVersion.WithKind("User"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := []struct {
+		name   string
+		do     func()
+		behind bool
+	}{
+		{"nothing was reconciled", func() {}, true},
+		{"the version before the revocation was reconciled", func() { users.note(key, stale); users.note(otherKey, other.ResourceVersion) }, true},
+		{"the revocation was reconciled, and a user who is gone is still there", func() {
+			users.note(key, before.ResourceVersion)
+			users.note(types.NamespacedName{Namespace: w.ns, Name: "gone"}, stale)
+		}, true},
+		{"the user who is gone was taken out", func() { users.gone(types.NamespacedName{Namespace: w.ns, Name: "gone"}) }, false},
+		{"a version that cannot be compared", func() { users.note(key, "x") }, true},
+		{"a user who came after the list", func() {
+			users.note(key, before.ResourceVersion)
+			users.note(types.NamespacedName{Namespace: w.ns, Name: "new"}, w.user("new", `{}`).ResourceVersion)
+		}, false},
+	}
+	for _, step := range steps {
+		step.do()
+		if behind, got := users.behind(want); got != step.behind {
+			t.Errorf("%s: behind = %v (%v), want %v", step.name, got, behind, step.behind)
+		}
+	}
+}
+
+func TestInitialSyncWaitsForTheLastUser(t *testing.T) {
+	w := newWorld(t)
+	jean, other := w.user("jean", `{}`), w.user("other", `{}`)
+	users := newProgress()
+	d := waiting(w, users)
+	users.note(client.ObjectKeyFromObject(jean), jean.ResourceVersion)
+	time.Sleep(3 * lookEvery)
+	if d.HasSynced() {
+		t.Fatal("synced although a user is missing")
+	}
+	users.note(client.ObjectKeyFromObject(other), other.ResourceVersion)
+	w.eventually("the directory is synced", d.HasSynced)
+}
+
+// A user that is deleted between the list and the watch reaches no reconciler, so the list must be made anew.
+func TestInitialSyncForgetsAUserThatWasDeletedMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	jean := w.user("jean", `{}`)
+	d := waiting(w, newProgress())
+	time.Sleep(3 * lookEvery)
+	w.delete(jean)
+	w.eventually("the directory is synced", d.HasSynced)
+}
+
+func TestAReplicaIsSyncedWhenItHoldsEveryUserAndRecord(t *testing.T) {
+	w := newWorld(t)
+	const many = 120
+	for i := range many {
+		w.user("user-"+string(rune('a'+i/26))+string(rune('a'+i%26)), `{}`)
+	}
+	if got := w.replica().Len(); got != many {
+		t.Errorf("%d users when synced, want %d", got, many)
+	}
+}

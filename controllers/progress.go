@@ -1,0 +1,72 @@
+package controllers
+
+import (
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+)
+
+// progress notes which version of each object has reached the directory, while somebody waits for that. It is safe for
+// concurrent use.
+type progress struct {
+	mu      sync.Mutex
+	reached map[types.NamespacedName]string // resourceVersion; nil once nobody waits
+}
+
+func newProgress() *progress { return &progress{reached: map[types.NamespacedName]string{}} }
+
+// note says that the directory is as new as this version of the object.
+func (p *progress) note(key types.NamespacedName, resourceVersion string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reached != nil {
+		p.reached[key] = resourceVersion
+	}
+}
+
+// gone says that the directory does not hold the object. Deleting from a nil map does nothing.
+func (p *progress) gone(key types.NamespacedName) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.reached, key)
+}
+
+// finish forgets everything and notes nothing from now on.
+func (p *progress) finish() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reached = nil
+}
+
+// behind returns an object in which the directory is older than the listing, if there is one: it lacks the object or has an
+// older version, or it has an object that was deleted before the listing was made. What was made or changed after the
+// listing is no reason to wait.
+func (p *progress) behind(l listing) (types.NamespacedName, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for key, version := range l.objects {
+		if reached, ok := p.reached[key]; !ok || older(reached, version) {
+			return key, true
+		}
+	}
+	for key, reached := range p.reached {
+		if _, listed := l.objects[key]; !listed && !older(l.versions[key.Namespace], reached) {
+			return key, true
+		}
+	}
+	return types.NamespacedName{}, false
+}
+
+// listing is what the API server held at one moment in each namespace.
+type listing struct {
+	objects  map[types.NamespacedName]string // resourceVersion of the object
+	versions map[string]string               // resourceVersion of the list, by namespace
+}
+
+// older says whether resource version a is older than b. A version that cannot be compared counts as older, so that nobody
+// takes the directory for complete by mistake.
+func older(a, b string) bool {
+	order, err := resourceversion.CompareResourceVersion(a, b)
+	return err != nil || order < 0
+}

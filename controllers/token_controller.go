@@ -1,0 +1,115 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+)
+
+// removalDelay is how long a record outlives its token: longer than clocks differ, so that no replica misses the revocation
+// of a token that it still takes for alive.
+const removalDelay = time.Minute
+
+// TokenReconciler keeps the directory's records of tokens up to date with the Tokens, on every replica, and removes Tokens
+// that have ended.
+type TokenReconciler struct {
+	client    client.Client
+	directory *directory.Directory
+	progress  *progress
+	now       func() time.Time
+
+	mu  sync.Mutex                      // orders what several objects say about one token
+	ids map[types.NamespacedName]string // a deleted Token no longer tells its token's id
+}
+
+// +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=tokens,verbs=list;watch;delete,namespace=gatehouse-users
+
+// SetupWithManager lets the manager call Reconcile for every change of a Token.
+func (r *TokenReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("token").
+		For(&authv1alpha1.Token{}).
+		WithOptions(onEveryReplica()).
+		Complete(r)
+}
+
+// Reconcile makes one record as new as the cache, and comes back to remove the Token when it has ended.
+func (r *TokenReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	defer func() { r.directory.Touch(r.now()) }()
+	t := &authv1alpha1.Token{}
+	if err := r.client.Get(ctx, req.NamespacedName, t); err != nil {
+		if !apierrors.IsNotFound(err) {
+			return ctrl.Result{}, err
+		}
+		r.progress.gone(req.NamespacedName)
+		return ctrl.Result{}, r.forget(ctx, req.NamespacedName)
+	}
+	if err := r.put(ctx, req.NamespacedName, t); err != nil {
+		return ctrl.Result{}, err
+	}
+	r.progress.note(req.NamespacedName, t.ResourceVersion)
+	if left := t.Spec.ExpiresAt.Add(removalDelay).Sub(r.now()); left > 0 {
+		return ctrl.Result{RequeueAfter: min(left, 24*time.Hour)}, nil
+	}
+	return ctrl.Result{}, r.remove(ctx, t)
+}
+
+// put makes a Token's record part of the directory. A label that has got another token leaves the first one's record to
+// whichever object still speaks of it.
+func (r *TokenReconciler) put(ctx context.Context, key types.NamespacedName, t *authv1alpha1.Token) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.directory.PutRecord(recordOf(t))
+	if before, known := r.ids[key]; known && before != t.Spec.TokenID {
+		if err := r.settle(ctx, before); err != nil {
+			return err
+		}
+	}
+	r.ids[key] = t.Spec.TokenID
+	return nil
+}
+
+func (r *TokenReconciler) forget(ctx context.Context, key types.NamespacedName) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	id, known := r.ids[key]
+	if !known {
+		return nil
+	}
+	if err := r.settle(ctx, id); err != nil {
+		return err
+	}
+	delete(r.ids, key)
+	return nil
+}
+
+// settle drops the record of a token that no object in the cache speaks of any more. A revoked token can have two: that of
+// its label and, when the label gets another token, one of its own; the second must keep it void when the first goes. The
+// caller holds mu.
+func (r *TokenReconciler) settle(ctx context.Context, id string) error {
+	var others authv1alpha1.TokenList
+	if err := r.client.List(ctx, &others, client.MatchingFields{byTokenID: id}); err != nil {
+		return fmt.Errorf("list tokens by id: %w", err)
+	}
+	if len(others.Items) == 0 {
+		r.directory.DeleteRecord(id)
+	}
+	for i := range others.Items {
+		r.directory.PutRecord(recordOf(&others.Items[i]))
+	}
+	return nil
+}
+
+// remove deletes a Token that has ended. The first replica does it; for the others it is gone.
+func (r *TokenReconciler) remove(ctx context.Context, t *authv1alpha1.Token) error {
+	return client.IgnoreNotFound(r.client.Delete(ctx, t, client.Preconditions{UID: &t.UID}))
+}

@@ -1,0 +1,74 @@
+package controllers
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+)
+
+// UserReconciler keeps the directory's entry of a User up to date with the User and its Secrets, on every replica. It never
+// writes to the API server, so nothing but the cache can hold it up.
+type UserReconciler struct {
+	reader    client.Reader
+	directory *directory.Directory
+	projector *Projector
+	progress  *progress
+	locks     *locks
+	now       func() time.Time
+}
+
+// +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=users,verbs=list;watch,namespace=gatehouse-users
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=list;watch,namespace=gatehouse-users
+
+// SetupWithManager lets the manager call Reconcile for every change of a User and of a Secret that it names. Its queue serves
+// changes before what is merely listed at start.
+func (r *UserReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("user").
+		For(&authv1alpha1.User{}).
+		Watches(&corev1.Secret{}, usersOfSecret(r.reader), builder.WithPredicates(secretDataChanged())).
+		WithOptions(onEveryReplica()).
+		Complete(r)
+}
+
+// Reconcile makes one entry as new as the cache. It returns an error only if the cache cannot be read. A user who is being
+// deleted is gone, whatever its finalizers wait for.
+func (r *UserReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	defer func() { r.directory.Touch(r.now()) }()
+	u := &authv1alpha1.User{}
+	if err := r.reader.Get(ctx, req.NamespacedName, u); err != nil {
+		if !apierrors.IsNotFound(err) {
+			return ctrl.Result{}, err
+		}
+		r.directory.Delete(req.String())
+		r.progress.gone(req.NamespacedName)
+		return ctrl.Result{}, nil
+	}
+	if u.DeletionTimestamp != nil {
+		r.directory.Delete(req.String())
+	} else if err := r.put(ctx, u); err != nil {
+		return ctrl.Result{}, err
+	}
+	r.progress.note(req.NamespacedName, u.ResourceVersion)
+	return ctrl.Result{}, nil
+}
+
+func (r *UserReconciler) put(ctx context.Context, u *authv1alpha1.User) error {
+	secrets, err := secretsOf(ctx, r.reader, u)
+	if err != nil {
+		return err
+	}
+	next := r.projector.Project(u, secrets).User
+	before, _ := r.directory.ByKey(next.Key)
+	r.locks.lift(u, before, next)
+	r.directory.Put(next)
+	return nil
+}

@@ -1,0 +1,150 @@
+package controllers
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+)
+
+// UserStatusReconciler says in a User's status how it stands. Every replica runs it and computes the same; each waits for a
+// random moment and then writes only what still differs, with an optimistic lock, so the first one writes and the others
+// find nothing to do. It has its own queue: no revocation ever waits behind it.
+type UserStatusReconciler struct {
+	client    client.Client
+	projector *Projector
+	locks     *locks
+	recorder  events.EventRecorder
+	now       func() time.Time
+}
+
+// +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=users,verbs=list;watch,namespace=gatehouse-users
+// +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=users/status,verbs=patch,namespace=gatehouse-users
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=list;watch,namespace=gatehouse-users
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch,namespace=gatehouse-users
+
+// SetupWithManager lets the manager call Reconcile for every change of a User, of another User with its login, of a Secret
+// that it names, and when a changed password lifts its lock.
+func (r *UserStatusReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("user-status").
+		Watches(&authv1alpha1.User{}, usersOfLogin(r.client)).
+		Watches(&corev1.Secret{}, usersOfSecret(r.client), builder.WithPredicates(secretDataChanged())).
+		WatchesRawSource(source.Channel(r.locks.news, &handler.EnqueueRequestForObject{})).
+		WithOptions(inTheirOwnTime()).
+		Complete(r)
+}
+
+// Reconcile writes a User's status if it differs from what it should be, and comes back when the next of the user's times
+// has come.
+func (r *UserStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	u := &authv1alpha1.User{}
+	if err := r.client.Get(ctx, req.NamespacedName, u); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if u.DeletionTimestamp != nil {
+		return ctrl.Result{}, nil
+	}
+	s, err := r.standing(ctx, u)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if err := r.write(ctx, u, s.status()); err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: s.again()}, nil
+}
+
+func (r *UserStatusReconciler) standing(ctx context.Context, u *authv1alpha1.User) (standing, error) {
+	secrets, err := secretsOf(ctx, r.client, u)
+	if err != nil {
+		return standing{}, err
+	}
+	holder, err := r.holder(ctx, u)
+	if err != nil {
+		return standing{}, err
+	}
+	s := standing{user: u, projection: r.projector.Project(u, secrets), holder: holder, now: r.now()}
+	s.lifted = r.locks.isLifted(u.UID, s.projection.User.LockedUntil)
+	return s, nil
+}
+
+// holder returns the namespace/name of another User that holds the login of u, or nothing. The directory decides by the same
+// rule: the oldest by creation, then by UID.
+func (r *UserStatusReconciler) holder(ctx context.Context, u *authv1alpha1.User) (string, error) {
+	var claimants authv1alpha1.UserList
+	if err := r.client.List(ctx, &claimants, client.MatchingFields{byLogin: u.EffectiveLogin()}); err != nil {
+		return "", fmt.Errorf("list users by login: %w", err)
+	}
+	first := u
+	for i := range claimants.Items {
+		other := &claimants.Items[i]
+		if other.DeletionTimestamp == nil && seniority(other, first) < 0 {
+			first = other
+		}
+	}
+	if first.UID == u.UID {
+		return "", nil
+	}
+	return first.Namespace + "/" + first.Name, nil
+}
+
+func seniority(a, b *authv1alpha1.User) int {
+	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.UID, b.UID))
+}
+
+// write patches what differs. Losing to another writer is no error: the version that won is on its way into the cache and
+// brings the user back here.
+func (r *UserStatusReconciler) write(ctx context.Context, u *authv1alpha1.User, next authv1alpha1.UserStatus) error {
+	if equality.Semantic.DeepEqual(u.Status, next) {
+		return nil
+	}
+	changed := u.DeepCopy()
+	changed.Status = next
+	err := r.client.Status().Patch(ctx, changed, client.MergeFromWithOptions(u, client.MergeFromWithOptimisticLock{}))
+	switch {
+	case err == nil:
+		r.announce(u, next)
+		return nil
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		return nil
+	default:
+		return fmt.Errorf("write status: %w", err)
+	}
+}
+
+// announce makes an event of what has just become true and needs somebody's attention. Only the replica that wrote the
+// status does it, so there is one event for each transition.
+func (r *UserStatusReconciler) announce(u *authv1alpha1.User, next authv1alpha1.UserStatus) {
+	for _, kind := range []string{authv1alpha1.ConditionReady, authv1alpha1.ConditionWeakHash} {
+		before, after := meta.FindStatusCondition(u.Status.Conditions, kind), meta.FindStatusCondition(next.Conditions, kind)
+		if after == nil || !alarming(after) || (before != nil && before.Reason == after.Reason) {
+			continue
+		}
+		r.recorder.Eventf(u, nil, corev1.EventTypeWarning, after.Reason, "UpdateStatus", "%s", after.Message)
+	}
+}
+
+func alarming(c *metav1.Condition) bool {
+	switch c.Reason {
+	case authv1alpha1.ReasonLocked, authv1alpha1.ReasonLoginConflict, authv1alpha1.ReasonInvalidHash,
+		authv1alpha1.ReasonBelowRecommendation:
+		return true
+	default:
+		return false
+	}
+}

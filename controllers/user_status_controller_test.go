@@ -1,0 +1,217 @@
+package controllers
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/internal/password"
+)
+
+func TestConditionsSayWhatToDo(t *testing.T) {
+	w := newWorld(t)
+	w.replica()
+	strong, err := password.Generate([]byte("strong-password"), password.Parameters{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.secret("s", map[string]string{
+		"good": strong, "weak": hashOf(t, "weak-password"), "line": strong + "\n", "empty": "", "long": strings.Repeat("x", 2000),
+		"bad": "$1$salt$qJH7.N4xYta3aEG/dfqo/0", "plain": "plain-password", "newline": "plain-password\n",
+	})
+	ref := func(kind, key string) string {
+		return fmt.Sprintf("{%sFrom: {secretKeyRef: {name: s, key: %s}}}", kind, key)
+	}
+	cases := map[string]struct {
+		spec   string
+		state  authv1alpha1.UserState
+		reason string
+		words  []string
+	}{
+		"a good hash":                  {`{passwords: [` + ref("hash", "good") + `]}`, "Active", "Active", []string{"logs in as"}},
+		"a hash and a newline":         {`{passwords: [` + ref("hash", "line") + `]}`, "Active", "Active", nil},
+		"a plaintext":                  {`{login: "Plain Jean", passwords: [` + ref("plaintext", "plain") + `]}`, "Active", "Active", []string{`"Plain Jean"`}},
+		"no password":                  {`{}`, "Invalid", "NoPassword", []string{"hashFrom or plaintextFrom"}},
+		"a missing Secret":             {`{passwords: [{hashFrom: {secretKeyRef: {name: nowhere, key: k}}}]}`, "Invalid", "SecretNotFound", []string{`"nowhere"`, "create it"}},
+		"a missing key":                {`{passwords: [` + ref("hash", "nothing") + `]}`, "Invalid", "SecretKeyNotFound", []string{`"s"`, `"nothing"`, "add the key"}},
+		"a hash that is refused":       {`{passwords: [` + ref("hash", "bad") + `]}`, "Invalid", "InvalidHash", []string{`key "bad" of Secret "s"`}},
+		"a plaintext where a hash is":  {`{passwords: [` + ref("hash", "plain") + `]}`, "Invalid", "InvalidHash", []string{`key "plain" of Secret "s"`}},
+		"an empty hash":                {`{passwords: [` + ref("hash", "empty") + `]}`, "Invalid", "InvalidHash", []string{`key "empty"`}},
+		"an empty plaintext":           {`{passwords: [` + ref("plaintext", "empty") + `]}`, "Invalid", "NoPassword", []string{`key "empty"`, "empty password never logs in"}},
+		"a plaintext that is too long": {`{passwords: [` + ref("plaintext", "long") + `]}`, "Invalid", "SecretValueTooLarge", []string{`key "long"`, "shorter"}},
+		"one broken among good ones": {`{passwords: [` + ref("hash", "good") + `,` + ref("hash", "bad") + `,` + ref("hash", "nothing") + `]}`, "Active", "InvalidHash",
+			[]string{"passwords[1]", "passwords[2]", "the other passwords log in"}},
+		"revoked":                       {`{revoked: true, passwords: [` + ref("hash", "good") + `]}`, "Revoked", "Revoked", []string{"spec.revoked"}},
+		"expired":                       {`{expiresAt: "2020-01-01T00:00:00Z", passwords: [` + ref("hash", "good") + `]}`, "Expired", "Expired", []string{"2020-01-01T00:00:00Z"}},
+		"revoked and expired":           {`{revoked: true, expiresAt: "2020-01-01T00:00:00Z"}`, "Revoked", "Revoked", nil},
+		"every password expired":        {`{passwords: [{expiresAt: "2020-01-01T00:00:00Z", hashFrom: {secretKeyRef: {name: s, key: good}}}]}`, "PasswordExpired", "PasswordExpired", []string{"add a new one"}},
+		"one password expired":          {`{passwords: [{expiresAt: "2020-01-01T00:00:00Z", hashFrom: {secretKeyRef: {name: s, key: good}}}, ` + ref("plaintext", "plain") + `]}`, "Active", "Active", nil},
+		"expired and broken passwords":  {`{passwords: [{expiresAt: "2020-01-01T00:00:00Z", hashFrom: {secretKeyRef: {name: s, key: good}}}, ` + ref("hash", "bad") + `]}`, "PasswordExpired", "PasswordExpired", []string{"passwords[1]"}},
+		"a plaintext and a newline":     {`{passwords: [` + ref("plaintext", "newline") + `]}`, "Active", "Active", nil},
+		"tokens valid after the future": {`{tokensValidAfter: "2099-01-01T00:00:00Z", passwords: [` + ref("hash", "good") + `]}`, "Active", "Active", nil},
+		"a weak hash":                   {`{passwords: [` + ref("hash", "weak") + `]}`, "Active", "Active", nil},
+	}
+	remarks := map[string]string{
+		"a weak hash": authv1alpha1.ConditionWeakHash, "a plaintext and a newline": authv1alpha1.ConditionPlaintextNewline,
+		"tokens valid after the future": authv1alpha1.ConditionTokensVoid,
+	}
+	for name := range cases {
+		w.user(objectName(name), cases[name].spec)
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			u := w.stands(objectName(name), c.state, c.reason)
+			ready := condition(u, authv1alpha1.ConditionReady)
+			if want := c.reason == authv1alpha1.ReasonActive; (ready.Status == metav1.ConditionTrue) != want {
+				t.Errorf("Ready is %s for %s", ready.Status, c.reason)
+			}
+			for _, words := range c.words {
+				if !strings.Contains(ready.Message, words) {
+					t.Errorf("the message does not say %q: %s", words, ready.Message)
+				}
+			}
+			for _, kind := range []string{authv1alpha1.ConditionWeakHash, authv1alpha1.ConditionPlaintextNewline, authv1alpha1.ConditionTokensVoid} {
+				if got := condition(u, kind).Status; (got == metav1.ConditionTrue) != (remarks[name] == kind) {
+					t.Errorf("condition %s is %q", kind, got)
+				}
+			}
+			for _, c := range u.Status.Conditions {
+				for _, secret := range []string{"plain-password", strong[20:], "qJH7.N4xYta3aEG"} {
+					if strings.Contains(c.Message, secret) {
+						t.Errorf("condition %s shows what is in the Secret: %s", c.Type, c.Message)
+					}
+				}
+			}
+		})
+	}
+}
+
+func objectName(sentence string) string {
+	return strings.ToLower(strings.ReplaceAll(sentence, " ", "-"))
+}
+
+func TestTheOlderUserKeepsTheLoginAndHandsItOver(t *testing.T) {
+	w := newWorld(t)
+	d := w.replica()
+	w.secret("shared", map[string]string{"password": "some-password"})
+	spec := `{login: jean@example.com, ` + strings.TrimPrefix(fromSecret, "{")
+	older := w.user("older", spec)
+	w.stands("older", "Active", "Active")
+	// creationTimestamp counts whole seconds, and within one the UID decides.
+	w.eventually("the next second has come", func() bool { return time.Now().Unix() > older.CreationTimestamp.Unix() })
+	younger := w.user("younger", spec)
+	conflict := w.stands("younger", "Invalid", "LoginConflict")
+	if got := condition(conflict, authv1alpha1.ConditionReady).Message; !strings.Contains(got, w.ns+"/older") {
+		t.Errorf("the message does not name the older User: %s", got)
+	}
+	holds := func(uid any) func() bool {
+		return func() bool { u, ok := d.ByLogin("jean@example.com"); return ok && u.UID == fmt.Sprint(uid) }
+	}
+	if !holds(older.UID)() {
+		t.Error("the older does not hold the login in the directory")
+	}
+	w.stands("older", "Active", "Active")
+	w.patch(older, `{"spec":{"login":"jackson@example.com"}}`)
+	w.stands("younger", "Active", "Active")
+	w.eventually("the younger holds the login", holds(younger.UID))
+	w.patch(older, `{"spec":{"login":"jean@example.com"}}`)
+	w.stands("younger", "Invalid", "LoginConflict")
+	w.delete(older)
+	w.stands("younger", "Active", "Active")
+	w.eventually("the younger holds the login again", holds(younger.UID))
+}
+
+func TestALoginThatIsANameCollidesToo(t *testing.T) {
+	w := newWorld(t)
+	w.replica()
+	w.secret("shared", map[string]string{"password": "some-password"})
+	first := w.user("jean", fromSecret)
+	w.eventually("the next second has come", func() bool { return time.Now().Unix() > first.CreationTimestamp.Unix() })
+	w.user("other", `{login: jean}`)
+	w.stands("other", "Invalid", "LoginConflict")
+}
+
+func TestStateTurnsWhenItsTimeComes(t *testing.T) {
+	w := newWorld(t)
+	w.replica()
+	w.secret("shared", map[string]string{"password": "some-password"})
+	soon := time.Now().Add(2 * time.Second).UTC().Format(time.RFC3339)
+	ref := `plaintextFrom: {secretKeyRef: {name: shared, key: password}}`
+	w.user("account", fmt.Sprintf(`{expiresAt: %q, passwords: [{%s}]}`, soon, ref))
+	w.user("password", fmt.Sprintf(`{passwords: [{expiresAt: %q, %s}]}`, soon, ref))
+	w.user("tokens", fmt.Sprintf(`{tokensValidAfter: %q, passwords: [{%s}]}`, soon, ref))
+	locked := w.user("locked", fromSecret)
+	w.patchStatus(locked, fmt.Sprintf(`{"status":{"lockedUntil":%q}}`, soon))
+	w.stands("account", "Expired", "Expired")
+	w.stands("password", "PasswordExpired", "PasswordExpired")
+	w.stands("locked", "Active", "Active")
+	w.eventually("tokens are no longer void", func() bool {
+		u := w.stands("tokens", "Active", "Active")
+		return condition(u, authv1alpha1.ConditionTokensVoid).Status == ""
+	})
+}
+
+// The state of the world is what counts: a resourceVersion that did not move.
+func TestNoiseWritesNothing(t *testing.T) {
+	w := newWorld(t)
+	d := w.replica()
+	w.replica()
+	secret := w.secret("shared", map[string]string{"password": "some-password"})
+	w.user("jean", fromSecret)
+	u := w.stands("jean", "Active", "Active")
+	entry, _ := d.ByLogin("jean")
+	revision := entry.Credentials.Revision
+	for i := range 5 {
+		w.patch(u, fmt.Sprintf(`{"metadata":{"annotations":{"noise":"%d"}}}`, i))
+		w.patch(secret, fmt.Sprintf(`{"metadata":{"annotations":{"noise":"%d"}},"stringData":{"unrelated":"%d"}}`, i, i))
+	}
+	// A user who is made after the noise and has a status shows that the noise has been dealt with, given that nothing waits
+	// in a queue for longer than spread.
+	w.user("later", fromSecret)
+	w.stands("later", "Active", "Active")
+	time.Sleep(spread)
+	if after := w.read("jean"); after.ResourceVersion != u.ResourceVersion {
+		t.Errorf("noise was answered with a write: %v", after.ManagedFields)
+	}
+	if entry, _ := d.ByLogin("jean"); entry.Credentials.Revision != revision {
+		t.Error("noise changed the revision of the credentials")
+	}
+}
+
+func TestATransitionMakesOneEvent(t *testing.T) {
+	w := newWorld(t)
+	w.replica()
+	w.replica()
+	w.secret("s", map[string]string{"bad": "no hash", "weak": hashOf(t, "weak-password")})
+	w.user("bad", `{passwords: [{hashFrom: {secretKeyRef: {name: s, key: bad}}}]}`)
+	weak := w.user("weak", `{passwords: [{hashFrom: {secretKeyRef: {name: s, key: weak}}}]}`)
+	w.stands("bad", "Invalid", "InvalidHash")
+	w.stands("weak", "Active", "Active")
+	w.patchStatus(weak, `{"status":{"lockedUntil":"2099-01-01T00:00:00Z"}}`)
+	w.stands("weak", "Locked", "Locked")
+	w.patch(weak, `{"spec":{"displayName":"Weak"}}`) // another generation, the same standing
+	w.stands("weak", "Locked", "Locked")
+	got := map[string]int{}
+	w.eventually("all events are there", func() bool {
+		var list eventsv1.EventList
+		if err := w.List(t.Context(), &list, client.InNamespace(w.ns)); err != nil {
+			t.Fatal(err)
+		}
+		clear(got)
+		for _, e := range list.Items {
+			got[e.Regarding.Name+" "+e.Reason]++
+		}
+		return len(got) == 3
+	})
+	for _, want := range []string{"bad InvalidHash", "weak BelowRecommendation", "weak Locked"} {
+		if got[want] != 1 {
+			t.Errorf("%d events %q, want 1; all: %v", got[want], want, got)
+		}
+	}
+}
