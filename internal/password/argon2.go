@@ -50,7 +50,8 @@ func (h argon2Hash) derive(password []byte) []byte {
 	if h.variant == "argon2i" {
 		key = argon2.Key
 	}
-	return key(password, h.salt, uint32(h.passes), uint32(h.memory), uint8(h.lanes), uint32(len(h.digest)))
+	passes, memory, lanes := uint32(h.passes), uint32(h.memory), uint8(h.lanes) //nolint:gosec // Parse has bounded them
+	return key(password, h.salt, passes, memory, lanes, uint32(len(h.digest)))  //nolint:gosec // at most maximumDigest
 }
 
 func (h argon2Hash) parameters() string {

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gatehouse-auth/gatehouse/internal/password"
+)
+
+// openTerminal returns both ends of a pseudo-terminal: the keyboard and screen of a user, and what a program sees.
+func openTerminal(t *testing.T) (user, program *os.File) {
+	t.Helper()
+	user, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("no pseudo-terminals here: %v", err)
+	}
+	t.Cleanup(func() { _ = user.Close() })
+	fd := int(user.Fd())
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatalf("number of the terminal: %v", err)
+	}
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatalf("unlock the terminal: %v", err)
+	}
+	program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatalf("open the terminal: %v", err)
+	}
+	t.Cleanup(func() { _ = program.Close() })
+	return user, program
+}
+
+// typeAnswers waits for each prompt, then types its answer, and returns all that the screen showed.
+func typeAnswers(t *testing.T, user io.ReadWriter, answers []string) (screen string) {
+	t.Helper()
+	shown := bufio.NewReader(user)
+	for _, answer := range answers {
+		prompt, err := shown.ReadString(':')
+		if err != nil {
+			t.Errorf("wait for a prompt: %v", err)
+			return screen
+		}
+		screen += prompt
+		if _, err := io.WriteString(user, answer); err != nil {
+			t.Errorf("type: %v", err)
+		}
+	}
+	rest := make([]byte, shown.Buffered())
+	_, _ = io.ReadFull(shown, rest)
+	return screen + string(rest)
+}
+
+func TestHashPasswordAsksTwiceWithoutEcho(t *testing.T) {
+	for name, c := range map[string]struct {
+		answers []string
+		says    string // of the error; empty: none
+	}{
+		"the same password twice": {[]string{longPhrase + "\r", longPhrase + "\r"}, ""},
+		"two passwords":           {[]string{longPhrase + "\r", longPhrase + "!\r"}, "differ"},
+		"nothing twice":           {[]string{"\r", "\r"}, "empty"},
+		"Ctrl-C":                  {[]string{longPhrase + "\x03"}, "interrupted"},
+		"Ctrl-C at the second":    {[]string{longPhrase + "\r", "\x03"}, "interrupted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			user, program := openTerminal(t)
+			before, err := unix.IoctlGetTermios(int(program.Fd()), unix.TCGETS)
+			if err != nil {
+				t.Fatalf("state of the terminal: %v", err)
+			}
+			cmd := newHashPasswordCommand()
+			var out strings.Builder
+			cmd.SetIn(program)
+			cmd.SetOut(&out)
+			cmd.SetErr(program)
+			cmd.SetArgs([]string{"--format=bcrypt", "--cost=10"})
+			cmd.SilenceUsage, cmd.SilenceErrors = true, true
+			screen := make(chan string, 1)
+			go func() { screen <- typeAnswers(t, user, c.answers) }()
+			err = cmd.Execute()
+			if text := <-screen; strings.Contains(text, longPhrase[:7]) {
+				t.Errorf("the screen shows %q", text)
+			}
+			after, stateErr := unix.IoctlGetTermios(int(program.Fd()), unix.TCGETS)
+			if stateErr != nil || *after != *before {
+				t.Errorf("the terminal is not restored: %v", stateErr)
+			}
+			if c.says != "" {
+				if err == nil || !strings.Contains(err.Error(), c.says) {
+					t.Errorf("error is %v", err)
+				}
+				return
+			}
+			h, parseErr := password.Parse(out.String())
+			if err != nil || parseErr != nil || !h.Verify([]byte(longPhrase)) {
+				t.Errorf("error %v, output of %d bytes: %v", err, out.Len(), parseErr)
+			}
+		})
+	}
+}
