@@ -1,0 +1,132 @@
+package controllers_test
+
+import (
+	"crypto/x509"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gatehouse-auth/gatehouse/controllers"
+	"github.com/gatehouse-auth/gatehouse/internal/authority"
+)
+
+const serverName = "gatehouse.example"
+
+// sourcesOf starts replicas that share the CA of a namespace and publish it in that of users too, and returns where each of
+// them has its server certificate from.
+func (b bench) sourcesOf(t testing.TB, replicas int, users string, c *clock) []*authority.Source {
+	t.Helper()
+	var sources []*authority.Source
+	for range replicas {
+		source := authority.NewSource([]string{serverName}, c.now)
+		sources = append(sources, source)
+		b.manage(t, (&controllers.AuthorityReconciler{
+			Namespace: b.namespace, Publish: []string{users, "a-namespace-that-is-not-there"}, Source: source, Now: c.now,
+		}).SetupWithManager)
+	}
+	for _, source := range sources {
+		eventually(t, "every replica has a certificate", func() bool { return !source.NotAfter().IsZero() })
+	}
+	return sources
+}
+
+// trusted says whether a client that trusts what is published in a namespace trusts what a replica shows.
+func (b bench) trusted(t testing.TB, namespace string, source *authority.Source, c *clock) bool {
+	t.Helper()
+	var published corev1.ConfigMap
+	if err := b.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: controllers.AuthoritySecret}, &published); err != nil {
+		return false
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(published.Data[authority.CertificateEntry]))
+	leaf, err := source.GetCertificate(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = leaf.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: serverName, CurrentTime: c.now()})
+	return err == nil
+}
+
+func TestReplicasShareOneCAThatIsPublished(t *testing.T) {
+	b, users, c := newBench(t), newBench(t).namespace, &clock{}
+	for _, source := range b.sourcesOf(t, 3, users, c) {
+		for _, namespace := range []string{b.namespace, users} {
+			eventually(t, "clients trust every replica", func() bool { return b.trusted(t, namespace, source, c) })
+		}
+	}
+	before := b.secret(t, controllers.AuthoritySecret).ResourceVersion
+	b.sourcesOf(t, 1, users, c)
+	if b.secret(t, controllers.AuthoritySecret).ResourceVersion != before {
+		t.Error("a replica that starts later writes the CA again")
+	}
+}
+
+func TestADeletedCAIsMadeAnewAndPublished(t *testing.T) {
+	b, users, c := newBench(t), newBench(t).namespace, &clock{}
+	sources := b.sourcesOf(t, 2, users, c)
+	old, err := sources[0].GetCertificate(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Delete(t.Context(), b.secret(t, controllers.AuthoritySecret)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "another CA is in force", func() bool {
+		leaf, err := sources[0].GetCertificate(nil)
+		return err == nil && !leaf.Leaf.Equal(old.Leaf) && b.trusted(t, users, sources[0], c) && b.trusted(t, users, sources[1], c)
+	})
+}
+
+func TestABrokenCAIsLeftAloneAndTheOneBeforeStays(t *testing.T) {
+	b, users, c := newBench(t), newBench(t).namespace, &clock{}
+	source := b.sourcesOf(t, 1, users, c)[0]
+	eventually(t, "the CA is published", func() bool { return b.trusted(t, users, source, c) })
+
+	b.patch(t, controllers.AuthoritySecret, map[string]any{"stringData": map[string]string{authority.KeyEntry: "lost"}})
+
+	eventually(t, "an Event says so", func() bool {
+		var events corev1.EventList
+		if err := b.List(t.Context(), &events); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events.Items {
+			if e.InvolvedObject.Namespace == b.namespace && e.Reason == "CAUnreadable" {
+				return true
+			}
+		}
+		return false
+	})
+	if !b.trusted(t, users, source, c) {
+		t.Error("the CA before is no longer in force")
+	}
+	if got := string(b.secret(t, controllers.AuthoritySecret).Data[authority.KeyEntry]); got != "lost" {
+		t.Errorf("the entry has become %q", got)
+	}
+}
+
+func TestTheNextCAIsPublishedLongBeforeTheFirstEnds(t *testing.T) {
+	b, users, c := newBench(t), newBench(t).namespace, &clock{}
+	source := b.sourcesOf(t, 1, users, c)[0]
+	eventually(t, "the CA is published", func() bool { return b.trusted(t, users, source, c) })
+	first := b.bundle(t)
+
+	c.forward(8*365*24*time.Hour + 24*time.Hour)
+	b.patch(t, controllers.AuthoritySecret, annotate("example.com/touched", "now"))
+
+	eventually(t, "two certificates are published", func() bool { return len(b.bundle(t)) > len(first) })
+	if got := b.bundle(t)[:len(first)]; got != first {
+		t.Error("the first certificate is no longer published")
+	}
+}
+
+func (b bench) bundle(t testing.TB) string {
+	t.Helper()
+	published := corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: b.namespace, Name: controllers.AuthoritySecret}}
+	if err := b.Get(t.Context(), types.NamespacedName{Namespace: b.namespace, Name: controllers.AuthoritySecret}, &published); err != nil {
+		t.Fatal(err)
+	}
+	return published.Data[authority.CertificateEntry]
+}

@@ -1,0 +1,293 @@
+package controllers_test
+
+import (
+	"context"
+	"encoding/json"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/gatehouse-auth/gatehouse/controllers"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+)
+
+const month = 30 * 24 * time.Hour
+
+// clock is one that tests put forward.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) forward(d time.Duration) { c.ahead.Add(int64(d)) }
+
+// manage runs what setup adds to a manager until the test ends.
+func (b bench) manage(t testing.TB, setup func(ctrl.Manager) error) {
+	t.Helper()
+	skip := true
+	mgr, err := ctrl.NewManager(b.config, ctrl.Options{
+		Scheme:     b.Scheme(),
+		Metrics:    metricsserver.Options{BindAddress: "0"},
+		Controller: config.Controller{SkipNameValidation: &skip},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := setup(mgr); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// keysOf starts replicas that share the keys of a namespace, and returns what each of them has in force.
+func (b bench) keysOf(t testing.TB, replicas int, c *clock) []*token.KeySet {
+	t.Helper()
+	var sets []*token.KeySet
+	for range replicas {
+		set := &token.KeySet{}
+		sets = append(sets, set)
+		b.manage(t, (&controllers.KeysReconciler{
+			Namespace: b.namespace, Keys: set, Now: c.now,
+			Policy: token.Policy{
+				Algorithm: token.ES256, Interval: month,
+				Lifetime: map[token.Use]time.Duration{token.Sign: 24 * time.Hour, token.Seal: 365 * 24 * time.Hour},
+			},
+		}).SetupWithManager)
+	}
+	eventually(t, "all replicas have the same keys", func() bool {
+		for _, set := range sets {
+			if !set.Ready(c.now()) || !set.Keys().Equal(sets[0].Keys()) {
+				return false
+			}
+		}
+		return true
+	})
+	return sets
+}
+
+func eventually(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not after 30 s: %s", what)
+		}
+	}
+}
+
+func (b bench) secret(t testing.TB, name string) *corev1.Secret {
+	t.Helper()
+	secret := &corev1.Secret{}
+	if err := b.Get(context.Background(), types.NamespacedName{Namespace: b.namespace, Name: name}, secret); err != nil {
+		t.Fatal(err)
+	}
+	return secret
+}
+
+// patch changes a Secret as kubectl patch --type=merge would.
+func (b bench) patch(t testing.TB, name string, change map[string]any) {
+	t.Helper()
+	raw, err := json.Marshal(change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: b.namespace, Name: name}}
+	if err := b.Patch(context.Background(), secret, client.RawPatch(types.MergePatchType, raw)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func annotate(name, value string) map[string]any {
+	return map[string]any{"metadata": map[string]any{"annotations": map[string]string{name: value}}}
+}
+
+func current(set *token.KeySet, use token.Use, now time.Time) token.Key {
+	k, _ := set.Keys().Current(use, now)
+	return k
+}
+
+// issuedWith makes a token with the keys of one replica and returns what checks it on another.
+func issuedWith(t testing.TB, set *token.KeySet, now time.Time) (check func(*token.KeySet) error) {
+	t.Helper()
+	issuer := token.Issuer{Keys: set, URL: "https://gatehouse.example", Audience: []string{"a"}}
+	text, _, err := issuer.JWT(token.Claims{UID: "4fe8a1d0-0000-4000-8000-000000000000", IssuedAt: now, ExpiresAt: now.Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(other *token.KeySet) error {
+		_, err := (&token.Verifier{Keys: other, Issuer: issuer.URL, Audience: issuer.Audience}).Verify(text, now)
+		return err
+	}
+}
+
+func TestReplicasAgreeOnTheirFirstKeys(t *testing.T) {
+	b, c := newBench(t), &clock{}
+	sets := b.keysOf(t, 3, c)
+	for i, set := range sets {
+		check := issuedWith(t, set, c.now())
+		for j, other := range sets {
+			if err := check(other); err != nil {
+				t.Errorf("what replica %d has issued, replica %d does not accept: %v", i, j, err)
+			}
+		}
+	}
+	secret := b.secret(t, controllers.KeysSecret)
+	if got, want := secret.Annotations[controllers.CurrentSigningKey], current(sets[0], token.Sign, c.now()).EntryName(); got != want {
+		t.Errorf("the annotation names key %q, want %q", got, want)
+	}
+	if late := b.keysOf(t, 1, c)[0]; !late.Keys().Equal(sets[0].Keys()) {
+		t.Error("a replica that starts later has other keys")
+	}
+	if after := b.secret(t, controllers.KeysSecret); after.ResourceVersion != secret.ResourceVersion {
+		t.Error("a replica that starts later writes the same keys again")
+	}
+}
+
+func TestRemovingTheCurrentKeyMakesThePublishedNextOneIssue(t *testing.T) {
+	b, c := newBench(t), &clock{}
+	sets := b.keysOf(t, 2, c)
+	before := current(sets[0], token.Sign, c.now())
+	public := sets[1].Public(c.now())
+	check := issuedWith(t, sets[1], c.now())
+
+	b.patch(t, controllers.KeysSecret, map[string]any{"data": map[string]any{
+		b.secret(t, controllers.KeysSecret).Annotations[controllers.CurrentSigningKey]: nil,
+	}})
+
+	for _, set := range sets {
+		eventually(t, "another key signs", func() bool { return current(set, token.Sign, c.now()).ID != before.ID })
+		if len(public.Key(current(set, token.Sign, c.now()).ID)) == 0 {
+			t.Error("the key that signs now had not been published")
+		}
+		if check(set) == nil {
+			t.Error("a token of the removed key is still accepted")
+		}
+		eventually(t, "another key stands by", func() bool { return len(set.Public(c.now()).Keys) == 2 })
+	}
+	eventually(t, "the annotation names the key", func() bool {
+		return b.secret(t, controllers.KeysSecret).Annotations[controllers.CurrentSigningKey] ==
+			current(sets[0], token.Sign, c.now()).EntryName()
+	})
+}
+
+func TestDeletingTheSecretMakesNewKeysForAllReplicas(t *testing.T) {
+	b, c := newBench(t), &clock{}
+	sets := b.keysOf(t, 2, c)
+	check := issuedWith(t, sets[0], c.now())
+	if err := b.Delete(t.Context(), b.secret(t, controllers.KeysSecret)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the old keys are gone", func() bool { return check(sets[0]) != nil && check(sets[1]) != nil })
+	eventually(t, "all replicas have the same keys", func() bool {
+		return sets[0].Ready(c.now()) && sets[0].Keys().Equal(sets[1].Keys())
+	})
+}
+
+func TestGarbageAmongTheKeysIsReportedAndHarmless(t *testing.T) {
+	b, c := newBench(t), &clock{}
+	sets := b.keysOf(t, 2, c)
+	before := current(sets[0], token.Sign, c.now())
+	check := issuedWith(t, sets[0], c.now())
+
+	b.patch(t, controllers.KeysSecret, map[string]any{"stringData": map[string]string{
+		"README": "these are keys", string(token.Sign) + "-x": "{}",
+	}})
+	b.patch(t, controllers.KeysSecret, annotate(controllers.RotateRequested, "now"))
+	eventually(t, "the keys rotate all the same", func() bool { return takeoverBegun(sets[1], before, c) })
+
+	if err := check(sets[1]); err != nil {
+		t.Errorf("a good token is refused: %v", err)
+	}
+	if got := string(b.secret(t, controllers.KeysSecret).Data["README"]); got != "these are keys" {
+		t.Errorf("the entry that is no key has become %q", got)
+	}
+	eventually(t, "an Event says so", func() bool {
+		var events corev1.EventList
+		if err := b.List(t.Context(), &events, client.InNamespace(b.namespace)); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events.Items {
+			if e.InvolvedObject.Name == controllers.KeysSecret && e.Reason == "KeyUnreadable" {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// takeoverBegun says whether a replica knows when a key ends.
+func takeoverBegun(set *token.KeySet, before token.Key, c *clock) bool {
+	for _, k := range set.Keys().All(token.Sign) {
+		if k.ID == before.ID {
+			return !k.EndsAt.IsZero()
+		}
+	}
+	return current(set, token.Sign, c.now()).ID != before.ID
+}
+
+func TestARotationThatIsAskedForIsMadeOnce(t *testing.T) {
+	b, c := newBench(t), &clock{}
+	sets := b.keysOf(t, 3, c)
+	before := current(sets[0], token.Sign, c.now())
+	check := issuedWith(t, sets[0], c.now())
+
+	b.patch(t, controllers.KeysSecret, annotate(controllers.RotateRequested, "now"))
+
+	for _, set := range sets {
+		eventually(t, "the takeover is known", func() bool { return takeoverBegun(set, before, c) })
+	}
+	if got := current(sets[0], token.Sign, c.now()); got.ID != before.ID {
+		t.Error("the next key signs before verifiers can know it")
+	}
+	c.forward(time.Hour)
+	after := current(sets[0], token.Sign, c.now())
+	if after.ID == before.ID {
+		t.Fatal("the next key never signs")
+	}
+	secret := b.secret(t, controllers.KeysSecret)
+	if _, pending := secret.Annotations[controllers.RotateRequested]; pending {
+		t.Error("the request is still there")
+	}
+	b.patch(t, controllers.KeysSecret, annotate("example.com/touched", "now"))
+	eventually(t, "a key stands by again", func() bool { return len(sets[2].Public(c.now()).Keys) == 3 })
+	if got := current(sets[2], token.Sign, c.now()); got.ID != after.ID {
+		t.Error("it rotates again without being asked")
+	}
+	if err := check(sets[2]); err != nil {
+		t.Errorf("a token of the replaced key is refused: %v", err)
+	}
+}
+
+func TestKeysRotateByAge(t *testing.T) {
+	b, c := newBench(t), &clock{}
+	sets := b.keysOf(t, 2, c)
+	before := current(sets[0], token.Sign, c.now())
+	c.forward(month)
+	b.patch(t, controllers.KeysSecret, annotate("example.com/touched", "now"))
+	for _, set := range sets {
+		eventually(t, "the takeover is known", func() bool { return takeoverBegun(set, before, c) })
+	}
+	c.forward(25 * time.Hour)
+	b.patch(t, controllers.KeysSecret, annotate("example.com/touched", "again"))
+	eventually(t, "the old key is gone", func() bool {
+		return !published(sets[0], before, c) && !published(sets[1], before, c)
+	})
+}
+
+func published(set *token.KeySet, k token.Key, c *clock) bool {
+	public := set.Public(c.now())
+	return len(public.Key(k.ID)) > 0
+}
