@@ -54,3 +54,14 @@ func (s *shards[V]) delete(key string) {
 	delete(sh.m, key)
 	sh.mu.Unlock()
 }
+
+func (s *shards[V]) len() int {
+	n := 0
+	for i := range s.all {
+		sh := &s.all[i]
+		sh.mu.RLock()
+		n += len(sh.m)
+		sh.mu.RUnlock()
+	}
+	return n
+}

@@ -1,0 +1,340 @@
+package directory_test
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/password"
+)
+
+var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func user(name, login string, age int) *directory.User {
+	return &directory.User{
+		Key: "gatehouse-users/" + name, UID: "uid-of-" + name, Login: login,
+		Created: start.Add(-time.Duration(age) * time.Hour), Credentials: credentials("one"),
+	}
+}
+
+func credentials(revision string) *directory.Credentials {
+	return &directory.Credentials{
+		Revision:  revision,
+		Passwords: []directory.Password{{Hash: password.NewKeyer().NewPlaintext([]byte("a password"))}},
+	}
+}
+
+func holder(t *testing.T, d *directory.Directory, login string) string {
+	t.Helper()
+	u, ok := d.ByLogin(login)
+	if !ok {
+		return "nobody"
+	}
+	return u.Key
+}
+
+func TestTheOldestWhoClaimsALoginHoldsItInWhateverOrderTheyCome(t *testing.T) {
+	users := []*directory.User{user("a", "x", 1), user("b", "x", 3), user("c", "x", 2)}
+	for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
+		d := directory.New()
+		for _, i := range order {
+			copied := *users[i]
+			d.Put(&copied)
+		}
+		for _, want := range []string{"b", "c", "a"} {
+			if got := holder(t, d, "x"); got != "gatehouse-users/"+want {
+				t.Errorf("order %v: %s holds the login, want %s", order, got, want)
+			}
+			d.Delete("gatehouse-users/" + want)
+		}
+		if got := holder(t, d, "x"); got != "nobody" || d.Len() != 0 {
+			t.Errorf("order %v: %s holds the login of nobody", order, got)
+		}
+	}
+}
+
+func TestUsersOfOneAgeAreOrderedByUID(t *testing.T) {
+	d := directory.New()
+	d.Put(user("b", "x", 1))
+	d.Put(user("a", "x", 1))
+	if got := holder(t, d, "x"); got != "gatehouse-users/a" {
+		t.Errorf("%s holds the login", got)
+	}
+}
+
+func TestAChangedLoginLetsTheOldOneGo(t *testing.T) {
+	d := directory.New()
+	d.Put(user("a", "x", 2))
+	d.Put(user("b", "x", 1))
+	d.Put(user("a", "y", 2))
+	if holder(t, d, "x") != "gatehouse-users/b" || holder(t, d, "y") != "gatehouse-users/a" {
+		t.Errorf("x is held by %s, y by %s", holder(t, d, "x"), holder(t, d, "y"))
+	}
+}
+
+func TestANewVersionOfAHolderIsTheOneThatIsFound(t *testing.T) {
+	for name, rivals := range map[string]int{"alone": 0, "beside a rival": 1} {
+		d := directory.New()
+		for i := range rivals {
+			d.Put(user(fmt.Sprintf("rival-%d", i), "x", 1))
+		}
+		d.Put(user("a", "x", 5))
+		next := user("a", "x", 5)
+		next.Revoked = true
+		d.Put(next)
+		if u, _ := d.ByLogin("x"); u == nil || !u.Revoked {
+			t.Errorf("%s: an earlier version is found by login", name)
+		}
+		if u, _ := d.ByUID("uid-of-a"); u == nil || !u.Revoked {
+			t.Errorf("%s: an earlier version is found by UID", name)
+		}
+	}
+}
+
+func TestAUserMadeAnewIsAnotherUser(t *testing.T) {
+	d := directory.New()
+	old := user("a", "x", 5)
+	old.TokensRevokedAt = start
+	d.Put(old)
+	anew := user("a", "x", 0)
+	anew.UID = "another"
+	d.Put(anew)
+	if _, ok := d.ByUID("uid-of-a"); ok {
+		t.Error("the old UID is still known")
+	}
+	if u, _ := d.ByLogin("x"); u == nil || u.UID != "another" || !u.TokensRevokedAt.IsZero() {
+		t.Errorf("the new user is %+v", u)
+	}
+}
+
+func TestARevocationNeverMovesBack(t *testing.T) {
+	d := directory.New()
+	u := user("a", "x", 5)
+	u.TokensRevokedAt = start
+	d.Put(u)
+	stale := user("a", "x", 5)
+	stale.TokensRevokedAt = start.Add(-time.Hour)
+	d.Put(stale)
+	if u, _ := d.ByLogin("x"); !u.TokensRevokedAt.Equal(start) {
+		t.Errorf("tokens are revoked until %s", u.TokensRevokedAt)
+	}
+	record := directory.Record{ID: "id", UserUID: "uid-of-a", ExpiresAt: start.Add(time.Hour), Revoked: true}
+	d.PutRecord(record)
+	record.Revoked = false
+	d.PutRecord(record)
+	if r, _ := d.Record("id"); !r.Revoked {
+		t.Error("the record is no longer revoked")
+	}
+}
+
+func TestMemoAndFailuresLiveAsLongAsTheCredentials(t *testing.T) {
+	digest := [32]byte{1}
+	for name, c := range map[string]struct {
+		revision string
+		kept     bool
+	}{
+		"the same credentials": {"one", true},
+		"other credentials":    {"two", false},
+	} {
+		d := directory.New()
+		d.Put(user("a", "x", 5))
+		u, _ := d.ByLogin("x")
+		u.Credentials.Memo.Remember(&digest, 0, start.Add(time.Hour))
+		u.Credentials.Failures.Fail(1, start.Add(time.Hour))
+		next := user("a", "x", 5)
+		next.Credentials = credentials(c.revision)
+		d.Put(next)
+		u, _ = d.ByLogin("x")
+		if _, ok := u.Credentials.Memo.Recall(&digest, start); ok != c.kept || u.Locked(start) != c.kept {
+			t.Errorf("%s: remembered %v, locked %v, want %v", name, ok, u.Locked(start), c.kept)
+		}
+	}
+}
+
+func TestALockThatStatusShowsTakesThePlaceOfAReplicasOwn(t *testing.T) {
+	own, shown := start.Add(30*time.Minute), start.Add(29*time.Minute)
+	d := directory.New()
+	put := func(until time.Time) *directory.User {
+		u := user("a", "x", 5)
+		u.LockedUntil = until
+		d.Put(u)
+		return u
+	}
+	u := put(time.Time{})
+	u.Credentials.Failures.Fail(1, own)
+	if u = put(time.Time{}); !u.Locked(start) {
+		t.Fatal("a lock that status does not show yet is lost by an unrelated change")
+	}
+	if u = put(shown); !u.Locked(shown.Add(-time.Second)) || u.Locked(shown) {
+		t.Fatal("the lock does not end when status says")
+	}
+	if u = put(time.Time{}); u.Locked(start) {
+		t.Fatal("an administrator took the lock away and it stays")
+	}
+}
+
+func TestAnOldLockThatIsClearedLiftsNoNewerOne(t *testing.T) {
+	d := directory.New()
+	old := user("a", "x", 5)
+	old.LockedUntil = start.Add(-time.Hour)
+	d.Put(old)
+	old.Credentials.Failures.Fail(1, start.Add(time.Hour))
+	d.Put(user("a", "x", 5))
+	if u, _ := d.ByLogin("x"); !u.Locked(start) {
+		t.Error("the newer lock is gone")
+	}
+}
+
+func TestVerdictsAreExactToTheInstant(t *testing.T) {
+	u := user("a", "x", 1)
+	u.ExpiresAt = start
+	if err := u.Check(start.Add(-time.Nanosecond)); err != nil {
+		t.Errorf("before its end: %v", err)
+	}
+	if err := u.Check(start); err != directory.ErrExpired {
+		t.Errorf("at its end: %v", err)
+	}
+	u.Revoked = true
+	if err := u.Check(start); err != directory.ErrRevoked {
+		t.Errorf("revoked and expired: %v", err)
+	}
+}
+
+func TestTokensAreVoidUpToAndIncludingTheSecondOfARevocation(t *testing.T) {
+	second := start.Truncate(time.Second)
+	for name, set := range map[string]func(*directory.User, time.Time){
+		"spec":   func(u *directory.User, at time.Time) { u.TokensValidAfter = at },
+		"status": func(u *directory.User, at time.Time) { u.TokensRevokedAt = at },
+	} {
+		u := user("a", "x", 1)
+		if err := u.CheckToken(second); err != nil {
+			t.Errorf("%s: nothing is revoked: %v", name, err)
+		}
+		set(u, second.Add(300*time.Millisecond))
+		for issued, want := range map[time.Duration]error{
+			-time.Second: directory.ErrTokenVoid, 0: directory.ErrTokenVoid, 999 * time.Millisecond: directory.ErrTokenVoid, time.Second: nil,
+		} {
+			if err := u.CheckToken(second.Add(issued)); err != want {
+				t.Errorf("%s: issued %s after: %v, want %v", name, issued, err, want)
+			}
+		}
+	}
+}
+
+func TestRecordsAreListedByIDUntilTheyAreDeleted(t *testing.T) {
+	d := directory.New()
+	for _, id := range []string{"c", "a", "b", "a"} {
+		d.PutRecord(directory.Record{ID: id, UserUID: "u"})
+	}
+	d.PutRecord(directory.Record{ID: "z", UserUID: "v"})
+	ids := func() (out []string) {
+		for _, r := range d.RecordsOf("u") {
+			out = append(out, r.ID)
+		}
+		return out
+	}
+	if got := ids(); !slices.Equal(got, []string{"a", "b", "c"}) {
+		t.Errorf("records %v", got)
+	}
+	d.DeleteRecord("b")
+	d.DeleteRecord("b")
+	if got := ids(); !slices.Equal(got, []string{"a", "c"}) || d.RecordCount() != 3 {
+		t.Errorf("records %v of %d", got, d.RecordCount())
+	}
+}
+
+func TestDecoysAreDealtInProportionAndStayWithALogin(t *testing.T) {
+	d := directory.New()
+	if d.Decoys("anybody") != nil {
+		t.Error("there are decoys where nobody can log in")
+	}
+	cheap, dear := hash(t, 4), hash(t, 5)
+	for i := range 100 {
+		h := cheap
+		if i < 25 {
+			h = dear
+		}
+		u := user(fmt.Sprint(i), fmt.Sprint(i), 1)
+		u.Credentials = &directory.Credentials{Passwords: []directory.Password{{Hash: h}}}
+		d.Put(u)
+	}
+	count := map[string]int{}
+	for i := range 4000 {
+		login := fmt.Sprintf("nobody-%d", i)
+		decoys := d.Decoys(login)
+		if len(decoys) != 1 || decoys[0] != d.Decoys(login)[0] {
+			t.Fatalf("%s: decoys %v", login, decoys)
+		}
+		count[decoys[0].Class()]++
+	}
+	if n := count[dear.Class()]; n < 850 || n > 1150 {
+		t.Errorf("a quarter of the users have the dear hash, and %d of 4000 strangers", n)
+	}
+}
+
+func TestDecoysFollowTheUsersThatGo(t *testing.T) {
+	d := directory.New()
+	u := user("a", "x", 1)
+	u.Credentials = &directory.Credentials{Revision: "1", Passwords: []directory.Password{{Hash: hash(t, 4)}, {Hash: hash(t, 5)}}}
+	d.Put(u)
+	if got := d.Decoys("nobody"); len(got) != 2 {
+		t.Errorf("a stranger costs %d hashes, every user two", len(got))
+	}
+	d.Put(user("a", "x", 1))
+	if got := d.Decoys("nobody"); len(got) != 1 || !got[0].Free() {
+		t.Errorf("decoys %v", got)
+	}
+	d.Delete("gatehouse-users/a")
+	if d.Decoys("nobody") != nil {
+		t.Error("there are decoys of users that are gone")
+	}
+}
+
+func hash(t *testing.T, cost int) *password.Hash {
+	t.Helper()
+	encoded, err := password.Generate([]byte("a password"), password.Parameters{Format: password.Bcrypt, Cost: cost})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := password.Parse(encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func TestReadersAndWritersMeetWithoutHarm(t *testing.T) {
+	d := directory.New()
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for n := range 200 {
+				name := fmt.Sprint((i + n) % 7)
+				d.Put(user(name, "login-"+fmt.Sprint(n%3), n%5))
+				d.PutRecord(directory.Record{ID: name, UserUID: "u"})
+				if n%11 == 0 {
+					d.Delete("gatehouse-users/" + name)
+					d.DeleteRecord(name)
+				}
+			}
+		})
+		wg.Go(func() {
+			for n := range 200 {
+				d.ByLogin("login-" + fmt.Sprint(n%3))
+				d.RecordsOf("u")
+				d.Decoys("x")
+			}
+		})
+	}
+	wg.Wait()
+	// Whoever is left is found by the login that is its own or an elder's.
+	d.Each(func(u *directory.User) bool {
+		if h, ok := d.ByLogin(u.Login); !ok || h.Created.After(u.Created) {
+			t.Errorf("%s is held by %+v, not by %s", u.Login, h, u.Key)
+		}
+		return true
+	})
+}
