@@ -2,6 +2,7 @@ package authn
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -166,18 +167,14 @@ func newTurns() turns { return turns{next: map[string]int{}} }
 
 func (t *turns) at(name string) int { return max(t.clock, t.next[name]) }
 
-// serve counts one service. Names that are not ahead of the clock need no memory, so that at most keep names and those
-// ahead are kept.
+// serve counts one service. Names that are not ahead of the clock need no memory. When more than twice keep are ahead, the
+// clock goes on without waiting for the rest, so that the memory is bounded however many names there are.
 func (t *turns) serve(name string, keep int) {
 	t.clock = t.at(name)
 	t.next[name] = t.clock + 1
-	if len(t.next) <= 2*keep {
-		return
-	}
-	for other, at := range t.next {
-		if at <= t.clock {
-			delete(t.next, other)
-		}
+	for len(t.next) > 2*keep {
+		t.clock++
+		maps.DeleteFunc(t.next, func(_ string, at int) bool { return at <= t.clock })
 	}
 }
 

@@ -1,0 +1,127 @@
+package authn_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/audit"
+	"github.com/gatehouse-auth/gatehouse/internal/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/ledger"
+	"github.com/gatehouse-auth/gatehouse/internal/password"
+)
+
+var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// house is a password authenticator with a clock that can be moved and ears for what it tells others.
+type house struct {
+	*authn.Password
+	directory *directory.Directory
+	computed  atomic.Int64
+
+	mu     sync.Mutex
+	now    time.Time
+	events []audit.Event
+	notes  []ledger.Note
+}
+
+func newHouse(change func(*authn.PasswordConfig)) *house {
+	h := &house{directory: directory.New(), now: start}
+	h.directory.MarkSynced()
+	c := authn.PasswordConfig{
+		Directory: h.directory, Observer: h, Now: h.clock,
+		Audit: func(_ context.Context, e audit.Event) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.events = append(h.events, e)
+		},
+		Noted: func(_ *directory.User, n ledger.Note) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.notes = append(h.notes, n)
+		},
+		MemoTTL: 10 * time.Minute, LockAfter: 10, LockDuration: 30 * time.Minute, HashConcurrency: 2,
+	}
+	if change != nil {
+		change(&c)
+	}
+	h.Password = authn.NewPassword(c)
+	return h
+}
+
+func (h *house) HashWaited(time.Duration)   {}
+func (h *house) HashComputed(time.Duration) { h.computed.Add(1) }
+
+func (h *house) clock() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.now
+}
+
+func (h *house) advance(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.now = h.now.Add(d)
+}
+
+func (h *house) heard() []ledger.Note {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.notes)
+}
+
+// login returns the error of one login.
+func (h *house) login(login, password string) error {
+	_, err := h.Authenticate(context.Background(), login, password)
+	return err
+}
+
+// put gives a user with these passwords to the directory.
+func (h *house) put(t testing.TB, login string, passwords ...directory.Password) *directory.User {
+	t.Helper()
+	u := &directory.User{
+		Key: "gatehouse-users/" + login, UID: "uid-of-" + login, Login: login,
+		Credentials: &directory.Credentials{Revision: fmt.Sprintf("%p", passwords), Passwords: passwords},
+	}
+	h.directory.Put(u)
+	return u
+}
+
+// change puts a changed copy of a user, as a controller does when the object changes and its credentials do not.
+func (h *house) change(u *directory.User, change func(*directory.User)) *directory.User {
+	next := *u
+	change(&next)
+	h.directory.Put(&next)
+	return &next
+}
+
+func bcrypt4(t testing.TB, plain string) directory.Password {
+	t.Helper()
+	encoded, err := password.Generate([]byte(plain), password.Parameters{Format: password.Bcrypt, Cost: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return directory.Password{Hash: parse(t, encoded)}
+}
+
+func parse(t testing.TB, encoded string) *password.Hash {
+	t.Helper()
+	h, err := password.Parse(encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func from(address string) context.Context {
+	return audit.WithRequest(context.Background(), &audit.Request{Source: netip.MustParseAddr(address)})
+}
+
+// bcrypt10 is a hash of "password" made by htpasswd -nbBC 10.
+const bcrypt10 = "$2y$10$c8PZoWk6G.7lH9jpG1eZ2Orm0viPYInFcjQifo5Y6hMuvjabqdtyK"

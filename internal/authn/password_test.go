@@ -1,0 +1,365 @@
+package authn_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/audit"
+	"github.com/gatehouse-auth/gatehouse/internal/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/ledger"
+	"github.com/gatehouse-auth/gatehouse/internal/password"
+)
+
+const right, wrong = "the right password", "a wrong password"
+
+func expired(p directory.Password) directory.Password {
+	p.ExpiresAt = start
+	return p
+}
+
+func TestVerdictsComeInTheirOrder(t *testing.T) {
+	lock := func(u *directory.User) { u.LockedUntil = start.Add(time.Hour) }
+	revoke := func(u *directory.User) { u.Revoked = true }
+	expire := func(u *directory.User) { u.ExpiresAt = start }
+	for name, c := range map[string]struct {
+		password string
+		ended    bool
+		changes  []func(*directory.User)
+		want     error
+	}{
+		"right":                             {right, false, nil, nil},
+		"wrong":                             {wrong, false, nil, authn.ErrWrongPassword},
+		"right of a locked account":         {right, true, []func(*directory.User){lock, revoke, expire}, authn.ErrLocked},
+		"wrong of a locked account":         {wrong, false, []func(*directory.User){lock}, authn.ErrLocked},
+		"wrong of a revoked account":        {wrong, false, []func(*directory.User){revoke}, authn.ErrWrongPassword},
+		"right of a revoked account":        {right, true, []func(*directory.User){revoke, expire}, directory.ErrRevoked},
+		"right of an expired account":       {right, true, []func(*directory.User){expire}, directory.ErrExpired},
+		"right, but this password is over":  {right, true, nil, authn.ErrPasswordExpired},
+		"wrong, and the right one is over":  {wrong, true, nil, authn.ErrWrongPassword},
+		"empty":                             {"", false, nil, authn.ErrWrongPassword},
+		"longer than bcrypt looks at":       {right + strings.Repeat("x", 72), false, nil, authn.ErrWrongPassword},
+		"longer than anything is looked at": {strings.Repeat("x", 60000), false, nil, authn.ErrWrongPassword},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(nil)
+			p := bcrypt4(t, right)
+			if c.ended {
+				p = expired(p)
+			}
+			u := h.put(t, "jean", p)
+			for _, change := range c.changes {
+				u = h.change(u, change)
+			}
+			if err := h.login("jean", c.password); err != c.want { //nolint:errorlint // sentinels are compared as they are
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+		})
+	}
+}
+
+func TestAnUnknownLoginAndAUserWithoutAPasswordAreRefused(t *testing.T) {
+	h := newHouse(nil)
+	h.put(t, "jean", bcrypt4(t, right))
+	h.put(t, "nopassword")
+	if err := h.login("nobody", right); err != authn.ErrUnknownLogin {
+		t.Errorf("unknown: %v", err)
+	}
+	if err := h.login("nopassword", ""); err != authn.ErrWrongPassword {
+		t.Errorf("no password: %v", err)
+	}
+	if n := h.computed.Load(); n != 2 {
+		t.Errorf("%d hashes computed for two refusals", n)
+	}
+}
+
+func TestThereIsNoVerdictBeforeTheDirectoryIsComplete(t *testing.T) {
+	h := newHouse(func(c *authn.PasswordConfig) { c.Directory = directory.New() })
+	if err := h.login("jean", right); err != authn.ErrUnavailable {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnyOfSeveralPasswordsLogsInAndAnEndedOneDoesNotHideAnother(t *testing.T) {
+	h := newHouse(nil)
+	h.put(t, "jean", expired(bcrypt4(t, "old")), bcrypt4(t, "new"), expired(bcrypt4(t, "both")), bcrypt4(t, "both"))
+	for plain, want := range map[string]error{"old": authn.ErrPasswordExpired, "new": nil, "both": nil, "other": authn.ErrWrongPassword} {
+		if err := h.login("jean", plain); err != want {
+			t.Errorf("%s: got %v, want %v", plain, err, want)
+		}
+	}
+}
+
+func TestAPlaintextCostsNoHashAndItsRefusalCostsWhatAStrangersDoes(t *testing.T) {
+	h := newHouse(nil)
+	secret := directory.Password{Hash: password.NewKeyer().NewPlaintext([]byte("machine"))}
+	h.put(t, "robot", secret, bcrypt4(t, right))
+	if err := h.login("robot", "machine"); err != nil || h.computed.Load() != 0 {
+		t.Errorf("error %v after %d hashes", err, h.computed.Load())
+	}
+	if err := h.login("robot", wrong); err != authn.ErrWrongPassword || h.computed.Load() != 1 {
+		t.Errorf("error %v after %d hashes", err, h.computed.Load())
+	}
+}
+
+func TestASecondLoginCostsNoHashUntilTheMemoEnds(t *testing.T) {
+	h := newHouse(nil)
+	h.put(t, "jean", bcrypt4(t, right))
+	for i, step := range []struct {
+		after time.Duration
+		want  int64
+	}{{0, 1}, {0, 1}, {10*time.Minute - 1, 1}, {1, 2}, {time.Second, 2}} {
+		h.advance(step.after)
+		if err := h.login("jean", right); err != nil || h.computed.Load() != step.want {
+			t.Errorf("step %d: error %v, %d hashes, want %d", i, err, h.computed.Load(), step.want)
+		}
+	}
+}
+
+func TestWithoutAMemoEveryLoginCostsAHash(t *testing.T) {
+	h := newHouse(func(c *authn.PasswordConfig) { c.MemoTTL = 0 })
+	h.put(t, "jean", bcrypt4(t, right))
+	for range 3 {
+		if err := h.login("jean", right); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := h.computed.Load(); n != 3 {
+		t.Errorf("%d hashes for 3 logins", n)
+	}
+}
+
+func TestOnlySuccessesAreRemembered(t *testing.T) {
+	h := newHouse(func(c *authn.PasswordConfig) { c.LockAfter = 0 })
+	u := h.put(t, "jean", bcrypt4(t, right))
+	u = h.change(u, func(u *directory.User) { u.ExpiresAt = start })
+	for range 3 {
+		h.login("jean", wrong)
+		h.login("jean", right)
+	}
+	if n := h.computed.Load(); n != 6 {
+		t.Errorf("%d hashes for 6 refusals", n)
+	}
+	_ = u
+}
+
+func TestARememberedPasswordOfAnAccountThatEndedIsRefusedTheLongWay(t *testing.T) {
+	h := newHouse(nil)
+	u := h.put(t, "jean", bcrypt4(t, right))
+	u = h.change(u, func(u *directory.User) { u.ExpiresAt = start.Add(time.Minute) })
+	if err := h.login("jean", right); err != nil {
+		t.Fatal(err)
+	}
+	h.advance(time.Minute)
+	if err := h.login("jean", right); err != directory.ErrExpired || h.computed.Load() != 2 {
+		t.Errorf("error %v after %d hashes", err, h.computed.Load())
+	}
+}
+
+func TestARememberedPasswordEndsToTheInstant(t *testing.T) {
+	h := newHouse(nil)
+	p := bcrypt4(t, right)
+	p.ExpiresAt = start.Add(time.Minute)
+	h.put(t, "jean", p)
+	if err := h.login("jean", right); err != nil {
+		t.Fatal(err)
+	}
+	h.advance(time.Minute)
+	if err := h.login("jean", right); err != authn.ErrPasswordExpired {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAChangedPasswordIsForgottenAtOnce(t *testing.T) {
+	h := newHouse(nil)
+	h.put(t, "jean", bcrypt4(t, right))
+	if err := h.login("jean", right); err != nil {
+		t.Fatal(err)
+	}
+	h.put(t, "jean", bcrypt4(t, "another"))
+	if err := h.login("jean", right); err != authn.ErrWrongPassword {
+		t.Errorf("the old password: %v", err)
+	}
+}
+
+func TestTheFailuresInARowLockUntilTheTimeIsOver(t *testing.T) {
+	h := newHouse(nil)
+	h.put(t, "jean", bcrypt4(t, right))
+	for i := range 10 {
+		if err := h.login("jean", wrong); err != authn.ErrWrongPassword {
+			t.Fatalf("failure %d: %v", i+1, err)
+		}
+	}
+	if err := h.login("jean", right); err != authn.ErrLocked {
+		t.Fatalf("after ten failures: %v", err)
+	}
+	if last := h.heard()[9]; !last.LockedUntil.Equal(start.Add(30 * time.Minute)) {
+		t.Errorf("others hear of a lock until %s", last.LockedUntil)
+	}
+	h.advance(30*time.Minute - 1)
+	if err := h.login("jean", right); err != authn.ErrLocked {
+		t.Errorf("just before the end: %v", err)
+	}
+	h.advance(1)
+	for range 9 {
+		h.login("jean", wrong)
+	}
+	if err := h.login("jean", right); err != nil {
+		t.Errorf("the count did not begin at 0 after the lock: %v", err)
+	}
+}
+
+func TestALockWithoutDurationLastsUntilItIsLifted(t *testing.T) {
+	h := newHouse(func(c *authn.PasswordConfig) { c.LockAfter, c.LockDuration = 1, 0 })
+	h.put(t, "jean", bcrypt4(t, right))
+	h.login("jean", wrong)
+	if last := h.heard()[0]; !last.LockedUntil.Equal(ledger.Forever) {
+		t.Errorf("locked until %s", last.LockedUntil)
+	}
+	h.advance(100 * 365 * 24 * time.Hour)
+	if err := h.login("jean", right); err != authn.ErrLocked {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestALockIsNeverMadeWhenItIsOff(t *testing.T) {
+	h := newHouse(func(c *authn.PasswordConfig) { c.LockAfter = 0 })
+	h.put(t, "jean", bcrypt4(t, right))
+	for range 30 {
+		h.login("jean", wrong)
+	}
+	if err := h.login("jean", right); err != nil {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestASuccessForgetsFailuresAndAMemoHitIsOne(t *testing.T) {
+	h := newHouse(nil)
+	h.put(t, "jean", bcrypt4(t, right))
+	for range 5 {
+		for range 9 {
+			h.login("jean", wrong)
+		}
+		if err := h.login("jean", right); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAStrangersGuessesDoNotShutOutWhoIsRemembered(t *testing.T) {
+	h := newHouse(nil)
+	h.put(t, "jean", bcrypt4(t, right))
+	if err := h.login("jean", right); err != nil {
+		t.Fatal(err)
+	}
+	for range 12 {
+		h.login("jean", wrong)
+	}
+	if err := h.login("jean", right); err != nil {
+		t.Errorf("who has just used the right password is refused: %v", err)
+	}
+}
+
+func TestAChangedPasswordLiftsALock(t *testing.T) {
+	h := newHouse(nil)
+	h.put(t, "jean", bcrypt4(t, right))
+	for range 10 {
+		h.login("jean", wrong)
+	}
+	h.put(t, "jean", bcrypt4(t, "another"))
+	if err := h.login("jean", "another"); err != nil {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheRightPasswordOfARevokedAccountIsNoFailureAndAWrongOneIs(t *testing.T) {
+	h := newHouse(nil)
+	u := h.put(t, "jean", bcrypt4(t, right))
+	h.change(u, func(u *directory.User) { u.Revoked = true })
+	for range 20 {
+		h.login("jean", right)
+	}
+	if n := len(h.heard()); n != 0 {
+		t.Errorf("%d failures counted", n)
+	}
+	for range 10 {
+		h.login("jean", wrong)
+	}
+	if err := h.login("jean", right); err != authn.ErrLocked {
+		t.Errorf("after ten wrong ones: %v", err)
+	}
+}
+
+func TestNoMoreGuessesAreJudgedAtOnceThanTheLockAllows(t *testing.T) {
+	h := newHouse(nil)
+	h.put(t, "jean", bcrypt4(t, right))
+	var wg sync.WaitGroup
+	for i := range 60 {
+		wg.Go(func() { h.login("jean", wrong+strings.Repeat("x", i)) })
+	}
+	wg.Wait()
+	if n := len(h.heard()); n != 10 {
+		t.Errorf("%d guesses of 60 were judged", n)
+	}
+}
+
+func TestConcurrentFirstLoginsOfOneCredentialShareOneHash(t *testing.T) {
+	h := newHouse(nil)
+	h.put(t, "jean", directory.Password{Hash: parse(t, bcrypt10)})
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			if err := h.login("jean", "password"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := h.computed.Load(); n > 2 {
+		t.Errorf("%d hashes for one credential", n)
+	}
+}
+
+func TestAUserThatChangesWhileItsHashWaitsIsJudgedAsItIsThen(t *testing.T) {
+	h := newHouse(nil)
+	u := h.put(t, "jean", directory.Password{Hash: parse(t, bcrypt10)})
+	result := make(chan error)
+	go func() { result <- h.login("jean", "password") }()
+	h.change(u, func(u *directory.User) { u.Revoked = true })
+	if err := <-result; err != directory.ErrRevoked {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAClientThatHangsUpIsLetGoAtOnce(t *testing.T) {
+	h := newHouse(nil)
+	h.put(t, "jean", directory.Password{Hash: parse(t, bcrypt10)})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := h.Authenticate(ctx, "jean", "password"); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestEveryLoginIsAuditedWithItsReasonAndWithoutItsPassword(t *testing.T) {
+	h := newHouse(nil)
+	h.put(t, "jean", bcrypt4(t, right))
+	for _, step := range []struct {
+		login, password string
+		want            audit.Event
+	}{
+		{"jean", right, audit.Event{Act: audit.ActLogin, Outcome: audit.Allowed, Login: "jean", UID: "uid-of-jean"}},
+		{"jean", right, audit.Event{Act: audit.ActLogin, Outcome: audit.Allowed, Login: "jean", UID: "uid-of-jean", Memo: true}},
+		{"jean", wrong, audit.Event{Act: audit.ActLogin, Outcome: audit.Refused, Reason: "wrong_password", Login: "jean", UID: "uid-of-jean"}},
+		{"nobody", wrong, audit.Event{Act: audit.ActLogin, Outcome: audit.Refused, Reason: "unknown_login", Login: "nobody"}},
+	} {
+		h.login(step.login, step.password)
+		if got := h.events[len(h.events)-1]; got != step.want {
+			t.Errorf("got %+v, want %+v", got, step.want)
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package authn_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+)
+
+// samplesPerCase and tellable decide whether two kinds of refusal can be told apart by time. With n samples of each, drawn in
+// random order, the share of pairs in which the one took longer lies within 0.5 +/- 1/sqrt(6n) two times in three when there
+// is no difference, so 0.08 is five of these steps; a refusal that spares its hash gives a share of 0 or 1.
+const (
+	samplesPerCase = 600
+	tellable       = 0.08
+)
+
+// cheapest are hashes of the formats at a low cost, to take thousands of samples in seconds. They are of no password.
+var cheapest = map[string]string{
+	"bcrypt":        "", // made by bcrypt4
+	"argon2id":      "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAphArZDZ2YHeoBE",
+	"pbkdf2-sha256": "$pbkdf2-sha256$1000$c2FsdHNhbHRzYWx0c2FsdA$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAphArZDZ2YHeoBE",
+	"scrypt":        "$scrypt$ln=8,r=8,p=1$c2FsdHNhbHRzYWx0c2FsdA$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAphArZDZ2YHeoBE",
+	"sha512-crypt":  "$6$rounds=1000$saltsaltsaltsalt$" + "n5PVdvJLgHHo.QsQ2tzoKbW4cPzRSHVUuGGwbZ4zrWBb0sYH.PJSNGNGOJIkQw8PjKRfkpXgXKgG9a2PsOqRk/",
+}
+
+// Of five reasons to refuse, none can be told from another by the time it takes, whatever the format of the hashes.
+func TestTheReasonOfARefusalCannotBeToldByItsTime(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes thousands of samples")
+	}
+	for format, encoded := range cheapest {
+		t.Run(format, func(t *testing.T) {
+			h := newHouse(func(c *authn.PasswordConfig) { c.LockAfter = 0 })
+			p := bcrypt4(t, right)
+			if format != "bcrypt" {
+				p = directory.Password{Hash: parse(t, encoded)}
+			}
+			h.put(t, "wrong", p)
+			h.change(h.put(t, "revoked", p), func(u *directory.User) { u.Revoked = true })
+			h.change(h.put(t, "expired", p), func(u *directory.User) { u.ExpiresAt = start })
+			h.change(h.put(t, "locked", p), func(u *directory.User) { u.LockedUntil = start.Add(time.Hour) })
+			times := sample(h, map[string]string{"unknown": right, "wrong": strings.ToUpper(right), "revoked": right, "expired": right, "locked": right})
+			for _, other := range []string{"wrong", "revoked", "expired", "locked"} {
+				share := shareLonger(times[other], times["unknown"])
+				t.Logf("%s takes longer than unknown in %.1f %% of pairs", other, 100*share)
+				if share < 0.5-tellable || share > 0.5+tellable {
+					t.Errorf("%s and unknown can be told apart: %.1f %% of pairs", other, 100*share)
+				}
+			}
+		})
+	}
+}
+
+// sample logs in by each name many times, in random order.
+func sample(h *house, passwords map[string]string) map[string][]time.Duration {
+	var order []string
+	for name := range passwords {
+		for range samplesPerCase {
+			order = append(order, name)
+		}
+	}
+	rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	times := map[string][]time.Duration{}
+	for i, name := range order {
+		login, password := name, passwords[name]
+		if name == "unknown" {
+			login = fmt.Sprint("nobody-", i)
+		}
+		begun := time.Now()
+		_ = h.login(login, password)
+		times[name] = append(times[name], time.Since(begun))
+	}
+	return times
+}
+
+// shareLonger is the share of pairs in which a is longer than b: the area under the ROC curve, or Mann and Whitney's U
+// divided by the number of pairs.
+func shareLonger(a, b []time.Duration) float64 {
+	slices.Sort(b)
+	longer := 0
+	for _, d := range a {
+		below, _ := slices.BinarySearch(b, d)
+		longer += below
+	}
+	return float64(longer) / float64(len(a)*len(b))
+}
