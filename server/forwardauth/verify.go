@@ -30,13 +30,13 @@ type Config struct {
 	Tokens    *authn.Token
 }
 
-// New returns the door. It has one path, /auth/verify, which takes every method, because proxies forward the original one,
-// and which never reads a body.
+// New returns the door: /auth/verify and all below it, because Envoy and what is built on it append the path of the request.
+// It takes every method, because proxies forward the original one, and never reads a body.
 func New(c Config) door.Door {
-	v := verifier{c}
+	all := map[string]http.HandlerFunc{"*": verifier{c}.verify}
 	return door.Door{
 		Name:   "forwardauth",
-		Routes: []door.Route{{Path: "/auth/verify", Methods: map[string]http.HandlerFunc{"*": v.verify}}},
+		Routes: []door.Route{{Path: "/auth/verify", Methods: all}, {Path: "/auth/verify/", Methods: all}},
 	}
 }
 

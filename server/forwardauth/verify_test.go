@@ -1,7 +1,6 @@
 package forwardauth_test
 
 import (
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,21 +9,16 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
-	"github.com/gatehouse-auth/gatehouse/internal/password"
 	"github.com/gatehouse-auth/gatehouse/server/door"
 	"github.com/gatehouse-auth/gatehouse/server/forwardauth"
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
-const (
-	ada      = "3f0b7a52-6a61-4b50-8f43-6d5f1f6f0a01"
-	secret   = "correct horse"
-	verified = "/auth/verify"
-)
+const secret = "correct horse"
 
 func TestVerifySaysWhoItIs(t *testing.T) {
 	g := newGate(t)
-	u := put(t, g, directory.User{Login: "ada@example.com", Groups: []string{"operators", "developers"}})
+	u := g.Put(t, directory.User{Login: "ada@example.com", Groups: []string{"operators", "developers"}}, secret)
 	jwt, opaque := tokens(t, g, u)
 	for name, header := range map[string]http.Header{
 		"by a JWT as Bearer":                 {"Authorization": {"Bearer " + jwt}},
@@ -42,16 +36,16 @@ func TestVerifySaysWhoItIs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := ask(t, g, http.MethodGet, header, "")
 			want(t, a, http.StatusOK, "")
-			if got := a.header.Get("X-Auth-User"); got != "ada@example.com" {
+			if got := a.Header.Get("X-Auth-User"); got != "ada@example.com" {
 				t.Errorf("X-Auth-User is %q", got)
 			}
-			if got := a.header.Get("X-Auth-Uid"); got != ada {
+			if got := a.Header.Get("X-Auth-Uid"); got != u.UID {
 				t.Errorf("X-Auth-Uid is %q", got)
 			}
-			if got := a.header.Values("X-Auth-Groups"); !slices.Equal(got, []string{"operators,developers"}) {
+			if got := a.Header.Values("X-Auth-Groups"); !slices.Equal(got, []string{"operators,developers"}) {
 				t.Errorf("X-Auth-Groups is %q", got)
 			}
-			if got := a.header.Get("Cache-Control"); got != "no-store" {
+			if got := a.Header.Get("Cache-Control"); got != "no-store" {
 				t.Errorf("Cache-Control is %q", got)
 			}
 		})
@@ -60,46 +54,62 @@ func TestVerifySaysWhoItIs(t *testing.T) {
 
 func TestVerifyLeavesTheGroupsOutWhereThereAreNone(t *testing.T) {
 	g := newGate(t)
-	put(t, g, directory.User{Login: "ada"})
+	g.Put(t, directory.User{Login: "ada"}, secret)
 	a := ask(t, g, http.MethodGet, basic("ada", secret), "")
 	want(t, a, http.StatusOK, "")
-	if got, ok := a.header["X-Auth-Groups"]; ok {
+	if got, ok := a.Header["X-Auth-Groups"]; ok {
 		t.Errorf("X-Auth-Groups is %q", got)
 	}
 }
 
 func TestVerifyAnswersEveryMethodAndReadsNoBody(t *testing.T) {
 	g := newGate(t)
-	put(t, g, directory.User{Login: "ada"})
+	g.Put(t, directory.User{Login: "ada"}, secret)
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"} {
 		body := ""
 		if method == http.MethodPost {
 			body = strings.Repeat("not even JSON", 8<<10)
 		}
 		want(t, ask(t, g, method, basic("ada", secret), body), http.StatusOK, "")
-		if a := ask(t, g, method, nil, body); a.status != http.StatusUnauthorized {
-			t.Errorf("%s without credentials: %d", method, a.status)
+		if a := ask(t, g, method, nil, body); a.Status != http.StatusUnauthorized {
+			t.Errorf("%s without credentials: %d", method, a.Status)
+		}
+	}
+}
+
+func TestVerifyAnswersBelowItsPathToo(t *testing.T) {
+	g := newGate(t)
+	g.Put(t, directory.User{Login: "ada"}, secret)
+	credentials := "Authorization: " + basic("ada", secret).Get("Authorization")
+	for _, path := range []string{"/auth/verify/", "/auth/verify/orders/1?sort=up", "/auth/verify/a%2Fb"} {
+		want(t, g.Send(t, http.MethodGet, path, "", credentials), http.StatusOK, "")
+		if a := g.Send(t, http.MethodGet, path, ""); a.Status != http.StatusUnauthorized {
+			t.Errorf("%s without credentials: %d", path, a.Status)
+		}
+	}
+	for _, path := range []string{"/auth/verify/../verify", "/auth/verify//", "/auth/verify%2F", "/auth/verified"} {
+		if a := g.Send(t, http.MethodGet, path, "", credentials); a.Status == http.StatusOK {
+			t.Errorf("%s is taken", path)
 		}
 	}
 }
 
 func TestVerifyRefusesEverybodyAlike(t *testing.T) {
 	g := newGate(t)
-	u := put(t, g, directory.User{Login: "ada"})
+	u := g.Put(t, directory.User{Login: "ada"}, secret)
 	jwt, opaque := tokens(t, g, u)
-	put(t, g, directory.User{Key: "users/victor", UID: uid(2), Login: "victor", Revoked: true})
-	put(t, g, directory.User{Key: "users/edith", UID: uid(3), Login: "edith", ExpiresAt: g.Now().Add(-time.Second)})
-	paula := directory.User{Key: "users/paula", UID: uid(4), Login: "paula", Credentials: credentials(t)}
-	paula.Credentials.Passwords[0].ExpiresAt = g.Now().Add(-time.Second)
-	put(t, g, paula)
-	put(t, g, directory.User{Key: "users/blank", UID: uid(5), Login: " ada"})
-	put(t, g, directory.User{Key: "users/group", UID: uid(6), Login: "greta", Groups: []string{"admins "}})
-	put(t, g, directory.User{Key: "users/split", UID: uid(7), Login: "a\r\nX-Auth-User"})
+	g.Put(t, directory.User{Login: "victor", Revoked: true}, secret)
+	g.Put(t, directory.User{Login: "edith", ExpiresAt: g.Now().Add(-time.Second)}, secret)
+	expired := directory.Password{Hash: servertest.Hash(t, secret), ExpiresAt: g.Now().Add(-time.Second)}
+	g.Put(t, directory.User{Login: "paula", Credentials: &directory.Credentials{Passwords: []directory.Password{expired}}})
+	g.Put(t, directory.User{Login: " ada"}, secret)
+	g.Put(t, directory.User{Login: "greta", Groups: []string{"admins "}}, secret)
+	g.Put(t, directory.User{Login: "a\r\nX-Auth-User"}, secret)
 
 	first := ask(t, g, http.MethodGet, nil, "")
 	want(t, first, http.StatusUnauthorized, `{"error":"valid credentials are needed"}`)
 	challenges := []string{`Basic realm="gatehouse", charset="UTF-8"`, `Bearer realm="gatehouse"`}
-	if got := first.header.Values("WWW-Authenticate"); !slices.Equal(got, challenges) {
+	if got := first.Header.Values("WWW-Authenticate"); !slices.Equal(got, challenges) {
 		t.Errorf("the challenges are %q", got)
 	}
 	for name, header := range map[string]http.Header{
@@ -123,26 +133,22 @@ func TestVerifyRefusesEverybodyAlike(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := ask(t, g, http.MethodGet, header, "")
-			a.header.Del("X-Request-Id")
-			first.header.Del("X-Request-Id")
-			a.header.Del("Date")
-			first.header.Del("Date")
-			if a.status != first.status || a.body != first.body || !equal(a.header, first.header) {
-				t.Errorf("this refusal differs: %+v, not %+v", a, first)
+			if a.String() != first.String() {
+				t.Errorf("this refusal differs:\n%s\nnot\n%s", a, first)
 			}
 		})
 	}
 	t.Run("tokens of a user who was revoked", func(t *testing.T) {
-		put(t, g, directory.User{Login: "ada", Revoked: true})
+		g.Put(t, directory.User{Login: "ada", Revoked: true}, secret)
 		for _, token := range []string{jwt, opaque} {
-			want(t, ask(t, g, http.MethodGet, http.Header{"Authorization": {"Bearer " + token}}, ""), http.StatusUnauthorized, first.body)
+			want(t, ask(t, g, http.MethodGet, http.Header{"Authorization": {"Bearer " + token}}, ""), http.StatusUnauthorized, first.Body)
 		}
 	})
 }
 
 func TestVerifyGuessesCountTowardsTheLock(t *testing.T) {
 	g := servertest.New(t, servertest.Options{LockAfter: 2, MemoTTL: time.Minute}, doors)
-	put(t, g, directory.User{Login: "ada"})
+	g.Put(t, directory.User{Login: "ada"}, secret)
 	for range 2 {
 		want(t, ask(t, g, http.MethodGet, basic("ada", "wrong"), ""), http.StatusUnauthorized, `{"error":"valid credentials are needed"}`)
 	}
@@ -156,7 +162,7 @@ func TestVerifyAsksToTryAgainWhileNobodyCanBeJudged(t *testing.T) {
 	for _, header := range []http.Header{basic("ada", secret), {"X-Authentication": {"garbage"}}} {
 		a := ask(t, g, http.MethodGet, header, "")
 		want(t, a, http.StatusServiceUnavailable, `{"error":"no verdict can be given now; try again"}`)
-		if got := a.header.Get("Retry-After"); got != "1" {
+		if got := a.Header.Get("Retry-After"); got != "1" {
 			t.Errorf("Retry-After is %q", got)
 		}
 	}
@@ -164,21 +170,15 @@ func TestVerifyAsksToTryAgainWhileNobodyCanBeJudged(t *testing.T) {
 
 func TestALoginInUTF8ArrivesAsItIs(t *testing.T) {
 	g := newGate(t)
-	put(t, g, directory.User{Login: "jürgen 100%", Groups: []string{"работники", "a b"}})
+	g.Put(t, directory.User{Login: "jürgen 100%", Groups: []string{"работники", "a b"}}, secret)
 	a := ask(t, g, http.MethodGet, basic("jürgen 100%", secret), "")
 	want(t, a, http.StatusOK, "")
-	if got := a.header.Get("X-Auth-User"); got != "jürgen 100%" {
+	if got := a.Header.Get("X-Auth-User"); got != "jürgen 100%" {
 		t.Errorf("X-Auth-User is %q", got)
 	}
-	if got := a.header.Get("X-Auth-Groups"); got != "работники,a b" {
+	if got := a.Header.Get("X-Auth-Groups"); got != "работники,a b" {
 		t.Errorf("X-Auth-Groups is %q", got)
 	}
-}
-
-type reply struct {
-	status int
-	header http.Header
-	body   string
 }
 
 func doors(g *servertest.Gate) []door.Door {
@@ -190,44 +190,22 @@ func newGate(t *testing.T) *servertest.Gate {
 	return servertest.New(t, servertest.Options{MemoTTL: time.Minute}, doors)
 }
 
-func ask(t *testing.T, g *servertest.Gate, method string, header http.Header, body string) reply {
+func ask(t *testing.T, g *servertest.Gate, method string, header http.Header, body string) servertest.Answer {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, g.URL+verified, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if header != nil {
-		r.Header = header.Clone()
-	}
-	answer, err := g.Client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return reply{status: answer.StatusCode, header: answer.Header, body: string(text)}
-}
-
-func want(t *testing.T, a reply, status int, body string) {
-	t.Helper()
-	if a.status != status || a.body != body {
-		t.Errorf("answered %d %q, not %d %q", a.status, a.body, status, body)
-	}
-}
-
-func equal(a, b http.Header) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for key := range a {
-		if !slices.Equal(a[key], b[key]) {
-			return false
+	var lines []string
+	for name, values := range header {
+		for _, value := range values {
+			lines = append(lines, name+": "+value)
 		}
 	}
-	return true
+	return g.Send(t, method, "/auth/verify", body, lines...)
+}
+
+func want(t *testing.T, a servertest.Answer, status int, body string) {
+	t.Helper()
+	if a.Status != status || a.Body != body {
+		t.Errorf("answered %d %q, not %d %q", a.Status, a.Body, status, body)
+	}
 }
 
 func basic(login, password string) http.Header {
@@ -235,34 +213,6 @@ func basic(login, password string) http.Header {
 	r.SetBasicAuth(login, password)
 	return r.Header
 }
-
-// put adds a user, by default ada, whose password is secret.
-func put(t *testing.T, g *servertest.Gate, u directory.User) *directory.User {
-	t.Helper()
-	if u.UID == "" {
-		u.Key, u.UID = "users/ada", ada
-	}
-	if u.Credentials == nil {
-		u.Credentials = credentials(t)
-	}
-	g.Directory.Put(&u)
-	return &u
-}
-
-func credentials(t *testing.T) *directory.Credentials {
-	t.Helper()
-	text, err := password.Generate([]byte(secret), password.Parameters{Format: password.Bcrypt, Cost: 4})
-	if err != nil {
-		t.Fatal(err)
-	}
-	hash, err := password.Parse(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &directory.Credentials{Revision: "1", Passwords: []directory.Password{{Hash: hash}}}
-}
-
-func uid(n byte) string { return ada[:len(ada)-1] + string('0'+n) }
 
 func tokens(t *testing.T, g *servertest.Gate, u *directory.User) (jwt, opaque string) {
 	t.Helper()

@@ -2,7 +2,6 @@ package kubernetes_test
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -25,7 +24,7 @@ const (
 
 func TestAReviewNamesTheUserInTheVersionAsked(t *testing.T) {
 	g := newGate(t)
-	jwt, opaque := tokens(t, g, put(g, directory.User{Groups: []string{"operators", "developers"}}))
+	jwt, opaque := tokens(t, g, put(t, g, directory.User{Groups: []string{"operators", "developers"}}))
 	for name, token := range map[string]string{"a JWT": jwt, "an opaque token": opaque} {
 		for _, version := range []string{v1, v1beta1} {
 			t.Run(name+" in "+version, func(t *testing.T) {
@@ -33,7 +32,7 @@ func TestAReviewNamesTheUserInTheVersionAsked(t *testing.T) {
 				want(t, a, http.StatusOK, `{"apiVersion":"`+version+`","kind":"TokenReview","status":{"authenticated":true,`+
 					`"user":{"username":"ada@example.com","uid":"`+ada+`","groups":["operators","developers"]},`+
 					`"audiences":["https://gatehouse.test"]}}`)
-				if got := a.header.Get("Content-Type"); got != "application/json" {
+				if got := a.Header.Get("Content-Type"); got != "application/json" {
 					t.Errorf("the Content-Type is %q", got)
 				}
 			})
@@ -43,16 +42,16 @@ func TestAReviewNamesTheUserInTheVersionAsked(t *testing.T) {
 
 func TestGroupsThatKubernetesReservesAreLeftOut(t *testing.T) {
 	g := newGate(t)
-	jwt, _ := tokens(t, g, put(g, directory.User{Groups: []string{"system:masters", "systems", "system:nodes"}}))
+	jwt, _ := tokens(t, g, put(t, g, directory.User{Groups: []string{"system:masters", "systems", "system:nodes"}}))
 	a := ask(t, g, body(t, v1, jwt))
-	if !strings.Contains(a.body, `"groups":["systems"]`) {
-		t.Errorf("answered %s", a.body)
+	if !strings.Contains(a.Body, `"groups":["systems"]`) {
+		t.Errorf("answered %s", a.Body)
 	}
 }
 
 func TestAReviewHonoursAudiences(t *testing.T) {
 	g := newGate(t)
-	jwt, opaque := tokens(t, g, put(g, directory.User{}))
+	jwt, opaque := tokens(t, g, put(t, g, directory.User{}))
 	for name, test := range map[string]struct {
 		asked []string
 		given string
@@ -71,8 +70,8 @@ func TestAReviewHonoursAudiences(t *testing.T) {
 					want(t, a, http.StatusOK, denied)
 					return
 				}
-				if !strings.Contains(a.body, `"authenticated":true`) || !strings.Contains(a.body, `"audiences":`+test.given) {
-					t.Errorf("answered %s", a.body)
+				if !strings.Contains(a.Body, `"authenticated":true`) || !strings.Contains(a.Body, `"audiences":`+test.given) {
+					t.Errorf("answered %s", a.Body)
 				}
 			})
 		}
@@ -81,7 +80,7 @@ func TestAReviewHonoursAudiences(t *testing.T) {
 
 func TestABadTokenIsNoError(t *testing.T) {
 	g := newGate(t)
-	jwt, opaque := tokens(t, g, put(g, directory.User{}))
+	jwt, opaque := tokens(t, g, put(t, g, directory.User{}))
 	for name, token := range map[string]string{
 		"garbage":                   "garbage",
 		"a JWT that was changed":    jwt[:len(jwt)-4] + "AAAA",
@@ -93,14 +92,14 @@ func TestABadTokenIsNoError(t *testing.T) {
 		t.Run(name, func(t *testing.T) { want(t, ask(t, g, body(t, v1, token)), http.StatusOK, denied) })
 	}
 	for name, end := range map[string]func(){
-		"of a user who is revoked": func() { put(g, directory.User{Revoked: true}) },
-		"of a user who has ended":  func() { put(g, directory.User{ExpiresAt: g.Now()}) },
-		"issued too early":         func() { put(g, directory.User{TokensValidAfter: g.Now()}) },
-		"of a user made anew":      func() { put(g, directory.User{UID: strings.Replace(ada, "3", "4", 1)}) },
+		"of a user who is revoked": func() { put(t, g, directory.User{Revoked: true}) },
+		"of a user who has ended":  func() { put(t, g, directory.User{ExpiresAt: g.Now()}) },
+		"issued too early":         func() { put(t, g, directory.User{TokensValidAfter: g.Now()}) },
+		"of a user made anew":      func() { put(t, g, directory.User{UID: strings.Replace(ada, "3", "4", 1)}) },
 		"of a user who is gone":    func() { g.Directory.Delete("users/ada") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			defer func() { put(g, directory.User{}) }()
+			defer func() { put(t, g, directory.User{}) }()
 			end()
 			want(t, ask(t, g, body(t, v1, jwt)), http.StatusOK, denied)
 			want(t, ask(t, g, body(t, v1, opaque)), http.StatusOK, denied)
@@ -137,8 +136,8 @@ func TestWhatIsNoTokenReviewIsABadRequest(t *testing.T) {
 		"an audience that is null":     review(`{"token":"a","audiences":[null]}`),
 	} {
 		t.Run(name, func(t *testing.T) {
-			if a := ask(t, g, text); a.status != http.StatusBadRequest || !strings.HasPrefix(a.body, `{"error":"`) {
-				t.Errorf("answered %d %s", a.status, a.body)
+			if a := ask(t, g, text); a.Status != http.StatusBadRequest || !strings.HasPrefix(a.Body, `{"error":"`) {
+				t.Errorf("answered %d %s", a.Status, a.Body)
 			}
 		})
 	}
@@ -146,11 +145,11 @@ func TestWhatIsNoTokenReviewIsABadRequest(t *testing.T) {
 
 func TestFieldsOfKubernetesObjectsAreIgnored(t *testing.T) {
 	g := newGate(t)
-	jwt, _ := tokens(t, g, put(g, directory.User{}))
+	jwt, _ := tokens(t, g, put(t, g, directory.User{}))
 	a := ask(t, g, `{"kind":"TokenReview","apiVersion":"`+v1+`","metadata":{"creationTimestamp":null},"spec":{"token":"`+jwt+
 		`","audiences":null,"new":1},"status":{"user":{}}}`)
-	if !strings.Contains(a.body, `"authenticated":true`) {
-		t.Errorf("answered %d %s", a.status, a.body)
+	if !strings.Contains(a.Body, `"authenticated":true`) {
+		t.Errorf("answered %d %s", a.Status, a.Body)
 	}
 }
 
@@ -168,17 +167,17 @@ func TestEverythingElseIsAnErrorInPlainJSON(t *testing.T) {
 		"another API":              {http.MethodGet, "/apis/apps/v1", "", "", http.StatusNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := send(t, g, test.method, test.path, test.contentType, test.body)
-			if a.status != test.status || !strings.HasPrefix(a.body, `{"error":"`) {
-				t.Errorf("answered %d %s", a.status, a.body)
+			a := g.Send(t, test.method, test.path, test.body, "Content-Type: "+test.contentType)
+			if a.Status != test.status || !strings.HasPrefix(a.Body, `{"error":"`) {
+				t.Errorf("answered %d %s", a.Status, a.Body)
 			}
-			if got := a.header.Get("Allow"); (a.status == http.StatusMethodNotAllowed) != (got == http.MethodPost) {
+			if got := a.Header.Get("Allow"); (a.Status == http.StatusMethodNotAllowed) != (got == http.MethodPost) {
 				t.Errorf("Allow is %q", got)
 			}
 		})
 	}
 	t.Run("a query does not matter", func(t *testing.T) {
-		want(t, send(t, g, http.MethodPost, reviews+"?timeout=30s", "application/json; charset=utf-8", good), http.StatusOK, denied)
+		want(t, g.Send(t, http.MethodPost, reviews+"?timeout=30s", good, "Content-Type: application/json; charset=utf-8"), http.StatusOK, denied)
 	})
 }
 
@@ -186,56 +185,31 @@ func TestWithoutADirectoryNoVerdictIsGiven(t *testing.T) {
 	g := newGate(t)
 	g.Tokens.Directory = directory.New()
 	a := ask(t, g, body(t, v1, "a"))
-	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") != "1" {
-		t.Errorf("answered %d, Retry-After %q", a.status, a.header.Get("Retry-After"))
+	if a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") != "1" {
+		t.Errorf("answered %d, Retry-After %q", a.Status, a.Header.Get("Retry-After"))
 	}
 }
 
-type reply struct {
-	status int
-	header http.Header
-	body   string
-}
-
-func newGate(t testing.TB) *servertest.Gate {
+func newGate(t *testing.T) *servertest.Gate {
 	t.Helper()
 	return servertest.New(t, servertest.Options{}, func(g *servertest.Gate) []door.Door {
 		return []door.Door{kubernetes.New(kubernetes.Config{Tokens: g.Tokens, Audience: []string{servertest.Issuer}})}
 	})
 }
 
-func ask(t testing.TB, g *servertest.Gate, body string) reply {
+func ask(t *testing.T, g *servertest.Gate, body string) servertest.Answer {
 	t.Helper()
-	return send(t, g, http.MethodPost, reviews, "application/json", body)
+	return g.Send(t, http.MethodPost, reviews, body, "Content-Type: application/json")
 }
 
-func send(t testing.TB, g *servertest.Gate, method, path, contentType, body string) reply {
+func want(t *testing.T, a servertest.Answer, status int, body string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, g.URL+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", contentType)
-	answer, err := g.Client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return reply{status: answer.StatusCode, header: answer.Header, body: string(text)}
-}
-
-func want(t *testing.T, a reply, status int, body string) {
-	t.Helper()
-	if a.status != status || a.body != body {
-		t.Errorf("answered %d %s\nnot      %d %s", a.status, a.body, status, body)
+	if a.Status != status || a.Body != body {
+		t.Errorf("answered %d %s\nnot      %d %s", a.Status, a.Body, status, body)
 	}
 }
 
-func body(t testing.TB, version, token string, audiences ...string) string {
+func body(t *testing.T, version, token string, audiences ...string) string {
 	t.Helper()
 	text, err := json.Marshal(map[string]any{
 		"apiVersion": version, "kind": "TokenReview", "spec": map[string]any{"token": token, "audiences": audiences},
@@ -247,13 +221,13 @@ func body(t testing.TB, version, token string, audiences ...string) string {
 }
 
 // put adds or changes ada.
-func put(g *servertest.Gate, u directory.User) *directory.User {
+func put(t *testing.T, g *servertest.Gate, u directory.User) *directory.User {
+	t.Helper()
 	u.Key, u.Login = "users/ada", "ada@example.com"
 	if u.UID == "" {
 		u.UID = ada
 	}
-	g.Directory.Put(&u)
-	return &u
+	return g.Put(t, u)
 }
 
 func tokens(t *testing.T, g *servertest.Gate, u *directory.User) (jwt, opaque string) {

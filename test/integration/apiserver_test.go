@@ -1,0 +1,180 @@
+package integration_test
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/yaml"
+
+	"github.com/gatehouse-auth/gatehouse/api/apitest"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/grant"
+	"github.com/gatehouse-auth/gatehouse/server/door"
+	kubernetesdoor "github.com/gatehouse-auth/gatehouse/server/kubernetes"
+	"github.com/gatehouse-auth/gatehouse/server/servertest"
+)
+
+// forgotten is how long an API server that is set up as in docs/kubernetes.md may take a token that was good.
+const forgotten = 20 * time.Second
+
+func TestAnAPIServerAsksTheServiceAboutTokens(t *testing.T) {
+	assets := apitest.Assets(t)
+	g := servertest.New(t, servertest.Options{OwnURL: true}, func(g *servertest.Gate) []door.Door {
+		return []door.Door{kubernetesdoor.New(kubernetesdoor.Config{Tokens: g.Tokens, Audience: []string{g.Issuer}})}
+	})
+	ca := write(t, "ca.crt", string(g.CA))
+	webhook := write(t, "webhook.yaml", pasted(t, "kubernetes.md", "/etc/kubernetes/gatehouse/webhook.yaml",
+		"https://auth.example.com", g.URL, "/etc/kubernetes/gatehouse/ca.crt", ca))
+	cluster := startAPIServer(t, assets, pasted(t, "kubernetes.md", "/etc/kubernetes/manifests/kube-apiserver.yaml, what is added for the webhook",
+		"https://auth.example.com", g.Issuer, "/etc/kubernetes/gatehouse/webhook.yaml", webhook))
+
+	ada := directory.User{Login: "ada@example.com", Groups: []string{"operators", "developers"}}
+	user := g.Put(t, ada)
+	jwt, opaque := tokens(t, g, user)
+	unseen, _ := tokens(t, g, user)
+	for kind, token := range map[string]string{"JWT": jwt, "opaque": opaque} {
+		t.Run("kubectl auth whoami names the user of a token: "+kind, func(t *testing.T) {
+			isAda(t, whoami(t, cluster, token), user.UID)
+		})
+	}
+	t.Run("and refuses what is none", func(t *testing.T) { refused(t, cluster, "garbage") })
+
+	revoked := ada
+	revoked.Revoked = true
+	g.Put(t, revoked)
+	t.Run("and a token of a user who was revoked", func(t *testing.T) { refused(t, cluster, unseen) })
+	t.Run("soon also one that it has seen", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("takes 20 seconds")
+		}
+		for _, token := range []string{jwt, opaque} {
+			eventually(t, forgotten+5*time.Second, func() bool { _, err := review(t, cluster, token); return err != nil })
+		}
+	})
+}
+
+// startAPIServer starts an API server, and etcd, with the flags of a static pod, and ends them with the test.
+func startAPIServer(t *testing.T, assets, pod string) *rest.Config {
+	t.Helper()
+	var manifest struct {
+		Spec struct {
+			Containers []struct{ Command []string }
+		}
+	}
+	if err := yaml.Unmarshal([]byte(pod), &manifest); err != nil {
+		t.Fatal(err)
+	}
+	env := &envtest.Environment{BinaryAssetsDirectory: assets}
+	args := env.ControlPlane.GetAPIServer().Configure()
+	for _, flag := range manifest.Spec.Containers[0].Command {
+		name, value, ok := strings.Cut(strings.TrimPrefix(flag, "--"), "=")
+		if !ok {
+			t.Fatalf("%q is no flag with a value", flag)
+		}
+		args.Set(name, value)
+	}
+	t.Cleanup(func() {
+		if err := env.Stop(); err != nil {
+			t.Log("stop the API server:", err)
+		}
+	})
+	cluster, err := env.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cluster
+}
+
+// whoami asks who the owner of a token is, with kubectl where it is installed.
+func whoami(t *testing.T, cluster *rest.Config, token string) authenticationv1.UserInfo {
+	t.Helper()
+	kubectl, err := exec.LookPath("kubectl")
+	if err != nil {
+		user, err := review(t, cluster, token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return user
+	}
+	out, err := exec.CommandContext(t.Context(), kubectl, "--kubeconfig", write(t, "empty", ""), "--server", cluster.Host,
+		"--certificate-authority", write(t, "cluster.crt", string(cluster.CAData)), "--token", token,
+		"auth", "whoami", "-o", "json").Output()
+	if err != nil {
+		t.Fatalf("kubectl auth whoami: %v: %s", err, out)
+	}
+	var answer authenticationv1.SelfSubjectReview
+	if err := json.Unmarshal(out, &answer); err != nil {
+		t.Fatal(err)
+	}
+	return answer.Status.UserInfo
+}
+
+// review asks the same without kubectl.
+func review(t *testing.T, cluster *rest.Config, token string) (authenticationv1.UserInfo, error) {
+	t.Helper()
+	config := rest.AnonymousClientConfig(cluster)
+	config.BearerToken = token
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := client.AuthenticationV1().SelfSubjectReviews().
+		Create(t.Context(), &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	if err != nil {
+		return authenticationv1.UserInfo{}, err
+	}
+	return answer.Status.UserInfo, nil
+}
+
+func isAda(t *testing.T, user authenticationv1.UserInfo, uid string) {
+	t.Helper()
+	groups := []string{"operators", "developers", "system:authenticated"}
+	if user.Username != "ada@example.com" || user.UID != uid || !slices.Equal(user.Groups, groups) {
+		t.Errorf("it is %+v", user)
+	}
+}
+
+func refused(t *testing.T, cluster *rest.Config, token string) {
+	t.Helper()
+	if user, err := review(t, cluster, token); err == nil {
+		t.Errorf("it is taken as %+v", user)
+	} else if !apierrors.IsUnauthorized(err) {
+		t.Error(err)
+	}
+}
+
+func tokens(t *testing.T, g *servertest.Gate, u *directory.User) (jwt, opaque string) {
+	t.Helper()
+	jwt, _, err := g.Grants.JWT(t.Context(), u, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opaque, err = g.Grants.Opaque(t.Context(), u, grant.Order{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return jwt, opaque
+}
+
+// eventually waits until something is so.
+func eventually(t *testing.T, limit time.Duration, so func() bool) {
+	t.Helper()
+	deadline := time.After(limit)
+	for !so() {
+		select {
+		case <-deadline:
+			t.Fatalf("it is not so after %s", limit)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}

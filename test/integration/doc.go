@@ -1,0 +1,3 @@
+// Package integration holds the tests that let programs of others use the service: a Kubernetes API server, and proxies.
+// They run with the configurations that docs/ gives people to paste, and are skipped where the program is not installed.
+package integration

@@ -1,0 +1,217 @@
+package integration_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/authority"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/forwardauth"
+	"github.com/gatehouse-auth/gatehouse/server/servertest"
+)
+
+func TestNginxLetsOnlyThoseThroughWhoAreGood(t *testing.T) {
+	if _, err := exec.LookPath("nginx"); err != nil {
+		t.Skip("nginx is not installed; Debian has it in nginx-light")
+	}
+	g := servertest.New(t, servertest.Options{MemoTTL: time.Minute, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
+		func(g *servertest.Gate) []door.Door {
+			return []door.Door{forwardauth.New(forwardauth.Config{Passwords: g.Passwords, Tokens: g.Tokens})}
+		})
+	ada := directory.User{Login: "ada@example.com", Groups: []string{"operators", "developers"}}
+	user := g.Put(t, ada, "correct horse")
+	g.Put(t, directory.User{Login: "bob"}, "battery staple")
+	jwt, opaque := tokens(t, g, user)
+	app := startApplication(t)
+	proxy := startNginx(t, g, app)
+
+	forged := []string{"X-Auth-User: root", "X-Auth-Uid: 0", "X-Auth-Groups: gatehouse-admins"}
+	for name, credentials := range map[string][]string{
+		"a JWT":                  {"Authorization: Bearer " + jwt},
+		"an opaque token":        {"X-Authentication: " + opaque},
+		"a password":             {"Authorization: Basic YWRhQGV4YW1wbGUuY29tOmNvcnJlY3QgaG9yc2U="},
+		"a token, and a forgery": append(slices.Clone(forged), "Authorization: Bearer "+jwt),
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			t.Run(method+" with "+name+" reaches the application under the user's name", func(t *testing.T) {
+				proxy.passes(t, method, credentials, "ada@example.com "+user.UID+" [operators,developers] [] [] body of "+method)
+			})
+		}
+	}
+	t.Run("who is in no group cannot bring groups along", func(t *testing.T) {
+		proxy.passes(t, http.MethodGet, append(slices.Clone(forged), "Authorization: Basic Ym9iOmJhdHRlcnkgc3RhcGxl"),
+			"bob "+servertest.UID("bob")+" [] [] [] body of GET")
+	})
+	for name, credentials := range map[string][]string{
+		"without credentials":    nil,
+		"with a name alone":      forged,
+		"with a token of nobody": {"Authorization: Bearer garbage"},
+		"with a wrong password":  {"Authorization: Basic YWRhQGV4YW1wbGUuY29tOndyb25n"},
+	} {
+		t.Run(name+" nothing passes", func(t *testing.T) { proxy.refuses(t, credentials) })
+	}
+
+	revoked := ada
+	revoked.Revoked = true
+	g.Put(t, revoked, "correct horse")
+	for name, credentials := range map[string][]string{
+		"a JWT":           {"Authorization: Bearer " + jwt},
+		"an opaque token": {"X-Authentication: " + opaque},
+		"a password":      {"Authorization: Basic YWRhQGV4YW1wbGUuY29tOmNvcnJlY3QgaG9yc2U="},
+	} {
+		t.Run("after the user was revoked, "+name+" does not pass any more", func(t *testing.T) { proxy.refuses(t, credentials) })
+	}
+}
+
+// startApplication starts what stands behind the proxy. It answers with what it was told.
+func startApplication(t *testing.T) *httptest.Server {
+	t.Helper()
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		h := r.Header
+		_, _ = fmt.Fprintf(w, "%s %s %s %s %s %s", h.Get("X-Auth-User"), h.Get("X-Auth-Uid"), h["X-Auth-Groups"],
+			h["Authorization"], h["X-Authentication"], body)
+	}))
+	t.Cleanup(app.Close)
+	return app
+}
+
+// proxy is a running proxy in front of the application.
+type proxy struct {
+	url    string
+	client *http.Client
+}
+
+// startNginx starts nginx with the configuration of docs/forward-auth.md and ends it with the test.
+func startNginx(t *testing.T, g *servertest.Gate, app *httptest.Server) proxy {
+	t.Helper()
+	address := freeAddress(t)
+	certificate, key, roots := newCertificate(t)
+	site := write(t, "app.conf", pasted(t, "forward-auth.md", "/etc/nginx/conf.d/app.conf",
+		"listen 443 ssl", "listen "+address+" ssl",
+		"/etc/nginx/tls/tls.crt", certificate,
+		"/etc/nginx/tls/tls.key", key,
+		"/etc/nginx/gatehouse-ca.crt", write(t, "ca.crt", string(g.CA)),
+		"auth.example.com:443", strings.TrimPrefix(g.URL, "https://"),
+		"proxy_ssl_name                auth.example.com", "proxy_ssl_name example.com",
+		"app.internal:8080", strings.TrimPrefix(app.URL, "http://"),
+	))
+	dir := t.TempDir()
+	config := fmt.Sprintf("daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/errors;\nevents {}\nhttp {\n"+
+		"access_log off; client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/fastcgi;\n"+
+		"uwsgi_temp_path %[1]s/uwsgi; scgi_temp_path %[1]s/scgi;\ninclude %[2]s;\n}\n", dir, site)
+	errors := filepath.Join(dir, "errors")
+	nginx := exec.Command("nginx", "-p", dir, "-e", errors, "-c", write(t, "nginx.conf", config))
+	nginx.Stderr = os.Stderr
+	if err := nginx.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = nginx.Process.Kill()
+		_ = nginx.Wait()
+		if text, err := os.ReadFile(errors); err == nil && t.Failed() {
+			t.Logf("nginx says:\n%s", text)
+		}
+	})
+	eventually(t, 10*time.Second, func() bool {
+		connection, err := net.Dial("tcp", address)
+		if err != nil {
+			return false
+		}
+		_ = connection.Close()
+		return true
+	})
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: "app.example.com"}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return proxy{url: "https://" + address, client: &http.Client{Transport: transport}}
+}
+
+func (p proxy) send(t *testing.T, method string, headers []string) (*http.Response, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, p.url+"/orders?id=1", strings.NewReader("body of "+method))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		r.Header.Add(name, value)
+	}
+	answer, err := p.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer, string(body)
+}
+
+// passes says that a request reaches the application, which was told what it should be.
+func (p proxy) passes(t *testing.T, method string, headers []string, told string) {
+	t.Helper()
+	if answer, body := p.send(t, method, headers); answer.StatusCode != http.StatusOK || body != told {
+		t.Errorf("answered %d %q, not %q", answer.StatusCode, body, told)
+	}
+}
+
+// refuses says that a request does not reach the application, and that the client is asked for credentials.
+func (p proxy) refuses(t *testing.T, headers []string) {
+	t.Helper()
+	answer, body := p.send(t, http.MethodPost, headers)
+	if answer.StatusCode != http.StatusUnauthorized || strings.Contains(body, "body of") {
+		t.Errorf("answered %d %q", answer.StatusCode, body)
+	}
+	if challenge := answer.Header.Get("WWW-Authenticate"); !strings.HasPrefix(challenge, "Basic ") {
+		t.Errorf("the first challenge is %q", challenge)
+	}
+}
+
+// freeAddress returns an address at which nobody listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// newCertificate makes the certificate of the proxy: the files of certificate and key, and who trusts it.
+func newCertificate(t *testing.T) (certificate, key string, roots *x509.CertPool) {
+	t.Helper()
+	ca, err := authority.Authority{}.Advance(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := ca.Leaf([]string{"app.example.com"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(leaf.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots = x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca.Bundle())
+	certificate = write(t, "tls.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Certificate[0]})))
+	key = write(t, "tls.key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
+	return certificate, key, roots
+}
