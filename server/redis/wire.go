@@ -95,8 +95,7 @@ func errorBody(code, text string) []byte {
 
 // refuse answers with what the client may know of an error.
 func (h *handler) refuse(w http.ResponseWriter, err error) {
-	var bad badRequest
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[badRequest](err); ok {
 		door.Write(w, http.StatusBadRequest, "application/json", errorBody("bad_request", bad.Error()))
 		return
 	}
@@ -116,8 +115,7 @@ func (h *handler) refuse(w http.ResponseWriter, err error) {
 // secondsToWait is when a client may try again, rounded up.
 func secondsToWait(err error) int {
 	wait := retryAfter
-	var busy *authn.BusyError
-	if errors.As(err, &busy) {
+	if busy, ok := errors.AsType[*authn.BusyError](err); ok {
 		wait = busy.RetryAfter
 	}
 	return int(math.Ceil(wait.Seconds()))

@@ -42,8 +42,8 @@ func FuzzTTL(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		ttl, err := parseTTL(body)
 		if err != nil {
-			var bad badRequest
-			if !errors.As(err, &bad) || !utf8.ValidString(bad.Error()) || ttl != 0 {
+			bad, ok := errors.AsType[badRequest](err)
+			if !ok || !utf8.ValidString(bad.Error()) || ttl != 0 {
 				t.Fatalf("refused with %s, %v", ttl, err)
 			}
 			return
