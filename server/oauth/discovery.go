@@ -1,0 +1,62 @@
+package oauth
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse/server/door"
+)
+
+// metadata describes the service (RFC 8414, 2, and OpenID Connect Discovery 1.0, 3). What is listed holds, and a default that
+// would be read into a missing member and does not hold is denied: there is no authorization endpoint, so no response type,
+// and no request by reference. No ID tokens are issued; verifiers made for them take the algorithms of ours from
+// id_token_signing_alg_values_supported.
+type metadata struct {
+	Issuer            string   `json:"issuer"`
+	JWKSURI           string   `json:"jwks_uri"`
+	TokenEndpoint     string   `json:"token_endpoint"`
+	Introspection     string   `json:"introspection_endpoint"`
+	Revocation        string   `json:"revocation_endpoint"`
+	GrantTypes        []string `json:"grant_types_supported"`
+	ResponseTypes     []string `json:"response_types_supported"`
+	SubjectTypes      []string `json:"subject_types_supported"`
+	Algorithms        []string `json:"id_token_signing_alg_values_supported"`
+	Claims            []string `json:"claims_supported"`
+	TokenAuth         []string `json:"token_endpoint_auth_methods_supported"`
+	IntrospectionAuth []string `json:"introspection_endpoint_auth_methods_supported"`
+	RevocationAuth    []string `json:"revocation_endpoint_auth_methods_supported"`
+	RequestURI        bool     `json:"request_uri_parameter_supported"`
+}
+
+// discovery answers GET /.well-known/openid-configuration and /.well-known/oauth-authorization-server with one document.
+func (h *handler) discovery(w http.ResponseWriter, _ *http.Request) {
+	base := strings.TrimSuffix(h.Issuer, "/")
+	mayBeKept(w)
+	door.WriteJSON(w, http.StatusOK, metadata{
+		Issuer:            h.Issuer,
+		JWKSURI:           base + keysPath,
+		TokenEndpoint:     base + tokenPath,
+		Introspection:     base + introspectPath,
+		Revocation:        base + revokePath,
+		GrantTypes:        []string{grantClientCredentials, grantPassword},
+		ResponseTypes:     []string{},
+		SubjectTypes:      []string{"public"},
+		Algorithms:        h.algorithms(),
+		Claims:            []string{"iss", "sub", "uid", "aud", "iat", "nbf", "exp", "jti", "name", "email", "groups"},
+		TokenAuth:         []string{"client_secret_basic", "client_secret_post"},
+		IntrospectionAuth: []string{"client_secret_basic", "Bearer"},
+		RevocationAuth:    []string{"client_secret_basic"},
+	})
+}
+
+// algorithms are those of new keys and of the keys that still verify, which may be of the algorithm before.
+func (h *handler) algorithms() []string {
+	out := []string{h.Algorithm}
+	for _, k := range h.Keys.Public(h.Now()).Keys {
+		if !slices.Contains(out, k.Algorithm) {
+			out = append(out, k.Algorithm)
+		}
+	}
+	return out
+}

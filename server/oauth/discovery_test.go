@@ -1,0 +1,167 @@
+package oauth_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/oauth"
+	"github.com/gatehouse-auth/gatehouse/server/servertest"
+)
+
+func TestBothDiscoveryDocumentsAreOneThatMayBeKept(t *testing.T) {
+	g := newGate(t)
+	openid := g.Send(t, "GET", openidPath, "")
+	if got := g.Send(t, "GET", "/.well-known/oauth-authorization-server", ""); got.String() != openid.String() {
+		t.Errorf("they differ:\n%s%s", openid, got)
+	}
+	if got := openid.Header.Get("Cache-Control"); got != "public, max-age=300" {
+		t.Errorf("Cache-Control is %q", got)
+	}
+}
+
+// The members that RFC 8414, 2, and OpenID Connect Discovery 1.0, 3, require where there is no authorization endpoint.
+func TestDiscoveryHasEveryMemberThatIsRequired(t *testing.T) {
+	g := newGate(t)
+	document := decode(t, g.Send(t, "GET", openidPath, ""))
+	for _, member := range []string{
+		"issuer", "jwks_uri", "token_endpoint", "response_types_supported", "subject_types_supported", "id_token_signing_alg_values_supported",
+	} {
+		if _, ok := document[member]; !ok {
+			t.Errorf("%s is missing", member)
+		}
+	}
+}
+
+func TestWhatDiscoverySaysIsTrue(t *testing.T) {
+	g := newGate(t)
+	var document map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(g.Send(t, "GET", openidPath, "").Body), &document); err != nil {
+		t.Fatal(err)
+	}
+	list := func(member string) (out []string) {
+		if err := json.Unmarshal(document[member], &out); err != nil {
+			t.Fatalf("%s: %v", member, err)
+		}
+		return out
+	}
+	path := func(member string) string {
+		p, ok := strings.CutPrefix(strings.Trim(string(document[member]), `"`), servertest.Issuer)
+		if !ok {
+			t.Errorf("%s is not at the issuer", member)
+		}
+		return p
+	}
+	credentials := map[string]struct{ headers, form []string }{
+		"client_secret_basic": {headers: []string{basic("alice", "alice-secret")}},
+		"client_secret_post":  {form: []string{"client_id", "alice", "client_secret", "alice-secret"}},
+	}
+	signed, _ := issue(t, g, "alice")
+
+	grants := map[string][]string{
+		"client_credentials": {"grant_type", "client_credentials"},
+		"password":           {"grant_type", "password", "username", "bob", "password", "bob-secret"},
+	}
+	for _, grant := range list("grant_types_supported") {
+		for _, method := range list("token_endpoint_auth_methods_supported") {
+			c := credentials[method]
+			granted(t, g, g.post(t, path("token_endpoint"), c.headers, append(c.form, grants[grant]...)...))
+		}
+	}
+	credentials["Bearer"] = struct{ headers, form []string }{headers: []string{"Authorization: Bearer " + signed}}
+	for _, endpoint := range []string{"introspection_endpoint", "revocation_endpoint"} {
+		for _, method := range list(strings.TrimSuffix(endpoint, "_endpoint") + "_endpoint_auth_methods_supported") {
+			c := credentials[method]
+			if a := g.post(t, path(endpoint), c.headers, append(c.form, "token", "x")...); a.Status != http.StatusOK {
+				t.Errorf("%s does not take %s:\n%s", endpoint, method, a)
+			}
+		}
+	}
+	if a := g.Send(t, "GET", path("jwks_uri"), ""); a.Status != http.StatusOK {
+		t.Errorf("jwks_uri:\n%s", a)
+	}
+	checkClaims(t, g, list("claims_supported"))
+}
+
+// checkClaims compares what discovery lists with the claims of a token of a user who has everything.
+func checkClaims(t *testing.T, g gate, listed []string) {
+	t.Helper()
+	u := g.Put(t, directory.User{Login: "full", DisplayName: "Full", Email: "full@example.com", Groups: []string{"g"}}, "right")
+	text, _, err := g.Grants.JWT(t.Context(), u, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for claim := range payload(t, text) {
+		if !slices.Contains(listed, claim) {
+			t.Errorf("claims_supported does not list %s", claim)
+		}
+	}
+	if got := len(payload(t, text)); got != len(listed) {
+		t.Errorf("%d claims are listed and a token has %d", len(listed), got)
+	}
+}
+
+func TestDiscoveryListsTheAlgorithmsOfAllKeysThatVerifyTheNewestFirst(t *testing.T) {
+	g := servertest.New(t, servertest.Options{}, func(g *servertest.Gate) []door.Door {
+		c := config(g)
+		c.Algorithm = token.EdDSA
+		return []door.Door{oauth.New(c)}
+	})
+	if got := fmt.Sprint(decode(t, g.Send(t, "GET", openidPath, ""))["id_token_signing_alg_values_supported"]); got != "[EdDSA ES256]" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestAnIssuerWithASlashAtItsEndGetsNoSecondOne(t *testing.T) {
+	g := servertest.New(t, servertest.Options{}, func(g *servertest.Gate) []door.Door {
+		c := config(g)
+		c.Issuer = "https://gatehouse.test/"
+		return []door.Door{oauth.New(c)}
+	})
+	document := decode(t, g.Send(t, "GET", openidPath, ""))
+	if document["issuer"] != "https://gatehouse.test/" || document["jwks_uri"] != "https://gatehouse.test/.well-known/jwks.json" {
+		t.Errorf("%v", document)
+	}
+}
+
+func TestTheKeysArePublicAndMayBeKeptForAsLongAsRotationAllows(t *testing.T) {
+	g := newGate(t)
+	a := g.Send(t, "GET", keysPath, "")
+	want := fmt.Sprintf("public, max-age=%d", int(token.JWKSMaxAge/time.Second))
+	if a.Status != http.StatusOK || a.Header.Get("Cache-Control") != want || a.Header.Get("Content-Type") != "application/jwk-set+json" {
+		t.Errorf("got\n%s", a)
+	}
+	var set struct{ Keys []map[string]any }
+	if err := json.Unmarshal([]byte(a.Body), &set); err != nil || len(set.Keys) != len(g.Keys.Keys().All(token.Sign)) {
+		t.Fatalf("%v in\n%s", err, a)
+	}
+	for _, key := range set.Keys {
+		for member := range key {
+			if !slices.Contains([]string{"kty", "use", "kid", "alg", "crv", "x", "y"}, member) {
+				t.Errorf("a public key has a member %s", member)
+			}
+		}
+	}
+}
+
+func TestAnEmptySetOfKeysIsNotHandedOut(t *testing.T) {
+	g := newGate(t)
+	g.Keys.Use(token.Keys{})
+	refused(t, g.Send(t, "GET", keysPath, ""), http.StatusServiceUnavailable, "temporarily_unavailable")
+}
+
+func TestHEADIsAnsweredWhereGETIs(t *testing.T) {
+	g := newGate(t)
+	for path, want := range map[string]int{keysPath: 200, openidPath: 200, tokenPath: 405} {
+		if a := g.Send(t, "HEAD", path, ""); a.Status != want || a.Body != "" {
+			t.Errorf("%s: got\n%s", path, a)
+		}
+	}
+}

@@ -1,0 +1,107 @@
+package oauth_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/server/servertest"
+)
+
+// foreign returns a context for foreign clients. Their requests to the issuer's host reach the service under test, whose
+// certificate is for another name.
+func foreign(t *testing.T, g gate) context.Context {
+	trusting, ok := g.Client.Transport.(*http.Transport)
+	if !ok {
+		t.Fatalf("the client has a %T", g.Client.Transport)
+	}
+	transport := trusting.Clone()
+	transport.TLSClientConfig.ServerName = "example.com"
+	transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, strings.TrimPrefix(g.URL, "https://"))
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return context.WithValue(t.Context(), oauth2.HTTPClient, &http.Client{Transport: transport})
+}
+
+// payload reads the claims of a JWT without a look at its signature.
+func payload(t testing.TB, text string) map[string]any {
+	t.Helper()
+	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(text, ".")[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claims map[string]any
+	if err := json.Unmarshal(raw, &claims); err != nil {
+		t.Fatal(err)
+	}
+	return claims
+}
+
+func TestGoOIDCVerifiesATokenThroughDiscovery(t *testing.T) {
+	g := newGate(t)
+	ctx := foreign(t, g)
+	provider, err := oidc.NewProvider(ctx, servertest.Issuer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _, err := g.Grants.JWT(t.Context(), g.Put(t, directory.User{Login: "carol", Groups: []string{"operators"}}, "right"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verified, err := provider.Verifier(&oidc.Config{ClientID: servertest.Issuer}).Verify(ctx, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claims struct{ Groups []string }
+	if err := verified.Claims(&claims); err != nil || verified.Subject != "carol" || len(claims.Groups) != 1 {
+		t.Errorf("%v: %s in %v", err, verified.Subject, claims.Groups)
+	}
+	if _, err := provider.Verifier(&oidc.Config{ClientID: servertest.Issuer}).Verify(ctx, text[:len(text)-4]+"AAAA"); err == nil {
+		t.Error("a tampered token was verified")
+	}
+}
+
+func TestXOAuth2GetsATokenUnmodified(t *testing.T) {
+	g := newGate(t)
+	for _, style := range []oauth2.AuthStyle{oauth2.AuthStyleAutoDetect, oauth2.AuthStyleInHeader, oauth2.AuthStyleInParams} {
+		c := clientcredentials.Config{
+			ClientID: oddLogin, ClientSecret: oddSecret, TokenURL: servertest.Issuer + tokenPath, Scopes: []string{"a", "b"}, AuthStyle: style,
+		}
+		got, err := c.Token(foreign(t, g))
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := time.Until(got.Expiry)
+		if sub := payload(t, got.AccessToken)["sub"]; sub != oddLogin || got.Type() != "Bearer" || left < 4*time.Minute || left > 5*time.Minute {
+			t.Errorf("style %d: a %s token of %v for %s", style, got.Type(), sub, left)
+		}
+	}
+}
+
+func TestXOAuth2GetsATokenByThePasswordGrantThroughDiscovery(t *testing.T) {
+	g := newGate(t)
+	ctx := foreign(t, g)
+	provider, err := oidc.NewProvider(ctx, servertest.Issuer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := oauth2.Config{ClientID: "alice", ClientSecret: "alice-secret", Endpoint: provider.Endpoint()}
+	got, err := c.PasswordCredentialsToken(ctx, "bob", "bob-secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sub := payload(t, got.AccessToken)["sub"]; sub != "bob" {
+		t.Errorf("the token is of %v", sub)
+	}
+}

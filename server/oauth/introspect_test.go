@@ -1,0 +1,148 @@
+package oauth_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/server/servertest"
+)
+
+func TestIntrospectionTellsAboutBothKindsOfToken(t *testing.T) {
+	g := newGate(t)
+	signed, opaque := issue(t, g, "alice")
+	for _, text := range []string{signed, opaque} {
+		c, err := g.Tokens.Verifier.Verify(text, g.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := g.post(t, introspectPath, []string{basic("bob", "bob-secret")}, "token", text, "token_type_hint", "refresh_token")
+		want := map[string]any{
+			"active": true, "sub": "alice", "username": "alice", "uid": servertest.UID("alice"), "client_id": "alice",
+			"groups": []any{"operators", "developers"}, "iss": servertest.Issuer, "aud": []any{servertest.Issuer},
+			"iat": float64(c.IssuedAt.Unix()), "exp": float64(c.ExpiresAt.Unix()), "jti": c.ID, "token_type": "Bearer",
+		}
+		if got := decode(t, a); fmt.Sprint(got) != fmt.Sprint(want) || a.Status != http.StatusOK || a.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("got\n%swant %v", a, want)
+		}
+	}
+}
+
+func TestIntrospectionLeavesOutGroupsThatAUserLacks(t *testing.T) {
+	g := newGate(t)
+	signed, _ := issue(t, g, "bob")
+	a := g.post(t, introspectPath, []string{basic("bob", "bob-secret")}, "token", signed)
+	if _, ok := decode(t, a)["groups"]; ok {
+		t.Errorf("got\n%s", a)
+	}
+}
+
+func TestIntrospectionSaysWhoTheUserIsNow(t *testing.T) {
+	g := newGate(t)
+	signed, _ := issue(t, g, "alice")
+	next := *user(t, g, "alice")
+	next.Login, next.Groups = "alicia", []string{"managers"}
+	g.Put(t, next)
+	got := decode(t, g.post(t, introspectPath, []string{basic("bob", "bob-secret")}, "token", signed))
+	if got["sub"] != "alicia" || fmt.Sprint(got["groups"]) != "[managers]" {
+		t.Errorf("got %v", got)
+	}
+}
+
+// ends are the ways in which the tokens of alice end.
+var ends = map[string]func(t testing.TB, g gate, tokens []string){
+	"was tampered with": func(_ testing.TB, _ gate, tokens []string) {
+		for i := range tokens {
+			tokens[i] += "A"
+		}
+	},
+	"has expired": func(_ testing.TB, g gate, _ []string) { g.Advance(2 * time.Hour) },
+	"was revoked": func(t testing.TB, g gate, tokens []string) {
+		for _, text := range tokens {
+			id, err := g.Tokens.Authenticate(t.Context(), text)
+			if err != nil || g.Grants.Revoke(t.Context(), id.Claims) != nil {
+				t.Fatal(err)
+			}
+		}
+	},
+	"is older than its user's revocation": func(t testing.TB, g gate, _ []string) {
+		if err := g.Grants.RevokeUser(t.Context(), user(t, g, "alice")); err != nil {
+			t.Fatal(err)
+		}
+	},
+	"is of a revoked user": func(t testing.TB, g gate, _ []string) {
+		change(t, g, func(u *directory.User) { u.Revoked = true })
+	},
+	"is of an expired account": func(t testing.TB, g gate, _ []string) {
+		change(t, g, func(u *directory.User) { u.ExpiresAt = g.Now() })
+	},
+	"is of a user who is gone": func(t testing.TB, g gate, _ []string) {
+		g.Directory.Delete(user(t, g, "alice").Key)
+	},
+}
+
+func change(t testing.TB, g gate, f func(*directory.User)) {
+	next := *user(t, g, "alice")
+	f(&next)
+	g.Put(t, next)
+}
+
+func TestOfATokenThatIsBadIntrospectionSaysThatAndNothingElse(t *testing.T) {
+	for name, end := range ends {
+		t.Run("a token that "+name, func(t *testing.T) {
+			g := newGate(t)
+			signed, opaque := issue(t, g, "alice")
+			tokens := []string{signed, opaque}
+			end(t, g, tokens)
+			for _, text := range tokens {
+				a := g.post(t, introspectPath, []string{basic("bob", "bob-secret")}, "token", text)
+				if a.Status != http.StatusOK || a.Body != `{"active":false}` {
+					t.Errorf("got\n%s", a)
+				}
+			}
+		})
+	}
+}
+
+func TestIntrospectionAndRevocationNeedACallerInGoodStanding(t *testing.T) {
+	g := newGate(t)
+	signed, opaque := issue(t, g, "alice")
+	void, _ := issue(t, g, "revoked")
+	for _, path := range []string{introspectPath, revokePath} {
+		for name, c := range map[string]struct {
+			headers []string
+			code    string
+		}{
+			"nobody":                    {nil, "invalid_client"},
+			"a wrong secret":            {[]string{basic("bob", "wrong")}, "invalid_client"},
+			"a revoked user":            {[]string{basic("revoked", "right")}, "invalid_client"},
+			"a header that is none":     {[]string{"Authorization: Basic"}, "invalid_client"},
+			"another scheme":            {[]string{"Authorization: Digest x"}, "invalid_client"},
+			"two headers":               {[]string{"Authorization: Bearer " + signed, "Authorization: Bearer " + signed}, "invalid_client"},
+			"no token":                  {[]string{"Authorization: Bearer garbage"}, "invalid_token"},
+			"a token of a revoked user": {[]string{"Authorization: Bearer " + void}, "invalid_token"},
+		} {
+			t.Run(path+" by "+name, func(t *testing.T) {
+				refused(t, g.post(t, path, c.headers, "token", opaque), http.StatusUnauthorized, c.code)
+			})
+		}
+	}
+	for _, header := range []string{basic("bob", "bob-secret"), basic("b%6fb", "bob-secret"), "Authorization: Bearer " + signed, "Authorization: Bearer " + opaque} {
+		a := g.post(t, introspectPath, []string{header}, "token", opaque)
+		if decode(t, a)["active"] != true {
+			t.Errorf("%s: got\n%s", header, a)
+		}
+	}
+}
+
+func TestTheCallerComesBeforeTheQuestion(t *testing.T) {
+	g := newGate(t)
+	for _, path := range []string{introspectPath, revokePath} {
+		refused(t, g.Send(t, "POST", path, "{}"), http.StatusUnauthorized, "invalid_client")
+		refused(t, g.Send(t, "POST", path, "{}", basic("bob", "bob-secret")), http.StatusBadRequest, "invalid_request")
+		refused(t, g.post(t, path, []string{basic("bob", "bob-secret")}), http.StatusBadRequest, "invalid_request")
+		refused(t, g.post(t, path, []string{basic("bob", "bob-secret")}, "token", "a", "token", "b"), http.StatusBadRequest, "invalid_request")
+	}
+}

@@ -1,0 +1,65 @@
+// Package oauth is the door for clients of OAuth 2.0: discovery and public keys for those who verify tokens themselves, a
+// token endpoint (RFC 6749), introspection (RFC 7662) and revocation (RFC 7009). A client is a user like any other: its id is
+// the login, its secret the password.
+package oauth
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+	"github.com/gatehouse-auth/gatehouse/server/door"
+)
+
+// Config is what the door translates to and what it publishes. All of it is needed.
+type Config struct {
+	Passwords *authn.Password
+	Tokens    *authn.Token
+	Grants    *grant.Grants
+
+	Keys      *token.KeySet
+	Issuer    string // the iss claim of tokens, and the URL that clients reach the service by
+	Algorithm string // of new signing keys: token.ES256, token.EdDSA or token.RS256
+	Now       func() time.Time
+}
+
+// New returns the door.
+func New(c Config) door.Door {
+	h := &handler{Config: c, refusals: newRefusals(), unavailable: newUnavailable()}
+	get := func(f http.HandlerFunc) map[string]http.HandlerFunc {
+		return map[string]http.HandlerFunc{http.MethodGet: f}
+	}
+	post := func(f http.HandlerFunc) map[string]http.HandlerFunc {
+		return map[string]http.HandlerFunc{http.MethodPost: f}
+	}
+	return door.Door{
+		Name:     "oauth",
+		Prefixes: []string{"/oauth2/", "/.well-known/"},
+		Routes: []door.Route{
+			{Path: "/.well-known/openid-configuration", Methods: get(h.discovery)},
+			{Path: "/.well-known/oauth-authorization-server", Methods: get(h.discovery)},
+			{Path: keysPath, Methods: get(h.keys)},
+			{Path: tokenPath, Methods: post(h.token)},
+			{Path: introspectPath, Methods: post(h.introspect)},
+			{Path: revokePath, Methods: post(h.revoke)},
+		},
+		NotFound:         notFound,
+		MethodNotAllowed: methodNotAllowed,
+	}
+}
+
+// The paths that discovery names.
+const (
+	keysPath       = "/.well-known/jwks.json"
+	tokenPath      = "/oauth2/token" //nolint:gosec // a path
+	introspectPath = "/oauth2/introspect"
+	revokePath     = "/oauth2/revoke"
+)
+
+type handler struct {
+	Config
+	refusals    []refusal
+	unavailable refusal
+}
