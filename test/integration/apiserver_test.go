@@ -19,8 +19,10 @@ import (
 	"github.com/gatehouse-auth/gatehouse/api/apitest"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
 	"github.com/gatehouse-auth/gatehouse/server/door"
 	kubernetesdoor "github.com/gatehouse-auth/gatehouse/server/kubernetes"
+	"github.com/gatehouse-auth/gatehouse/server/oauth"
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
@@ -38,7 +40,7 @@ func TestAnAPIServerAsksTheServiceAboutTokens(t *testing.T) {
 	cluster := startAPIServer(t, assets, pasted(t, "kubernetes.md", "/etc/kubernetes/manifests/kube-apiserver.yaml, what is added for the webhook",
 		"https://auth.example.com", g.Issuer, "/etc/kubernetes/gatehouse/webhook.yaml", webhook))
 
-	ada := directory.User{Login: "ada@example.com", Groups: []string{"operators", "developers"}}
+	ada := directory.User{Login: "ada@example.com", Groups: []string{"operators", "system:masters", "developers"}}
 	user := g.Put(t, ada)
 	jwt, opaque := tokens(t, g, user)
 	unseen, _ := tokens(t, g, user)
@@ -60,6 +62,33 @@ func TestAnAPIServerAsksTheServiceAboutTokens(t *testing.T) {
 		for _, token := range []string{jwt, opaque} {
 			eventually(t, forgotten+5*time.Second, func() bool { _, err := review(t, cluster, token); return err != nil })
 		}
+	})
+}
+
+func TestAnAPIServerTakesTheServiceAsOIDCIssuer(t *testing.T) {
+	assets := apitest.Assets(t)
+	g := servertest.New(t, servertest.Options{OwnURL: true}, func(g *servertest.Gate) []door.Door {
+		return []door.Door{oauth.New(oauth.Config{
+			Passwords: g.Passwords, Tokens: g.Tokens, Grants: g.Grants,
+			Keys: g.Keys, Issuer: g.Issuer, Algorithm: token.ES256, Now: g.Now,
+		})}
+	})
+	ca := strings.ReplaceAll(strings.TrimSpace(string(g.CA)), "\n", "\n      ")
+	configuration := write(t, "authentication.yaml", pasted(t, "kubernetes.md", "/etc/kubernetes/gatehouse/authentication.yaml",
+		"https://auth.example.com", g.Issuer,
+		"-----BEGIN CERTIFICATE-----\n      paste ca.crt of Gatehouse here\n      -----END CERTIFICATE-----", ca))
+	cluster := startAPIServer(t, assets, pasted(t, "kubernetes.md", "/etc/kubernetes/manifests/kube-apiserver.yaml, what is added for OIDC",
+		"/etc/kubernetes/gatehouse/authentication.yaml", configuration))
+
+	user := g.Put(t, directory.User{Login: "ada@example.com", Groups: []string{"operators", "developers"}})
+	jwt, opaque := tokens(t, g, user)
+	eventually(t, 30*time.Second, func() bool { _, err := review(t, cluster, jwt); return err == nil })
+	t.Run("kubectl auth whoami names the user", func(t *testing.T) { isAda(t, whoami(t, cluster, jwt), user.UID) })
+	t.Run("only the service can read an opaque token", func(t *testing.T) { refused(t, cluster, opaque) })
+	t.Run("a token that was changed is refused", func(t *testing.T) { refused(t, cluster, jwt[:len(jwt)-4]+"AAAA") })
+	t.Run("who is in a group of Kubernetes' own is refused", func(t *testing.T) {
+		master, _ := tokens(t, g, g.Put(t, directory.User{Login: "eve", Groups: []string{"system:masters"}}))
+		refused(t, cluster, master)
 	})
 }
 
