@@ -50,11 +50,12 @@ func (s *InitialSync) Start(ctx context.Context) error {
 	logger := log.FromContext(ctx).WithName("initial-sync")
 	for _, source := range s.sources {
 		sourceCtx := log.IntoContext(ctx, logger.WithValues("kind", source.kind.Kind))
-		for patience := listFirst; !s.wait(sourceCtx, source, patience); patience = min(2*patience, listSeldom) {
-			if ctx.Err() != nil {
-				return nil
-			}
+		for patience := listFirst; ctx.Err() == nil && !s.wait(sourceCtx, source, patience); {
+			patience = min(2*patience, listSeldom)
 		}
+	}
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // the process ends; nothing has failed
 	}
 	s.directory.MarkSynced()
 	for _, source := range s.sources {

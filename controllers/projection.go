@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -57,13 +58,20 @@ type Problem struct {
 // The credentials' revision changes with the object's generation and with the passwords that its references lead to. It does
 // not change with status, nor with anything else in a Secret.
 func (p *Projector) Project(u *authv1alpha1.User, secrets Secrets) Projection {
-	out := Projection{User: entry(u)}
-	digest := hmac.New(sha256.New, p.key)
+	b := projecting{Projector: p, secrets: secrets, digest: hmac.New(sha256.New, p.key), out: Projection{User: entry(u)}}
 	for i := range u.Spec.Passwords {
-		p.add(&out, digest, &u.Spec.Passwords[i], fmt.Sprintf("passwords[%d]", i), secrets)
+		b.add(&u.Spec.Passwords[i], fmt.Sprintf("passwords[%d]", i))
 	}
-	out.User.Credentials.Revision = revision(u.Generation, digest)
-	return out
+	b.out.User.Credentials.Revision = revision(u.Generation, b.digest)
+	return b.out
+}
+
+// projecting is one call of Project.
+type projecting struct {
+	*Projector
+	secrets Secrets
+	digest  hash.Hash // of what the references led to
+	out     Projection
 }
 
 // entry is everything about a user but its passwords.
@@ -93,26 +101,31 @@ func entry(u *authv1alpha1.User) *directory.User {
 }
 
 // add resolves one password. What cannot be used is left out and reported; the others still log in.
-func (p *Projector) add(out *Projection, digest hash.Hash, spec *authv1alpha1.Password, name string, secrets Secrets) {
-	value, problem := resolve(spec.Source(), secrets)
+func (b *projecting) add(spec *authv1alpha1.Password, name string) {
+	value, problem := resolve(spec.Source(), b.secrets)
+	note(b.digest, spec.HashFrom != nil, value)
 	var h *password.Hash
 	if problem == nil {
-		h, problem = p.read(spec, value)
+		h, problem = b.read(spec, value)
 	}
-	note(digest, spec.HashFrom != nil, value)
 	if problem != nil {
-		out.Problems = append(out.Problems, Problem{problem.Reason, name + ": " + problem.Message})
+		b.out.Problems = append(b.out.Problems, Problem{problem.Reason, name + ": " + problem.Message})
 		return
 	}
+	b.remark(spec, name, value, h)
+	c := b.out.User.Credentials
+	c.Passwords = append(c.Passwords, directory.Password{Hash: h, ExpiresAt: at(spec.ExpiresAt)})
+}
+
+// remark notes what is odd about a password that works.
+func (b *projecting) remark(spec *authv1alpha1.Password, name string, value []byte, h *password.Hash) {
 	place := fmt.Sprintf("%s (%s)", name, describe(spec.Source()))
 	if weak := h.Weak(); weak != "" {
-		out.Weak = append(out.Weak, place+": "+weak)
+		b.out.Weak = append(b.out.Weak, place+": "+weak)
 	}
-	if spec.HashFrom == nil && strings.HasSuffix(string(value), "\n") {
-		out.Newlines = append(out.Newlines, place)
+	if spec.HashFrom == nil && bytes.HasSuffix(value, []byte("\n")) {
+		b.out.Newlines = append(b.out.Newlines, place)
 	}
-	c := out.User.Credentials
-	c.Passwords = append(c.Passwords, directory.Password{Hash: h, ExpiresAt: at(spec.ExpiresAt)})
 }
 
 // resolve follows a reference to the value it names.

@@ -43,13 +43,14 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return fmt.Errorf("add indexes to the cache: %w", err)
 	}
+	// One projector for both: its revisions compare within itself only.
 	projector, locks, users, tokens := NewProjector(cfg.Keyer), newLocks(), newProgress(), newProgress()
 	return errors.Join(
 		(&UserReconciler{
 			reader: mgr.GetClient(), directory: cfg.Directory, projector: projector, progress: users, locks: locks, now: cfg.Now,
 		}).SetupWithManager(mgr),
 		(&UserStatusReconciler{
-			client: mgr.GetClient(), projector: projector, locks: locks, now: cfg.Now,
+			client: mgr.GetClient(), directory: cfg.Directory, projector: projector, locks: locks, now: cfg.Now,
 			recorder: mgr.GetEventRecorder("gatehouse"),
 		}).SetupWithManager(mgr),
 		(&TokenReconciler{

@@ -19,13 +19,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
 // UserStatusReconciler says in a User's status how it stands. Every replica runs it and computes the same; each waits for a
 // random moment and then writes only what still differs, with an optimistic lock, so the first one writes and the others
-// find nothing to do. It has its own queue: no revocation ever waits behind it.
+// find nothing to do. It has its own queue: no revocation ever waits behind it. It writes only what the directory of its own
+// replica already holds, so that nobody reads Ready of a password that is not in force anywhere.
 type UserStatusReconciler struct {
 	client    client.Client
+	directory *directory.Directory
 	projector *Projector
 	locks     *locks
 	recorder  events.EventRecorder
@@ -63,6 +66,9 @@ func (r *UserStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	if !r.inForce(s.projection.User) {
+		return ctrl.Result{RequeueAfter: lookEvery}, nil
+	}
 	if err := r.write(ctx, u, s.status()); err != nil {
 		return ctrl.Result{}, err
 	}
@@ -81,6 +87,12 @@ func (r *UserStatusReconciler) standing(ctx context.Context, u *authv1alpha1.Use
 	s := standing{user: u, projection: r.projector.Project(u, secrets), holder: holder, now: r.now()}
 	s.lifted = r.locks.isLifted(u.UID, s.projection.User.LockedUntil)
 	return s, nil
+}
+
+// inForce says whether the directory holds this very version of the spec and of the passwords.
+func (r *UserStatusReconciler) inForce(u *directory.User) bool {
+	held, ok := r.directory.ByKey(u.Key)
+	return ok && held.UID == u.UID && held.Credentials.Revision == u.Credentials.Revision
 }
 
 // holder returns the namespace/name of another User that holds the login of u, or nothing. The directory decides by the same

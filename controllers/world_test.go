@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	"golang.org/x/crypto/bcrypt"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -71,7 +70,6 @@ func (w *world) replica() *directory.Directory {
 	w.t.Helper()
 	options := ctrl.Options{
 		Scheme:     scheme(w.t),
-		Logger:     logr.Discard(), // what the manager logs is not what these tests are about
 		Cache:      CacheOptions([]string{w.ns}),
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},
@@ -105,7 +103,7 @@ func (w *world) restricted() *rest.Config {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	for _, document := range strings.Split(string(raw), "\n---\n") {
+	for document := range strings.SplitSeq(string(raw), "\n---\n") {
 		role := &rbacv1.Role{}
 		if err := yaml.UnmarshalStrict([]byte(document), role); err != nil {
 			w.t.Fatal(err)

@@ -10,6 +10,7 @@
 package apitest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,9 +21,11 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/go-logr/logr"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
 
 	"github.com/gatehouse-auth/gatehouse/config/crd"
@@ -43,6 +46,7 @@ var running struct {
 
 // Main runs the tests of a package and stops the API server if one of them started it. It returns the exit code.
 func Main(m *testing.M) int {
+	log.SetLogger(logr.Discard()) // controller-runtime complains in the middle of a test when nobody chooses
 	code := m.Run()
 	if running.env == nil {
 		return code
@@ -142,7 +146,8 @@ func binaries() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	out, err := exec.Command(filepath.Join(root, "hack", "envtest", "build.sh"), "--folder").Output()
+	script := filepath.Join(root, "hack", "envtest", "build.sh")
+	out, err := exec.CommandContext(context.Background(), script, "--folder").Output() //nolint:gosec // a script of this repository
 	if err != nil {
 		return "", fmt.Errorf("ask hack/envtest/build.sh for its folder: %w", err)
 	}
