@@ -18,6 +18,8 @@ type State struct {
 	Version   string
 	// CertificateEnds returns when the certificate that is served ends; nil where none is served.
 	CertificateEnds func() time.Time
+	// Queued returns how many password hashes wait for a slot.
+	Queued func() int
 }
 
 // RegisterState registers the figures with r.
@@ -28,6 +30,7 @@ func RegisterState(r prometheus.Registerer, s State) {
 		age:         describe("gatehouse_directory_last_event_age_seconds", "Time since the last news of users, Secrets or tokens arrived."),
 		users:       describe("gatehouse_users", "Users in the directory, by state.", "state"),
 		records:     describe("gatehouse_token_records", "Tokens with a label and tokens revoked one by one."),
+		queued:      describe("gatehouse_password_hash_queue_length", "Logins that wait for a slot to compute a password hash."),
 		key:         describe("gatehouse_key_age_seconds", "Age of the key that issues tokens, by use.", "use"),
 		certificate: describe("gatehouse_certificate_expiry_timestamp_seconds", "When the certificate that is served ends."),
 		build:       describe("gatehouse_build_info", "1, with the versions of the binary and of Go.", "version", "go_version"),
@@ -40,12 +43,12 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 type stateCollector struct {
 	State
-	synced, age, users, records, key, certificate, build *prometheus.Desc
+	synced, age, users, records, queued, key, certificate, build *prometheus.Desc
 }
 
 // Describe implements prometheus.Collector.
 func (c *stateCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.synced, c.age, c.users, c.records, c.key, c.certificate, c.build} {
+	for _, d := range []*prometheus.Desc{c.synced, c.age, c.users, c.records, c.queued, c.key, c.certificate, c.build} {
 		out <- d
 	}
 }
@@ -63,6 +66,7 @@ func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(c.synced, synced)
 	gauge(c.build, 1, c.Version, runtime.Version())
 	gauge(c.records, float64(c.Directory.RecordCount()))
+	gauge(c.queued, float64(c.Queued()))
 	if last := c.Directory.LastEvent(); !last.IsZero() {
 		gauge(c.age, now.Sub(last).Seconds())
 	}

@@ -1,0 +1,217 @@
+package grant_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/grant"
+	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/servertest"
+)
+
+func newGate(t *testing.T) (*servertest.Gate, *directory.User) {
+	t.Helper()
+	g := servertest.New(t, servertest.Options{}, func(*servertest.Gate) []door.Door { return nil })
+	u := &directory.User{Key: "gatehouse-users/jean", UID: "5b0c3f0e-6f6b-4c2a-9d55-2f3c1a7b9e01", Login: "jean"}
+	g.Directory.Put(u)
+	return g, u
+}
+
+func check(t *testing.T, g *servertest.Gate, token string) (authn.Identity, error) {
+	t.Helper()
+	return g.Tokens.Authenticate(t.Context(), token)
+}
+
+func opaque(t *testing.T, g *servertest.Gate, u *directory.User, o grant.Order) string {
+	t.Helper()
+	token, err := g.Grants.Opaque(t.Context(), u, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func TestLifetimesKeepWithinTheServersAndTheUsersLimits(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	for name, c := range map[string]struct {
+		asked            time.Duration
+		policy           directory.User
+		jwt, opaqueToken time.Duration
+	}{
+		"the defaults":             {0, directory.User{}, 5 * time.Minute, time.Hour},
+		"as asked":                 {2 * time.Hour, directory.User{}, 2 * time.Hour, 2 * time.Hour},
+		"the longest":              {grant.Longest, directory.User{}, 24 * time.Hour, 10 * year},
+		"the user's default":       {0, directory.User{DefaultLifetime: 10 * time.Minute}, 5 * time.Minute, 10 * time.Minute},
+		"the user's maximum":       {grant.Longest, directory.User{MaximumLifetime: time.Minute}, time.Minute, time.Minute},
+		"the maximum cuts default": {0, directory.User{MaximumLifetime: time.Minute}, time.Minute, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, u := newGate(t)
+			policy := *u
+			policy.DefaultLifetime, policy.MaximumLifetime = c.policy.DefaultLifetime, c.policy.MaximumLifetime
+			_, claims, err := g.Grants.JWT(t.Context(), &policy, c.asked)
+			if got := claims.ExpiresAt.Sub(claims.IssuedAt); err != nil || got != c.jwt {
+				t.Errorf("JWT: %s, want %s (%v)", got, c.jwt, err)
+			}
+			id, err := check(t, g, opaque(t, g, &policy, grant.Order{Lifetime: c.asked}))
+			if got := id.Claims.ExpiresAt.Sub(id.Claims.IssuedAt); err != nil || got != c.opaqueToken {
+				t.Errorf("opaque: %s, want %s (%v)", got, c.opaqueToken, err)
+			}
+		})
+	}
+}
+
+func TestALabelGivesTheSameTokenAsLongAsThatIsGood(t *testing.T) {
+	g, u := newGate(t)
+	order := grant.Order{Label: "ci", Lifetime: time.Hour}
+	first := opaque(t, g, u, order)
+	g.Advance(30 * time.Minute)
+	if again := opaque(t, g, u, order); again != first {
+		t.Error("a live label gives another token")
+	}
+	g.Advance(30 * time.Minute)
+	second := opaque(t, g, u, order)
+	if second == first {
+		t.Error("a token that has ended is handed out again")
+	}
+	id, err := check(t, g, second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Grants.Revoke(t.Context(), id.Claims); err != nil {
+		t.Fatal(err)
+	}
+	if third := opaque(t, g, u, order); third == second {
+		t.Error("a revoked token is handed out again")
+	}
+	if _, err := check(t, g, second); !errors.Is(err, authn.ErrTokenRevoked) {
+		t.Errorf("the revoked token of a label that was given anew: %v", err)
+	}
+}
+
+func TestALabelThatWasRevokedWithItsUserGivesANewToken(t *testing.T) {
+	g, u := newGate(t)
+	first := opaque(t, g, u, grant.Order{Label: "ci"})
+	if err := g.Grants.RevokeUser(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	g.Advance(2 * time.Second)
+	u, _ = g.Directory.ByUID(u.UID)
+	second := opaque(t, g, u, grant.Order{Label: "ci"})
+	if second == first {
+		t.Error("a void token is handed out again")
+	}
+	if _, err := check(t, g, second); err != nil {
+		t.Errorf("the new one: %v", err)
+	}
+}
+
+func TestAUserHasAHundredLiveLabelsAndNoMore(t *testing.T) {
+	g, u := newGate(t)
+	for i := range grant.MaximumLabelled {
+		opaque(t, g, u, grant.Order{Label: fmt.Sprint(i), Lifetime: time.Hour})
+	}
+	if _, err := g.Grants.Opaque(t.Context(), u, grant.Order{Label: "one more"}); !errors.Is(err, grant.ErrTooManyLabels) {
+		t.Errorf("one more: %v", err)
+	}
+	opaque(t, g, u, grant.Order{Label: "7"})
+	opaque(t, g, u, grant.Order{})
+	g.Advance(time.Hour)
+	opaque(t, g, u, grant.Order{Label: "one more"})
+}
+
+func TestNothingIsSaidToBeDoneThatCouldNotBeKept(t *testing.T) {
+	g, u := newGate(t)
+	token := opaque(t, g, u, grant.Order{})
+	id, err := check(t, g, token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Records.Fail(true)
+	for name, err := range map[string]error{
+		"a label":      func() error { _, err := g.Grants.Opaque(t.Context(), u, grant.Order{Label: "ci"}); return err }(),
+		"a revocation": g.Grants.Revoke(t.Context(), id.Claims),
+		"a user":       g.Grants.RevokeUser(t.Context(), u),
+	} {
+		if !errors.Is(err, grant.ErrUnavailable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := check(t, g, token); err != nil {
+		t.Errorf("the token, which is not revoked: %v", err)
+	}
+	opaque(t, g, u, grant.Order{}) // needs no record
+}
+
+func TestAnUnlabelledTokenLeavesNoRecord(t *testing.T) {
+	g, u := newGate(t)
+	opaque(t, g, u, grant.Order{Description: "kept nowhere"})
+	if _, _, err := g.Grants.JWT(t.Context(), u, 0); err != nil {
+		t.Fatal(err)
+	}
+	if n := g.Directory.RecordCount(); n != 0 {
+		t.Errorf("%d records", n)
+	}
+}
+
+func TestRevokingTwiceAndRevokingWhatHasEndedAreNoErrors(t *testing.T) {
+	g, u := newGate(t)
+	id, err := check(t, g, opaque(t, g, u, grant.Order{Lifetime: time.Minute}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := g.Grants.Revoke(t.Context(), id.Claims); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.Records.Fail(true) // neither of these needs a write
+	if err := g.Grants.Revoke(t.Context(), id.Claims); err != nil {
+		t.Errorf("revoked already: %v", err)
+	}
+	g.Advance(time.Hour)
+	if err := g.Grants.Revoke(t.Context(), id.Claims); err != nil {
+		t.Errorf("ended already: %v", err)
+	}
+}
+
+func TestManyWhoAskForOneNewLabelGetOneToken(t *testing.T) {
+	g, u := newGate(t)
+	tokens := make([]string, 100)
+	var wg sync.WaitGroup
+	for i := range tokens {
+		wg.Go(func() { tokens[i] = opaque(t, g, u, grant.Order{Label: "ci"}) })
+	}
+	wg.Wait()
+	for _, token := range tokens {
+		if token != tokens[0] {
+			t.Fatal("two tokens for one label")
+		}
+	}
+}
+
+func TestActsAreAuditedByTokenIDNeverByToken(t *testing.T) {
+	g, u := newGate(t)
+	token := opaque(t, g, u, grant.Order{Label: "ci"})
+	id, err := check(t, g, token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Grants.Revoke(t.Context(), id.Claims); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range g.Events() {
+		if text := fmt.Sprintf("%+v", e); strings.Contains(text, token) || e.TokenID != id.Claims.ID || e.UID != u.UID {
+			t.Errorf("event %s", text)
+		}
+	}
+	if n := len(g.Events()); n != 3 {
+		t.Errorf("%d events for an issue, a check and a revocation", n)
+	}
+}
