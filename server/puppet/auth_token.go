@@ -1,0 +1,85 @@
+package puppet
+
+import (
+	"net/http"
+
+	"github.com/gatehouse-auth/gatehouse/internal/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/strictjson"
+	"github.com/gatehouse-auth/gatehouse/server/door"
+)
+
+// issuedToken is the answer of both routes that issue tokens. The one key comes first, because clients in shell scripts cut
+// the answer at its quotes.
+type issuedToken struct {
+	Token string `json:"token"`
+}
+
+// login answers POST /rbac-api/v1/auth/token. The body is read before the credentials are looked at, so that what a malformed
+// request is told depends on nothing else.
+// https://help.puppet.com/pe/current/topics/rbac_api_v1_token_post_auth.htm
+func (h *handler) login(w http.ResponseWriter, r *http.Request) {
+	login, password, order, err := readLogin(r)
+	if err != nil {
+		h.wire.refuse(w, r, err)
+		return
+	}
+	id, err := h.Passwords.Authenticate(r.Context(), login, password)
+	switch {
+	case err == directory.ErrExpired: //nolint:errorlint // a sentinel; at this door an ended account reads like a wrong password
+		h.wire.refuse(w, r, authn.ErrWrongPassword)
+	case err != nil:
+		h.wire.refuse(w, r, err)
+	default:
+		h.issue(w, r, id.User, order)
+	}
+}
+
+// generate answers POST /rbac-api/v1/tokens: who holds a token gets another one.
+// https://help.puppet.com/pe/current/topics/rbac-api-v1-tokens-post.htm
+func (h *handler) generate(w http.ResponseWriter, r *http.Request) {
+	id, ok := h.caller(w, r)
+	if !ok {
+		return
+	}
+	object, err := readObject(r, true)
+	if err == nil {
+		var order grant.Order
+		if order, err = parseOrder(object); err == nil {
+			h.issue(w, r, id.User, order)
+			return
+		}
+	}
+	h.wire.refuse(w, r, err)
+}
+
+func (h *handler) issue(w http.ResponseWriter, r *http.Request, u *directory.User, o grant.Order) {
+	text, err := h.Grants.Opaque(r.Context(), u, o)
+	if err != nil {
+		h.wire.refuse(w, r, err)
+		return
+	}
+	door.WriteJSON(w, http.StatusOK, issuedToken{Token: text})
+}
+
+func readLogin(r *http.Request) (login, password string, o grant.Order, err error) {
+	object, err := readObject(r, false)
+	if err != nil {
+		return "", "", o, err
+	}
+	return parseLogin(object)
+}
+
+func parseLogin(object strictjson.Object) (login, password string, o grant.Order, err error) {
+	f := fields{object: object}
+	login, password = f.required("login"), f.required("password")
+	o = f.order()
+	return login, password, o, f.finish("login, password, lifetime, label, description and client")
+}
+
+func parseOrder(object strictjson.Object) (grant.Order, error) {
+	f := fields{object: object}
+	o := f.order()
+	return o, f.finish("lifetime, label, description and client")
+}

@@ -1,0 +1,29 @@
+package puppet
+
+import (
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/grant"
+)
+
+// lifetimePattern is the grammar of lifetimes: a whole number, and a unit unless it counts seconds.
+// https://help.puppet.com/pe/current/topics/rbac_token_auth_token_lifetime.htm
+var lifetimePattern = regexp.MustCompile(`^([0-9]+)([ydhms]?)$`)
+
+// parseLifetime reads a lifetime. A year is 365 days, 0 means as long as is allowed, and so does what is too long to count.
+// ok is false for what is not in the grammar.
+func parseLifetime(text string) (lifetime time.Duration, ok bool) {
+	m := lifetimePattern.FindStringSubmatch(text)
+	if m == nil {
+		return 0, false
+	}
+	const day = 24 * time.Hour
+	unit := map[string]time.Duration{"y": 365 * day, "d": day, "h": time.Hour, "m": time.Minute, "s": time.Second, "": time.Second}[m[2]]
+	n, err := strconv.ParseInt(m[1], 10, 64)
+	if err != nil || n == 0 || time.Duration(n) > grant.Longest/unit {
+		return grant.Longest, true
+	}
+	return time.Duration(n) * unit, true
+}

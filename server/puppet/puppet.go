@@ -1,0 +1,72 @@
+// Package puppet is the door for clients of the RBAC API of Puppet Enterprise: a login and a password are exchanged for an
+// opaque token, and tokens are described, listed and revoked.
+//
+// It follows the vendor's reference, https://help.puppet.com/pe/current/topics/rbac_api_v1_token_post_auth.htm and the pages
+// beside it, and for the status routes the service's open library, https://github.com/puppetlabs/trapperkeeper-status.
+package puppet
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/grant"
+	"github.com/gatehouse-auth/gatehouse/server/door"
+)
+
+// Config is what the door translates to. All of it is needed.
+type Config struct {
+	Passwords   *authn.Password
+	Tokens      *authn.Token
+	Grants      *grant.Grants
+	Directory   *directory.Directory
+	AdminGroups []string // whose members may list and revoke the tokens of others
+	Version     string   // of the service, for its status
+	Now         func() time.Time
+}
+
+// New returns the door.
+func New(c Config) door.Door {
+	h := &handler{Config: c, wire: newWire()}
+	post := func(f http.HandlerFunc) map[string]http.HandlerFunc {
+		return map[string]http.HandlerFunc{http.MethodPost: f}
+	}
+	get := func(f http.HandlerFunc) map[string]http.HandlerFunc {
+		return map[string]http.HandlerFunc{http.MethodGet: f}
+	}
+	remove := func(f http.HandlerFunc) map[string]http.HandlerFunc {
+		return map[string]http.HandlerFunc{http.MethodDelete: f}
+	}
+	return door.Door{
+		Name:     "puppet",
+		Prefixes: []string{"/rbac-api/", "/auth/", "/status/"},
+		Routes: []door.Route{
+			{Path: "/rbac-api/v1/auth/token", Methods: post(h.login)},
+			{Path: "/auth/token", Methods: post(h.login)},
+			{Path: "/rbac-api/v1/tokens", Methods: post(h.generate)},
+			{Path: "/rbac-api/v1/users/current", Methods: get(h.current)},
+			{Path: "/rbac-api/v1/users/{id}/tokens", Methods: get(h.list)},
+			{Path: "/rbac-api/v2/tokens", Methods: remove(h.revoke)},
+			{Path: "/rbac-api/v2/tokens/{token}", Methods: remove(h.revokeOne)},
+			{Path: "/rbac-api/v2/auth/token/authenticate", Methods: post(h.authenticate)},
+			{Path: "/status/v1/simple", Methods: get(h.statusSimple)},
+			{Path: "/status/v1/simple/{service}", Methods: get(h.statusSimple)},
+			{Path: "/status/v1/services", Methods: get(h.statusServices)},
+			{Path: "/status/v1/services/{service}", Methods: get(h.statusService)},
+		},
+		NotFound:         func(w http.ResponseWriter, r *http.Request) { h.wire.write(w, r, notFound) },
+		MethodNotAllowed: func(w http.ResponseWriter, r *http.Request) { h.wire.write(w, r, methodNotAllowed) },
+	}
+}
+
+type handler struct {
+	Config
+	wire *wire
+}
+
+// isAdmin says whether a user may do what touches others.
+func (h *handler) isAdmin(u *directory.User) bool {
+	return slices.ContainsFunc(u.Groups, func(g string) bool { return slices.Contains(h.AdminGroups, g) })
+}
