@@ -1,4 +1,4 @@
-package controllers_test
+package controllers
 
 import (
 	"crypto/x509"
@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/gatehouse-auth/gatehouse/controllers"
 	"github.com/gatehouse-auth/gatehouse/internal/authority"
 )
 
@@ -23,7 +22,7 @@ func (b bench) sourcesOf(t testing.TB, replicas int, users string, c *clock) []*
 	for range replicas {
 		source := authority.NewSource([]string{serverName}, c.now)
 		sources = append(sources, source)
-		b.manage(t, (&controllers.AuthorityReconciler{
+		b.manage(t, (&AuthorityReconciler{
 			Namespace: b.namespace, Publish: []string{users, "a-namespace-that-is-not-there"}, Source: source, Now: c.now,
 		}).SetupWithManager)
 	}
@@ -37,7 +36,7 @@ func (b bench) sourcesOf(t testing.TB, replicas int, users string, c *clock) []*
 func (b bench) trusted(t testing.TB, namespace string, source *authority.Source, c *clock) bool {
 	t.Helper()
 	var published corev1.ConfigMap
-	if err := b.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: controllers.AuthoritySecret}, &published); err != nil {
+	if err := b.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: AuthoritySecret}, &published); err != nil {
 		return false
 	}
 	roots := x509.NewCertPool()
@@ -51,27 +50,29 @@ func (b bench) trusted(t testing.TB, namespace string, source *authority.Source,
 }
 
 func TestReplicasShareOneCAThatIsPublished(t *testing.T) {
-	b, users, c := newBench(t), newBench(t).namespace, &clock{}
+	b, c := newBench(t, systemRole), &clock{}
+	users := b.another(t, usersRole)
 	for _, source := range b.sourcesOf(t, 3, users, c) {
 		for _, namespace := range []string{b.namespace, users} {
 			eventually(t, "clients trust every replica", func() bool { return b.trusted(t, namespace, source, c) })
 		}
 	}
-	before := b.secret(t, controllers.AuthoritySecret).ResourceVersion
+	before := b.secret(t, AuthoritySecret).ResourceVersion
 	b.sourcesOf(t, 1, users, c)
-	if b.secret(t, controllers.AuthoritySecret).ResourceVersion != before {
+	if b.secret(t, AuthoritySecret).ResourceVersion != before {
 		t.Error("a replica that starts later writes the CA again")
 	}
 }
 
 func TestADeletedCAIsMadeAnewAndPublished(t *testing.T) {
-	b, users, c := newBench(t), newBench(t).namespace, &clock{}
+	b, c := newBench(t, systemRole), &clock{}
+	users := b.another(t, usersRole)
 	sources := b.sourcesOf(t, 2, users, c)
 	old, err := sources[0].GetCertificate(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Delete(t.Context(), b.secret(t, controllers.AuthoritySecret)); err != nil {
+	if err := b.Delete(t.Context(), b.secret(t, AuthoritySecret)); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "another CA is in force", func() bool {
@@ -81,11 +82,12 @@ func TestADeletedCAIsMadeAnewAndPublished(t *testing.T) {
 }
 
 func TestABrokenCAIsLeftAloneAndTheOneBeforeStays(t *testing.T) {
-	b, users, c := newBench(t), newBench(t).namespace, &clock{}
+	b, c := newBench(t, systemRole), &clock{}
+	users := b.another(t, usersRole)
 	source := b.sourcesOf(t, 1, users, c)[0]
 	eventually(t, "the CA is published", func() bool { return b.trusted(t, users, source, c) })
 
-	b.patch(t, controllers.AuthoritySecret, map[string]any{"stringData": map[string]string{authority.KeyEntry: "lost"}})
+	b.patch(t, AuthoritySecret, map[string]any{"stringData": map[string]string{authority.KeyEntry: "lost"}})
 
 	eventually(t, "an Event says so", func() bool {
 		var events corev1.EventList
@@ -102,19 +104,20 @@ func TestABrokenCAIsLeftAloneAndTheOneBeforeStays(t *testing.T) {
 	if !b.trusted(t, users, source, c) {
 		t.Error("the CA before is no longer in force")
 	}
-	if got := string(b.secret(t, controllers.AuthoritySecret).Data[authority.KeyEntry]); got != "lost" {
+	if got := string(b.secret(t, AuthoritySecret).Data[authority.KeyEntry]); got != "lost" {
 		t.Errorf("the entry has become %q", got)
 	}
 }
 
 func TestTheNextCAIsPublishedLongBeforeTheFirstEnds(t *testing.T) {
-	b, users, c := newBench(t), newBench(t).namespace, &clock{}
+	b, c := newBench(t, systemRole), &clock{}
+	users := b.another(t, usersRole)
 	source := b.sourcesOf(t, 1, users, c)[0]
 	eventually(t, "the CA is published", func() bool { return b.trusted(t, users, source, c) })
 	first := b.bundle(t)
 
 	c.forward(8*365*24*time.Hour + 24*time.Hour)
-	b.patch(t, controllers.AuthoritySecret, annotate("example.com/touched", "now"))
+	b.patch(t, AuthoritySecret, annotate("example.com/touched", "now"))
 
 	eventually(t, "two certificates are published", func() bool { return len(b.bundle(t)) > len(first) })
 	if got := b.bundle(t)[:len(first)]; got != first {
@@ -124,8 +127,8 @@ func TestTheNextCAIsPublishedLongBeforeTheFirstEnds(t *testing.T) {
 
 func (b bench) bundle(t testing.TB) string {
 	t.Helper()
-	published := corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: b.namespace, Name: controllers.AuthoritySecret}}
-	if err := b.Get(t.Context(), types.NamespacedName{Namespace: b.namespace, Name: controllers.AuthoritySecret}, &published); err != nil {
+	published := corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: b.namespace, Name: AuthoritySecret}}
+	if err := b.Get(t.Context(), types.NamespacedName{Namespace: b.namespace, Name: AuthoritySecret}, &published); err != nil {
 		t.Fatal(err)
 	}
 	return published.Data[authority.CertificateEntry]

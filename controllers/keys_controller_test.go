@@ -1,4 +1,4 @@
-package controllers_test
+package controllers
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -15,7 +16,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	"github.com/gatehouse-auth/gatehouse/controllers"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
@@ -30,11 +30,11 @@ func (c *clock) forward(d time.Duration) { c.ahead.Add(int64(d)) }
 // manage runs what setup adds to a manager until the test ends.
 func (b bench) manage(t testing.TB, setup func(ctrl.Manager) error) {
 	t.Helper()
-	skip := true
 	mgr, err := ctrl.NewManager(b.config, ctrl.Options{
 		Scheme:     b.Scheme(),
+		Logger:     logr.Discard(), // what the manager logs is not what these tests are about
 		Metrics:    metricsserver.Options{BindAddress: "0"},
-		Controller: config.Controller{SkipNameValidation: &skip},
+		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func (b bench) keysOf(t testing.TB, replicas int, c *clock) []*token.KeySet {
 	for range replicas {
 		set := &token.KeySet{}
 		sets = append(sets, set)
-		b.manage(t, (&controllers.KeysReconciler{
+		b.manage(t, (&KeysReconciler{
 			Namespace: b.namespace, Keys: set, Now: c.now,
 			Policy: token.Policy{
 				Algorithm: token.ES256, Interval: month,
@@ -77,15 +77,6 @@ func (b bench) keysOf(t testing.TB, replicas int, c *clock) []*token.KeySet {
 		return true
 	})
 	return sets
-}
-
-func eventually(t testing.TB, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not after 30 s: %s", what)
-		}
-	}
 }
 
 func (b bench) secret(t testing.TB, name string) *corev1.Secret {
@@ -134,7 +125,7 @@ func issuedWith(t testing.TB, set *token.KeySet, now time.Time) (check func(*tok
 }
 
 func TestReplicasAgreeOnTheirFirstKeys(t *testing.T) {
-	b, c := newBench(t), &clock{}
+	b, c := newBench(t, systemRole), &clock{}
 	sets := b.keysOf(t, 3, c)
 	for i, set := range sets {
 		check := issuedWith(t, set, c.now())
@@ -144,27 +135,27 @@ func TestReplicasAgreeOnTheirFirstKeys(t *testing.T) {
 			}
 		}
 	}
-	secret := b.secret(t, controllers.KeysSecret)
-	if got, want := secret.Annotations[controllers.CurrentSigningKey], current(sets[0], token.Sign, c.now()).EntryName(); got != want {
+	secret := b.secret(t, KeysSecret)
+	if got, want := secret.Annotations[CurrentSigningKey], current(sets[0], token.Sign, c.now()).EntryName(); got != want {
 		t.Errorf("the annotation names key %q, want %q", got, want)
 	}
 	if late := b.keysOf(t, 1, c)[0]; !late.Keys().Equal(sets[0].Keys()) {
 		t.Error("a replica that starts later has other keys")
 	}
-	if after := b.secret(t, controllers.KeysSecret); after.ResourceVersion != secret.ResourceVersion {
+	if after := b.secret(t, KeysSecret); after.ResourceVersion != secret.ResourceVersion {
 		t.Error("a replica that starts later writes the same keys again")
 	}
 }
 
 func TestRemovingTheCurrentKeyMakesThePublishedNextOneIssue(t *testing.T) {
-	b, c := newBench(t), &clock{}
+	b, c := newBench(t, systemRole), &clock{}
 	sets := b.keysOf(t, 2, c)
 	before := current(sets[0], token.Sign, c.now())
 	public := sets[1].Public(c.now())
 	check := issuedWith(t, sets[1], c.now())
 
-	b.patch(t, controllers.KeysSecret, map[string]any{"data": map[string]any{
-		b.secret(t, controllers.KeysSecret).Annotations[controllers.CurrentSigningKey]: nil,
+	b.patch(t, KeysSecret, map[string]any{"data": map[string]any{
+		b.secret(t, KeysSecret).Annotations[CurrentSigningKey]: nil,
 	}})
 
 	for _, set := range sets {
@@ -178,16 +169,16 @@ func TestRemovingTheCurrentKeyMakesThePublishedNextOneIssue(t *testing.T) {
 		eventually(t, "another key stands by", func() bool { return len(set.Public(c.now()).Keys) == 2 })
 	}
 	eventually(t, "the annotation names the key", func() bool {
-		return b.secret(t, controllers.KeysSecret).Annotations[controllers.CurrentSigningKey] ==
+		return b.secret(t, KeysSecret).Annotations[CurrentSigningKey] ==
 			current(sets[0], token.Sign, c.now()).EntryName()
 	})
 }
 
 func TestDeletingTheSecretMakesNewKeysForAllReplicas(t *testing.T) {
-	b, c := newBench(t), &clock{}
+	b, c := newBench(t, systemRole), &clock{}
 	sets := b.keysOf(t, 2, c)
 	check := issuedWith(t, sets[0], c.now())
-	if err := b.Delete(t.Context(), b.secret(t, controllers.KeysSecret)); err != nil {
+	if err := b.Delete(t.Context(), b.secret(t, KeysSecret)); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the old keys are gone", func() bool { return check(sets[0]) != nil && check(sets[1]) != nil })
@@ -197,21 +188,21 @@ func TestDeletingTheSecretMakesNewKeysForAllReplicas(t *testing.T) {
 }
 
 func TestGarbageAmongTheKeysIsReportedAndHarmless(t *testing.T) {
-	b, c := newBench(t), &clock{}
+	b, c := newBench(t, systemRole), &clock{}
 	sets := b.keysOf(t, 2, c)
 	before := current(sets[0], token.Sign, c.now())
 	check := issuedWith(t, sets[0], c.now())
 
-	b.patch(t, controllers.KeysSecret, map[string]any{"stringData": map[string]string{
+	b.patch(t, KeysSecret, map[string]any{"stringData": map[string]string{
 		"README": "these are keys", string(token.Sign) + "-x": "{}",
 	}})
-	b.patch(t, controllers.KeysSecret, annotate(controllers.RotateRequested, "now"))
+	b.patch(t, KeysSecret, annotate(RotateRequested, "now"))
 	eventually(t, "the keys rotate all the same", func() bool { return takeoverBegun(sets[1], before, c) })
 
 	if err := check(sets[1]); err != nil {
 		t.Errorf("a good token is refused: %v", err)
 	}
-	if got := string(b.secret(t, controllers.KeysSecret).Data["README"]); got != "these are keys" {
+	if got := string(b.secret(t, KeysSecret).Data["README"]); got != "these are keys" {
 		t.Errorf("the entry that is no key has become %q", got)
 	}
 	eventually(t, "an Event says so", func() bool {
@@ -220,7 +211,7 @@ func TestGarbageAmongTheKeysIsReportedAndHarmless(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, e := range events.Items {
-			if e.InvolvedObject.Name == controllers.KeysSecret && e.Reason == "KeyUnreadable" {
+			if e.InvolvedObject.Name == KeysSecret && e.Reason == "KeyUnreadable" {
 				return true
 			}
 		}
@@ -239,12 +230,12 @@ func takeoverBegun(set *token.KeySet, before token.Key, c *clock) bool {
 }
 
 func TestARotationThatIsAskedForIsMadeOnce(t *testing.T) {
-	b, c := newBench(t), &clock{}
+	b, c := newBench(t, systemRole), &clock{}
 	sets := b.keysOf(t, 3, c)
 	before := current(sets[0], token.Sign, c.now())
 	check := issuedWith(t, sets[0], c.now())
 
-	b.patch(t, controllers.KeysSecret, annotate(controllers.RotateRequested, "now"))
+	b.patch(t, KeysSecret, annotate(RotateRequested, "now"))
 
 	for _, set := range sets {
 		eventually(t, "the takeover is known", func() bool { return takeoverBegun(set, before, c) })
@@ -257,11 +248,11 @@ func TestARotationThatIsAskedForIsMadeOnce(t *testing.T) {
 	if after.ID == before.ID {
 		t.Fatal("the next key never signs")
 	}
-	secret := b.secret(t, controllers.KeysSecret)
-	if _, pending := secret.Annotations[controllers.RotateRequested]; pending {
+	secret := b.secret(t, KeysSecret)
+	if _, pending := secret.Annotations[RotateRequested]; pending {
 		t.Error("the request is still there")
 	}
-	b.patch(t, controllers.KeysSecret, annotate("example.com/touched", "now"))
+	b.patch(t, KeysSecret, annotate("example.com/touched", "now"))
 	eventually(t, "a key stands by again", func() bool { return len(sets[2].Public(c.now()).Keys) == 3 })
 	if got := current(sets[2], token.Sign, c.now()); got.ID != after.ID {
 		t.Error("it rotates again without being asked")
@@ -272,16 +263,16 @@ func TestARotationThatIsAskedForIsMadeOnce(t *testing.T) {
 }
 
 func TestKeysRotateByAge(t *testing.T) {
-	b, c := newBench(t), &clock{}
+	b, c := newBench(t, systemRole), &clock{}
 	sets := b.keysOf(t, 2, c)
 	before := current(sets[0], token.Sign, c.now())
 	c.forward(month)
-	b.patch(t, controllers.KeysSecret, annotate("example.com/touched", "now"))
+	b.patch(t, KeysSecret, annotate("example.com/touched", "now"))
 	for _, set := range sets {
 		eventually(t, "the takeover is known", func() bool { return takeoverBegun(set, before, c) })
 	}
 	c.forward(25 * time.Hour)
-	b.patch(t, controllers.KeysSecret, annotate("example.com/touched", "again"))
+	b.patch(t, KeysSecret, annotate("example.com/touched", "again"))
 	eventually(t, "the old key is gone", func() bool {
 		return !published(sets[0], before, c) && !published(sets[1], before, c)
 	})

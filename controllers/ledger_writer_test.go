@@ -1,4 +1,4 @@
-package controllers_test
+package controllers
 
 import (
 	"sync"
@@ -6,14 +6,13 @@ import (
 	"time"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
-	"github.com/gatehouse-auth/gatehouse/controllers"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/ledger"
 )
 
 // ledgerOf returns the ledger of one replica and the name it knows a user by.
-func ledgerOf(b bench, u *directory.User) (*controllers.StatusLedger, ledger.User) {
-	return &controllers.StatusLedger{Client: b, Reader: b}, ledger.User{Key: u.Key, UID: u.UID}
+func ledgerOf(b bench, u *directory.User) (*StatusLedger, ledger.User) {
+	return &StatusLedger{Client: b, Reader: b}, ledger.User{Key: u.Key, UID: u.UID}
 }
 
 func (b bench) userOf(t testing.TB, u *directory.User) authv1alpha1.User {
@@ -26,7 +25,7 @@ func (b bench) userOf(t testing.TB, u *directory.User) authv1alpha1.User {
 }
 
 func TestANoteReachesTheStatus(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, usersRole)
 	u := b.addUser(t)
 	l, who := ledgerOf(b, u)
 	until := time.Date(2030, 1, 1, 12, 0, 0, 500, time.UTC)
@@ -55,7 +54,7 @@ func TestANoteReachesTheStatus(t *testing.T) {
 }
 
 func TestTooManyFailuresLockForever(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, usersRole)
 	u := b.addUser(t)
 	l, who := ledgerOf(b, u)
 	if err := l.WriteNote(t.Context(), who, ledger.Note{Failures: 100, LockedUntil: time.Now()}); err != nil {
@@ -67,7 +66,7 @@ func TestTooManyFailuresLockForever(t *testing.T) {
 }
 
 func TestANoteThatChangesNothingIsNotWritten(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, usersRole)
 	u := b.addUser(t)
 	l, who := ledgerOf(b, u)
 	note := ledger.Note{LockedUntil: time.Now().Add(time.Hour), IssuedAt: time.Now()}
@@ -99,7 +98,7 @@ func TestANoteThatChangesNothingIsNotWritten(t *testing.T) {
 }
 
 func TestNotesOfAllReplicasAddUp(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, usersRole)
 	u := b.addUser(t)
 	var all sync.WaitGroup
 	for range 20 {

@@ -57,6 +57,7 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 			client: mgr.GetClient(), directory: cfg.Directory, progress: tokens, now: cfg.Now,
 			ids: map[types.NamespacedName]string{},
 		}).SetupWithManager(mgr),
+		(&TokenExpiryReconciler{client: mgr.GetClient(), now: cfg.Now}).SetupWithManager(mgr),
 		mgr.Add(&InitialSync{
 			reader: mgr.GetAPIReader(), namespaces: cfg.Namespaces, directory: cfg.Directory,
 			sources: []syncSource{

@@ -17,7 +17,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -54,17 +53,15 @@ func watchSystemSecret(mgr ctrl.Manager, key types.NamespacedName, reconciler fu
 	if err := mgr.Add(own); err != nil {
 		return fmt.Errorf("add the cache for the secret %s: %w", key, err)
 	}
-	everywhere := false
+	options := onEveryReplica()
+	options.MaxConcurrentReconciles = 1
+	// A service without keys is no use, so it tries again soon for as long as it must.
+	options.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](100*time.Millisecond, 15*time.Second)
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(key.Name).
 		WatchesRawSource(source.Kind(own, &corev1.Secret{}, &handler.TypedEnqueueRequestForObject[*corev1.Secret]{})).
 		WatchesRawSource(atStart(key)).
-		WithOptions(controller.Options{
-			NeedLeaderElection: &everywhere,
-			CacheSyncTimeout:   15 * time.Minute,
-			// A service without keys is no use, so it tries again soon for as long as it must.
-			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](100*time.Millisecond, 15*time.Second),
-		}).
+		WithOptions(options).
 		Complete(reconciler(&systemSecret{key: key, cache: own, client: mgr.GetClient()}))
 }
 

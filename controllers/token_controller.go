@@ -15,12 +15,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
-// removalDelay is how long a record outlives its token: longer than clocks differ, so that no replica misses the revocation
-// of a token that it still takes for alive.
-const removalDelay = time.Minute
-
-// TokenReconciler keeps the directory's records of tokens up to date with the Tokens, on every replica, and removes Tokens
-// that have ended.
+// TokenReconciler keeps the directory's records of tokens up to date with the Tokens, on every replica. It never writes to
+// the API server, so that a revocation waits for nothing.
 type TokenReconciler struct {
 	client    client.Client
 	directory *directory.Directory
@@ -31,7 +27,7 @@ type TokenReconciler struct {
 	ids map[types.NamespacedName]string // a deleted Token no longer tells its token's id
 }
 
-// +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=tokens,verbs=list;watch;delete,namespace=gatehouse-users
+// +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=tokens,verbs=list;watch,namespace=gatehouse-users
 
 // SetupWithManager lets the manager call Reconcile for every change of a Token.
 func (r *TokenReconciler) SetupWithManager(mgr ctrl.Manager) error {
@@ -42,7 +38,7 @@ func (r *TokenReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Complete(r)
 }
 
-// Reconcile makes one record as new as the cache, and comes back to remove the Token when it has ended.
+// Reconcile makes one record as new as the cache.
 func (r *TokenReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	defer func() { r.directory.Touch(r.now()) }()
 	t := &authv1alpha1.Token{}
@@ -57,10 +53,7 @@ func (r *TokenReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 		return ctrl.Result{}, err
 	}
 	r.progress.note(req.NamespacedName, t.ResourceVersion)
-	if left := t.Spec.ExpiresAt.Add(removalDelay).Sub(r.now()); left > 0 {
-		return ctrl.Result{RequeueAfter: min(left, 24*time.Hour)}, nil
-	}
-	return ctrl.Result{}, r.remove(ctx, t)
+	return ctrl.Result{}, nil
 }
 
 // put makes a Token's record part of the directory. A label that has got another token leaves the first one's record to
@@ -109,7 +102,18 @@ func (r *TokenReconciler) settle(ctx context.Context, id string) error {
 	return nil
 }
 
-// remove deletes a Token that has ended. The first replica does it; for the others it is gone.
-func (r *TokenReconciler) remove(ctx context.Context, t *authv1alpha1.Token) error {
-	return client.IgnoreNotFound(r.client.Delete(ctx, t, client.Preconditions{UID: &t.UID}))
+// recordOf is a Token as the directory holds it.
+func recordOf(t *authv1alpha1.Token) directory.Record {
+	return directory.Record{
+		ID:          t.Spec.TokenID,
+		UserKey:     t.Namespace + "/" + t.Spec.UserRef.Name,
+		UserUID:     t.Spec.UserRef.UID,
+		Kind:        string(t.Spec.Kind),
+		Label:       t.Spec.Label,
+		Description: t.Spec.Description,
+		Client:      t.Spec.Client,
+		IssuedAt:    t.Spec.IssuedAt.UTC(),
+		ExpiresAt:   t.Spec.ExpiresAt.UTC(),
+		Revoked:     t.Spec.Revoked,
+	}
 }

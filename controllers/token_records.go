@@ -241,19 +241,3 @@ func newToken(key types.NamespacedName, r directory.Record) *authv1alpha1.Token 
 		},
 	}
 }
-
-// recordOf is a Token as the directory holds it.
-func recordOf(t *authv1alpha1.Token) directory.Record {
-	return directory.Record{
-		ID:          t.Spec.TokenID,
-		UserKey:     t.Namespace + "/" + t.Spec.UserRef.Name,
-		UserUID:     t.Spec.UserRef.UID,
-		Kind:        string(t.Spec.Kind),
-		Label:       t.Spec.Label,
-		Description: t.Spec.Description,
-		Client:      t.Spec.Client,
-		IssuedAt:    t.Spec.IssuedAt.UTC(),
-		ExpiresAt:   t.Spec.ExpiresAt.UTC(),
-		Revoked:     t.Spec.Revoked,
-	}
-}

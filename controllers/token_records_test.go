@@ -1,4 +1,4 @@
-package controllers_test
+package controllers
 
 import (
 	"context"
@@ -16,46 +16,63 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gatehouse-auth/gatehouse/api/apitest"
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
-	"github.com/gatehouse-auth/gatehouse/controllers"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
-// bench is a namespace of the test's own, on a real API server.
+// The namespaces that the generated role speaks of.
+const (
+	usersRole  = "gatehouse-users"
+	systemRole = "gatehouse-system"
+)
+
+// bench is a namespace of the test's own, on a real API server, an administrator, and the service: a user who has there what
+// the generated role gives in one of its namespaces, and no other rights.
 type bench struct {
 	client.Client
-	config    *rest.Config
+	config    *rest.Config // the service's
+	user      string
 	namespace string
 }
 
-func newBench(t testing.TB) bench {
+func newBench(t testing.TB, role string) bench {
 	t.Helper()
-	config := apitest.Config(t)
-	config.QPS = -1
-	b := bench{Client: newClient(t, config, nil), config: config}
+	b := bench{Client: newClient(t, apitest.Config(t), nil)}
+	b.user = b.makeNamespace(t)
+	b.namespace = b.user
+	b.config = apitest.User(t, b.user)
+	b.config.QPS = -1
+	grantRole(t, b, role, b.namespace, b.user)
+	return b
+}
+
+// another makes one more namespace in which the service has the rights of a role.
+func (b bench) another(t testing.TB, role string) string {
+	t.Helper()
+	ns := b.makeNamespace(t)
+	grantRole(t, b, role, ns, b.user)
+	return ns
+}
+
+func (b bench) makeNamespace(t testing.TB) string {
+	t.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-"}}
 	if err := b.Create(context.Background(), ns); err != nil {
 		t.Fatal(err)
 	}
-	b.namespace = ns.Name
-	return b
+	return ns.Name
 }
 
 // newClient returns a client. With a mapper it need not ask the API server for its resources first.
 func newClient(t testing.TB, config *rest.Config, mapper meta.RESTMapper) client.Client {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	if err := errors.Join(authv1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.New(config, client.Options{Scheme: scheme, Mapper: mapper})
+	c, err := client.New(config, client.Options{Scheme: scheme(t), Mapper: mapper})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +90,7 @@ func (b bench) addUser(t testing.TB) *directory.User {
 }
 
 // replica returns the token records of one more replica, with a connection and a directory of its own.
-func (b bench) replica(t testing.TB, users ...*directory.User) *controllers.TokenRecords {
+func (b bench) replica(t testing.TB, users ...*directory.User) *TokenRecords {
 	t.Helper()
 	d := directory.New()
 	for _, u := range users {
@@ -81,7 +98,7 @@ func (b bench) replica(t testing.TB, users ...*directory.User) *controllers.Toke
 		d.Put(&copied)
 	}
 	c := newClient(t, b.config, b.RESTMapper())
-	return &controllers.TokenRecords{Client: c, Reader: c, Directory: d, Now: time.Now}
+	return &TokenRecords{Client: c, Reader: c, Directory: d, Now: time.Now}
 }
 
 func (b bench) tokens(t testing.TB) []authv1alpha1.Token {
@@ -114,7 +131,7 @@ func issued(u *directory.User, label string) directory.Record {
 
 func live(r directory.Record) bool { return r.Live(time.Now()) }
 
-func mustCreate(t testing.TB, records *controllers.TokenRecords, r directory.Record) directory.Record {
+func mustCreate(t testing.TB, records *TokenRecords, r directory.Record) directory.Record {
 	t.Helper()
 	kept, err := records.CreateLabelled(context.Background(), r, live)
 	if err != nil {
@@ -123,7 +140,7 @@ func mustCreate(t testing.TB, records *controllers.TokenRecords, r directory.Rec
 	return kept
 }
 
-func mustRevoke(t testing.TB, records *controllers.TokenRecords, r directory.Record) {
+func mustRevoke(t testing.TB, records *TokenRecords, r directory.Record) {
 	t.Helper()
 	if err := records.Revoke(context.Background(), r); err != nil {
 		t.Fatal(err)
@@ -134,11 +151,11 @@ func mustRevoke(t testing.TB, records *controllers.TokenRecords, r directory.Rec
 }
 
 func TestALabelHasOneTokenHoweverManyAskAtOnce(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, usersRole)
 	u := b.addUser(t)
 	const rounds, callers = 100, 100
 	for _, replicas := range []int{2, 10} {
-		var records []*controllers.TokenRecords
+		var records []*TokenRecords
 		for range replicas {
 			records = append(records, b.replica(t, u))
 		}
@@ -168,7 +185,7 @@ func TestALabelHasOneTokenHoweverManyAskAtOnce(t *testing.T) {
 }
 
 func TestALabelledTokenComesBackAsItWasIssued(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, usersRole)
 	u := b.addUser(t)
 	first := issued(u, "ß \"quoted\" 日本")
 	first.Description, first.Client = "nul \x00, line\u2028, "+strings.Repeat("x", 60000), strings.Repeat("y", 4000)
@@ -184,7 +201,7 @@ func TestALabelledTokenComesBackAsItWasIssued(t *testing.T) {
 }
 
 func TestLabelsOfDifferentUsersDoNotMeet(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, usersRole)
 	u, other := b.addUser(t), b.addUser(t)
 	records := b.replica(t, u, other)
 	if mustCreate(t, records, issued(u, "ci")).ID == mustCreate(t, records, issued(other, "ci")).ID {
@@ -193,7 +210,7 @@ func TestLabelsOfDifferentUsersDoNotMeet(t *testing.T) {
 }
 
 func TestARevokedTokenMakesRoomForAnotherAndStaysRevoked(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, usersRole)
 	u := b.addUser(t)
 	first := mustCreate(t, b.replica(t, u), issued(u, "ci"))
 	mustRevoke(t, b.replica(t, u), first)
@@ -212,7 +229,7 @@ func TestARevokedTokenMakesRoomForAnotherAndStaysRevoked(t *testing.T) {
 }
 
 func TestAnEndedTokenMakesRoomAndLeavesNothing(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, usersRole)
 	u := b.addUser(t)
 	first := issued(u, "ci")
 	first.IssuedAt, first.ExpiresAt = first.IssuedAt.Add(-time.Hour), first.IssuedAt.Add(-time.Second)
@@ -227,7 +244,7 @@ func TestAnEndedTokenMakesRoomAndLeavesNothing(t *testing.T) {
 }
 
 func TestAReplacementIsAgreedOnByAllReplicas(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, usersRole)
 	u := b.addUser(t)
 	for range 20 {
 		old := mustCreate(t, b.replica(t, u), issued(u, "ci"))
@@ -253,7 +270,7 @@ func TestAReplacementIsAgreedOnByAllReplicas(t *testing.T) {
 }
 
 func TestARevocationGoesIntoTheRecordOfTheLabel(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, usersRole)
 	u := b.addUser(t)
 	r := mustCreate(t, b.replica(t, u), issued(u, "ci"))
 	mustRevoke(t, b.replica(t, u), r)
@@ -263,7 +280,7 @@ func TestARevocationGoesIntoTheRecordOfTheLabel(t *testing.T) {
 }
 
 func TestARevocationMeansOneTokenAndNotItsSuccessor(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, usersRole)
 	u := b.addUser(t)
 	old := issued(u, "ci")
 	successor := mustCreate(t, b.replica(t, u), issued(u, "ci"))
@@ -277,7 +294,7 @@ func TestARevocationMeansOneTokenAndNotItsSuccessor(t *testing.T) {
 }
 
 func TestRevocationsCanBeRepeatedOnAllReplicasAtOnce(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, usersRole)
 	u := b.addUser(t)
 	for _, label := range []string{"", "ci"} {
 		r := issued(u, label)
@@ -305,7 +322,7 @@ func TestRevocationsCanBeRepeatedOnAllReplicasAtOnce(t *testing.T) {
 }
 
 func TestTheRevocationOfAUsersTokensNeverMovesBack(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, usersRole)
 	u := b.addUser(t)
 	base := time.Now().Add(-time.Hour)
 	var all sync.WaitGroup
@@ -335,7 +352,7 @@ func (b bench) key(u *directory.User) client.ObjectKey {
 }
 
 func TestTheRevocationOfAnotherUsersTokensWritesNothing(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, usersRole)
 	u := b.addUser(t)
 	former := *u
 	former.UID = "00000000-0000-4000-8000-000000000000"
@@ -353,17 +370,17 @@ func TestTheRevocationOfAnotherUsersTokensWritesNothing(t *testing.T) {
 }
 
 func TestWhatCannotBeWrittenIsUnavailable(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, usersRole)
 	u := b.addUser(t)
 	labelled := mustCreate(t, b.replica(t, u), issued(u, "ci"))
-	deaf, refusing, ending := b, b, newBench(t)
+	deaf, refusing, ending := b, b, newBench(t, usersRole)
 	deaf.config, refusing.config = through(t, b.config, true), through(t, b.config, false)
 	lost := ending.addUser(t)
 	if err := ending.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ending.namespace}}); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		records *controllers.TokenRecords
+		records *TokenRecords
 		user    *directory.User
 		only    string // the act that fails; empty: all
 	}{

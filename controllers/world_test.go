@@ -99,29 +99,35 @@ func (w *world) replica() *directory.Directory {
 // restricted returns the connection of a user who has the generated role in the world's namespace and nothing else.
 func (w *world) restricted() *rest.Config {
 	w.t.Helper()
+	grantRole(w.t, w.Client, "gatehouse-users", w.ns, w.ns)
+	return apitest.User(w.t, w.ns)
+}
+
+// grantRole gives a user in a namespace what the generated role gives in another.
+func grantRole(t testing.TB, c client.Client, as, namespace, user string) {
+	t.Helper()
 	raw, err := os.ReadFile("../config/rbac/role.yaml")
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 	for document := range strings.SplitSeq(string(raw), "\n---\n") {
 		role := &rbacv1.Role{}
 		if err := yaml.UnmarshalStrict([]byte(document), role); err != nil {
-			w.t.Fatal(err)
+			t.Fatal(err)
 		}
-		if role.Namespace != "gatehouse-users" {
+		if role.Namespace != as {
 			continue
 		}
-		role.Namespace = w.ns
-		binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: role.Name}}
+		role.Namespace = namespace
+		binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: role.Name}}
 		binding.RoleRef = rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name}
-		binding.Subjects = []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: w.ns}}
+		binding.Subjects = []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: user}}
 		for _, o := range []client.Object{role, binding} {
-			if err := w.Create(w.t.Context(), o); client.IgnoreAlreadyExists(err) != nil {
-				w.t.Fatal(err)
+			if err := c.Create(t.Context(), o); client.IgnoreAlreadyExists(err) != nil {
+				t.Fatal(err)
 			}
 		}
 	}
-	return apitest.User(w.t, w.ns)
 }
 
 // user creates a User out of a spec in YAML.
@@ -198,10 +204,15 @@ func (w *world) stands(name string, state authv1alpha1.UserState, reason string)
 
 func (w *world) eventually(what string, holds func() bool) {
 	w.t.Helper()
+	eventually(w.t, what, holds)
+}
+
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
 	deadline := time.Now().Add(longest)
 	for !holds() {
 		if time.Now().After(deadline) {
-			w.t.Fatalf("not within %v: %s", longest, what)
+			t.Fatalf("not within %v: %s", longest, what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
