@@ -84,7 +84,7 @@ generate: $(CONTROLLER_GEN) ## Write the deep copies of the API types
 .PHONY: manifests
 manifests: $(CONTROLLER_GEN) ## Write the CRDs and the role from the markers in the code
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
-	$(CONTROLLER_GEN) rbac:roleName=gatehouse paths=./controllers/... output:rbac:dir=config/rbac
+	$(CONTROLLER_GEN) rbac:roleName=gatehouse paths=./... output:rbac:dir=config/rbac
 
 .PHONY: tidy
 tidy: ## Tidy the go.mod of every module
