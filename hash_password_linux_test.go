@@ -79,7 +79,7 @@ func TestHashPasswordAsksTwiceWithoutEcho(t *testing.T) {
 			cmd.SetIn(program)
 			cmd.SetOut(&out)
 			cmd.SetErr(program)
-			cmd.SetArgs([]string{"--format=bcrypt", "--cost=10"})
+			cmd.SetArgs(nil)
 			cmd.SilenceUsage, cmd.SilenceErrors = true, true
 			screen := make(chan string, 1)
 			go func() { screen <- typeAnswers(t, user, c.answers) }()

@@ -2,10 +2,8 @@ package password_test
 
 import (
 	"runtime"
+	"strings"
 	"testing"
-	"time"
-
-	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
 // allocated returns the bytes that one call asks for.
@@ -18,18 +16,11 @@ func allocated(call func()) int64 {
 }
 
 func TestTheMemoryOfACostIsWhatVerifyAllocates(t *testing.T) {
-	for _, command := range []string{
-		"argon2 somesaltvalue -id -k 19456 -t 2 -p 1 -e",
-		"argon2 somesaltvalue -i -k 4096 -t 3 -p 1 -e",
-		"hashlib.scrypt(PHRASE, salt=salt, n=1<<14, r=8, p=1, dklen=32), spelled as passlib does",
-		"hashlib.scrypt(PHRASE, salt=salt, n=1<<10, r=8, p=2, dklen=32), spelled as passlib does",
-		"mkpasswd -m yescrypt PHRASE",
-		"mkpasswd -m yescrypt -R 1 PHRASE",
-		"htpasswd -nbBC 10 user PHRASE",
-		"hashlib.pbkdf2_hmac('sha256', PHRASE, salt, 29000), spelled as passlib does",
-	} {
+	for command, h := range cheap(t) {
+		if strings.Contains(h.Class(), "-crypt") {
+			continue // it leaves one sum for each round, but holds only one
+		}
 		t.Run(command, func(t *testing.T) {
-			h := parse(t, vectors()[command].encoded)
 			h.Verify([]byte(phrase)) // whatever a package sets up once
 			said, took := h.Cost().Memory, allocated(func() { h.Verify([]byte(phrase)) })
 			const slack = 64 << 10 // reading the string, and what the runtime does meanwhile
@@ -37,21 +28,6 @@ func TestTheMemoryOfACostIsWhatVerifyAllocates(t *testing.T) {
 				t.Errorf("Verify allocates %d bytes, Cost says %d", took, said)
 			}
 		})
-	}
-}
-
-// The units in cost.go are for one kind of machine; this holds them to the order of magnitude on any.
-func TestTheTimeOfACostIsOfTheRightOrder(t *testing.T) {
-	for command, v := range vectors() {
-		h := parse(t, v.encoded)
-		said := h.Cost().Time
-		if said > 100*time.Millisecond {
-			continue
-		}
-		took := duration(func() { h.Verify(make([]byte, password.MaximumLength)) })
-		if took > 30*said+time.Millisecond || said > 30*took+time.Millisecond {
-			t.Errorf("%s: Verify takes %v, Cost says %v", command, took, said)
-		}
 	}
 }
 
