@@ -34,7 +34,8 @@ help: ## Print these lines
 
 .PHONY: run
 run: build ## Start the service on this machine with the sample users, at https://localhost:8443
-	bin/gatehouse serve --manifests config/samples --state-dir $(STATE_DIR)
+	bin/gatehouse serve --manifests config/samples --state-dir $(STATE_DIR) --log-format text \
+	  --print-curl jeanjackson@example.com:Lantern-Orchard-27-Violet
 
 .PHONY: test
 test: ## Run every test, against a real API server too (the first time it builds one: about ten minutes)
