@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/oauth"
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
@@ -144,5 +146,19 @@ func TestTheCallerComesBeforeTheQuestion(t *testing.T) {
 		refused(t, g.Send(t, "POST", path, "{}", basic("bob", "bob-secret")), http.StatusBadRequest, "invalid_request")
 		refused(t, g.post(t, path, []string{basic("bob", "bob-secret")}), http.StatusBadRequest, "invalid_request")
 		refused(t, g.post(t, path, []string{basic("bob", "bob-secret")}, "token", "a", "token", "b"), http.StatusBadRequest, "invalid_request")
+	}
+}
+
+func TestWhereNothingIsKnownOfTokensTheAnswerIsNeitherInactiveNorRevoked(t *testing.T) {
+	g := gate{servertest.New(t, servertest.Options{}, func(g *servertest.Gate) []door.Door {
+		c, tokens := config(g), *g.Tokens
+		tokens.Directory = directory.New()
+		c.Tokens = &tokens
+		return []door.Door{oauth.New(c)}
+	})}
+	g.Put(t, directory.User{Login: "bob"}, "bob-secret")
+	signed, _ := issue(t, g, "bob")
+	for _, path := range []string{introspectPath, revokePath} {
+		refused(t, g.post(t, path, []string{basic("bob", "bob-secret")}, "token", signed), http.StatusServiceUnavailable, "temporarily_unavailable")
 	}
 }
