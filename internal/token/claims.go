@@ -62,7 +62,7 @@ func NewID() string {
 // IsID says whether a text has the form of a token id.
 func IsID(text string) bool {
 	raw, err := strict.DecodeString(text)
-	return err == nil && len(raw) == idSize
+	return err == nil && len(raw) == idSize && len(text) == base64.RawURLEncoding.EncodedLen(idSize)
 }
 
 // strict refuses what is not the one way to write something, so that no second spelling of a token exists.

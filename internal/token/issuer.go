@@ -3,6 +3,7 @@ package token
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -78,7 +79,7 @@ func (v *Verifier) Verify(text string, now time.Time) (Claims, error) {
 
 func (v *Verifier) read(text string) (Claims, error) {
 	keys := v.Keys.load()
-	if len(text) > MaximumLength {
+	if len(text) > MaximumLength || strings.ContainsAny(text, "\r\n") { // which base64 decoders skip
 		return Claims{}, ErrInvalid
 	}
 	if !looksOpaque(text) {
