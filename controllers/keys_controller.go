@@ -24,9 +24,6 @@ const (
 	// CurrentSigningKey is the annotation that names the entry of the key that signs now. Whoever removes that entry makes
 	// the next key sign at once, and what the removed one has signed is void.
 	CurrentSigningKey = authv1alpha1.Group + "/current-signing-key"
-	// RotateRequested is the annotation by which anybody who may change the Secret asks for a rotation, without having to
-	// know the policy or to read a key. Its value is free; the replica that begins the rotation takes it away.
-	RotateRequested = authv1alpha1.Group + "/rotate-requested"
 )
 
 // KeysReconciler keeps the KeySet of this replica equal to the Secret that all replicas share, and the Secret as the policy
@@ -73,9 +70,9 @@ func (r *KeysReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Re
 	if canIssue(keys, now) {
 		r.Keys.Use(keys)
 	}
-	next, err := r.next(keys, secret.Annotations, now)
+	next, err := keys.Advance(now, r.Policy)
 	if err != nil {
-		return ctrl.Result{}, err
+		return ctrl.Result{}, fmt.Errorf("advance the keys: %w", err)
 	}
 	data, err := next.Encode()
 	if err != nil {
@@ -85,18 +82,6 @@ func (r *KeysReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Re
 		data = secret.Data // however it is spelled there
 	}
 	return again(), r.secret.write(ctx, secret, data, annotations(secret, next, now))
-}
-
-// next returns the keys as they should be now.
-func (r *KeysReconciler) next(keys token.Keys, annotations map[string]string, now time.Time) (token.Keys, error) {
-	next, err := keys.Advance(now, r.Policy)
-	if _, requested := annotations[RotateRequested]; requested && err == nil {
-		next, err = next.Rotate(now, r.Policy)
-	}
-	if err != nil {
-		return keys, fmt.Errorf("advance the keys: %w", err)
-	}
-	return next, nil
 }
 
 func canIssue(keys token.Keys, now time.Time) bool {
@@ -111,7 +96,6 @@ func annotations(secret *corev1.Secret, keys token.Keys, now time.Time) map[stri
 	if out == nil {
 		out = map[string]string{}
 	}
-	delete(out, RotateRequested)
 	if current, ok := keys.Current(token.Sign, now); ok {
 		out[CurrentSigningKey] = current.EntryName()
 	}

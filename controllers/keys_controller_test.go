@@ -196,7 +196,7 @@ func TestGarbageAmongTheKeysIsReportedAndHarmless(t *testing.T) {
 	b.patch(t, KeysSecret, map[string]any{"stringData": map[string]string{
 		"README": "these are keys", string(token.Sign) + "-x": "{}",
 	}})
-	b.patch(t, KeysSecret, annotate(RotateRequested, "now"))
+	b.patch(t, KeysSecret, map[string]any{"stringData": map[string]string{token.RotationRequest: ""}})
 	eventually(t, "the keys rotate all the same", func() bool { return takeoverBegun(sets[1], before, c) })
 
 	if err := check(sets[1]); err != nil {
@@ -235,7 +235,7 @@ func TestARotationThatIsAskedForIsMadeOnce(t *testing.T) {
 	before := current(sets[0], token.Sign, c.now())
 	check := issuedWith(t, sets[0], c.now())
 
-	b.patch(t, KeysSecret, annotate(RotateRequested, "now"))
+	b.patch(t, KeysSecret, map[string]any{"stringData": map[string]string{token.RotationRequest: ""}})
 
 	for _, set := range sets {
 		eventually(t, "the takeover is known", func() bool { return takeoverBegun(set, before, c) })
@@ -249,7 +249,7 @@ func TestARotationThatIsAskedForIsMadeOnce(t *testing.T) {
 		t.Fatal("the next key never signs")
 	}
 	secret := b.secret(t, KeysSecret)
-	if _, pending := secret.Annotations[RotateRequested]; pending {
+	if _, pending := secret.Data[token.RotationRequest]; pending {
 		t.Error("the request is still there")
 	}
 	b.patch(t, KeysSecret, annotate("example.com/touched", "now"))

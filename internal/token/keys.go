@@ -14,9 +14,14 @@ import (
 // return the next one. A use has at most one key that issues, one that stands by to follow it, and any number that only
 // verify any more.
 type Keys struct {
-	list   []Key
-	unread map[string][]byte // entries that could not be read: kept as they are
+	list     []Key
+	unread   map[string][]byte // entries that could not be read: kept as they are
+	rotation bool              // asked for by RotationRequest and not begun yet
 }
+
+// RotationRequest is the name of an entry, of any content, by which somebody asks for a rotation who knows neither the policy
+// nor a key: whoever advances the keys next begins it and takes the entry away.
+const RotationRequest = "rotate"
 
 // ParseKeys reads keys from their entries by name. An entry that cannot be read is reported in the error and kept; the
 // keys returned are usable all the same.
@@ -24,6 +29,10 @@ func ParseKeys(entries map[string][]byte) (Keys, error) {
 	keys := Keys{unread: map[string][]byte{}}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		if name == RotationRequest {
+			keys.rotation = true
+			continue
+		}
 		k, err := parseKey(entries[name])
 		if err == nil && name != k.EntryName() {
 			err = fmt.Errorf("the key in it belongs under the name %s", k.EntryName())
@@ -47,6 +56,9 @@ func (ks Keys) Encode() (map[string][]byte, error) {
 	entries := maps.Clone(ks.unread)
 	if entries == nil {
 		entries = map[string][]byte{}
+	}
+	if ks.rotation {
+		entries[RotationRequest] = []byte{}
 	}
 	for _, k := range ks.list {
 		raw, err := k.encode()
@@ -80,12 +92,12 @@ func (ks Keys) Current(use Use, now time.Time) (Key, bool) {
 	return current, current.ID != ""
 }
 
-// Equal says whether both hold the same keys with the same times.
+// Equal says whether both hold the same keys with the same times, and the same request.
 func (ks Keys) Equal(other Keys) bool {
 	return slices.EqualFunc(ks.list, other.list, func(a, b Key) bool {
 		return a.ID == b.ID && a.Use == b.Use && a.Created.Equal(b.Created) && a.ActiveAt.Equal(b.ActiveAt) &&
 			a.ReplacedAt.Equal(b.ReplacedAt) && a.EndsAt.Equal(b.EndsAt)
-	}) && maps.EqualFunc(ks.unread, other.unread, bytes.Equal)
+	}) && ks.rotation == other.rotation && maps.EqualFunc(ks.unread, other.unread, bytes.Equal)
 }
 
 // active says whether a key may issue: it has begun and has not been replaced.

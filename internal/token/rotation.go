@@ -30,32 +30,23 @@ type Policy struct {
 }
 
 // Advance returns the keys as they should be at a time: ended keys gone, a key that issues, another one that stands by,
-// and the one that stands by made active when the current one is old enough. The same keys come back when nothing is due.
+// and the one that stands by made active when the current one is old enough or somebody asked for it: at once, or as soon as
+// it has been published for long enough. The same keys come back when nothing is due.
 // Every replica may call it; the first to store the result wins.
 //
 // When there is nothing to verify yet, the first key issues at once. So does the key that stands by when the current one
 // is missing, because somebody removed it: a verifier that caches the JWKS knows it already.
 func (ks Keys) Advance(now time.Time, p Policy) (Keys, error) {
-	next := Keys{list: slices.DeleteFunc(slices.Clone(ks.list), func(k Key) bool { return ended(k, now) }), unread: ks.unread}
+	next := ks
+	next.list = slices.DeleteFunc(slices.Clone(ks.list), func(k Key) bool { return ended(k, now) })
 	for _, use := range []Use{Sign, Seal} {
 		if err := next.advance(use, now, p); err != nil {
 			return ks, err
 		}
 	}
+	next.rotation = false
 	next.sort()
 	return next, nil
-}
-
-// Rotate returns the keys with the takeover of the key that stands by begun: at once, or as soon as that has been
-// published for long enough. A takeover that is already begun is left alone. The keys must have been advanced before.
-func (ks Keys) Rotate(now time.Time, p Policy) (Keys, error) {
-	next := Keys{list: slices.Clone(ks.list), unread: ks.unread}
-	for _, use := range []Use{Sign, Seal} {
-		if !next.takeoverBegun(use, now) {
-			next.promote(use, now, p)
-		}
-	}
-	return next.Advance(now, p)
 }
 
 func (ks *Keys) advance(use Use, now time.Time, p Policy) error {
@@ -64,7 +55,10 @@ func (ks *Keys) advance(use Use, now time.Time, p Policy) error {
 	if !ok {
 		return ks.begin(use, now, p)
 	}
-	if ks.due(current, now, p) && !ks.takeoverBegun(use, now) {
+	if err := ks.keepStandby(use, now, p); err != nil {
+		return err
+	}
+	if (ks.rotation || ks.due(current, now, p)) && !ks.takeoverBegun(use, now) {
 		ks.promote(use, now, p)
 	}
 	return ks.keepStandby(use, now, p)
