@@ -141,7 +141,8 @@ func startNginx(t *testing.T, g *servertest.Gate, app *httptest.Server) proxy {
 	return proxy{url: "https://" + address, client: &http.Client{Transport: transport}}
 }
 
-func (p proxy) send(t *testing.T, method string, headers []string) (*http.Response, string) {
+// send sends a request through the proxy and returns the answer of either.
+func (p proxy) send(t *testing.T, method string, headers []string) servertest.Answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, p.url+"/orders?id=1", strings.NewReader("body of "+method))
 	if err != nil {
@@ -151,34 +152,34 @@ func (p proxy) send(t *testing.T, method string, headers []string) (*http.Respon
 		name, value, _ := strings.Cut(h, ": ")
 		r.Header.Add(name, value)
 	}
-	answer, err := p.client.Do(r)
+	response, err := p.client.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer, string(body)
+	return servertest.Answer{Status: response.StatusCode, Header: response.Header, Body: string(body)}
 }
 
 // passes says that a request reaches the application, which was told what it should be.
 func (p proxy) passes(t *testing.T, method string, headers []string, told string) {
 	t.Helper()
-	if answer, body := p.send(t, method, headers); answer.StatusCode != http.StatusOK || body != told {
-		t.Errorf("answered %d %q, not %q", answer.StatusCode, body, told)
+	if a := p.send(t, method, headers); a.Status != http.StatusOK || a.Body != told {
+		t.Errorf("answered %d %q, not %q", a.Status, a.Body, told)
 	}
 }
 
 // refuses says that a request does not reach the application, and that the client is asked for credentials.
 func (p proxy) refuses(t *testing.T, headers []string) {
 	t.Helper()
-	answer, body := p.send(t, http.MethodPost, headers)
-	if answer.StatusCode != http.StatusUnauthorized || strings.Contains(body, "body of") {
-		t.Errorf("answered %d %q", answer.StatusCode, body)
+	a := p.send(t, http.MethodPost, headers)
+	if a.Status != http.StatusUnauthorized || strings.Contains(a.Body, "body of") {
+		t.Errorf("answered %d %q", a.Status, a.Body)
 	}
-	if challenge := answer.Header.Get("WWW-Authenticate"); !strings.HasPrefix(challenge, "Basic ") {
+	if challenge := a.Header.Get("WWW-Authenticate"); !strings.HasPrefix(challenge, "Basic ") {
 		t.Errorf("the first challenge is %q", challenge)
 	}
 }
