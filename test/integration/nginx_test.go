@@ -40,7 +40,7 @@ func TestNginxLetsOnlyThoseThroughWhoAreGood(t *testing.T) {
 	app := startApplication(t)
 	proxy := startNginx(t, g, app)
 
-	forged := []string{"X-Auth-User: root", "X-Auth-Uid: 0", "X-Auth-Groups: gatehouse-admins"}
+	forged := []string{"X-Auth-User: root", "X-Auth-Uid: 0", "X-Auth-Groups: gatehouse-admins", "X_Auth_User: root", "X.Auth.User: root"}
 	for name, credentials := range map[string][]string{
 		"a JWT":                  {"Authorization: Bearer " + jwt},
 		"an opaque token":        {"X-Authentication: " + opaque},
@@ -84,6 +84,10 @@ func startApplication(t *testing.T) *httptest.Server {
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		h := r.Header
+		if h["X_auth_user"] != nil || h["X.auth.user"] != nil {
+			http.Error(w, "these are the same name for some", http.StatusInternalServerError)
+			return
+		}
 		_, _ = fmt.Fprintf(w, "%s %s %s %s %s %s", h.Get("X-Auth-User"), h.Get("X-Auth-Uid"), h["X-Auth-Groups"],
 			h["Authorization"], h["X-Authentication"], body)
 	}))
