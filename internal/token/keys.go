@@ -21,7 +21,7 @@ type Keys struct {
 
 // RotationRequest is the name of an entry, of any content, by which somebody asks for a rotation who knows neither the policy
 // nor a key: whoever advances the keys next begins it and takes the entry away.
-const RotationRequest = "rotate"
+const RotationRequest = "rotation-request"
 
 // ParseKeys reads keys from their entries by name. An entry that cannot be read is reported in the error and kept; the
 // keys returned are usable all the same.
