@@ -21,12 +21,13 @@ import (
 // ErrClosed is the error of a change after Close.
 var ErrClosed = errors.New("the state folder is closed")
 
-// Identity is who a user is whose manifest names no UID: drawn at random when the user was first seen, and dropped when the
-// user goes, so that a user made anew is another one.
+// Identity is who a user is. It is dropped when the user goes, so that a user made anew is another one.
 type Identity struct {
 	Key       string    `json:"key"` // namespace/name
 	UID       string    `json:"uid"`
 	FirstSeen time.Time `json:"firstSeen"`
+	// Given says that the manifest names the UID, so that the same user may come back.
+	Given bool `json:"given,omitempty"`
 }
 
 // Standing is what has been learned about a user, by UID.
@@ -152,9 +153,24 @@ func (s *Store) Tokens() map[string]Token {
 	return maps.Clone(s.rows.tokens.rows)
 }
 
-// Identify keeps new identities and drops those of users that are gone, with all that is known of them: their UIDs never
-// come back.
+// TokensOf returns the token records of a user by token id.
+func (s *Store) TokensOf(uid string) map[string]Token {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	tokens := make(map[string]Token, len(s.rows.byUser[uid]))
+	for id := range s.rows.byUser[uid] {
+		tokens[id] = s.rows.tokens.rows[id]
+	}
+	return tokens
+}
+
+// Identify drops the identities of users that are gone, and then keeps new ones. What is known of a user goes with a UID that
+// was drawn here, since that never comes back; it stays under a UID that was given, or that another user gets now.
 func (s *Store) Identify(add []Identity, gone []string) error {
+	passedOn := map[string]bool{}
+	for _, id := range add {
+		passedOn[id.UID] = true
+	}
 	return s.update(func(tx *tx) {
 		for _, key := range gone {
 			id, ok := tx.identities.get(key)
@@ -162,6 +178,9 @@ func (s *Store) Identify(add []Identity, gone []string) error {
 				continue
 			}
 			tx.identities.drop(key)
+			if id.Given || passedOn[id.UID] {
+				continue
+			}
 			tx.standings.drop(id.UID)
 			for _, t := range tx.tokensOf(id.UID) {
 				tx.tokens.drop(t.ID)

@@ -111,7 +111,19 @@ func TestAUserWhoGoesTakesEverythingAlong(t *testing.T) {
 	}
 }
 
-func TestAnUserMayGoAndComeInOneChange(t *testing.T) {
+func TestAUserWithAGivenUIDComesBackAsItWas(t *testing.T) {
+	s := open(t, t.TempDir())
+	must(t, s.Identify([]state.Identity{{Key: "ns/a", UID: "A", Given: true}}, nil))
+	must(t, s.UpdateStanding("A", func(st state.Standing) state.Standing { st.TokensRevokedAt = start; return st }))
+	_, err := s.Revoke(token("1", "A", ""))
+	must(t, err)
+	must(t, s.Identify(nil, []string{"ns/a"}))
+	if _, ok := s.Identity("ns/a"); ok || !s.Tokens()["1"].Revoked || s.Standing("A").TokensRevokedAt != start {
+		t.Errorf("got %+v and %+v", s.Tokens(), s.Standing("A"))
+	}
+}
+
+func TestAUserMayGoAndComeInOneChange(t *testing.T) {
 	s := open(t, t.TempDir())
 	must(t, s.Identify([]state.Identity{{Key: "ns/a", UID: "old"}}, nil))
 	must(t, s.Identify([]state.Identity{{Key: "ns/a", UID: "new"}}, []string{"ns/a"}))
