@@ -1,0 +1,232 @@
+package controllers
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/password"
+	"github.com/gatehouse-auth/gatehouse/internal/state"
+)
+
+const (
+	// quiet is how long nothing must happen in the folder before it is read, so that a file is read after it was written, and
+	// noisy is how long that is waited for.
+	quiet = 100 * time.Millisecond
+	noisy = time.Second
+	// pollEvery is how often the folder is looked at without an event: file systems of other machines send none.
+	pollEvery = 5 * time.Second
+)
+
+// ManifestsConfig is what Manifests need.
+type ManifestsConfig struct {
+	Dir       string // the folder of manifests
+	Store     *state.Store
+	Records   *StateRecords
+	Directory *directory.Directory
+	Keyer     *password.Keyer // of plaintext passwords
+	Log       *slog.Logger
+	Now       func() time.Time
+}
+
+// Manifests fill the directory from a folder of the same YAML that kubectl applies: *.yaml, *.yml and *.json, not hidden and not
+// in folders below, with any number of Users and Secrets in each. What an API server would refuse is reported with file and
+// line, and the last good version of that object stays. The folder is watched. Create them with NewManifests and start them
+// with Start.
+type Manifests struct {
+	store     *state.Store
+	records   *StateRecords
+	directory *directory.Directory
+	projector *Projector
+	log       *slog.Logger
+	now       func() time.Time
+
+	reader  reader
+	folder  manifestFolder
+	reports reports
+	missing bool // the folder could not be read the last time
+
+	current  map[objectKey]*held
+	enrolled map[objectKey]*enrolled
+	forsaken map[string]bool // identities that are gone but could not be dropped yet
+
+	unfinished bool // something waits for its time, or for the disk
+}
+
+// NewManifests returns Manifests that have read nothing yet.
+func NewManifests(cfg ManifestsConfig) (*Manifests, error) {
+	if inFolder(cfg.Dir, cfg.Store.Dir()) {
+		return nil, fmt.Errorf("the state folder must not be the folder of the manifests, %s, itself: name another one with --state-dir", cfg.Dir)
+	}
+	schema, err := newUserSchema()
+	if err != nil {
+		return nil, err
+	}
+	projector, err := lastingProjector(cfg.Keyer, cfg.Store.Dir())
+	if err != nil {
+		return nil, err
+	}
+	return &Manifests{
+		store: cfg.Store, records: cfg.Records, directory: cfg.Directory, projector: projector, log: cfg.Log, now: cfg.Now,
+		reader: reader{schema}, folder: manifestFolder{dir: cfg.Dir}, reports: reports{log: cfg.Log},
+		enrolled: map[objectKey]*enrolled{}, forsaken: map[string]bool{},
+	}, nil
+}
+
+// lastingProjector returns a Projector whose revisions mean the same after a restart, so that a lock is known to be about the same
+// passwords.
+func lastingProjector(keyer *password.Keyer, dir string) (*Projector, error) {
+	const entry = "key"
+	entries, err := state.UpdateEntries(dir, "revisions", func(entries map[string][]byte) (map[string][]byte, error) {
+		if len(entries[entry]) == 0 {
+			entries[entry] = make([]byte, sha256.Size)
+			_, _ = rand.Read(entries[entry]) // never fails, by its own contract
+		}
+		return entries, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Projector{keyer: keyer, key: entries[entry]}, nil
+}
+
+// Start reads the folder, marks the directory synced, and follows the folder until the context ends. It fails when the folder
+// cannot be read at first; later that is reported, and everything stays as it is.
+func (m *Manifests) Start(ctx context.Context) error {
+	watch := m.watch()
+	defer watch.close()
+	if _, err := m.folder.scan(m.reader, m.now()); err != nil {
+		return fmt.Errorf("read the manifests: %w: name a folder of User and Secret YAML with --manifests", err)
+	}
+	m.sync(m.now())
+	m.directory.MarkSynced()
+	m.log.Info("the manifests are read", "folder", m.folder.dir, "files", len(m.folder.files), "users", m.directory.Len())
+	m.follow(ctx, watch)
+	return nil
+}
+
+// NeedLeaderElection says that this runs wherever the service runs.
+func (m *Manifests) NeedLeaderElection() bool { return false }
+
+// follow reads the folder again after events, and once in a while without.
+func (m *Manifests) follow(ctx context.Context, watch *folderWatch) {
+	timer := time.NewTimer(m.wait())
+	defer timer.Stop()
+	var first time.Time // of the events since the folder was read
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e := <-watch.events:
+			if !concerns(e.Name) {
+				continue
+			}
+			if first.IsZero() {
+				first = m.now()
+			}
+			timer.Reset(min(quiet, max(0, noisy-m.now().Sub(first))))
+		case err := <-watch.errors:
+			m.log.Warn("events of the manifests were lost; the folder is read again", "error", err)
+			timer.Reset(quiet)
+		case <-timer.C:
+			first = time.Time{}
+			m.again(watch)
+			timer.Reset(m.wait())
+		}
+	}
+}
+
+// again reads what has changed. While the folder is away, everything stays: it is about to be put back, or a disk is missing.
+func (m *Manifests) again(watch *folderWatch) {
+	watch.renew(m.folder.dir)
+	changed, err := m.folder.scan(m.reader, m.now())
+	if missing := err != nil; missing != m.missing {
+		m.missing = missing
+		if missing {
+			m.log.Error("the folder of the manifests cannot be read; everything stays as it was", "error", err)
+		} else {
+			m.log.Info("the folder of the manifests can be read again", "folder", m.folder.dir)
+		}
+	}
+	if err != nil {
+		return
+	}
+	m.directory.Touch(m.now())
+	if changed || m.unfinished {
+		m.sync(m.now())
+	}
+}
+
+// wait returns how long the folder may be left alone.
+func (m *Manifests) wait() time.Duration {
+	wait := pollEvery
+	if m.folder.unsettled() {
+		wait = clockGrain
+	}
+	for _, h := range m.current {
+		if !h.missing.IsZero() {
+			wait = min(wait, max(0, removalGrace-m.now().Sub(m.quietSince(h))))
+		}
+	}
+	return wait
+}
+
+// concerns says whether an event of a file may change what the manifests are. Names with two dots are how a mounted ConfigMap or
+// Secret is swapped for its next version.
+func concerns(path string) bool {
+	name := filepath.Base(path)
+	return isManifest(name) || strings.HasPrefix(name, "..")
+}
+
+// folderWatch is the events of a folder.
+type folderWatch struct {
+	watcher *fsnotify.Watcher // nil: there are none
+	watched os.FileInfo       // the folder that is watched, whatever has its name now
+	events  chan fsnotify.Event
+	errors  chan error
+}
+
+// watch begins to watch the folder. Where that cannot be done, looking at it now and then must do.
+func (m *Manifests) watch() *folderWatch {
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		m.log.Warn("the manifests cannot be watched; changes take some seconds to be seen", "error", err)
+		return &folderWatch{}
+	}
+	w := &folderWatch{watcher: watcher, events: watcher.Events, errors: watcher.Errors}
+	w.renew(m.folder.dir)
+	return w
+}
+
+// renew watches the folder that has the name now. Errors need no report: reading the folder fails too then.
+func (w *folderWatch) renew(dir string) {
+	if w.watcher == nil {
+		return
+	}
+	now, err := os.Stat(dir)
+	if err != nil || (w.watched != nil && os.SameFile(w.watched, now)) {
+		return
+	}
+	if err := w.watcher.Remove(dir); err != nil && !errors.Is(err, fsnotify.ErrNonExistentWatch) {
+		return
+	}
+	if w.watcher.Add(dir) == nil {
+		w.watched = now
+	}
+}
+
+func (w *folderWatch) close() {
+	if w.watcher != nil {
+		_ = w.watcher.Close() // nothing was written
+	}
+}

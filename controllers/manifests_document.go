@@ -1,0 +1,240 @@
+package controllers
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	kjson "sigs.k8s.io/json"
+	"sigs.k8s.io/yaml"
+
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+)
+
+// objectKey names an object among all manifests. The zero objectKey names none.
+type objectKey struct {
+	kind, namespace, name string
+}
+
+// String is the way people are told: User gatehouse-users/alice.
+func (k objectKey) String() string { return k.kind + " " + k.namespace + "/" + k.name }
+
+// object is a User or a Secret that a manifest declares. It is immutable.
+type object struct {
+	key    objectKey
+	line   int // from 1, within the document
+	user   *authv1alpha1.User
+	secret *corev1.Secret
+}
+
+// fault is something in a manifest that cannot be used, or that is not for this service.
+type fault struct {
+	key     objectKey // zero: what it is about cannot be told
+	line    int       // as in object
+	message string    // holds no value
+	foreign bool      // no error: an object of a kind that is ignored
+}
+
+// document is one document of a file, read. It is immutable.
+type document struct {
+	objects []object
+	faults  []fault
+}
+
+// section is the text of one document, and the line of the file it begins at, from 1.
+type section struct {
+	text []byte
+	line int
+}
+
+// splitYAML cuts a file into its documents, each with the marker it begins with. A marker is three dashes at the beginning of a
+// line, in the middle of a scalar too (YAML 1.2, 9.1.2), so nothing has to be parsed.
+func splitYAML(text []byte) []section {
+	var out []section
+	begin, beginLine, at, line := 0, 1, 0, 0
+	for l := range bytes.Lines(text) {
+		line++
+		if isMarker(l) && at > begin {
+			out = append(out, section{text[begin:at], beginLine})
+			begin, beginLine = at, line
+		}
+		at += len(l)
+	}
+	return append(out, section{text[begin:], beginLine})
+}
+
+func isMarker(line []byte) bool {
+	rest, ok := bytes.CutPrefix(line, []byte("---"))
+	return ok && (len(rest) == 0 || bytes.IndexByte([]byte(" \t\r\n"), rest[0]) >= 0)
+}
+
+// splitJSON cuts a file into its values. What cannot be read as one is the last section.
+func splitJSON(text []byte) []section {
+	var out []section
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	for {
+		var raw json.RawMessage
+		before := decoder.InputOffset()
+		err := decoder.Decode(&raw)
+		if errors.Is(err, io.EOF) {
+			return out
+		}
+		if err != nil {
+			return append(out, section{text[before:], lineAt(text, before)})
+		}
+		out = append(out, section{raw, lineAt(text, decoder.InputOffset()-int64(len(raw)))})
+	}
+}
+
+func lineAt(text []byte, offset int64) int { return bytes.Count(text[:offset], []byte("\n")) + 1 }
+
+// reader reads documents. It is safe for concurrent use.
+type reader struct {
+	schema *userSchema
+}
+
+// document reads one document in YAML or JSON.
+func (r reader) document(text []byte, isJSON bool) *document {
+	raw := text
+	if !isJSON {
+		var err error
+		if raw, err = yaml.YAMLToJSONStrict(text); err != nil {
+			return faulty(yamlFault(err))
+		}
+	}
+	if bytes.Equal(raw, []byte("null")) {
+		return &document{}
+	}
+	d := &document{}
+	for _, item := range items(raw) {
+		r.object(d, text, item)
+	}
+	return d
+}
+
+// items returns the objects of a list, such as kubectl get prints, or else the object itself. Lists in lists are not looked into.
+func items(raw []byte) []json.RawMessage {
+	var list struct {
+		Kind  string            `json:"kind"`
+		Items []json.RawMessage `json:"items"`
+	}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &list); err != nil || !strings.HasSuffix(list.Kind, "List") {
+		return []json.RawMessage{raw}
+	}
+	return list.Items
+}
+
+// head is what tells one object from another, read without looking at the rest.
+type head struct {
+	metav1.TypeMeta `json:",inline"`
+	Metadata        struct {
+		Name      string `json:"name"`
+		Namespace string `json:"namespace"`
+	} `json:"metadata"`
+}
+
+// object reads one JSON object into d. text is the whole document, for the numbers of lines.
+func (r reader) object(d *document, text, raw []byte) {
+	var h head
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &h); err != nil {
+		d.fail(fault{line: firstLine(text), message: "it is no object with apiVersion, kind and metadata: " + err.Error()})
+		return
+	}
+	key := objectKey{h.Kind, h.Metadata.Namespace, h.Metadata.Name}
+	if key.namespace == "" {
+		key.namespace = usersNamespace
+	}
+	switch group := h.GroupVersionKind().Group; {
+	case h.Kind == "" || h.APIVersion == "":
+		d.fail(fault{line: firstLine(text), message: noKind})
+	case group == authv1alpha1.Group && h.Kind == "User" && h.APIVersion != authv1alpha1.GroupVersion.String():
+		d.fail(fault{key: key, line: firstLine(text), message: "apiVersion must be " + authv1alpha1.GroupVersion.String()})
+	case group == authv1alpha1.Group && h.Kind == "User":
+		r.user(d, key, text, raw)
+	case h.APIVersion == "v1" && h.Kind == "Secret":
+		r.secret(d, key, text, raw)
+	case h.Kind != "Namespace" && h.Kind != "Kustomization":
+		d.fail(fault{key: key, line: firstLine(text), foreign: true, message: "only Users and Secrets are read here; it is ignored"})
+	}
+}
+
+const noKind = `it has no apiVersion and kind; a User begins with "apiVersion: ` + authv1alpha1.Group + `/v1alpha1" and "kind: User"`
+
+func (r reader) user(d *document, key objectKey, text, raw []byte) {
+	var decoded map[string]any
+	duplicates, err := kjson.UnmarshalStrict(raw, &decoded)
+	if err = errors.Join(append(duplicates, err)...); err != nil {
+		d.fail(fault{key: key, line: firstLine(text), message: err.Error()})
+		return
+	}
+	user, errs := r.schema.user(decoded)
+	if len(errs) > 0 {
+		d.refuse(key, text, errs)
+		return
+	}
+	d.objects = append(d.objects, object{key: key, line: firstLine(text), user: user})
+}
+
+func (r reader) secret(d *document, key objectKey, text, raw []byte) {
+	secret := &corev1.Secret{}
+	unknown, err := kjson.UnmarshalStrict(raw, secret)
+	if err = errors.Join(append(unknown, err)...); err != nil {
+		message := err.Error()
+		if strings.Contains(message, "cannot unmarshal") {
+			message += "; a value that looks like a number or like yes and no must be in quotes"
+		}
+		d.fail(fault{key: key, line: firstLine(text), message: message})
+		return
+	}
+	if errs := finishSecret(secret); len(errs) > 0 {
+		d.refuse(key, text, errs)
+		return
+	}
+	if _, err := slimSecret(secret); err != nil {
+		d.fail(fault{key: key, line: firstLine(text), message: err.Error()})
+		return
+	}
+	d.objects = append(d.objects, object{key: key, line: firstLine(text), secret: secret})
+}
+
+// fail enters a fault. An object without a name is none that could be told from others.
+func (d *document) fail(f fault) {
+	if f.key.name == "" {
+		f.key = objectKey{}
+	}
+	d.faults = append(d.faults, f)
+}
+
+// refuse reports what a schema says about an object, each with the line of the field.
+func (d *document) refuse(key objectKey, text []byte, errs field.ErrorList) {
+	find := fieldLines(text)
+	for _, err := range errs {
+		d.fail(fault{key: key, line: find(err.Field), message: describeField(err)})
+	}
+}
+
+func faulty(f fault) *document { return &document{faults: []fault{f}} }
+
+// lineInMessage finds the line of the document that a YAML parser complains about.
+var lineInMessage = regexp.MustCompile(`line (\d+): `)
+
+// yamlFault takes the line out of what the YAML parser says, since the line of the file is another one.
+func yamlFault(err error) fault {
+	message, line := strings.TrimPrefix(err.Error(), "yaml: "), 1
+	if found := lineInMessage.FindStringSubmatch(message); found != nil {
+		if n, err := strconv.Atoi(found[1]); err == nil {
+			line = n
+		}
+		message = lineInMessage.ReplaceAllString(message, "")
+	}
+	message = strings.ReplaceAll(strings.TrimPrefix(message, "unmarshal errors:\n  "), "\n  ", "; ")
+	return fault{line: line, message: fmt.Sprintf("it is no YAML: %s", message)}
+}

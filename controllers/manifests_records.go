@@ -1,0 +1,195 @@
+package controllers
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/ledger"
+	"github.com/gatehouse-auth/gatehouse/internal/state"
+)
+
+// sweepEvery is how often the records of ended tokens are removed.
+const sweepEvery = time.Minute
+
+// StateRecords keeps token records, revocations and login news in the state folder of a service that stands alone. What it
+// has kept it puts into the Directory before it returns. Every error of a record or a revocation wraps grant.ErrUnavailable.
+// Create it with NewStateRecords. It is safe for concurrent use.
+type StateRecords struct {
+	store     *state.Store
+	directory *directory.Directory
+	log       *slog.Logger
+	now       func() time.Time
+
+	mu      sync.Mutex // orders everything that puts users into the directory or takes them out
+	failing atomic.Bool
+}
+
+// NewStateRecords returns StateRecords and puts the token records of the store into the directory.
+func NewStateRecords(store *state.Store, d *directory.Directory, log *slog.Logger, now func() time.Time) *StateRecords {
+	r := &StateRecords{store: store, directory: d, log: log, now: now}
+	for _, t := range store.Tokens() {
+		d.PutRecord(stateRecord(t))
+	}
+	return r
+}
+
+// CreateLabelled keeps the record of a token with a label, or returns the one that keep calls good.
+func (r *StateRecords) CreateLabelled(_ context.Context, record directory.Record, keep func(directory.Record) bool) (directory.Record, error) {
+	kept, err := r.store.CreateLabelled(stateToken(record), func(t state.Token) bool { return keep(stateRecord(t)) })
+	if err := r.result("keep the record of a labelled token", err); err != nil {
+		return directory.Record{}, err
+	}
+	r.directory.PutRecord(stateRecord(kept))
+	return stateRecord(kept), nil
+}
+
+// Revoke keeps that a token is revoked.
+func (r *StateRecords) Revoke(_ context.Context, record directory.Record) error {
+	revoked, err := r.store.Revoke(stateToken(record))
+	if err := r.result("revoke a token", err); err != nil {
+		return err
+	}
+	r.directory.PutRecord(stateRecord(revoked))
+	return nil
+}
+
+// RevokeUser keeps that every token of a user issued up to and including the second of at is void.
+func (r *StateRecords) RevokeUser(_ context.Context, u *directory.User, at time.Time) error {
+	err := r.store.UpdateStanding(u.UID, func(s state.Standing) state.Standing {
+		s.TokensRevokedAt = plain(at)
+		return s
+	})
+	if err := r.result("revoke all tokens of a user", err); err != nil {
+		return err
+	}
+	r.refresh(u.UID)
+	return nil
+}
+
+// WriteNote applies one note to what is kept of a user's logins. It writes nothing when the note changes nothing, or when the
+// user is gone or another by now.
+func (r *StateRecords) WriteNote(_ context.Context, user ledger.User, note ledger.Note) error {
+	u, ok := r.directory.ByUID(user.UID)
+	if !ok {
+		return nil
+	}
+	err := r.store.UpdateStanding(user.UID, func(s state.Standing) state.Standing {
+		return noted(s, u.Credentials.Revision, note)
+	})
+	if err := r.result("write what is known of the logins of a user", err); err != nil {
+		return err
+	}
+	r.refresh(user.UID)
+	return nil
+}
+
+// noted is a standing after a note. Failures and a lock are about certain passwords and end with them.
+func noted(s state.Standing, revision string, note ledger.Note) state.Standing {
+	if !samePasswords(s.Credentials, revision) {
+		s.FailedLogins, s.LockedUntil, s.Credentials = 0, time.Time{}, revision
+	}
+	next := ledger.State{FailedLogins: s.FailedLogins, LockedUntil: s.LockedUntil, LastTokenIssuedAt: s.LastTokenIssuedAt}.Apply(note)
+	s.FailedLogins, s.LockedUntil, s.LastTokenIssuedAt = next.FailedLogins, plain(next.LockedUntil), plain(next.LastTokenIssuedAt)
+	if s.FailedLogins == 0 && s.LockedUntil.IsZero() {
+		s.Credentials = ""
+	}
+	return s
+}
+
+// Start removes the records of ended tokens until the context ends.
+func (r *StateRecords) Start(ctx context.Context) error {
+	return every(ctx, sweepEvery, r.sweep)
+}
+
+// NeedLeaderElection says that this runs wherever the service runs.
+func (r *StateRecords) NeedLeaderElection() bool { return false }
+
+func (r *StateRecords) sweep() {
+	ids, err := r.store.DropExpired(r.now())
+	if r.result("remove the records of ended tokens", err) != nil {
+		return // which is logged; they do no harm until the next time
+	}
+	for _, id := range ids {
+		r.directory.DeleteRecord(id)
+	}
+}
+
+// put enters a user into the directory together with what is known of it.
+func (r *StateRecords) put(u *directory.User) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.putLocked(u)
+}
+
+// remove takes a user out of the directory, and the records of its tokens that are not kept any more.
+func (r *StateRecords) remove(key string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	u, ok := r.directory.ByKey(key)
+	if !ok {
+		return
+	}
+	r.directory.Delete(key)
+	kept := r.store.TokensOf(u.UID)
+	for _, record := range r.directory.RecordsOf(u.UID) {
+		if _, ok := kept[record.ID]; !ok {
+			r.directory.DeleteRecord(record.ID)
+		}
+	}
+}
+
+// refresh has the directory show what was just kept of a user.
+func (r *StateRecords) refresh(uid string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if u, ok := r.directory.ByUID(uid); ok {
+		next := *u
+		r.putLocked(&next)
+	}
+}
+
+// putLocked is put for whoever holds mu.
+func (r *StateRecords) putLocked(u *directory.User) {
+	standing := r.store.Standing(u.UID)
+	u.TokensRevokedAt, u.LastTokenIssuedAt = standing.TokensRevokedAt, standing.LastTokenIssuedAt
+	u.LockedUntil, u.FailedLogins = time.Time{}, 0
+	if samePasswords(standing.Credentials, u.Credentials.Revision) {
+		u.LockedUntil, u.FailedLogins = standing.LockedUntil, standing.FailedLogins
+	}
+	r.directory.Put(u)
+}
+
+// result makes an error of the state folder one that says to try again, and tells the operator when that begins and ends.
+func (r *StateRecords) result(act string, err error) error {
+	if failing := err != nil; r.failing.Swap(failing) != failing {
+		if failing {
+			r.log.Error("the state folder cannot be written: nothing can be revoked until it can", "folder", r.store.Dir(), "error", err)
+		} else {
+			r.log.Info("the state folder can be written again", "folder", r.store.Dir())
+		}
+	}
+	return unavailable(act, err)
+}
+
+// plain is a time as it is read back: without a monotonic clock and a place.
+func plain(t time.Time) time.Time { return t.Round(0).UTC() }
+
+func stateToken(r directory.Record) state.Token {
+	return state.Token{
+		ID: r.ID, UserKey: r.UserKey, UserUID: r.UserUID, Kind: r.Kind,
+		Label: r.Label, Description: r.Description, Client: r.Client,
+		IssuedAt: plain(r.IssuedAt), ExpiresAt: plain(r.ExpiresAt), Revoked: r.Revoked,
+	}
+}
+
+func stateRecord(t state.Token) directory.Record {
+	return directory.Record{
+		ID: t.ID, UserKey: t.UserKey, UserUID: t.UserUID, Kind: t.Kind,
+		Label: t.Label, Description: t.Description, Client: t.Client,
+		IssuedAt: t.IssuedAt, ExpiresAt: t.ExpiresAt, Revoked: t.Revoked,
+	}
+}

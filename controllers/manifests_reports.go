@@ -1,0 +1,75 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// reportsAtOnce is how many new reports are logged one by one; of a folder in which every user is at fault nobody reads more.
+const reportsAtOnce = 50
+
+// reports tells the operator what is wrong with the manifests: each thing once when it appears, and once when it is over.
+type reports struct {
+	log    *slog.Logger
+	before map[string]report
+	now    map[string]report
+}
+
+type report struct {
+	place, about, message string
+	level                 slog.Level
+}
+
+// begin forgets what was added since the last time, and finish logs what is new and what is over.
+func (r *reports) begin() { r.now = map[string]report{} }
+
+func (r *reports) finish() {
+	fresh := newIn(r.now, r.before)
+	for _, key := range fresh[:min(len(fresh), reportsAtOnce)] {
+		n := r.now[key]
+		r.log.Log(context.Background(), n.level, n.message, "at", n.place, "object", n.about)
+	}
+	if more := len(fresh) - reportsAtOnce; more > 0 {
+		r.log.Warn("there is more like this in the manifests", "count", more)
+	}
+	over := newIn(r.before, r.now)
+	for _, key := range over[:min(len(over), reportsAtOnce)] {
+		r.log.Info("no longer: "+r.before[key].message, "at", r.before[key].place, "object", r.before[key].about)
+	}
+	r.before = r.now
+}
+
+// newIn returns the keys of a that b has not, in order.
+func newIn(a, b map[string]report) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(a)), func(key string) bool {
+		_, ok := b[key]
+		return ok
+	})
+}
+
+func (r *reports) add(place, about, message string) {
+	r.put(report{place, about, message, slog.LevelWarn})
+}
+
+// put adds a report. The line is no part of what tells it from others, so that one is not repeated when it moves.
+func (r *reports) put(n report) {
+	file, _, _ := strings.Cut(n.place, ":")
+	r.now[strings.Join([]string{file, n.about, n.message}, "\x00")] = n
+}
+
+func (r *reports) fault(file string, f fault) {
+	n := report{fmt.Sprintf("%s:%d", file, f.line), "", f.message, slog.LevelError}
+	if (f.key != objectKey{}) {
+		n.about = f.key.String()
+	}
+	if f.foreign {
+		n.level = slog.LevelInfo
+	}
+	r.put(n)
+}
+
+func (r *reports) object(h *held, message string) { r.add(h.place(), h.key.String(), message) }

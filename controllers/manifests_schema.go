@@ -1,0 +1,196 @@
+package controllers
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/objectmeta"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
+	schemavalidation "k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
+	"k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"sigs.k8s.io/yaml"
+
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/config/crd"
+)
+
+// usersNamespace is where objects are that name no namespace.
+const usersNamespace = "gatehouse-users"
+
+// userSchema is what an API server with the CRD makes of a User: the same schema, read from the same file, in the same order
+// of steps. It is safe for concurrent use.
+type userSchema struct {
+	structural *schema.Structural
+	validator  schemavalidation.SchemaValidator
+	rules      *cel.Validator
+}
+
+// newUserSchema reads the schema out of the CRD that this program carries.
+func newUserSchema() (*userSchema, error) {
+	raw, err := crd.Bases.ReadFile("bases/auth.gatehouse.dev_users.yaml")
+	if err != nil {
+		return nil, fmt.Errorf("read the definition of User: %w", err)
+	}
+	var definition apiextensionsv1.CustomResourceDefinition
+	if err := yaml.UnmarshalStrict(raw, &definition); err != nil {
+		return nil, fmt.Errorf("read the definition of User: %w", err)
+	}
+	for _, v := range definition.Spec.Versions {
+		if v.Name == authv1alpha1.GroupVersion.Version {
+			return compileSchema(v.Schema.OpenAPIV3Schema)
+		}
+	}
+	return nil, fmt.Errorf("the definition of User has no version %s", authv1alpha1.GroupVersion.Version)
+}
+
+func compileSchema(props *apiextensionsv1.JSONSchemaProps) (*userSchema, error) {
+	internal := &apiextensions.JSONSchemaProps{}
+	if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(props, internal, nil); err != nil {
+		return nil, fmt.Errorf("convert the schema of User: %w", err)
+	}
+	structural, err := schema.NewStructural(internal)
+	if err != nil {
+		return nil, fmt.Errorf("read the schema of User: %w", err)
+	}
+	validator, _, err := schemavalidation.NewSchemaValidator(internal)
+	if err != nil {
+		return nil, fmt.Errorf("compile the schema of User: %w", err)
+	}
+	return &userSchema{structural, validator, cel.NewValidator(structural, true, celconfig.PerCallLimit)}, nil
+}
+
+// user turns a decoded document into a User, or says what the API server would refuse it for. Status is not looked at. The
+// document is used up.
+func (s *userSchema) user(object map[string]any) (*authv1alpha1.User, field.ErrorList) {
+	delete(object, "status")
+	errs := s.coerce(object)
+	if len(errs) == 0 {
+		errs = s.validate(object)
+	}
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	user := &authv1alpha1.User{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object, user); err != nil {
+		return nil, field.ErrorList{field.Invalid(nil, nil, err.Error())}
+	}
+	errs = validateMeta(&user.ObjectMeta)
+	var err error
+	if user.Generation, err = generation(object["spec"]); err != nil {
+		errs = append(errs, field.Invalid(field.NewPath("spec"), nil, err.Error()))
+	}
+	return user, errs
+}
+
+// generation stands for a spec, as a digest of it: it changes with the spec and with nothing else.
+func generation(spec any) (int64, error) {
+	raw, err := json.Marshal(spec) // which sorts the fields
+	if err != nil {
+		return 0, err
+	}
+	sum := sha256.Sum256(raw)
+	return int64(binary.BigEndian.Uint64(sum[:]) >> 1), nil // #nosec G115 -- 63 bits
+}
+
+// coerce does what happens when a request is decoded: unknown fields are refused, as kubectl asks for, nulls dropped and
+// defaults set.
+func (s *userSchema) coerce(object map[string]any) field.ErrorList {
+	meta, found, unknown, err := objectmeta.GetObjectMetaWithOptions(object, objectmeta.ObjectMetaOptions{ReturnUnknownFieldPaths: true})
+	if err != nil {
+		return field.ErrorList{field.Invalid(field.NewPath("metadata"), nil, err.Error())}
+	}
+	pruned := pruning.PruneWithOptions(object, s.structural, true, schema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
+	var errs field.ErrorList
+	for _, path := range append(unknown, pruned...) {
+		errs = append(errs, &field.Error{Type: field.ErrorTypeForbidden, Field: path, Detail: "there is no such field"})
+	}
+	if !found {
+		meta = &metav1.ObjectMeta{}
+	}
+	if meta.Namespace == "" {
+		meta.Namespace = usersNamespace
+	}
+	if err := objectmeta.SetObjectMeta(object, meta); err != nil {
+		errs = append(errs, field.Invalid(field.NewPath("metadata"), nil, err.Error()))
+	}
+	defaulting.PruneNonNullableNullsWithoutDefaults(object, s.structural)
+	defaulting.Default(object, s.structural)
+	return errs
+}
+
+// validate does what happens when a request is validated. The rules come last, since they may rely on the schema.
+func (s *userSchema) validate(object map[string]any) field.ErrorList {
+	errs := schemavalidation.ValidateCustomResource(nil, object, s.validator)
+	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, s.structural, object)...)
+	if len(errs) > 0 || s.rules == nil {
+		return errs
+	}
+	errs, _ = s.rules.Validate(context.Background(), nil, s.structural, object, nil, celconfig.RuntimeCELCostBudget)
+	return errs
+}
+
+func validateMeta(meta *metav1.ObjectMeta) field.ErrorList {
+	return validation.ValidateObjectMeta(meta, true, validation.NameIsDNSSubdomain, field.NewPath("metadata"))
+}
+
+// finishSecret checks a decoded Secret as far as it matters here and merges its stringData into its data.
+func finishSecret(secret *corev1.Secret) field.ErrorList {
+	if secret.Namespace == "" {
+		secret.Namespace = usersNamespace
+	}
+	errs := validateMeta(&secret.ObjectMeta)
+	errs = append(errs, validateKeys("data", maps.Keys(secret.Data))...)
+	errs = append(errs, validateKeys("stringData", maps.Keys(secret.StringData))...)
+	if secret.Data == nil {
+		secret.Data = map[string][]byte{}
+	}
+	for key, value := range secret.StringData {
+		secret.Data[key] = []byte(value)
+	}
+	secret.StringData = nil
+	return errs
+}
+
+func validateKeys(name string, keys iter.Seq[string]) field.ErrorList {
+	var errs field.ErrorList
+	for _, key := range slices.Sorted(keys) {
+		for _, problem := range utilvalidation.IsConfigMapKey(key) {
+			errs = append(errs, field.Invalid(field.NewPath(name).Key(key), nil, problem))
+		}
+	}
+	return errs
+}
+
+// describeField puts an error about a field into words without the value, which may be a password in the wrong place.
+func describeField(err *field.Error) string {
+	words := []string{err.Field, string(err.Type.String()), err.Detail}
+	if err.Type == field.ErrorTypeForbidden && err.Detail != "" {
+		words[1] = ""
+	}
+	var out []string
+	for _, w := range words {
+		if w != "" && w != "<nil>" {
+			out = append(out, strings.TrimPrefix(w, err.Field+" "))
+		}
+	}
+	return strings.Join(out, ": ")
+}
