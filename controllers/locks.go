@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
@@ -16,17 +15,13 @@ import (
 type locks struct {
 	mu     sync.Mutex
 	lifted map[types.UID]time.Time // the end of the lifted lock
-
-	// news tells UserStatusReconciler that a lock was lifted. The reader never stops, so sending does not block for long.
-	news chan event.GenericEvent
 }
 
-func newLocks() *locks {
-	return &locks{lifted: map[types.UID]time.Time{}, news: make(chan event.GenericEvent, 1024)}
-}
+func newLocks() *locks { return &locks{lifted: map[types.UID]time.Time{}} }
 
 // lift takes the lock off the next version of a user when its passwords are others than those before, or when that
-// happened earlier and status still shows the same lock.
+// happened earlier and status still shows the same lock. It must come before that version enters the directory, because
+// UserStatusReconciler asks once it is there.
 func (l *locks) lift(u *authv1alpha1.User, before, next *directory.User) {
 	if next.LockedUntil.IsZero() {
 		l.forget(u.UID)
@@ -34,7 +29,6 @@ func (l *locks) lift(u *authv1alpha1.User, before, next *directory.User) {
 	}
 	if before != nil && before.UID == next.UID && !samePasswords(before.Credentials.Revision, next.Credentials.Revision) {
 		l.remember(u.UID, next.LockedUntil)
-		l.news <- event.GenericEvent{Object: u}
 	}
 	if l.isLifted(u.UID, next.LockedUntil) {
 		next.LockedUntil, next.FailedLogins = time.Time{}, 0

@@ -131,6 +131,13 @@ func TestTheRevisionStandsForThePasswords(t *testing.T) {
 			}
 		})
 	}
+	// What separates two values in the digest must not be possible to write into one.
+	gap := strings.Repeat("\x00", 9)
+	one := p.Project(userOf(t, twoPasswords), holding(map[string]string{"a": "x" + gap + "y", "b": ""}))
+	two := p.Project(userOf(t, twoPasswords), holding(map[string]string{"a": "x", "b": "y" + gap}))
+	if one.User.Credentials.Revision == two.User.Credentials.Revision {
+		t.Error("two lists of passwords have one revision")
+	}
 	if other := NewProjector(password.NewKeyer()).Project(userOf(t, twoPasswords), holding(values)); other.User.Credentials.Revision == base {
 		t.Error("two processes have the same digest of a plaintext")
 	}

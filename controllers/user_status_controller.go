@@ -15,8 +15,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
@@ -40,14 +38,13 @@ type UserStatusReconciler struct {
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=list;watch,namespace=gatehouse-users
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch,namespace=gatehouse-users
 
-// SetupWithManager lets the manager call Reconcile for every change of a User, of another User with its login, of a Secret
-// that it names, and when a changed password lifts its lock.
+// SetupWithManager lets the manager call Reconcile for every change of a User, of another User with its login, and of a
+// Secret that it names.
 func (r *UserStatusReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("user-status").
 		Watches(&authv1alpha1.User{}, usersOfLogin(r.client)).
 		Watches(&corev1.Secret{}, usersOfSecret(r.client), builder.WithPredicates(secretDataChanged())).
-		WatchesRawSource(source.Channel(r.locks.news, &handler.EnqueueRequestForObject{})).
 		WithOptions(inTheirOwnTime()).
 		Complete(r)
 }

@@ -218,6 +218,10 @@ func eventually(t testing.TB, what string, holds func() bool) {
 	}
 }
 
+// quiet waits until nothing is left in a queue for what has happened so far: nothing waits there for longer than spread, and
+// a write made then can bring its user back once more.
+func (w *world) quiet() { time.Sleep(3 * spread) }
+
 // verifies says whether a login has a password in the directory, as the server would find it.
 func verifies(d *directory.Directory, login, secret string) bool {
 	u, ok := d.ByLogin(login)

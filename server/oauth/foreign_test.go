@@ -14,7 +14,7 @@ import (
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 
-	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
@@ -48,26 +48,42 @@ func payload(t testing.TB, text string) map[string]any {
 	return claims
 }
 
-func TestGoOIDCVerifiesATokenThroughDiscovery(t *testing.T) {
-	g := newGate(t)
+func TestGoOIDCVerifiesATokenOfEveryAlgorithmThroughDiscovery(t *testing.T) {
+	for _, algorithm := range []string{token.ES256, token.EdDSA, token.RS256} {
+		t.Run(algorithm, func(t *testing.T) {
+			g := newGate(t)
+			keys, err := token.Keys{}.Advance(g.Now(), token.Policy{Algorithm: algorithm, Interval: time.Hour})
+			if err != nil {
+				t.Fatal(err)
+			}
+			g.Keys.Use(keys)
+			verify(t, g)
+		})
+	}
+}
+
+// verify takes the way of a service that checks tokens by itself.
+func verify(t *testing.T, g gate) {
+	t.Helper()
 	ctx := foreign(t, g)
 	provider, err := oidc.NewProvider(ctx, servertest.Issuer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, _, err := g.Grants.JWT(t.Context(), g.Put(t, directory.User{Login: "carol", Groups: []string{"operators"}}, "right"), 0)
+	text, _, err := g.Grants.JWT(t.Context(), user(t, g, "alice"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	verified, err := provider.Verifier(&oidc.Config{ClientID: servertest.Issuer}).Verify(ctx, text)
+	verifier := provider.Verifier(&oidc.Config{ClientID: servertest.Issuer})
+	verified, err := verifier.Verify(ctx, text)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var claims struct{ Groups []string }
-	if err := verified.Claims(&claims); err != nil || verified.Subject != "carol" || len(claims.Groups) != 1 {
+	if err := verified.Claims(&claims); err != nil || verified.Subject != "alice" || len(claims.Groups) != 2 {
 		t.Errorf("%v: %s in %v", err, verified.Subject, claims.Groups)
 	}
-	if _, err := provider.Verifier(&oidc.Config{ClientID: servertest.Issuer}).Verify(ctx, text[:len(text)-4]+"AAAA"); err == nil {
+	if _, err := verifier.Verify(ctx, text[:len(text)-8]+"AAAAAAAA"); err == nil {
 		t.Error("a tampered token was verified")
 	}
 }

@@ -20,8 +20,6 @@ type Answer struct {
 }
 
 // Send sends a request and returns the answer. Headers are given one by one, "Name: value".
-//
-//nolint:revive // a request has these parts, and a struct for them would only make every test longer
 func (g *Gate) Send(t testing.TB, method, path, body string, headers ...string) Answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, g.URL+path, strings.NewReader(body))
@@ -68,7 +66,7 @@ func (a Answer) Golden(t testing.TB, name string, update bool) {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(file) //nolint:gosec // a file of the test's own
+	want, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}

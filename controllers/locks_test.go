@@ -1,0 +1,48 @@
+package controllers
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/password"
+)
+
+// A lock is lifted in memory at once, and stays lifted while status still shows it.
+func TestALockIsLiftedBeforeStatusKnows(t *testing.T) {
+	const spec = `{passwords: [{plaintextFrom: {secretKeyRef: {name: s, key: a}}}]}`
+	p, l := NewProjector(password.NewKeyer()), newLocks()
+	end := time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
+	version := func(generation int64, secret string, lockedUntil time.Time) *directory.User {
+		u := userOf(t, spec)
+		u.Generation = generation
+		if !lockedUntil.IsZero() {
+			u.Status.LockedUntil = &metav1.Time{Time: lockedUntil}
+		}
+		return p.Project(u, holding(map[string]string{"a": secret})).User
+	}
+	var before *directory.User
+	steps := []struct {
+		name   string
+		next   *directory.User
+		locked bool
+	}{
+		{"a user who is locked when the process starts", version(1, "old", end), true},
+		{"the spec changes", version(2, "old", end), true},
+		{"the password changes", version(2, "new", end), false},
+		{"status still shows the lock", version(2, "new", end), false},
+		{"the spec changes while status still shows the lock", version(3, "new", end), false},
+		{"another lock begins", version(3, "new", end.Add(time.Hour)), true},
+		{"the lock is gone", version(3, "new", time.Time{}), false},
+		{"a lock that ends when the lifted one did", version(3, "new", end), true},
+	}
+	for _, step := range steps {
+		l.lift(userOf(t, spec), before, step.next)
+		if got := !step.next.LockedUntil.IsZero(); got != step.locked {
+			t.Errorf("%s: locked = %v, want %v", step.name, got, step.locked)
+		}
+		before = step.next
+	}
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gatehouse-auth/gatehouse/controllers"
+	"github.com/gatehouse-auth/gatehouse/internal/state"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+)
+
+// How long gatehouse keys rotate waits for a running service to begin, and how often it looks.
+const (
+	rotationPatience = 20 * time.Second
+	rotationLook     = 200 * time.Millisecond
+)
+
+// keyStore is where a service keeps its keys.
+type keyStore interface {
+	// Entries returns the keys in entries by name.
+	Entries(ctx context.Context) (map[string][]byte, error)
+	// RequestRotation asks the service to begin a rotation.
+	RequestRotation(ctx context.Context) error
+}
+
+// keysOptions says which service's keys are meant.
+type keysOptions struct {
+	stateDir   string
+	kubeconfig string
+	context    string
+	namespace  string
+}
+
+// newKeysCommand returns the command that shows and rotates the keys of a service. It never prints a private one.
+func newKeysCommand() *cobra.Command {
+	o := &keysOptions{}
+	cmd := &cobra.Command{
+		Use:   "keys",
+		Short: "Show or rotate the keys that sign and seal tokens",
+		Long: "Shows or rotates the keys that sign and seal tokens: those of the cluster that the kubeconfig names, of the cluster\n" +
+			"it runs in, or of a service that stands alone with --state-dir.",
+	}
+	f := cmd.PersistentFlags()
+	f.StringVar(&o.stateDir, "state-dir", "", "the state folder of a service that stands alone")
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "path of the kubeconfig (default: $KUBECONFIG, ~/.kube/config, or the cluster it runs in)")
+	f.StringVar(&o.context, "context", "", "context of the kubeconfig")
+	f.StringVarP(&o.namespace, "namespace", "n", cmp.Or(os.Getenv("POD_NAMESPACE"), "gatehouse-system"), "namespace of the service")
+	cmd.AddCommand(
+		&cobra.Command{
+			Use: "list", Short: "Show which key issues tokens, which follows, and which still verify", Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error { return o.list(cmd) },
+		},
+		&cobra.Command{
+			Use: "rotate", Short: "Have the next keys take over, as soon as verifiers can know them", Args: cobra.NoArgs,
+			Long: "Has the next keys take over: within about a minute, or as soon as they have been published for long enough. Tokens of\n" +
+				"the keys before stay good. When a key has leaked, remove its entry from the Secret or the file instead: then its\n" +
+				"tokens are void at once.",
+			RunE: func(cmd *cobra.Command, _ []string) error { return o.rotate(cmd) },
+		},
+	)
+	return cmd
+}
+
+func (o *keysOptions) list(cmd *cobra.Command) error {
+	store, err := o.store()
+	if err != nil {
+		return err
+	}
+	entries, err := store.Entries(cmd.Context())
+	if err != nil {
+		return err
+	}
+	return printKeys(cmd, entries)
+}
+
+// rotate asks for a rotation, waits for it to begin and shows the keys.
+func (o *keysOptions) rotate(cmd *cobra.Command) error {
+	store, err := o.store()
+	if err != nil {
+		return err
+	}
+	if err := store.RequestRotation(cmd.Context()); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), rotationPatience)
+	defer cancel()
+	entries, err := begun(ctx, store)
+	if err != nil {
+		return fmt.Errorf("the rotation is asked for; whether it has begun is not known: %w", err)
+	}
+	if _, pending := entries[token.RotationRequest]; pending {
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), "The rotation is asked for. No service has begun it yet; the next one that runs on these keys does.")
+		return err
+	}
+	return printKeys(cmd, entries)
+}
+
+// begun returns the keys once the request is gone from them, or as they are when the time is over.
+func begun(ctx context.Context, store keyStore) (map[string][]byte, error) {
+	tick := time.NewTicker(rotationLook)
+	defer tick.Stop()
+	for {
+		entries, err := store.Entries(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if _, pending := entries[token.RotationRequest]; !pending {
+			return entries, nil
+		}
+		select {
+		case <-ctx.Done():
+			return entries, nil
+		case <-tick.C:
+		}
+	}
+}
+
+// store opens the keys that the options name.
+func (o *keysOptions) store() (keyStore, error) {
+	if o.stateDir != "" {
+		return folderKeys(o.stateDir), nil
+	}
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = o.kubeconfig
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules,
+		&clientcmd.ConfigOverrides{CurrentContext: o.context}).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("no cluster to ask: %w; for a service that stands alone, give --state-dir DIR", err)
+	}
+	scheme := runtime.NewScheme()
+	if err := corev1.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("register the types of Kubernetes: %w", err)
+	}
+	c, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("connect to the cluster: %w", err)
+	}
+	return controllers.SharedKeys{Client: c, Namespace: o.namespace}, nil
+}
+
+// folderKeys are the keys in the state folder of this name.
+type folderKeys string
+
+func (dir folderKeys) Entries(context.Context) (map[string][]byte, error) {
+	entries, err := state.ReadEntries(string(dir), state.KeysEntries)
+	if err == nil && len(entries) == 0 {
+		err = dir.empty()
+	}
+	return entries, err
+}
+
+func (dir folderKeys) RequestRotation(context.Context) error {
+	_, err := state.UpdateEntries(string(dir), state.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
+		if len(entries) == 0 {
+			return nil, dir.empty()
+		}
+		entries[token.RotationRequest] = []byte{}
+		return entries, nil
+	})
+	return err
+}
+
+func (dir folderKeys) empty() error {
+	return fmt.Errorf("there are no keys in %s: name the state folder of a service with --state-dir", string(dir))
+}
+
+// printKeys prints what may be known of keys to everybody.
+func printKeys(cmd *cobra.Command, entries map[string][]byte) error {
+	keys, unreadable := token.ParseKeys(entries)
+	if unreadable != nil {
+		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "warning: not all entries are keys:\n%v\n", unreadable)
+	}
+	return writeKeys(cmd.OutOrStdout(), keys, time.Now())
+}
+
+func writeKeys(w io.Writer, keys token.Keys, now time.Time) error {
+	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	_, _ = fmt.Fprintln(table, "ENTRY\tALGORITHM\tCREATED\tSTATE") // Flush has the error
+	for _, use := range []token.Use{token.Sign, token.Seal} {
+		current, _ := keys.Current(use, now)
+		all := keys.All(use)
+		slices.Reverse(all)
+		for _, k := range all {
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", k.EntryName(), k.Algorithm, moment(k.Created), stateOf(k, current, now))
+		}
+	}
+	return table.Flush()
+}
+
+// stateOf says in words what a key is there for now.
+func stateOf(k, current token.Key, now time.Time) string {
+	var words []string
+	switch {
+	case k.ActiveAt.IsZero():
+		return "stands by"
+	case k.ActiveAt.After(now):
+		return "takes over at " + moment(k.ActiveAt)
+	case k.ID == current.ID:
+		words = append(words, string(k.Use)+"s tokens")
+		if !k.ReplacedAt.IsZero() {
+			words = append(words, "until "+moment(k.ReplacedAt))
+		}
+	}
+	if !k.EndsAt.IsZero() {
+		words = append(words, "verifies until "+moment(k.EndsAt))
+	}
+	return strings.Join(words, ", ")
+}
+
+func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"bytes"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gatehouse-auth/gatehouse/api/apitest"
+	"github.com/gatehouse-auth/gatehouse/controllers"
+	"github.com/gatehouse-auth/gatehouse/internal/state"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+)
+
+var keyPolicy = token.Policy{
+	Algorithm: token.EdDSA, Interval: 720 * time.Hour,
+	Lifetime: map[token.Use]time.Duration{token.Sign: time.Hour, token.Seal: time.Hour},
+}
+
+// runKeys runs the command as a shell would.
+func runKeys(args ...string) (stdout, stderr string, err error) {
+	cmd := newKeysCommand()
+	var out, errs bytes.Buffer
+	cmd.SetOut(&out)
+	cmd.SetErr(&errs)
+	cmd.SetArgs(args)
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	err = cmd.Execute()
+	return out.String(), errs.String(), err
+}
+
+// advanced is what a service makes of keys.
+func advanced(t *testing.T, entries map[string][]byte) map[string][]byte {
+	t.Helper()
+	keys, _ := token.ParseKeys(entries)
+	next, err := keys.Advance(time.Now(), keyPolicy)
+	if err != nil {
+		t.Error(err)
+	}
+	if entries, err = next.Encode(); err != nil {
+		t.Error(err)
+	}
+	return entries
+}
+
+// serveKeys does with the keys in a folder what a service does, until the test ends.
+func serveKeys(t *testing.T, dir string) {
+	t.Helper()
+	look := func() {
+		_, err := state.UpdateEntries(dir, state.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
+			return advanced(t, maps.Clone(entries)), nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	look()
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for tick := time.Tick(10 * time.Millisecond); ; {
+			select {
+			case <-stop:
+				return
+			case <-tick:
+				look()
+			}
+		}
+	}()
+	t.Cleanup(func() { close(stop); <-stopped })
+}
+
+func TestKeysListShowsWhatKeysAreForAndNothingPrivate(t *testing.T) {
+	dir := t.TempDir()
+	serveKeys(t, dir)
+	stdout, stderr, err := runKeys("list", "--state-dir", dir)
+	if err != nil || stderr != "" {
+		t.Fatalf("error %v, standard error %q", err, stderr)
+	}
+	for words, times := range map[string]int{"signs tokens": 1, "seals tokens": 1, "stands by": 2, token.EdDSA: 2} {
+		if got := strings.Count(stdout, words); got != times {
+			t.Errorf("%q is there %d times, want %d:\n%s", words, got, times, stdout)
+		}
+	}
+	entries, err := state.ReadEntries(dir, state.KeysEntries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range entries {
+		for _, member := range []string{`"d":"`, `"k":"`} {
+			if _, private, ok := strings.Cut(string(content), member); ok && strings.Contains(stdout, private[:20]) {
+				t.Errorf("a part of the private key %s is printed", name)
+			}
+		}
+	}
+}
+
+func TestKeysRotateBeginsATakeoverInARunningService(t *testing.T) {
+	dir := t.TempDir()
+	serveKeys(t, dir)
+	stdout, _, err := runKeys("rotate", "--state-dir", dir)
+	if err != nil || strings.Count(stdout, "takes over at") != 2 || strings.Count(stdout, ", until ") != 2 {
+		t.Errorf("error %v, and the keys are\n%s", err, stdout)
+	}
+}
+
+func TestKeysOfAFolderWithoutAServiceAreNotMade(t *testing.T) {
+	dir := t.TempDir()
+	for _, command := range []string{"list", "rotate"} {
+		if stdout, _, err := runKeys(command, "--state-dir", dir); err == nil || !strings.Contains(err.Error(), "--state-dir") {
+			t.Errorf("%s: error %v, and it prints %q", command, err, stdout)
+		}
+	}
+}
+
+// kubeconfig writes one for the API server of the tests.
+func kubeconfig(t *testing.T, config *rest.Config) string {
+	t.Helper()
+	api := clientcmdapi.NewConfig()
+	api.Clusters["test"] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthorityData: config.CAData}
+	api.AuthInfos["test"] = &clientcmdapi.AuthInfo{ClientCertificateData: config.CertData, ClientKeyData: config.KeyData}
+	api.Contexts["test"] = &clientcmdapi.Context{Cluster: "test", AuthInfo: "test"}
+	api.CurrentContext = "test"
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*api, path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestKeysInAClusterAreListedAndTheirRotationIsAskedFor(t *testing.T) {
+	config := apitest.Config(t)
+	c, err := client.New(config, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "keys-"}}
+	if err := c.Create(t.Context(), ns); err != nil {
+		t.Fatal(err)
+	}
+	where := []string{"--kubeconfig", kubeconfig(t, config), "-n", ns.Name}
+	if _, _, err := runKeys(append(where, "rotate")...); err == nil || !strings.Contains(err.Error(), controllers.KeysSecret) {
+		t.Errorf("where there are no keys: error %v", err)
+	}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns.Name, Name: controllers.KeysSecret}, Data: advanced(t, nil)}
+	if err := c.Create(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+	stdout, _, err := runKeys(append(where, "list")...)
+	if err != nil || strings.Count(stdout, "stands by") != 2 {
+		t.Errorf("error %v, and the keys are\n%s", err, stdout)
+	}
+	asked := make(chan string)
+	go func() {
+		stdout, _, err := runKeys(append(where, "rotate")...)
+		if err != nil {
+			t.Error(err)
+		}
+		asked <- stdout
+	}()
+	for requested := false; !requested; time.Sleep(10 * time.Millisecond) {
+		if err := c.Get(t.Context(), client.ObjectKeyFromObject(secret), secret); err != nil {
+			t.Fatal(err)
+		}
+		_, requested = secret.Data[token.RotationRequest]
+	}
+	secret.Data = advanced(t, secret.Data)
+	if err := c.Update(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+	if stdout := <-asked; strings.Count(stdout, "takes over at") != 2 {
+		t.Errorf("the keys are\n%s", stdout)
+	}
+}
+
+func TestMain(m *testing.M) { os.Exit(apitest.Main(m)) }
