@@ -19,8 +19,8 @@ type Token struct {
 }
 
 // Authenticate says whose token this is. A token is good when it is genuine and its time is not over, no record says
-// revoked, its user still exists under the same UID and is neither revoked nor expired, and it was issued after the
-// user's tokens were last revoked.
+// revoked, its user still exists under the same UID, holds its login and is neither revoked nor expired, and it was issued
+// after the user's tokens were last revoked.
 //
 // The error is one of the sentinels of this package, of directory or of token. With ErrTokenRevoked and those that follow it
 // in the order of checks, the Claims of the Identity are filled in, so that a revocation can be repeated.
@@ -58,6 +58,10 @@ func (a *Token) check(text string) (Identity, error) {
 	}
 	user, ok := a.Directory.ByUID(claims.UID)
 	if !ok {
+		return id, ErrUserGone
+	}
+	// Whoever is named by a login must hold it: a user who was given somebody else's would speak in that one's name.
+	if holder, ok := a.Directory.ByLogin(user.Login); !ok || holder.UID != user.UID {
 		return id, ErrUserGone
 	}
 	id.User = user
