@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"net/http/pprof"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers"
+	"github.com/gatehouse-auth/gatehouse/internal/authority"
+)
+
+// The calls to the API server that one replica may make: client-go's own limit of 5 a second would hold up status for
+// hours at 100,000 users.
+const (
+	callsPerSecond = 50
+	callsAtOnce    = 100
+)
+
+// serveCluster runs the service on the Users of a cluster.
+func serveCluster(ctx context.Context, o *options, c *core) error {
+	namespace := ownNamespace()
+	o.settle("https://gatehouse." + namespace + ".svc")
+	mgr, err := newManager(o)
+	if err != nil {
+		return err
+	}
+	config := controllers.Config{Directory: c.directory, Keyer: c.keyer, Now: c.now, Namespaces: o.namespaces}
+	if err := controllers.Setup(ctx, mgr, config); err != nil {
+		return err
+	}
+	keys := &controllers.KeysReconciler{Namespace: namespace, Keys: c.keys, Policy: o.keyPolicy(), Now: c.now}
+	if err := keys.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("set up the keys: %w", err)
+	}
+	cert, err := clusterCertificate(o, c, mgr, namespace)
+	if err != nil {
+		return err
+	}
+	web, notes := newService(o, c, source{
+		records: &controllers.TokenRecords{
+			Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Directory: c.directory, Now: c.now,
+		},
+		notes:       &controllers.StatusLedger{Client: mgr.GetClient(), Reader: mgr.GetAPIReader()},
+		certificate: cert,
+	})
+	probes, err := newProbeServer(o, c)
+	if err != nil {
+		return err
+	}
+	for _, r := range []manager.Runnable{web, probes, notes} {
+		if err := mgr.Add(r); err != nil {
+			return fmt.Errorf("add a server: %w", err)
+		}
+	}
+	c.log.Info("starting", "version", version, "issuer", o.issuerURL, "namespaces", o.namespaces)
+	return mgr.Start(c.stopping(ctx, o.drainDelay))
+}
+
+func newManager(o *options) (manager.Manager, error) {
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return nil, fmt.Errorf("no cluster to serve: %w; outside of one, give --manifests DIR", err)
+	}
+	config.QPS, config.Burst = callsPerSecond, callsAtOnce
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("register the types of Kubernetes: %w", err)
+	}
+	if err := authv1alpha1.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("register the types of Gatehouse: %w", err)
+	}
+	patience := drainTimeout + 5*time.Second
+	mgr, err := manager.New(config, manager.Options{
+		Scheme:                  scheme,
+		Cache:                   controllers.CacheOptions(o.namespaces),
+		Metrics:                 metricsOptions(o),
+		HealthProbeBindAddress:  "0", // its own server, which lives until the last request has ended
+		GracefulShutdownTimeout: &patience,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connect to the cluster: %w", err)
+	}
+	return mgr, nil
+}
+
+// metricsOptions lets only those read metrics and profiles whom the cluster allows to.
+func metricsOptions(o *options) metricsserver.Options {
+	return metricsserver.Options{
+		BindAddress:    o.metricsAddr,
+		SecureServing:  true,
+		FilterProvider: filters.WithAuthenticationAndAuthorization,
+		TLSOpts:        []func(*tls.Config){func(c *tls.Config) { c.MinVersion = tls.VersionTLS12 }},
+		ExtraHandlers:  profiles(o),
+	}
+}
+
+func profiles(o *options) map[string]http.Handler {
+	if !o.pprof {
+		return nil
+	}
+	return map[string]http.Handler{
+		"/debug/pprof/":        http.HandlerFunc(pprof.Index),
+		"/debug/pprof/profile": http.HandlerFunc(pprof.Profile),
+		"/debug/pprof/symbol":  http.HandlerFunc(pprof.Symbol),
+		"/debug/pprof/trace":   http.HandlerFunc(pprof.Trace),
+	}
+}
+
+// clusterCertificate is the mounted one, or one of the CA that all replicas share.
+func clusterCertificate(o *options, c *core, mgr manager.Manager, namespace string) (certificate, error) {
+	if o.allowHTTP {
+		return certificate{}, nil
+	}
+	if o.tlsCertDir != "" {
+		watcher, cert, err := mountedCertificate(o)
+		if err != nil {
+			return certificate{}, err
+		}
+		return cert, mgr.Add(watcher)
+	}
+	service := "gatehouse." + namespace
+	own := authority.NewSource(append(localNames(o), "gatehouse", service, service+".svc", service+".svc.cluster.local"), c.now)
+	reconciler := &controllers.AuthorityReconciler{Namespace: namespace, Publish: o.namespaces, Source: own, Now: c.now}
+	if err := reconciler.SetupWithManager(mgr); err != nil {
+		return certificate{}, fmt.Errorf("set up the CA: %w", err)
+	}
+	return certificate{get: own.GetCertificate, ends: own.NotAfter}, nil
+}
+
+// localNames are the names under which the server is reached on its own machine, and the issuer's.
+func localNames(o *options) []string {
+	names := []string{"localhost", "127.0.0.1", "::1"}
+	if host, err := os.Hostname(); err == nil {
+		names = append(names, host)
+	}
+	if u, err := url.Parse(o.issuerURL); err == nil && u.Hostname() != "" {
+		names = append(names, u.Hostname())
+	}
+	return names
+}
+
+// ownNamespace is the namespace that the Pod runs in.
+func ownNamespace() string {
+	if namespace := os.Getenv("POD_NAMESPACE"); namespace != "" {
+		return namespace
+	}
+	const file = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+	if raw, err := os.ReadFile(file); err == nil && len(raw) > 0 {
+		return strings.TrimSpace(string(raw))
+	}
+	return "gatehouse-system"
+}
