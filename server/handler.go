@@ -41,6 +41,7 @@ func (m *mounter) mount(d door.Door) {
 	}
 	for _, prefix := range d.Prefixes {
 		m.prefix(prefix, d)
+		m.prefix(strings.TrimSuffix(prefix, "/"), d) // or else http.ServeMux redirects it to the prefix
 	}
 }
 
@@ -89,11 +90,11 @@ func methods(d door.Door, route door.Route) http.HandlerFunc {
 // they are looked up under a name that no route has, and so end as not found in their dialect.
 func cleanPaths(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if p := r.URL.Path; p != "" && !isClean(p) {
-			dialect := "/" + strings.SplitN(strings.TrimLeft(p, "/"), "/", 2)[0]
+		if p := r.URL.Path; !isClean(p) {
+			dialect := strings.SplitN(strings.TrimLeft(p, "/"), "/", 2)[0]
 			clone := *r
 			address := *r.URL
-			address.Path, address.RawPath = path.Clean(dialect)+"/unclean-path", ""
+			address.Path, address.RawPath = path.Join("/", dialect, "unclean-path"), ""
 			clone.URL = &address
 			r = &clone
 		}
