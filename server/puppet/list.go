@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/server/door"
@@ -38,7 +39,7 @@ type listedTokens struct {
 	Pagination page          `json:"pagination"`
 }
 
-// uuidPattern is the usual form of a UUID (RFC 9562).
+// uuidPattern is the usual form of a UUID, in either case (RFC 9562, 4). The directory has them in lower case.
 var uuidPattern = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
 // list answers GET /rbac-api/v1/users/{id}/tokens. Whether a user exists is said to administrators only.
@@ -47,7 +48,7 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	id := r.PathValue("id")
+	id := strings.ToLower(r.PathValue("id"))
 	if !uuidPattern.MatchString(id) {
 		h.wire.write(w, r, notAUUID)
 		return
@@ -70,7 +71,7 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request) {
 
 // parsePage reads the query. What is not known in it is ignored.
 func parsePage(query url.Values) (page, error) {
-	p := page{OrderBy: cmp.Or(query.Get("order_by"), "creation_date"), Order: cmp.Or(query.Get("order"), "asc")}
+	p := page{OrderBy: given(query, "order_by", "creation_date"), Order: given(query, "order", "asc")}
 	if p.compare() == nil {
 		return p, schemaViolation("order_by must be creation_date, expiration_date, last_active_date or client.")
 	}
@@ -91,6 +92,14 @@ func parsePage(query url.Values) (page, error) {
 		}
 	}
 	return p, nil
+}
+
+// given returns the value of a parameter, or another where it is not there at all.
+func given(query url.Values, parameter, otherwise string) string {
+	if query.Has(parameter) {
+		return query.Get(parameter)
+	}
+	return otherwise
 }
 
 func wholeNumber(text string) (int, error) {

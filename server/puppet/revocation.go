@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gatehouse-auth/gatehouse/internal/strictjson"
 	"github.com/gatehouse-auth/gatehouse/server/request"
@@ -104,7 +105,7 @@ func readNothing(r *http.Request) ([]string, error) {
 // published client sends it under curl's default media type.
 func readParameters(r *http.Request) (url.Values, strictjson.Object, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
+	if err != nil || !isUTF8(query) {
 		return nil, nil, malformedRevocation("The query cannot be read.")
 	}
 	query.Del("token")
@@ -122,6 +123,16 @@ func readParameters(r *http.Request) (url.Values, strictjson.Object, error) {
 		return nil, nil, malformedRevocation("The body is not a JSON object: " + err.Error() + ".")
 	}
 	return query, object, nil
+}
+
+// isUTF8 says whether a query can be told from any other when it is repeated in JSON.
+func isUTF8(query url.Values) bool {
+	for parameter, values := range query {
+		if !utf8.ValidString(parameter) || slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }) {
+			return false
+		}
+	}
+	return true
 }
 
 func parseRevocation(query url.Values, object strictjson.Object) (named, error) {

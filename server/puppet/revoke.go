@@ -6,12 +6,13 @@ import (
 	"net/http"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
-// maximumLogin is the longest login in bytes that a User may have.
+// maximumLogin is the longest login in characters that a User may have.
 const maximumLogin = 255
 
 // revoke answers DELETE /rbac-api/v2/tokens. As much as possible is revoked, whatever else is wrong with the request; what is
@@ -108,22 +109,28 @@ func (v *revocation) token(text string) error {
 	return v.done(v.Grants.Revoke(v.ctx, id.Claims))
 }
 
-// username revokes every token of a user. To whom may not, it is not said whether the user exists.
+// username revokes every token of a user. To whom may not, it is not said whether the user exists. A login is the caller's
+// own when the caller holds it now: two users may claim the same one.
 func (v *revocation) username(login string) error {
-	if login == "" || len(login) > maximumLogin || strings.ContainsFunc(login, unicode.IsControl) {
+	if !isLogin(login) {
 		v.details.MalformedUsernames = append(v.details.MalformedUsernames, login)
 		return nil
 	}
-	if login != v.caller.User.Login && !v.isAdmin(v.caller.User) {
+	u, ok := v.Directory.ByLogin(login)
+	if own := ok && u.UID == v.caller.User.UID; !own && !v.isAdmin(v.caller.User) {
 		v.details.PermissionDeniedUsernames = append(v.details.PermissionDeniedUsernames, login)
 		return nil
 	}
-	u, ok := v.Directory.ByLogin(login)
 	if !ok {
 		v.details.NonexistentUsernames = append(v.details.NonexistentUsernames, login)
 		return nil
 	}
 	return v.done(v.Grants.RevokeUser(v.ctx, u))
+}
+
+// isLogin says whether a User may have a login.
+func isLogin(text string) bool {
+	return text != "" && utf8.RuneCountInString(text) <= maximumLogin && !strings.Contains(text, ":") && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
 // label revokes the caller's own tokens of a label. A label that no token has is no mistake.
@@ -169,8 +176,8 @@ func (v *revocation) tokenID(id string) error {
 }
 
 func (v *revocation) userID(uid string) error {
-	u, ok := v.Directory.ByUID(uid)
-	if v.denied(uid, uid == v.caller.User.UID) || v.unknown(uid, ok) {
+	u, ok := v.Directory.ByUID(strings.ToLower(uid))
+	if v.denied(uid, ok && u.UID == v.caller.User.UID) || v.unknown(uid, ok) {
 		return nil
 	}
 	return v.done(v.Grants.RevokeUser(v.ctx, u))

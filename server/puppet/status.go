@@ -71,10 +71,7 @@ func (h *handler) statusService(w http.ResponseWriter, r *http.Request) {
 // checked and has no effect.
 func (h *handler) level(w http.ResponseWriter, r *http.Request) (string, bool) {
 	query := r.URL.Query()
-	level := "info"
-	if query.Has("level") {
-		level = query.Get("level")
-	}
+	level := given(query, "level", "info")
 	seconds, err := strconv.ParseUint(query.Get("timeout"), 10, 31)
 	badTimeout := query.Has("timeout") && (err != nil || seconds == 0)
 	if badTimeout || !slices.Contains([]string{"critical", "info", "debug"}, level) {
