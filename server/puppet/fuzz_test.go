@@ -1,0 +1,157 @@
+package puppet
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gatehouse-auth/gatehouse/internal/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/strictjson"
+)
+
+func TestABusyServiceSaysInWholeSecondsWhenToComeBack(t *testing.T) {
+	w := newWire()
+	for wait, want := range map[time.Duration]string{1500 * time.Millisecond: "2", 7 * time.Second: "7"} {
+		rw := httptest.NewRecorder()
+		w.refuse(rw, httptest.NewRequest(http.MethodPost, "/", nil), &authn.BusyError{RetryAfter: wait})
+		if got := rw.Header().Get("Retry-After"); rw.Code != http.StatusServiceUnavailable || got != want {
+			t.Errorf("%s: %d, Retry-After %q", wait, rw.Code, got)
+		}
+	}
+}
+
+func TestAnErrorThatNobodyForesawIsUnavailableAndTellsNothing(t *testing.T) {
+	rw := httptest.NewRecorder()
+	newWire().refuse(rw, httptest.NewRequest(http.MethodPost, "/", nil), errors.New("secret of the house"))
+	if rw.Code != http.StatusServiceUnavailable || rw.Body.String() != string(unavailable.encode()) {
+		t.Errorf("%d %s", rw.Code, rw.Body)
+	}
+}
+
+func FuzzLifetime(f *testing.F) {
+	for _, seed := range []string{"", "0", "0s", "60", "4h", "10y", "300y", "-1", "+1", "1.5h", "1H", "1h\n", "٣m", "9223372036854775808", "00000000000000000000001d"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		lifetime, ok := parseLifetime(text)
+		digits := strings.TrimRight(text, "ydhms")
+		inGrammar := len(text)-len(digits) <= 1 && digits != "" && strings.Trim(digits, "0123456789") == ""
+		switch {
+		case ok != inGrammar:
+			t.Fatalf("%q is taken: %t", text, ok)
+		case !ok && lifetime != 0, ok && lifetime <= 0, ok && lifetime != grant.Longest && lifetime%time.Second != 0:
+			t.Fatalf("%q is %s", text, lifetime)
+		}
+		if longer, _ := parseLifetime("9" + text); ok && strings.Trim(digits, "0") != "" && longer < lifetime {
+			t.Fatalf("%q is %s, and with a digit more %s", text, lifetime, longer)
+		}
+	})
+}
+
+func FuzzLabel(f *testing.F) {
+	for _, seed := range []string{"", " ", "ci", "  ci job ", "a,b", "a\nb", "\u2003x\u00a0", "\u0085", strings.Repeat("é", 200), strings.Repeat("x", 201), "\x00", "\u200b"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		label, complaint := parseLabel(text)
+		if complaint != "" {
+			if label != "" || text != "" && strings.Contains(complaint, text) && utf8.RuneCountInString(text) > 20 {
+				t.Fatalf("refused with %q and %q", label, complaint)
+			}
+			return
+		}
+		if label == "" || utf8.RuneCountInString(label) > 200 || strings.Contains(label, ",") || strings.ContainsFunc(label, unicode.IsControl) || strings.TrimSpace(label) != label {
+			t.Fatalf("taken: %q", label)
+		}
+		if again, complaint := parseLabel(" \t" + label + "\u00a0"); complaint != "" || again != label {
+			t.Fatalf("%q reads back as %q, %s", label, again, complaint)
+		}
+	})
+}
+
+// FuzzLoginBody: what is taken says the same to encoding/json, and what is refused repeats nothing of the password.
+func FuzzLoginBody(f *testing.F) {
+	for _, seed := range []string{
+		`{"login":"alice","password":"s3cret-0","lifetime":"4h","label":"ci","description":"d","client":"c"}`,
+		`{"login":"alice","password":"s3cret-0","ttl":60}`, `{"login":"alice","s3cret-0":"password"}`, `{"password":["s3cret-0"]}`,
+		`{"login":null,"password":"s3cret-0"}`, `{"login":"alice","password":"s3cret-0","label":""}`, `["s3cret-0"]`, `{"password":"s3cret-0`, `null`, ``,
+		`{"login":"a","password":"b","lifetime":"s3cret-0"}`, `{"\u006cogin":"a","password":"\ud800"}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(string(body)))
+		login, password, order, err := readLogin(r)
+		if err != nil {
+			failure, ok := errors.AsType[*failure](err)
+			if !ok || !slices.Contains([]string{"malformed-request", "schema-violation"}, failure.kind) || failure.details != nil {
+				t.Fatalf("refused with %v", err)
+			}
+			if strings.Contains(string(failure.encode()), "s3cret-0") {
+				t.Fatalf("the password is echoed: %s", failure.encode())
+			}
+			return
+		}
+		var plain map[string]string
+		if err := json.Unmarshal(body, &plain); err != nil {
+			t.Fatalf("taken, and is no object of strings: %v", err)
+		}
+		if login != plain["login"] || password != plain["password"] || order.Description != plain["description"] || order.Client != plain["client"] {
+			t.Fatalf("read %q, %q, %+v", login, password, order)
+		}
+		if order.Label != strings.TrimSpace(plain["label"]) || (order.Lifetime > 0) != (plain["lifetime"] != "") {
+			t.Fatalf("read %+v", order)
+		}
+	})
+}
+
+// FuzzRevocation: query and body come together without loss, and nothing is taken that names nothing.
+func FuzzRevocation(f *testing.F) {
+	for _, seed := range [][2]string{
+		{"revoke_tokens=a,b&revoke_tokens=c", `{"revoke_tokens":["d"],"revoke_tokens_by_ids":["e"]}`}, {"token=x", ""}, {"", "{}"}, {"a;b", ""},
+		{"revoke_tokens=&x=", `{"revoke_tokens":[]}`}, {"revoke_tokens_by_labels=%ff", ""}, {"%zz", ""}, {"", `{"revoke_tokens":null}`}, {"x=1", `{"y":[`},
+	} {
+		f.Add(seed[0], []byte(seed[1]))
+	}
+	f.Fuzz(func(t *testing.T, query string, body []byte) {
+		r := httptest.NewRequest(http.MethodDelete, "/", strings.NewReader(string(body)))
+		r.URL.RawQuery = query
+		named, err := readRevocation(r)
+		if err != nil {
+			failure, ok := errors.AsType[*failure](err)
+			if !ok || failure.kind != "malformed-token-request" || failure.status != http.StatusBadRequest || !utf8.ValidString(failure.msg) {
+				t.Fatalf("refused with %v", err)
+			}
+			return
+		}
+		var all []string
+		for _, list := range [][]string{named.tokens, named.usernames, named.labels, named.ids, named.unrecognized} {
+			all = append(all, list...)
+		}
+		if len(all) == 0 || slices.ContainsFunc(all, func(s string) bool { return !utf8.ValidString(s) }) {
+			t.Fatalf("taken as %+v", named)
+		}
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatalf("taken, and the query cannot be read: %v", err)
+		}
+		object, err := strictjson.ParseObject(body)
+		if len(body) > 0 && err != nil {
+			t.Fatalf("taken, and the body cannot be read: %v", err)
+		}
+		var listed []string
+		_ = json.Unmarshal(object["revoke_tokens"], &listed) // absent, or a list of strings
+		if inQuery := strings.Join(values["revoke_tokens"], ","); !strings.HasSuffix(strings.Join(named.tokens, ","), strings.Join(listed, ",")) || inQuery == "" && len(named.tokens) != len(listed) {
+			t.Fatalf("%q and %q became %q", inQuery, listed, named.tokens)
+		}
+	})
+}

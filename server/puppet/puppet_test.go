@@ -1,0 +1,259 @@
+package puppet_test
+
+import (
+	"encoding/json"
+	"flag"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/puppet"
+	"github.com/gatehouse-auth/gatehouse/server/servertest"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+const (
+	loginPath        = "/rbac-api/v1/auth/token"
+	generatePath     = "/rbac-api/v1/tokens"
+	currentPath      = "/rbac-api/v1/users/current"
+	revokePath       = "/rbac-api/v2/tokens"
+	authenticatePath = "/rbac-api/v2/auth/token/authenticate"
+
+	year = 365 * 24 * time.Hour
+)
+
+func config(g *servertest.Gate) puppet.Config {
+	return puppet.Config{
+		Passwords: g.Passwords, Tokens: g.Tokens, Grants: g.Grants, Directory: g.Directory,
+		AdminGroups: []string{"wheel", "gatehouse-admins"}, Version: "1.2.3", Now: g.Now,
+	}
+}
+
+// newGate starts the door with users in every state that it tells apart, or must not.
+func newGate(t testing.TB) *servertest.Gate {
+	g := servertest.New(t, servertest.Options{LockAfter: 10, MemoTTL: time.Minute}, func(g *servertest.Gate) []door.Door {
+		return []door.Door{puppet.New(config(g))}
+	})
+	past := g.Now().Add(-time.Hour)
+	g.Put(t, directory.User{Login: "alice", DisplayName: "Alice", Email: "alice@example.com", Groups: []string{"operators"}}, "right")
+	g.Put(t, directory.User{Login: "bob"}, "right")
+	g.Put(t, directory.User{Login: "admin", Groups: []string{"operators", "gatehouse-admins"}}, "right")
+	g.Put(t, directory.User{Login: "revoked", Revoked: true}, "right")
+	g.Put(t, directory.User{Login: "expired", ExpiresAt: past}, "right")
+	g.Put(t, directory.User{Login: "locked", LockedUntil: g.Now().Add(time.Hour)}, "right")
+	g.Put(t, directory.User{Login: "brief", DefaultLifetime: 10 * time.Minute, MaximumLifetime: 30 * time.Minute}, "right")
+	g.Put(t, directory.User{Login: "passwordless"})
+	g.Put(t, directory.User{Login: "stale", Credentials: &directory.Credentials{Passwords: []directory.Password{
+		{Hash: servertest.Hash(t, "right"), ExpiresAt: past},
+	}}})
+	return g
+}
+
+// newGateWithout starts the door with a directory that is not complete.
+func newGateWithout(t testing.TB) *servertest.Gate {
+	return servertest.New(t, servertest.Options{}, func(g *servertest.Gate) []door.Door {
+		passwords, tokens, c := g.Passwords.PasswordConfig, *g.Tokens, config(g)
+		c.Directory = directory.New()
+		passwords.Directory, tokens.Directory = c.Directory, c.Directory
+		c.Passwords, c.Tokens = authn.NewPassword(passwords), &tokens
+		return []door.Door{puppet.New(c)}
+	})
+}
+
+func user(t testing.TB, g *servertest.Gate, login string) *directory.User {
+	t.Helper()
+	u, ok := g.Directory.ByLogin(login)
+	if !ok {
+		t.Fatalf("no user %s", login)
+	}
+	return u
+}
+
+// sealed makes an opaque token of a user past the doors.
+func sealed(t testing.TB, g *servertest.Gate, login string, o grant.Order) string {
+	t.Helper()
+	text, err := g.Grants.Opaque(t.Context(), user(t, g, login), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// signed makes a JWT of a user past the doors.
+func signed(t testing.TB, g *servertest.Gate, login string) string {
+	t.Helper()
+	text, _, err := g.Grants.JWT(t.Context(), user(t, g, login), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func claims(t testing.TB, g *servertest.Gate, text string) token.Claims {
+	t.Helper()
+	c, err := g.Tokens.Verifier.Verify(text, g.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// with is the header that carries a token.
+func with(text string) string { return "X-Authentication: " + text }
+
+// object writes a body from names and values.
+func object(t testing.TB, members ...any) string {
+	t.Helper()
+	m := map[string]any{}
+	for i := 0; i < len(members); i += 2 {
+		m[members[i].(string)] = members[i+1]
+	}
+	text, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// credentials is the body of a login with the right password and, after it, further members.
+func credentials(t testing.TB, login string, members ...any) string {
+	return object(t, append([]any{"login", login, "password", "right"}, members...)...)
+}
+
+// issuedBy reads the token from the answer of a route that issues tokens.
+func issuedBy(t testing.TB, a servertest.Answer) string {
+	t.Helper()
+	text, ok := strings.CutPrefix(a.Body, `{"token":"`)
+	text, closed := strings.CutSuffix(text, `"}`)
+	if a.Status != http.StatusOK || !ok || !closed || a.Header.Get("Content-Type") != "application/json" {
+		t.Fatalf("want 200 with token alone, got\n%s", a)
+	}
+	return text
+}
+
+func decode(t testing.TB, a servertest.Answer) map[string]any {
+	t.Helper()
+	var out map[string]any
+	if err := json.Unmarshal([]byte(a.Body), &out); err != nil {
+		t.Fatalf("%v in\n%s", err, a)
+	}
+	return out
+}
+
+// refused checks status and kind of an error without details, and what all errors have in common.
+func refused(t testing.TB, a servertest.Answer, status int, kind string) {
+	t.Helper()
+	body := decode(t, a)
+	if a.Status != status || body["kind"] != "puppetlabs.rbac/"+kind || body["msg"] == "" || len(body) != 2 {
+		t.Errorf("want %d %s, got\n%s", status, kind, a)
+	}
+	if a.Header.Get("Content-Type") != "application/json" || a.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("the headers of an error are wrong:\n%s", a)
+	}
+}
+
+// revocationRefused checks status and kind of an error with details, and compares the details with names and values.
+func revocationRefused(t testing.TB, a servertest.Answer, status int, kind string, details ...any) {
+	t.Helper()
+	body := decode(t, a)
+	got, err := json.Marshal(body["details"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Status != status || body["kind"] != "puppetlabs.rbac/"+kind || string(got) != object(t, details...) {
+		t.Errorf("want %d %s %s, got\n%s", status, kind, object(t, details...), a)
+	}
+	end := "No tokens were revoked."
+	if i := slices.Index(details, any("other_tokens_revoked")); i >= 0 && details[i+1] == true {
+		end = "All other tokens were successfully revoked."
+	}
+	if msg, _ := body["msg"].(string); !strings.HasSuffix(msg, end) {
+		t.Errorf("the message does not end with %q:\n%s", end, a)
+	}
+}
+
+// alive checks that a token opens a route, or which kind of refusal it gets.
+func alive(t testing.TB, g *servertest.Gate, text string) {
+	t.Helper()
+	if a := g.Send(t, "GET", currentPath, "", with(text)); a.Status != http.StatusOK {
+		t.Errorf("the token is dead:\n%s", a)
+	}
+}
+
+func dead(t testing.TB, g *servertest.Gate, text, kind string) {
+	t.Helper()
+	refused(t, g.Send(t, "GET", currentPath, "", with(text)), http.StatusUnauthorized, kind)
+}
+
+func TestTheAnswersOfTheDialectStayAsTheyAre(t *testing.T) {
+	g := newGate(t)
+	alice := sealed(t, g, "alice", grant.Order{})
+	gone := sealed(t, g, "bob", grant.Order{})
+	g.Put(t, directory.User{Login: "bob", TokensValidAfter: g.Now()}, "right")
+	old := sealed(t, g, "alice", grant.Order{Lifetime: time.Nanosecond})
+	for name, a := range map[string]servertest.Answer{
+		"wrong-password":      g.Send(t, "POST", loginPath, object(t, "login", "alice", "password", "wrong")),
+		"user-revoked":        g.Send(t, "POST", loginPath, credentials(t, "revoked")),
+		"key-missing":         g.Send(t, "POST", loginPath, `{"login":"alice"}`),
+		"key-unknown":         g.Send(t, "POST", loginPath, credentials(t, "alice", "ttl", 60)),
+		"malformed":           g.Send(t, "POST", loginPath, `{"login":`),
+		"unsupported-type":    g.Send(t, "POST", loginPath, `{}`, "Content-Type: text/plain"),
+		"request-too-large":   g.Send(t, "POST", loginPath, strings.Repeat(" ", 65537)),
+		"html":                g.Send(t, "POST", loginPath, object(t, "login", "alice", "password", "wrong"), "Accept: text/html"),
+		"no-token":            g.Send(t, "GET", currentPath, ""),
+		"invalid-token":       g.Send(t, "GET", currentPath, "", with("garbage")),
+		"token-expired":       g.Send(t, "GET", currentPath, "", with(old)),
+		"token-revoked":       g.Send(t, "GET", currentPath, "", with(gone)),
+		"ask-invalid-token":   g.Send(t, "POST", authenticatePath, `{"token":"garbage"}`),
+		"ask-token-expired":   g.Send(t, "POST", authenticatePath, object(t, "token", old)),
+		"ask-token-revoked":   g.Send(t, "POST", authenticatePath, object(t, "token", gone)),
+		"current":             g.Send(t, "GET", currentPath, "", with(alice)),
+		"empty-list":          g.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("alice")+"/tokens", "", with(alice)),
+		"list-denied":         g.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("bob")+"/tokens", "", with(alice)),
+		"list-invalid-uuid":   g.Send(t, "GET", "/rbac-api/v1/users/bob/tokens", "", with(alice)),
+		"list-bad-limit":      g.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("alice")+"/tokens?limit=x", "", with(alice)),
+		"revoke-nothing":      g.Send(t, "DELETE", revokePath, "", with(alice)),
+		"revoke-malformed":    g.Send(t, "DELETE", revokePath, `{"revoke_tokens":["garbage"],"else":1}`, with(alice)),
+		"revoke-denied":       g.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=bob", "", with(alice)),
+		"revoke-done":         g.Send(t, "DELETE", revokePath+"?revoke_tokens_by_labels=none", "", with(alice)),
+		"not-found":           g.Send(t, "GET", "/rbac-api/v1/nothing", ""),
+		"method-not-allowed":  g.Send(t, "GET", loginPath, ""),
+		"status-simple":       g.Send(t, "GET", "/status/v1/simple", ""),
+		"status-simple-other": g.Send(t, "GET", "/status/v1/simple/else", ""),
+		"status-services":     g.Send(t, "GET", "/status/v1/services", ""),
+		"status-service":      g.Send(t, "GET", "/status/v1/services/rbac-service?level=critical", ""),
+		"status-other":        g.Send(t, "GET", "/status/v1/services/else", ""),
+		"status-bad-level":    g.Send(t, "GET", "/status/v1/services?level=gossip", ""),
+	} {
+		t.Run(name, func(t *testing.T) { a.Golden(t, name, *update) })
+	}
+}
+
+func TestADirectoryThatIsNotCompleteAnswersThatClientsMayRetry(t *testing.T) {
+	g := newGateWithout(t)
+	for name, a := range map[string]servertest.Answer{
+		"login":        g.Send(t, "POST", loginPath, credentials(t, "alice")),
+		"generate":     g.Send(t, "POST", generatePath, "", with("x")),
+		"current":      g.Send(t, "GET", currentPath, "", with("x")),
+		"revoke":       g.Send(t, "DELETE", revokePath, "", with("x")),
+		"revoke one":   g.Send(t, "DELETE", revokePath+"/x", ""),
+		"authenticate": g.Send(t, "POST", authenticatePath, `{"token":"x"}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			refused(t, a, http.StatusServiceUnavailable, "server-error")
+			a.Golden(t, "unavailable", *update)
+		})
+	}
+	if a := g.Send(t, "GET", "/status/v1/simple", ""); a.Status != http.StatusServiceUnavailable || a.Body != "starting" {
+		t.Errorf("the simple status:\n%s", a)
+	}
+	g.Send(t, "GET", "/status/v1/services", "").Golden(t, "status-starting", *update)
+}

@@ -1,0 +1,129 @@
+package puppet_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-auth/gatehouse/internal/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+	"github.com/gatehouse-auth/gatehouse/server/servertest"
+)
+
+func TestWithoutRightsAForeignNameOrIDIsDeniedWhetherItExistsOrNot(t *testing.T) {
+	g := newGate(t)
+	alice, bob := sealed(t, g, "alice", grant.Order{}), sealed(t, g, "bob", grant.Order{Label: "his"})
+	id := claims(t, g, bob).ID
+	for parameter, values := range map[string][]string{
+		"revoke_tokens_by_usernames": {"bob", "nobody", "Alice"},
+		"revoke_tokens_by_ids":       {id, token.NewID(), servertest.UID("bob"), servertest.UID("nobody")},
+	} {
+		denied := strings.Replace(parameter, "revoke_tokens_by_", "permission_denied_", 1)
+		a := g.Send(t, "DELETE", revokePath, object(t, parameter, values), with(alice))
+		revocationRefused(t, a, http.StatusForbidden, "permission-denied", denied, values, "other_tokens_revoked", false)
+	}
+	alive(t, g, bob)
+}
+
+func TestWhatIsWrongIsNamedAndTheRestIsDone(t *testing.T) {
+	unknown, nobody := token.NewID(), servertest.UID("nobody")
+	long := strings.Repeat("x", 256)
+	for name, c := range map[string]struct {
+		caller  string
+		query   string
+		members []any
+		status  int
+		kind    string
+		details []any
+	}{
+		"malformed tokens": {"alice", "", []any{"revoke_tokens", []string{"garbage", "", "garbage"}}, 400, "malformed-token-request",
+			[]any{"malformed_tokens", []string{"garbage", ""}}},
+		"malformed tokens of the query": {"alice", "?revoke_tokens=a,,b", nil, 400, "malformed-token-request",
+			[]any{"malformed_tokens", []string{"a", "", "b"}}},
+		"malformed labels": {"alice", "", []any{"revoke_tokens_by_labels", []string{"a,b", " ", "a\nb", strings.Repeat("é", 201)}}, 400, "malformed-token-request",
+			[]any{"malformed_labels", []string{"a,b", " ", "a\nb", strings.Repeat("é", 201)}}},
+		"malformed logins": {"admin", "", []any{"revoke_tokens_by_usernames", []string{"", "a\nb", "a:b", long}}, 400, "malformed-token-request",
+			[]any{"malformed_usernames", []string{"", "a\nb", "a:b", long}}},
+		"malformed logins of who has no rights": {"alice", "", []any{"revoke_tokens_by_usernames", []string{long}}, 400, "malformed-token-request",
+			[]any{"malformed_usernames", []string{long}}},
+		"unknown logins": {"admin", "", []any{"revoke_tokens_by_usernames", []string{"nobody", strings.Repeat("é", 255)}}, 400, "malformed-token-request",
+			[]any{"nonexistent_usernames", []string{"nobody", strings.Repeat("é", 255)}}},
+		"malformed and unknown ids": {"admin", "", []any{"revoke_tokens_by_ids", []string{"no id", unknown, nobody}}, 400, "malformed-token-request",
+			[]any{"malformed_ids", []string{"no id", unknown, nobody}}},
+		"malformed ids of who has no rights": {"alice", "?revoke_tokens_by_ids=x", nil, 400, "malformed-token-request",
+			[]any{"malformed_ids", []string{"x"}}},
+		"unrecognized parameters": {"alice", "?revoke_label=x&token=garbage", []any{"revoke_everything", true, "token", nil}, 400, "malformed-token-request",
+			[]any{"unrecognized_parameters", []string{"revoke_label", "revoke_everything", "token"}}},
+		"denied before malformed": {"alice", "?x=1&revoke_tokens=y", []any{"revoke_tokens_by_usernames", []string{"bob"}, "revoke_tokens_by_ids", []string{nobody}}, 403, "permission-denied",
+			[]any{"permission_denied_usernames", []string{"bob"}, "permission_denied_ids", []string{nobody}, "malformed_tokens", []string{"y"}, "unrecognized_parameters", []string{"x"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGate(t)
+			caller, good := signed(t, g, c.caller), sealed(t, g, "bob", grant.Order{})
+			a := g.Send(t, "DELETE", revokePath+c.query, object(t, c.members...), with(caller))
+			revocationRefused(t, a, c.status, c.kind, append(c.details, "other_tokens_revoked", false)...)
+			alive(t, g, good)
+
+			and := "?"
+			if c.query != "" {
+				and = "&"
+			}
+			a = g.Send(t, "DELETE", revokePath+c.query+and+"revoke_tokens="+good, object(t, c.members...), with(caller))
+			revocationRefused(t, a, c.status, c.kind, append(c.details, "other_tokens_revoked", true)...)
+			dead(t, g, good, "token-revoked")
+		})
+	}
+}
+
+func TestWhatCannotBeReadIsRefusedBeforeAnythingIsDone(t *testing.T) {
+	g := newGate(t)
+	good := sealed(t, g, "alice", grant.Order{})
+	for name, c := range map[string]struct{ query, body string }{
+		"nothing at all":                  {},
+		"an empty object":                 {body: `{}`},
+		"empty lists":                     {"?revoke_tokens=&revoke_tokens_by_labels=", `{"revoke_tokens":[],"revoke_tokens_by_ids":[]}`},
+		"the credential alone":            {"?token=x", ""},
+		"a list that is a string":         {"?revoke_tokens=" + good, `{"revoke_tokens":"x"}`},
+		"a list that is a number":         {"?revoke_tokens=" + good, `{"revoke_tokens":5}`},
+		"a list of null":                  {"?revoke_tokens=" + good, `{"revoke_tokens_by_labels":null}`},
+		"a list with a number":            {"?revoke_tokens=" + good, `{"revoke_tokens":["` + good + `",5]}`},
+		"a list with null":                {"?revoke_tokens=" + good, `{"revoke_tokens":[null]}`},
+		"an object for a list":            {"?revoke_tokens=" + good, `{"revoke_tokens":{"0":"x"}}`},
+		"a body that is a list":           {"?revoke_tokens=" + good, `["` + good + `"]`},
+		"a body of null":                  {"?revoke_tokens=" + good, `null`},
+		"a body that does not end":        {"?revoke_tokens=" + good, `{"revoke_tokens":[`},
+		"a form":                          {"?revoke_tokens=" + good, `revoke_tokens=x`},
+		"white space":                     {"?revoke_tokens=" + good, ` `},
+		"a key twice":                     {"?revoke_tokens=" + good, `{"revoke_tokens":[],"revoke_tokens":[]}`},
+		"a query that cannot be decoded":  {"?revoke_tokens=" + good + "&x=%zz", ""},
+		"a semicolon in the query":        {"?revoke_tokens=" + good + ";x=1", ""},
+		"a query that is not UTF-8":       {"?revoke_tokens=" + good + "&revoke_tokens_by_labels=%ff", ""},
+		"a parameter that is not UTF-8":   {"?revoke_tokens=" + good + "&%c3=%a9", ""},
+		"somebody else's name beside it":  {"?revoke_tokens_by_usernames=bob", `{"revoke_tokens":5}`},
+		"an unknown field of any content": {"?revoke_tokens=" + good, `{"x":[}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := g.Send(t, "DELETE", revokePath+c.query, c.body, with(good))
+			refused(t, a, http.StatusBadRequest, "malformed-token-request")
+			if !strings.Contains(a.Body, `No tokens were revoked."`) {
+				t.Errorf("the message does not say that nothing was done:\n%s", a)
+			}
+			alive(t, g, good)
+		})
+	}
+	refused(t, g.Send(t, "DELETE", revokePath, strings.Repeat(" ", 65537), with(good)), http.StatusRequestEntityTooLarge, "request-too-large")
+}
+
+func TestThePathFormTakesNoParameters(t *testing.T) {
+	g := newGate(t)
+	text := sealed(t, g, "alice", grant.Order{})
+	a := g.Send(t, "DELETE", revokePath+"/garbage?token=x", "")
+	revocationRefused(t, a, http.StatusBadRequest, "malformed-token-request", "malformed_tokens", []string{"garbage"}, "other_tokens_revoked", false)
+	refused(t, g.Send(t, "DELETE", revokePath+"/"+text, `{`), http.StatusBadRequest, "malformed-token-request")
+	refused(t, g.Send(t, "DELETE", revokePath+"/"+text+"?%zz", ``), http.StatusBadRequest, "malformed-token-request")
+	alive(t, g, text)
+	refused(t, g.Send(t, "DELETE", revokePath+"/", ""), http.StatusNotFound, "not-found")
+	a = g.Send(t, "DELETE", revokePath+"/"+text+"?revoke_tokens_by_usernames=bob", `{"x":1}`)
+	revocationRefused(t, a, http.StatusBadRequest, "malformed-token-request", "unrecognized_parameters", []string{"revoke_tokens_by_usernames", "x"}, "other_tokens_revoked", true)
+	dead(t, g, text, "token-revoked")
+}

@@ -1,0 +1,212 @@
+package puppet_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/audit"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/grant"
+	"github.com/gatehouse-auth/gatehouse/server/servertest"
+)
+
+// done checks that everything was carried out.
+func done(t testing.TB, a servertest.Answer) {
+	t.Helper()
+	if a.Status != http.StatusNoContent || a.Body != "" {
+		t.Errorf("want 204, got\n%s", a)
+	}
+}
+
+func TestWhoHoldsAWholeTokenMayRevokeItAndAgain(t *testing.T) {
+	g := newGate(t)
+	alice := with(signed(t, g, "alice"))
+	for name, revoke := range map[string]func(text string) servertest.Answer{
+		"by its path, without a credential": func(text string) servertest.Answer { return g.Send(t, "DELETE", revokePath+"/"+text, "") },
+		"by its path, with a bad one": func(text string) servertest.Answer {
+			return g.Send(t, "DELETE", revokePath+"/"+text, "", with("garbage"))
+		},
+		"by its path, with one in the query": func(text string) servertest.Answer {
+			return g.Send(t, "DELETE", revokePath+"/"+text+"?token=garbage", "")
+		},
+		"in the query": func(text string) servertest.Answer {
+			return g.Send(t, "DELETE", revokePath+"?revoke_tokens="+text+","+text, "", alice)
+		},
+		"in the body": func(text string) servertest.Answer {
+			return g.Send(t, "DELETE", revokePath, object(t, "revoke_tokens", []string{text, text}), alice)
+		},
+		"in both": func(text string) servertest.Answer {
+			return g.Send(t, "DELETE", revokePath+"?revoke_tokens="+text, object(t, "revoke_tokens", []string{text}), alice)
+		},
+		"in a body of another media type": func(text string) servertest.Answer {
+			return g.Send(t, "DELETE", revokePath, object(t, "revoke_tokens", []string{text}), alice, "Content-Type: application/x-www-form-urlencoded")
+		},
+		"as its own credential": func(text string) servertest.Answer {
+			if a := g.Send(t, "DELETE", revokePath+"?token="+text+"&revoke_tokens="+text, ""); a.Status != http.StatusUnauthorized {
+				return a
+			}
+			return servertest.Answer{Status: http.StatusNoContent} // the second time it is no credential any more
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, text := range []string{sealed(t, g, "bob", grant.Order{}), sealed(t, g, "bob", grant.Order{Label: name}), signed(t, g, "bob")} {
+				alive(t, g, text)
+				done(t, revoke(text))
+				dead(t, g, text, "token-revoked")
+				done(t, revoke(text))
+				dead(t, g, text, "token-revoked")
+			}
+		})
+	}
+}
+
+func TestRevokingATokenThatIsDeadAlreadyIsDone(t *testing.T) {
+	for name, c := range deaths() {
+		t.Run(name, func(t *testing.T) {
+			g := newGate(t)
+			text := sealed(t, g, "alice", grant.Order{})
+			c.end(t, g, text)
+			done(t, g.Send(t, "DELETE", revokePath+"/"+text, ""))
+		})
+	}
+	g := newGate(t)
+	text := sealed(t, g, "alice", grant.Order{})
+	g.Put(t, directory.User{Login: "alice", Revoked: true}, "right")
+	done(t, g.Send(t, "DELETE", revokePath+"/"+text, ""))
+	g.Put(t, directory.User{Login: "alice"}, "right")
+	dead(t, g, text, "token-revoked")
+}
+
+func TestSeveralLabelsAndTokensAreSeparatedByCommasInTheQuery(t *testing.T) {
+	g := newGate(t)
+	alice := signed(t, g, "alice")
+	one, two, kept := sealed(t, g, "alice", grant.Order{Label: "one"}), sealed(t, g, "alice", grant.Order{Label: "two too"}), sealed(t, g, "alice", grant.Order{Label: "kept"})
+	three, four := sealed(t, g, "bob", grant.Order{}), signed(t, g, "bob")
+	query := "?revoke_tokens_by_labels=" + url.QueryEscape("one, two too ,never given") + "&revoke_tokens=" + three + "&revoke_tokens=" + four
+	done(t, g.Send(t, "DELETE", revokePath+query, "", with(alice)))
+	for _, text := range []string{one, two, three, four} {
+		dead(t, g, text, "token-revoked")
+	}
+	alive(t, g, kept)
+	alive(t, g, alice)
+}
+
+func TestALabelReachesTheCallersOwnTokensOnly(t *testing.T) {
+	g := newGate(t)
+	his, hers := sealed(t, g, "bob", grant.Order{Label: "shared"}), sealed(t, g, "alice", grant.Order{Label: "shared"})
+	body := object(t, "revoke_tokens_by_labels", []string{"shared"})
+	done(t, g.Send(t, "DELETE", revokePath, body, with(signed(t, g, "admin"))))
+	alive(t, g, his)
+	alive(t, g, hers)
+	done(t, g.Send(t, "DELETE", revokePath, body, with(signed(t, g, "alice"))))
+	alive(t, g, his)
+	dead(t, g, hers, "token-revoked")
+}
+
+func TestByNameAndByUUIDEveryTokenOfAUserIsRevoked(t *testing.T) {
+	for name, c := range map[string]struct {
+		caller, parameter string
+		value             string
+	}{
+		"one's own by name":               {"alice", "revoke_tokens_by_usernames", "alice"},
+		"one's own by UUID":               {"alice", "revoke_tokens_by_ids", servertest.UID("alice")},
+		"one's own by UUID in upper case": {"alice", "revoke_tokens_by_ids", strings.ToUpper(servertest.UID("alice"))},
+		"another's by an administrator":   {"admin", "revoke_tokens_by_usernames", "alice"},
+		"another's by UUID":               {"admin", "revoke_tokens_by_ids", servertest.UID("alice")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGate(t)
+			caller, bob := signed(t, g, c.caller), signed(t, g, "bob")
+			tokens := []string{sealed(t, g, "alice", grant.Order{}), sealed(t, g, "alice", grant.Order{Label: "x"}), signed(t, g, "alice")}
+			done(t, g.Send(t, "DELETE", revokePath, object(t, c.parameter, []string{c.value}), with(caller)))
+			for _, text := range tokens {
+				dead(t, g, text, "token-revoked")
+			}
+			alive(t, g, bob)
+			g.Advance(time.Second)
+			alive(t, g, issuedBy(t, g.Send(t, "POST", loginPath, credentials(t, "alice"))))
+		})
+	}
+}
+
+// Two users may claim one login. The younger, who does not hold it, must not revoke what is the older one's.
+func TestALoginIsOnesOwnOnlyWhileOneHoldsIt(t *testing.T) {
+	g := newGate(t)
+	now := g.Now()
+	g.Put(t, directory.User{Key: "gatehouse-users/older", UID: servertest.UID("older"), Login: "twin", Created: now.Add(-time.Hour)}, "right")
+	younger := g.Put(t, directory.User{Key: "gatehouse-users/younger", UID: servertest.UID("younger"), Login: "twin", Created: now}, "right")
+	older := sealed(t, g, "twin", grant.Order{})
+	text, err := g.Grants.Opaque(t.Context(), younger, grant.Order{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := g.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=twin", "", with(text))
+	revocationRefused(t, a, http.StatusForbidden, "permission-denied", "permission_denied_usernames", []string{"twin"}, "other_tokens_revoked", false)
+	alive(t, g, older)
+	done(t, g.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=twin", "", with(older)))
+	dead(t, g, older, "token-revoked")
+	alive(t, g, text)
+}
+
+func TestATokenIsRevokedByItsID(t *testing.T) {
+	g := newGate(t)
+	his, hers := sealed(t, g, "bob", grant.Order{Label: "his"}), sealed(t, g, "alice", grant.Order{Label: "hers"})
+	unlabelled, jwt, admin := sealed(t, g, "alice", grant.Order{}), signed(t, g, "alice"), signed(t, g, "admin")
+	by := func(text string) string { return revokePath + "?revoke_tokens_by_ids=" + claims(t, g, text).ID }
+	done(t, g.Send(t, "DELETE", by(hers), "", with(unlabelled)))
+	dead(t, g, hers, "token-revoked")
+	done(t, g.Send(t, "DELETE", by(unlabelled), "", with(unlabelled)))
+	dead(t, g, unlabelled, "token-revoked")
+	done(t, g.Send(t, "DELETE", by(jwt), "", with(jwt)))
+	dead(t, g, jwt, "token-revoked")
+	done(t, g.Send(t, "DELETE", by(his), "", with(admin)))
+	dead(t, g, his, "token-revoked")
+}
+
+func TestOnlyThePathFormWorksWithoutACredential(t *testing.T) {
+	g := newGate(t)
+	text := sealed(t, g, "alice", grant.Order{})
+	refused(t, g.Send(t, "DELETE", revokePath+"?revoke_tokens="+text, ""), http.StatusUnauthorized, "user-unauthenticated")
+	alive(t, g, text)
+}
+
+func TestARevocationThatCannotBeKeptIsNotAnsweredAsDone(t *testing.T) {
+	g := newGate(t)
+	admin, text, labelled := with(signed(t, g, "admin")), sealed(t, g, "alice", grant.Order{}), sealed(t, g, "admin", grant.Order{Label: "x"})
+	g.Records.Fail(true)
+	for name, a := range map[string]servertest.Answer{
+		"by path":          g.Send(t, "DELETE", revokePath+"/"+text, ""),
+		"by token":         g.Send(t, "DELETE", revokePath+"?revoke_tokens=garbage,"+text, "", admin),
+		"by name":          g.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=alice", "", admin),
+		"by label":         g.Send(t, "DELETE", revokePath+"?revoke_tokens_by_labels=x", "", admin),
+		"by a token's id":  g.Send(t, "DELETE", revokePath+"?revoke_tokens_by_ids="+claims(t, g, labelled).ID, "", admin),
+		"by a user's id":   g.Send(t, "DELETE", revokePath+"?revoke_tokens_by_ids="+servertest.UID("alice"), "", admin),
+		"beside what's no": g.Send(t, "DELETE", revokePath+"?x=1&revoke_tokens_by_usernames=nobody&revoke_tokens="+text, "", admin),
+	} {
+		t.Run(name, func(t *testing.T) { refused(t, a, http.StatusServiceUnavailable, "server-error") })
+	}
+	alive(t, g, text)
+	alive(t, g, labelled)
+	g.Records.Fail(false)
+	done(t, g.Send(t, "DELETE", revokePath+"/"+text, ""))
+	dead(t, g, text, "token-revoked")
+}
+
+func TestEveryRevocationIsAudited(t *testing.T) {
+	g := newGate(t)
+	text := sealed(t, g, "alice", grant.Order{})
+	id := claims(t, g, text).ID
+	done(t, g.Send(t, "DELETE", revokePath+"/"+text, ""))
+	done(t, g.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=bob", "", with(signed(t, g, "admin"))))
+	var one, all bool
+	for _, e := range g.Events() {
+		one = one || e.Act == audit.ActRevoke && e.TokenID == id && e.UID == servertest.UID("alice") && e.Outcome == audit.Allowed
+		all = all || e.Act == audit.ActRevokeUser && e.Login == "bob" && e.Outcome == audit.Allowed
+	}
+	if !one || !all {
+		t.Errorf("audited were %+v", g.Events())
+	}
+}
