@@ -22,7 +22,7 @@ import (
 
 // AuthoritySecret is the name of the Secret with the service's own CA, and of the ConfigMaps in which its certificate is
 // published under the key ca.crt.
-const AuthoritySecret = "gatehouse-ca" //nolint:gosec // a name
+const AuthoritySecret = "gatehouse-ca"
 
 // AuthorityReconciler keeps the server certificate of this replica made from the CA that all replicas share, and the CA
 // itself alive: made at first start, followed by the next one long before it ends, published for clients. It watches the

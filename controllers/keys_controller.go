@@ -20,7 +20,7 @@ import (
 // The Secret with the keys and its annotations.
 const (
 	// KeysSecret is the name of the Secret in the service's own namespace that holds all keys, one to an entry.
-	KeysSecret = "gatehouse-keys" //nolint:gosec // a name
+	KeysSecret = "gatehouse-keys"
 	// CurrentSigningKey is the annotation that names the entry of the key that signs now. Whoever removes that entry makes
 	// the next key sign at once, and what the removed one has signed is void.
 	CurrentSigningKey = authv1alpha1.Group + "/current-signing-key"

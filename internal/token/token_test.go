@@ -97,7 +97,7 @@ func TestAStrangerVerifiesAJWTWithThePublishedKeys(t *testing.T) {
 		if err := json.Unmarshal(published, &keys); err != nil {
 			t.Fatal(err)
 		}
-		signed, err := jose.ParseSigned(text, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(algorithm)})
+		signed, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(algorithm)})
 		if err != nil {
 			t.Fatal(err)
 		}
