@@ -117,11 +117,14 @@ func TestTheNextCAIsPublishedLongBeforeTheFirstEnds(t *testing.T) {
 	first := b.bundle(t)
 
 	c.forward(8*365*24*time.Hour + 24*time.Hour)
-	b.patch(t, AuthoritySecret, annotate("example.com/touched", "now"))
+	b.patch(t, AuthoritySecret, map[string]any{"stringData": map[string]string{"note": "ours"}})
 
 	eventually(t, "two certificates are published", func() bool { return len(b.bundle(t)) > len(first) })
 	if got := b.bundle(t)[:len(first)]; got != first {
 		t.Error("the first certificate is no longer published")
+	}
+	if got := string(b.secret(t, AuthoritySecret).Data["note"]); got != "ours" {
+		t.Errorf("somebody else's entry has become %q", got)
 	}
 }
 
