@@ -34,7 +34,8 @@ const (
 func serveCluster(ctx context.Context, o *options, c *core) error {
 	namespace := ownNamespace()
 	o.settle("https://gatehouse." + namespace + ".svc")
-	mgr, err := newManager(o)
+	var cert certificate // known once there is a manager, and used once that has started
+	mgr, err := newManager(o, func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return cert.get(hello) })
 	if err != nil {
 		return err
 	}
@@ -46,7 +47,7 @@ func serveCluster(ctx context.Context, o *options, c *core) error {
 	if err := keys.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the keys: %w", err)
 	}
-	cert, err := clusterCertificate(o, c, mgr, namespace)
+	cert, err = clusterCertificate(o, c, mgr, namespace)
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,10 @@ func serveCluster(ctx context.Context, o *options, c *core) error {
 	return mgr.Start(c.stopping(ctx, o.drainDelay))
 }
 
-func newManager(o *options) (manager.Manager, error) {
+// getCertificate is how tls.Config asks for a certificate.
+type getCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+
+func newManager(o *options, cert getCertificate) (manager.Manager, error) {
 	config, err := ctrl.GetConfig()
 	if err != nil {
 		return nil, fmt.Errorf("no cluster to serve: %w; outside of one, give --manifests DIR", err)
@@ -87,7 +91,7 @@ func newManager(o *options) (manager.Manager, error) {
 	mgr, err := manager.New(config, manager.Options{
 		Scheme:                  scheme,
 		Cache:                   controllers.CacheOptions(o.namespaces),
-		Metrics:                 metricsOptions(o),
+		Metrics:                 metricsOptions(o, cert),
 		HealthProbeBindAddress:  "0", // its own server, which lives until the last request has ended
 		GracefulShutdownTimeout: &patience,
 	})
@@ -97,14 +101,20 @@ func newManager(o *options) (manager.Manager, error) {
 	return mgr, nil
 }
 
-// metricsOptions lets only those read metrics and profiles whom the cluster allows to.
-func metricsOptions(o *options) metricsserver.Options {
+// metricsOptions lets only those read metrics and profiles whom the cluster allows to. The certificate is that of the tokens'
+// server; where that serves plain HTTP, one that nobody can check.
+func metricsOptions(o *options, cert getCertificate) metricsserver.Options {
 	return metricsserver.Options{
 		BindAddress:    o.metricsAddr,
 		SecureServing:  true,
 		FilterProvider: filters.WithAuthenticationAndAuthorization,
-		TLSOpts:        []func(*tls.Config){func(c *tls.Config) { c.MinVersion = tls.VersionTLS12 }},
 		ExtraHandlers:  profiles(o),
+		TLSOpts: []func(*tls.Config){func(c *tls.Config) {
+			c.MinVersion = tls.VersionTLS12
+			if !o.allowHTTP {
+				c.GetCertificate = cert
+			}
+		}},
 	}
 }
 

@@ -33,7 +33,7 @@ const drainTimeout = 15 * time.Second
 
 // certificate is what the HTTPS server shows. The zero value is for plain HTTP.
 type certificate struct {
-	get  func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	get  getCertificate
 	ends func() time.Time
 }
 
@@ -63,7 +63,7 @@ func newService(o *options, c *core, s source) (web *manager.Server, notes *ledg
 		Directory: c.directory, Records: s.records, Lifetimes: o.lifetimes(), Audit: sink, Noted: note, Now: c.now,
 		Issuer: &token.Issuer{Keys: c.keys, URL: o.issuerURL, Audience: o.audience},
 	})
-	doors := newDoors(o, c, passwords, tokens, grants)
+	doors := newDoors(o, c, verdicts{passwords, tokens, grants})
 	handler := server.Handler(server.Config{Doors: doors, TrustedProxies: o.proxies, Metrics: c.metrics})
 	server.RegisterState(metrics.Registry, server.State{
 		Directory: c.directory, Keys: c.keys, Now: c.now, Version: version, CertificateEnds: s.certificate.ends, Queued: passwords.Queued,
@@ -71,19 +71,26 @@ func newService(o *options, c *core, s source) (web *manager.Server, notes *ledg
 	return newWebServer(c, s, handler), notes
 }
 
-func newDoors(o *options, c *core, passwords *authn.Password, tokens *authn.Token, grants *grant.Grants) []door.Door {
+// verdicts are what the doors translate to.
+type verdicts struct {
+	passwords *authn.Password
+	tokens    *authn.Token
+	grants    *grant.Grants
+}
+
+func newDoors(o *options, c *core, v verdicts) []door.Door {
 	return []door.Door{
-		redis.New(redis.Config{Passwords: passwords, Tokens: tokens, Grants: grants}),
+		redis.New(redis.Config{Passwords: v.passwords, Tokens: v.tokens, Grants: v.grants}),
 		puppet.New(puppet.Config{
-			Passwords: passwords, Tokens: tokens, Grants: grants, Directory: c.directory,
+			Passwords: v.passwords, Tokens: v.tokens, Grants: v.grants, Directory: c.directory,
 			AdminGroups: o.adminGroups, Version: version, Now: c.now,
 		}),
 		oauth.New(oauth.Config{
-			Passwords: passwords, Tokens: tokens, Grants: grants, Keys: c.keys,
+			Passwords: v.passwords, Tokens: v.tokens, Grants: v.grants, Keys: c.keys,
 			Issuer: o.issuerURL, Algorithm: o.algorithm, Now: c.now,
 		}),
-		kubernetes.New(kubernetes.Config{Tokens: tokens, Audience: o.audience}),
-		forwardauth.New(forwardauth.Config{Passwords: passwords, Tokens: tokens}),
+		kubernetes.New(kubernetes.Config{Tokens: v.tokens, Audience: o.audience}),
+		forwardauth.New(forwardauth.Config{Passwords: v.passwords, Tokens: v.tokens}),
 	}
 }
 

@@ -91,7 +91,7 @@ func methods(d door.Door, route door.Route) http.HandlerFunc {
 func cleanPaths(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := r.URL.Path; !isClean(p) {
-			dialect := strings.SplitN(strings.TrimLeft(p, "/"), "/", 2)[0]
+			dialect, _, _ := strings.Cut(strings.TrimLeft(p, "/"), "/")
 			clone := *r
 			address := *r.URL
 			address.Path, address.RawPath = path.Join("/", dialect, "unclean-path"), ""

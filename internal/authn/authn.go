@@ -3,6 +3,7 @@
 package authn
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -40,25 +41,49 @@ type Identity struct {
 	Record *directory.Record
 }
 
-// reasons names the sentinels in logs and metrics, where a stable word is better than a sentence.
-var reasons = map[error]string{
-	ErrUnknownLogin: "unknown_login", ErrWrongPassword: "wrong_password", ErrLocked: "locked",
-	directory.ErrRevoked: "user_revoked", directory.ErrExpired: "account_expired", ErrPasswordExpired: "password_expired",
-	token.ErrInvalid: "invalid_token", token.ErrExpired: "token_expired", ErrTokenRevoked: "token_revoked",
-	directory.ErrTokenVoid: "token_void", ErrUserGone: "user_gone", ErrUnavailable: "not_synced",
+// verdict is a sentinel with its name in logs and metrics, where a stable word is better than a sentence.
+type verdict struct {
+	err  error
+	name string
+}
+
+// verdicts are the refusals.
+func verdicts() [11]verdict {
+	return [...]verdict{
+		{ErrUnknownLogin, "unknown_login"}, {ErrWrongPassword, "wrong_password"}, {ErrLocked, "locked"},
+		{directory.ErrRevoked, "user_revoked"}, {directory.ErrExpired, "account_expired"}, {ErrPasswordExpired, "password_expired"},
+		{token.ErrInvalid, "invalid_token"}, {token.ErrExpired, "token_expired"}, {ErrTokenRevoked, "token_revoked"},
+		{directory.ErrTokenVoid, "token_void"}, {ErrUserGone, "user_gone"},
+	}
 }
 
 // Reason names an error of this package in one word, for logs and metrics.
 func Reason(err error) string {
-	if err == nil {
-		return ""
+	for _, v := range verdicts() {
+		if errors.Is(err, v.err) {
+			return v.name
+		}
 	}
-	if name, ok := reasons[err]; ok {
-		return name
-	}
-	var busy *BusyError
-	if errors.As(err, &busy) {
+	if _, ok := errors.AsType[*BusyError](err); ok {
 		return "busy"
 	}
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, ErrUnavailable):
+		return "not_synced"
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return "hung_up"
+	}
 	return "error"
+}
+
+// IsRefusal tells refusals, which are verdicts, from failures to decide.
+func IsRefusal(err error) bool {
+	for _, v := range verdicts() {
+		if errors.Is(err, v.err) {
+			return true
+		}
+	}
+	return false
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -88,8 +89,8 @@ func (g *gate) makeRoom(newcomer string) bool {
 	if crowd == newcomer {
 		return false
 	}
-	for i := len(g.waiting) - 1; i >= 0; i-- {
-		if t := g.waiting[i]; t.source == crowd {
+	for i, v := range slices.Backward(g.waiting) {
+		if t := v; t.source == crowd {
 			g.remove(i)
 			t.called <- false
 			return true

@@ -19,8 +19,8 @@ type line struct {
 
 func (l *line) wait(ctx context.Context, source, login string) {
 	go func() {
-		switch err := l.gate.acquire(ctx, source, login); {
-		case err == nil:
+		switch err := l.gate.acquire(ctx, source, login); err {
+		case nil:
 			l.order <- source + "/" + login
 		default:
 			l.order <- source + "/" + login + ": " + err.Error()

@@ -3,7 +3,6 @@ package authn_test
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -117,10 +116,6 @@ func parse(t testing.TB, encoded string) *password.Hash {
 		t.Fatal(err)
 	}
 	return h
-}
-
-func from(address string) context.Context {
-	return audit.WithRequest(context.Background(), &audit.Request{Source: netip.MustParseAddr(address)})
 }
 
 // bcrypt10 is a hash of "password" made by htpasswd -nbBC 10.

@@ -2,7 +2,6 @@ package authn
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
@@ -68,12 +67,6 @@ func (a *Password) Authenticate(ctx context.Context, login, plain string) (Ident
 	}
 	a.Audit(ctx, event)
 	return Identity{}, err
-}
-
-// IsRefusal tells refusals, which are verdicts, from failures to decide.
-func IsRefusal(err error) bool {
-	_, sentinel := reasons[err] //nolint:errorlint // sentinels are compared as they are
-	return sentinel && !errors.Is(err, ErrUnavailable)
 }
 
 func (a *Password) check(ctx context.Context, login, plain string) (user *directory.User, memo bool, err error) {

@@ -47,7 +47,7 @@ func (s *Source) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) 
 	defer s.mu.Unlock()
 	if s.leaf == leaf {
 		if err := s.renew(); err != nil {
-			return leaf, nil //nolint:nilerr // the old certificate is better than none
+			return leaf, nil
 		}
 	}
 	return s.leaf, nil

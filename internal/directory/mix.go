@@ -3,6 +3,7 @@ package directory
 import (
 	"hash/maphash"
 	"math"
+	"strings"
 	"sync"
 
 	"github.com/gatehouse-auth/gatehouse/internal/password"
@@ -70,11 +71,11 @@ func (m *mix) leave(c *Credentials) {
 }
 
 func profileOf(c *Credentials) string {
-	name := ""
+	var name strings.Builder
 	for _, p := range c.Passwords {
-		name += p.Hash.Class() + "\n"
+		name.WriteString(p.Hash.Class() + "\n")
 	}
-	return name
+	return name.String()
 }
 
 // Decoys returns hashes that no password matches and that cost what the hashes of some user cost. One login always gets

@@ -5,7 +5,7 @@ package ledger
 import "time"
 
 // Forever is the end of a lock that only an administrator or a changed password lifts.
-var Forever = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+var Forever = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) //nolint:gochecknoglobals // Go has no constants of this type
 
 // failureLimit is how many failed logins in a row end in a lock without an end. NIST SP 800-63B-4 (3.2.2) allows at most
 // 100; the rest is room for three replicas that each count up to a lock, 10 by default, before they hear of one another.

@@ -66,4 +66,4 @@ func IsID(text string) bool {
 }
 
 // strict refuses what is not the one way to write something, so that no second spelling of a token exists.
-var strict = base64.RawURLEncoding.Strict()
+var strict = base64.RawURLEncoding.Strict() //nolint:gochecknoglobals // immutable

@@ -63,6 +63,8 @@ func sign(k *Key, c Claims) (string, error) {
 }
 
 // parser checks the signature and leaves the claims to Verifier. WithStrictDecoding refuses second spellings of base64.
+//
+//nolint:gochecknoglobals // immutable
 var parser = jwt.NewParser(jwt.WithValidMethods([]string{ES256, EdDSA, RS256}), jwt.WithoutClaimsValidation(), jwt.WithStrictDecoding())
 
 // parse reads a JWT whose signature is by one of the keys: ErrInvalid otherwise. The algorithm is fixed by the key; what

@@ -104,7 +104,7 @@ func given(query url.Values, parameter, otherwise string) string {
 
 func wholeNumber(text string) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 31)
-	return int(n), err //nolint:gosec // 31 bits
+	return int(n), err
 }
 
 // compare orders records; nil for an order that is not known. No activity is kept, so the last is that of the issue.

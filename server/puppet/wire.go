@@ -105,8 +105,7 @@ func newWire() *wire {
 
 // failureOf returns what a client learns of an error.
 func (w *wire) failureOf(err error) *failure {
-	var f *failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*failure](err); ok {
 		return f
 	}
 	for _, row := range w.reasons {
@@ -128,8 +127,7 @@ func (w *wire) refuse(rw http.ResponseWriter, r *http.Request, err error) {
 
 func secondsToWait(err error) int {
 	wait := retryAfter
-	var busy *authn.BusyError
-	if errors.As(err, &busy) {
+	if busy, ok := errors.AsType[*authn.BusyError](err); ok {
 		wait = busy.RetryAfter
 	}
 	return int(math.Ceil(wait.Seconds()))
