@@ -54,6 +54,14 @@ build: ## Compile bin/gatehouse: static, and the same bytes from the same source
 test-fast: ## Run the tests that need no API server
 	env -u KUBEBUILDER_ASSETS go test -short -shuffle=on ./...
 
+.PHONY: e2e
+e2e: ## Test IMAGE on the cluster of KUBECONFIG; with kind, the images are built and loaded
+	hack/e2e.sh $(if $(findstring command line,$(origin IMAGE)),$(IMAGE))
+
+.PHONY: e2e-report
+e2e-report: ## The same, and write what was measured into docs/reliability.md
+	E2E_REPORT=$(CURDIR)/docs/reliability.md hack/e2e.sh $(if $(findstring command line,$(origin IMAGE)),$(IMAGE))
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (20s)
 	hack/fuzz.sh $(FUZZTIME)

@@ -1,0 +1,81 @@
+// Command client is what the end-to-end tests run inside the cluster: it asks the service by its name as other services do,
+// takes the times of what it changes with one clock, and prints its findings as one line of JSON.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// settings are the flags. Not every experiment uses all of them.
+type settings struct {
+	url      string
+	caFile   string
+	replicas []string // host:port of each
+	duration time.Duration
+	rate     int // requests a second
+	tries    int
+	login    string
+	password string
+}
+
+type experiment func(context.Context, *settings) (any, error)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "client:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	experiments := map[string]experiment{
+		"login": login, "load": load, "revocations": revocations, "secrets": secretChanges,
+		"labels": labels, "restart": restart, "memory": memory,
+	}
+	if len(args) == 1 && args[0] == "stop" {
+		return syscall.Kill(1, syscall.SIGUSR1) // the experiment that this container runs
+	}
+	if len(args) == 0 || experiments[args[0]] == nil {
+		return errors.New("the first argument names no experiment")
+	}
+	s, err := parse(args[1:])
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGUSR1)
+	defer stop()
+	result, err := experiments[args[0]](ctx, s)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(result)
+}
+
+func parse(args []string) (*settings, error) {
+	s := &settings{}
+	f := flag.NewFlagSet("client", flag.ContinueOnError)
+	f.StringVar(&s.url, "url", "https://gatehouse.gatehouse-system.svc", "the service")
+	f.StringVar(&s.caFile, "ca", "/ca/ca.crt", "whom to trust")
+	replicas := f.String("replicas", "", "host:port of each replica, with commas between")
+	f.DurationVar(&s.duration, "for", time.Minute, "how long")
+	f.IntVar(&s.rate, "rate", 50, "requests a second")
+	f.IntVar(&s.tries, "tries", 100, "how often, or how many")
+	f.StringVar(&s.login, "login", "billing-service", "whose token to ask for")
+	f.StringVar(&s.password, "password", "7Qm2vXc9RtKe4WzN8bLp", "with which password")
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	if *replicas != "" {
+		s.replicas = strings.Split(*replicas, ",")
+	}
+	return s, nil
+}

@@ -1,0 +1,157 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+)
+
+const (
+	system = "gatehouse-system"
+	users  = "gatehouse-users"
+	root   = "../.."
+)
+
+// bench is the cluster that all tests share.
+var bench struct {
+	client.Client
+	pods     kubernetes.Interface // logs, which are no objects
+	config   *rest.Config
+	fault    time.Duration
+	tries    int
+	findings report
+}
+
+func TestMain(m *testing.M) {
+	if os.Getenv("GATEHOUSE_E2E") == "" {
+		fmt.Println("skipped: GATEHOUSE_E2E is not set; make e2e runs these tests")
+		return
+	}
+	if err := prepare(); err != nil {
+		fmt.Fprintln(os.Stderr, "install:", err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	if err := bench.findings.write(os.Getenv("E2E_REPORT")); err != nil {
+		fmt.Fprintln(os.Stderr, "report:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// prepare connects, installs the service as a user would, and waits until it is ready.
+func prepare() error {
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+		clientcmd.NewDefaultClientConfigLoadingRules(), &clientcmd.ConfigOverrides{}).ClientConfig()
+	if err != nil {
+		return err
+	}
+	config.QPS, config.Burst = 100, 200
+	if err := authv1alpha1.AddToScheme(scheme.Scheme); err != nil {
+		return err
+	}
+	bench.config = config
+	if bench.Client, err = client.New(config, client.Options{Scheme: scheme.Scheme}); err != nil {
+		return err
+	}
+	if bench.pods, err = kubernetes.NewForConfig(config); err != nil {
+		return err
+	}
+	bench.fault = time.Duration(number("E2E_SECONDS", 120)) * time.Second
+	bench.tries = number("E2E_TRIES", 100)
+	return install()
+}
+
+func install() error {
+	manifests, err := kubectl("", "kustomize", root+"/config/overlays/kind")
+	if err != nil {
+		return err
+	}
+	manifests = strings.ReplaceAll(manifests, "ghcr.io/gatehouse-auth/gatehouse:latest", image("IMAGE"))
+	steps := []struct {
+		stdin string
+		args  []string
+	}{
+		{manifests, []string{"apply", "--server-side", "-f", "-"}},
+		{"", []string{"wait", "--for=condition=Established", "--timeout=60s", "crd/users.auth.gatehouse.dev", "crd/tokens.auth.gatehouse.dev"}},
+		{"", []string{"-n", system, "rollout", "status", "deployment/gatehouse", "--timeout=180s"}},
+		{"", []string{"apply", "-k", root + "/config/samples"}},
+		{"", []string{"apply", "-f", "testdata/client.yaml"}},
+	}
+	for _, s := range steps {
+		if _, err := kubectl(s.stdin, s.args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// kubectl returns what the command prints.
+func kubectl(stdin string, args ...string) (string, error) {
+	cmd := exec.Command("kubectl", args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	var complaint strings.Builder
+	cmd.Stderr = &complaint
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, complaint.String())
+	}
+	return string(out), nil
+}
+
+func image(name string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return map[string]string{
+		"IMAGE": "ghcr.io/gatehouse-auth/gatehouse:e2e", "CLIENT_IMAGE": "ghcr.io/gatehouse-auth/e2e-client:e2e",
+	}[name]
+}
+
+func number(name string, otherwise int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+		return n
+	}
+	return otherwise
+}
+
+// replicas are the ready Pods of the service.
+func replicas(t *testing.T) []corev1.Pod {
+	t.Helper()
+	var list corev1.PodList
+	if err := bench.List(t.Context(), &list, client.InNamespace(system), client.MatchingLabels{"app.kubernetes.io/name": "gatehouse"}); err != nil {
+		t.Fatal(err)
+	}
+	var ready []corev1.Pod
+	for _, p := range list.Items {
+		for _, c := range p.Status.Conditions {
+			if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue && p.DeletionTimestamp == nil {
+				ready = append(ready, p)
+			}
+		}
+	}
+	return ready
+}
+
+// addresses are those of the ready replicas, for the client.
+func addresses(t *testing.T, port int) string {
+	t.Helper()
+	var all []string
+	for _, p := range replicas(t) {
+		all = append(all, fmt.Sprintf("%s:%d", p.Status.PodIP, port))
+	}
+	return strings.Join(all, ",")
+}

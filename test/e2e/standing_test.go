@@ -1,0 +1,177 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+)
+
+// TestAThousandUsersNeedLittleMemory gives replicas that have just started their users, so that the work of other tests does
+// not count.
+func TestAThousandUsersNeedLittleMemory(t *testing.T) {
+	makeUsers(t, 1000)
+	for _, args := range [][]string{
+		{"-n", system, "rollout", "restart", "deployment/gatehouse"},
+		{"-n", system, "rollout", "status", "deployment/gatehouse", "--timeout=300s"},
+	} {
+		if _, err := kubectl("", args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(bench.fault) // idle
+	eventually(t, 2*time.Minute, "three replicas are ready", func() error { return readyReplicas(t, 3) })
+	var got struct {
+		Resident  []float64
+		Anonymous int
+	}
+	start(t, "memory", "-replicas", addresses(t, 8080)).result(t, &got)
+	largest := slices.Max(got.Resident) / (1 << 20)
+	if largest >= 64 {
+		t.Errorf("a replica takes %.0f MiB", largest)
+	}
+	if got.Anonymous != 401 && got.Anonymous != 403 {
+		t.Errorf("anybody may read the metrics: %d", got.Anonymous)
+	}
+	bench.findings.measured("idle memory of one replica with 1,000 users", "%.0f MiB resident, the largest of three", largest)
+}
+
+// makeUsers gives the cluster users with a Secret each, until the test ends.
+func makeUsers(t *testing.T, n int) {
+	t.Helper()
+	crowd := client.MatchingLabels{"e2e": "crowd"}
+	t.Cleanup(func() {
+		if _, err := kubectl("", "-n", users, "delete", "users,secrets", "-l", "e2e=crowd", "--wait=false"); err != nil {
+			t.Error(err)
+		}
+	})
+	var all errgroup.Group
+	all.SetLimit(8)
+	for i := range n {
+		meta := metav1.ObjectMeta{Namespace: users, Name: fmt.Sprintf("e2e-crowd-%d", i), Labels: crowd}
+		source := authv1alpha1.SecretSource{SecretKeyRef: authv1alpha1.SecretKeyRef{Name: meta.Name, Key: "passwordHash"}}
+		all.Go(func() error {
+			secret := &corev1.Secret{ObjectMeta: meta, StringData: map[string]string{
+				"passwordHash": "$2a$12$NfORPRkVRInmbE9h8PRIJeQAKcJ0ZM6lbl6J3N6KPjLjNHjW6FlbG",
+			}}
+			user := &authv1alpha1.User{ObjectMeta: meta, Spec: authv1alpha1.UserSpec{
+				DisplayName: "One of many", Groups: []string{"crowd"}, Passwords: []authv1alpha1.Password{{HashFrom: &source}},
+			}}
+			if err := bench.Create(t.Context(), secret); err != nil {
+				return err
+			}
+			return bench.Create(t.Context(), user)
+		})
+	}
+	if err := all.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRotationRejectsNoToken takes the twenty minutes and more that a key is published before it signs.
+func TestRotationRejectsNoToken(t *testing.T) {
+	if os.Getenv("E2E_ROTATION") == "" {
+		t.Skip("E2E_ROTATION is not set: a rotation takes half an hour")
+	}
+	keys := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "gatehouse-keys"}}
+	current := func() string {
+		if err := bench.Get(t.Context(), client.ObjectKeyFromObject(keys), keys); err != nil {
+			t.Fatal(err)
+		}
+		return keys.Annotations["auth.gatehouse.dev/current-signing-key"]
+	}
+	before := current()
+	got := under(t, func() {
+		request := client.RawPatch(types.MergePatchType, []byte(`{"stringData":{"rotation-request":""}}`))
+		if err := bench.Patch(t.Context(), keys, request); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, 30*time.Minute, "another key signs", func() error {
+			if current() == before {
+				return fmt.Errorf("still %s", before)
+			}
+			return nil
+		})
+		time.Sleep(6 * time.Minute) // longer than any verifier's cache
+	})
+	if got.Wrong > 0 {
+		t.Errorf("%s: %q", got, got.Examples)
+	}
+	bench.findings.measured("key rotation under load, verifiers that cache the JWKS", "%d tokens verified offline; %s", got.Offline, got)
+}
+
+func TestTwoReplicasInTurnConform(t *testing.T) {
+	folder := os.Getenv("CONFORMANCE_DIR")
+	if folder == "" {
+		t.Skip("CONFORMANCE_DIR is not set")
+	}
+	cases := filepath.Join(folder, "users.yaml")
+	if _, err := kubectl("", "-n", users, "delete", "-k", root+"/config/samples", "--ignore-not-found"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kubectl("", "apply", "-f", cases); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, args := range [][]string{{"delete", "-f", cases}, {"apply", "-k", root + "/config/samples"}} {
+			if _, err := kubectl("", args...); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	ca, err := kubectl("", "-n", users, "get", "configmap", "gatehouse-ca", "-o", `jsonpath={.data.ca\.crt}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	caFile := filepath.Join(t.TempDir(), "ca.crt")
+	if err := os.WriteFile(caFile, []byte(ca), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var urls []string
+	for _, p := range replicas(t)[:2] {
+		urls = append(urls, "https://localhost:"+forward(t, p.Name))
+	}
+	time.Sleep(5 * time.Second) // until every replica has the users
+	runner := exec.Command("go", "run", ".", "-url", strings.Join(urls, ","), "-ca", caFile, "-retry", "2s",
+		"-skip", "lock|guess|failures|remembered")
+	runner.Dir = filepath.Join(folder, "run")
+	out, err := runner.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Error(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	bench.findings.measured("conformance cases, two replicas in turn", "%s", lines[len(lines)-1])
+}
+
+// forward makes a replica reachable at a local port until the test ends.
+func forward(t *testing.T, pod string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "kubectl", "-n", system, "port-forward", pod, ":8443")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Wait() }) // ended by the test's context
+	var port string
+	if _, err := fmt.Fscanf(out, "Forwarding from 127.0.0.1:%s -> 8443", &port); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = out.Read(make([]byte, 1<<20)) }()
+	return port
+}
