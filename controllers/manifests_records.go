@@ -47,6 +47,17 @@ func (r *StateRecords) CreateLabelled(_ context.Context, record directory.Record
 	return stateRecord(kept), nil
 }
 
+// Labelled returns the record of a user and a label. The directory holds every record of the state folder: no other process
+// writes there.
+func (r *StateRecords) Labelled(_ context.Context, u *directory.User, label string) (directory.Record, bool, error) {
+	for _, known := range r.directory.RecordsOf(u.UID) {
+		if known.Label == label {
+			return known, true, nil
+		}
+	}
+	return directory.Record{}, false, nil
+}
+
 // Revoke keeps that a token is revoked.
 func (r *StateRecords) Revoke(_ context.Context, record directory.Record) error {
 	revoked, err := r.store.Revoke(stateToken(record))

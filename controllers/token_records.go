@@ -106,6 +106,21 @@ func (t *TokenRecords) retire(ctx context.Context, old *authv1alpha1.Token) erro
 	return err
 }
 
+// Labelled returns the record of a user and a label as the API server has it.
+func (t *TokenRecords) Labelled(ctx context.Context, u *directory.User, label string) (directory.Record, bool, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	token := &authv1alpha1.Token{}
+	key := keyOf(directory.Record{UserKey: u.Key}, labelName(u.UID, label))
+	if err := t.Reader.Get(ctx, key, token); apierrors.IsNotFound(err) {
+		return directory.Record{}, false, nil
+	} else if err != nil {
+		return directory.Record{}, false, unavailable("look up the record of a labelled token", err)
+	}
+	r := recordOf(token)
+	return r, r.UserUID == u.UID && r.Label == label, nil
+}
+
 // Revoke keeps that a token is revoked: in the record of its label, if it has one, else in a record named after its id. Doing
 // so again, or on several replicas at once, is no error.
 func (t *TokenRecords) Revoke(ctx context.Context, r directory.Record) error {

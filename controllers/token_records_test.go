@@ -150,6 +150,27 @@ func mustRevoke(t testing.TB, records *TokenRecords, r directory.Record) {
 	}
 }
 
+func TestTheRecordOfALabelIsFoundByAReplicaThatHasNotHeardOfIt(t *testing.T) {
+	b := newBench(t, usersRole)
+	u, another := b.addUser(t), b.addUser(t)
+	made := mustCreate(t, b.replica(t, u), issued(u, "ci"))
+	elsewhere := b.replica(t, u)
+	found, ok, err := elsewhere.Labelled(t.Context(), u, "ci")
+	if err != nil || !ok || found != made {
+		t.Errorf("got %+v, %t, %v, want %+v", found, ok, err, made)
+	}
+	if found, ok, err := elsewhere.Labelled(t.Context(), u, "CI"); ok || err != nil {
+		t.Errorf("another label: %+v, %v", found, err)
+	}
+	if found, ok, err := elsewhere.Labelled(t.Context(), another, "ci"); ok || err != nil {
+		t.Errorf("another user: %+v, %v", found, err)
+	}
+	mustRevoke(t, elsewhere, found)
+	if found, ok, err := elsewhere.Labelled(t.Context(), u, "ci"); err != nil || !ok || !found.Revoked {
+		t.Errorf("after its revocation: %+v, %t, %v", found, ok, err)
+	}
+}
+
 func TestALabelHasOneTokenHoweverManyAskAtOnce(t *testing.T) {
 	b := newBench(t, usersRole)
 	u := b.addUser(t)
@@ -398,6 +419,10 @@ func TestWhatCannotBeWrittenIsUnavailable(t *testing.T) {
 				},
 				"revoke":      func() error { return c.records.Revoke(t.Context(), labelled) },
 				"revoke user": func() error { return c.records.RevokeUser(t.Context(), c.user, time.Now()) },
+				"look up": func() error {
+					_, _, err := c.records.Labelled(t.Context(), c.user, "ci")
+					return err
+				},
 			}
 			for act, do := range acts {
 				if c.only != "" && act != c.only {

@@ -34,6 +34,9 @@ type Records interface {
 	// and keep says that its token is still good, that one is returned and nothing is written; otherwise it is replaced,
 	// without its revocation being forgotten.
 	CreateLabelled(ctx context.Context, r directory.Record, keep func(directory.Record) bool) (directory.Record, error)
+	// Labelled returns the record that is kept of a user and a label, whether or not its token is still good. It asks where
+	// records are kept, not the Directory, which may not know yet what another replica has just made.
+	Labelled(ctx context.Context, u *directory.User, label string) (r directory.Record, ok bool, err error)
 	// Revoke keeps that a token is revoked: it changes the token's record, or makes one. Doing so again is no error.
 	Revoke(ctx context.Context, r directory.Record) error
 	// RevokeUser keeps that every token of a user issued up to and including the second of at is void.

@@ -181,6 +181,29 @@ func TestRevokingTwiceAndRevokingWhatHasEndedAreNoErrors(t *testing.T) {
 	}
 }
 
+func TestALabelIsRevokedOnAReplicaThatHasNotHeardOfItsToken(t *testing.T) {
+	g, u := newGate(t)
+	token := opaque(t, g, u, grant.Order{Label: "ci"})
+	elsewhere := g.Grants.Config
+	elsewhere.Directory = directory.New()
+	elsewhere.Directory.Put(u)
+	replica := grant.New(elsewhere)
+	if found, err := replica.RevokeLabel(t.Context(), u, "never given"); found || err != nil {
+		t.Errorf("a label that no token has: %t, %v", found, err)
+	}
+	g.Records.Fail(true)
+	if _, err := replica.RevokeLabel(t.Context(), u, "ci"); !errors.Is(err, grant.ErrUnavailable) {
+		t.Errorf("while nobody can be asked: %v", err)
+	}
+	g.Records.Fail(false)
+	if found, err := replica.RevokeLabel(t.Context(), u, "ci"); !found || err != nil {
+		t.Errorf("got %t, %v", found, err)
+	}
+	if _, err := check(t, g, token); !errors.Is(err, authn.ErrTokenRevoked) {
+		t.Errorf("the token: %v", err)
+	}
+}
+
 func TestManyWhoAskForOneNewLabelGetOneToken(t *testing.T) {
 	g, u := newGate(t)
 	tokens := make([]string, 100)

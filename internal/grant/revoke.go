@@ -32,6 +32,25 @@ func (g *Grants) RevokeRecord(ctx context.Context, r directory.Record) error {
 	return g.revoke(ctx, u, r)
 }
 
+// RevokeLabel ends a user's tokens of a label and says whether there are any. One that another replica issued a moment ago
+// is among them, though this one may not have heard of it. Errors: ErrUnavailable.
+func (g *Grants) RevokeLabel(ctx context.Context, u *directory.User, label string) (found bool, err error) {
+	for _, r := range g.Directory.RecordsOf(u.UID) {
+		if r.Label != label {
+			continue
+		}
+		found = true
+		if err := g.revoke(ctx, u, r); err != nil {
+			return found, err
+		}
+	}
+	kept, ok, err := g.Records.Labelled(ctx, u, label)
+	if err != nil || !ok {
+		return found, err
+	}
+	return true, g.revoke(ctx, u, kept)
+}
+
 func (g *Grants) revoke(ctx context.Context, u *directory.User, r directory.Record) error {
 	if r.Revoked || !g.Now().Before(r.ExpiresAt) {
 		return nil

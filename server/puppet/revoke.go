@@ -140,15 +140,11 @@ func (v *revocation) label(text string) error {
 		v.details.MalformedLabels = append(v.details.MalformedLabels, text)
 		return nil
 	}
-	for _, record := range v.Directory.RecordsOf(v.caller.User.UID) {
-		if record.Label != label {
-			continue
-		}
-		if err := v.done(v.Grants.RevokeRecord(v.ctx, record)); err != nil {
-			return err
-		}
+	found, err := v.Grants.RevokeLabel(v.ctx, v.caller.User, label)
+	if !found {
+		return err
 	}
-	return nil
+	return v.done(err)
 }
 
 // id revokes a token by its id or all tokens of a user by the user's. Which of the two is meant differs between the versions

@@ -153,6 +153,21 @@ func (r *Records) CreateLabelled(_ context.Context, record directory.Record, kee
 	return record, nil
 }
 
+// Labelled implements grant.Records.
+func (r *Records) Labelled(_ context.Context, u *directory.User, label string) (directory.Record, bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.down {
+		return directory.Record{}, false, grant.ErrUnavailable
+	}
+	for _, known := range r.gate.Directory.RecordsOf(u.UID) {
+		if known.Label == label {
+			return known, true, nil
+		}
+	}
+	return directory.Record{}, false, nil
+}
+
 // Revoke implements grant.Records.
 func (r *Records) Revoke(_ context.Context, record directory.Record) error {
 	r.mu.Lock()
