@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -93,10 +94,7 @@ func TestTheRevisionStandsForThePasswords(t *testing.T) {
 	values := map[string]string{"a": "one", "b": "two", "c": "unrelated"}
 	base := p.Project(userOf(t, twoPasswords), holding(values)).User.Credentials.Revision
 	with := func(key, value string) map[string]string {
-		out := map[string]string{}
-		for k, v := range values {
-			out[k] = v
-		}
+		out := maps.Clone(values)
 		out[key] = value
 		return out
 	}

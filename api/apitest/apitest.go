@@ -36,8 +36,6 @@ var errNotBuilt = errors.New("no API server to test against: run hack/envtest/bu
 	"kube-apiserver and etcd in KUBEBUILDER_ASSETS")
 
 // running is the test binary's API server. Nothing shorter than the binary owns it, because starting one takes seconds.
-//
-//nolint:gochecknoglobals // a test binary has no other place for what all its tests share
 var running struct {
 	once sync.Once
 	env  *envtest.Environment
@@ -147,7 +145,7 @@ func binaries() (string, error) {
 		return "", err
 	}
 	script := filepath.Join(root, "hack", "envtest", "build.sh")
-	out, err := exec.CommandContext(context.Background(), script, "--folder").Output() //nolint:gosec // a script of this repository
+	out, err := exec.CommandContext(context.Background(), script, "--folder").Output()
 	if err != nil {
 		return "", fmt.Errorf("ask hack/envtest/build.sh for its folder: %w", err)
 	}
