@@ -1,0 +1,309 @@
+package server_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/forwardauth"
+	"github.com/gatehouse-auth/gatehouse/server/kubernetes"
+	"github.com/gatehouse-auth/gatehouse/server/oauth"
+	"github.com/gatehouse-auth/gatehouse/server/puppet"
+	"github.com/gatehouse-auth/gatehouse/server/redis"
+	"github.com/gatehouse-auth/gatehouse/server/servertest"
+)
+
+// newGate starts a service with all doors.
+func newGate(t testing.TB) *servertest.Gate {
+	g := servertest.New(t, servertest.Options{MemoTTL: time.Minute}, func(g *servertest.Gate) []door.Door {
+		return []door.Door{
+			redis.New(redis.Config{Passwords: g.Passwords, Tokens: g.Tokens, Grants: g.Grants}),
+			puppet.New(puppet.Config{
+				Passwords: g.Passwords, Tokens: g.Tokens, Grants: g.Grants, Directory: g.Directory,
+				AdminGroups: []string{"gatehouse-admins"}, Version: "test", Now: g.Now,
+			}),
+			oauth.New(oauth.Config{
+				Passwords: g.Passwords, Tokens: g.Tokens, Grants: g.Grants,
+				Keys: g.Keys, Issuer: g.Issuer, Algorithm: token.ES256, Now: g.Now,
+			}),
+			kubernetes.New(kubernetes.Config{Tokens: g.Tokens, Audience: []string{g.Issuer}}),
+			forwardauth.New(forwardauth.Config{Passwords: g.Passwords, Tokens: g.Tokens}),
+		}
+	})
+	g.Put(t, directory.User{Login: "alice"}, "right")
+	g.Put(t, directory.User{Login: "bob"}, "right")
+	g.Put(t, directory.User{Login: "admin", Groups: []string{"gatehouse-admins"}}, "right")
+	return g
+}
+
+func basic(login, password string) string {
+	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(login+":"+password))
+}
+
+const (
+	formType = "Content-Type: application/x-www-form-urlencoded"
+	reviews  = "/apis/authentication.k8s.io/v1/tokenreviews"
+	label    = "the label"
+)
+
+// The kinds of tokens.
+const (
+	jwt      = "JWT"
+	opaque   = "opaque"
+	labelled = "opaque with a label"
+)
+
+// issue makes a token past the doors that lives for an hour.
+func issue(t testing.TB, g *servertest.Gate, login, kind string) string {
+	t.Helper()
+	u, ok := g.Directory.ByLogin(login)
+	if !ok {
+		t.Fatalf("no user %s", login)
+	}
+	var text string
+	var err error
+	switch kind {
+	case jwt:
+		text, _, err = g.Grants.JWT(t.Context(), u, time.Hour)
+	case opaque:
+		text, err = g.Grants.Opaque(t.Context(), u, grant.Order{Lifetime: time.Hour})
+	case labelled:
+		text, err = g.Grants.Opaque(t.Context(), u, grant.Order{Lifetime: time.Hour, Label: label})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// verdict is how an answer looks: its status and a part of its body.
+type verdict struct {
+	status int
+	part   string
+}
+
+func (v verdict) of(a servertest.Answer) bool {
+	return a.Status == v.status && strings.Contains(a.Body, v.part)
+}
+
+// route is one that checks tokens: how it is asked about alice's token, and what it answers to a good and a dead one.
+type route struct {
+	ask         func(testing.TB, *servertest.Gate, string) servertest.Answer
+	alive, dead verdict
+	kinds       []string // that it takes; all where there is nothing
+}
+
+// carrying asks a route with the token in a header.
+func carrying(method, path, body, header string, more ...string) func(testing.TB, *servertest.Gate, string) servertest.Answer {
+	return func(t testing.TB, g *servertest.Gate, text string) servertest.Answer {
+		return g.Send(t, method, path, body, append([]string{header + text}, more...)...)
+	}
+}
+
+func marshal(t testing.TB, v any) string {
+	t.Helper()
+	body, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+func review(t testing.TB, g *servertest.Gate, text string) servertest.Answer {
+	return g.Send(t, "POST", reviews, marshal(t, map[string]any{
+		"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": map[string]string{"token": text},
+	}))
+}
+
+// routes are all that check tokens.
+func routes() map[string]route {
+	const puppetHeader, bearer, current = "X-Authentication: ", "Authorization: Bearer ", "/rbac-api/v1/users/current"
+	ok, refused := verdict{status: http.StatusOK}, verdict{status: http.StatusUnauthorized}
+	listPath := "/rbac-api/v1/users/" + servertest.UID("alice") + "/tokens"
+	return map[string]route{
+		"refresh_jwt":            {carrying("POST", "/v1/users/refresh_jwt", "", "Authorization: JWT "), ok, refused, []string{jwt}},
+		"refresh_jwt, as Bearer": {carrying("POST", "/v1/users/refresh_jwt", "", bearer), ok, refused, []string{jwt}},
+		"users/current":          {ask: carrying("GET", current, "", puppetHeader), alive: ok, dead: refused},
+		"users/current, in the query": {ask: func(t testing.TB, g *servertest.Gate, text string) servertest.Answer {
+			return g.Send(t, "GET", current+"?token="+text, "")
+		}, alive: ok, dead: refused},
+		"generate":       {ask: carrying("POST", "/rbac-api/v1/tokens", "", puppetHeader), alive: ok, dead: refused},
+		"list":           {ask: carrying("GET", listPath, "", puppetHeader), alive: ok, dead: refused},
+		"revoke, Puppet": {ask: carrying("DELETE", "/rbac-api/v2/tokens?revoke_tokens_by_labels=none", "", puppetHeader), alive: verdict{status: http.StatusNoContent}, dead: refused},
+		"authenticate": {ask: func(t testing.TB, g *servertest.Gate, text string) servertest.Answer {
+			return g.Send(t, "POST", "/rbac-api/v2/auth/token/authenticate", marshal(t, map[string]string{"token": text}))
+		}, alive: ok, dead: verdict{status: http.StatusForbidden}},
+		"introspect": {ask: func(t testing.TB, g *servertest.Gate, text string) servertest.Answer {
+			return g.Send(t, "POST", "/oauth2/introspect", url.Values{"token": {text}}.Encode(), basic("bob", "right"), formType)
+		}, alive: verdict{http.StatusOK, `"active":true`}, dead: verdict{http.StatusOK, `{"active":false}`}},
+		"introspect, as caller": {ask: carrying("POST", "/oauth2/introspect", "token=x", bearer, formType), alive: ok, dead: refused},
+		"revoke, as caller":     {ask: carrying("POST", "/oauth2/revoke", "token=x", bearer, formType), alive: ok, dead: refused},
+		"TokenReview":           {ask: review, alive: verdict{http.StatusOK, `"authenticated":true`}, dead: verdict{http.StatusOK, `"status":{"authenticated":false}`}},
+		"verify, as Bearer":     {ask: carrying("GET", "/auth/verify", "", bearer), alive: ok, dead: refused},
+		"verify, as JWT":        {ask: carrying("GET", "/auth/verify", "", "Authorization: JWT "), alive: ok, dead: refused},
+		"verify, X-Authentication": {
+			ask: carrying("GET", "/auth/verify", "", puppetHeader), alive: ok, dead: refused,
+		},
+	}
+}
+
+// act is something that happens while alice holds a token.
+type act func(t testing.TB, g *servertest.Gate, text string)
+
+// put makes alice another version of herself.
+func put(change func(*servertest.Gate, *directory.User)) act {
+	return func(t testing.TB, g *servertest.Gate, _ string) {
+		next := directory.User{Login: "alice"}
+		change(g, &next)
+		g.Put(t, next, "right")
+	}
+}
+
+// sent is a request that must be answered with a status.
+func sent(status int, request func(testing.TB, *servertest.Gate, string) servertest.Answer) act {
+	return func(t testing.TB, g *servertest.Gate, text string) {
+		t.Helper()
+		if a := request(t, g, text); a.Status != status {
+			t.Fatalf("want %d, got\n%s", status, a)
+		}
+	}
+}
+
+func revokeBy(caller, parameter string, value func(testing.TB, *servertest.Gate, string) string) act {
+	return sent(http.StatusNoContent, func(t testing.TB, g *servertest.Gate, text string) servertest.Answer {
+		body := marshal(t, map[string][]string{parameter: {value(t, g, text)}})
+		return g.Send(t, "DELETE", "/rbac-api/v2/tokens", body, "X-Authentication: "+issue(t, g, caller, opaque))
+	})
+}
+
+func always(value string) func(testing.TB, *servertest.Gate, string) string {
+	return func(testing.TB, *servertest.Gate, string) string { return value }
+}
+
+func tokenID(t testing.TB, g *servertest.Gate, text string) string {
+	c, err := g.Tokens.Verifier.Verify(text, g.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.ID
+}
+
+// ends are the ways in which a token ends, with the kinds of token that can end so.
+func ends() map[string]struct {
+	end   act
+	kinds []string
+} {
+	all, onRecord := []string{jwt, opaque, labelled}, []string{labelled}
+	gone := func(_ testing.TB, g *servertest.Gate, _ string) { g.Directory.Delete("gatehouse-users/alice") }
+	itself := func(_ testing.TB, _ *servertest.Gate, text string) string { return text }
+	return map[string]struct {
+		end   act
+		kinds []string
+	}{
+		"the user is revoked": {put(func(_ *servertest.Gate, u *directory.User) { u.Revoked = true }), all},
+		"the account expires": {func(t testing.TB, g *servertest.Gate, text string) {
+			put(func(g *servertest.Gate, u *directory.User) { u.ExpiresAt = g.Now().Add(time.Minute) })(t, g, text)
+			g.Advance(time.Minute)
+		}, all},
+		"the user is deleted": {gone, all},
+		"the user is deleted and made anew": {func(t testing.TB, g *servertest.Gate, text string) {
+			gone(t, g, text)
+			put(func(_ *servertest.Gate, u *directory.User) { u.UID = servertest.UID("alice the second") })(t, g, text)
+		}, all},
+		"the user is another, and nobody saw the first go": {put(func(_ *servertest.Gate, u *directory.User) { u.UID = servertest.UID("alice the second") }), all},
+		"tokensValidAfter moves":                           {put(func(g *servertest.Gate, u *directory.User) { u.TokensValidAfter = g.Now() }), all},
+		"tokensValidAfter moves to the future":             {put(func(g *servertest.Gate, u *directory.User) { u.TokensValidAfter = g.Now().AddDate(1, 0, 0) }), all},
+		"the user revokes all by name":                     {revokeBy("alice", "revoke_tokens_by_usernames", always("alice")), all},
+		"an administrator revokes all by name":             {revokeBy("admin", "revoke_tokens_by_usernames", always("alice")), all},
+		"an administrator revokes all by UUID":             {revokeBy("admin", "revoke_tokens_by_ids", always(servertest.UID("alice"))), all},
+		"it is revoked by itself":                          {revokeBy("bob", "revoke_tokens", itself), all},
+		"it is revoked by its path": {sent(http.StatusNoContent, func(t testing.TB, g *servertest.Gate, text string) servertest.Answer {
+			return g.Send(t, "DELETE", "/rbac-api/v2/tokens/"+text, "")
+		}), all},
+		"it is revoked with OAuth 2": {sent(http.StatusOK, func(t testing.TB, g *servertest.Gate, text string) servertest.Answer {
+			return g.Send(t, "POST", "/oauth2/revoke", url.Values{"token": {text}}.Encode(), basic("bob", "right"), formType)
+		}), all},
+		"its record is revoked": {func(t testing.TB, g *servertest.Gate, text string) {
+			g.Directory.PutRecord(directory.Record{ID: tokenID(t, g, text), UserUID: servertest.UID("alice"), Revoked: true})
+		}, all},
+		"it is revoked by its id": {revokeBy("admin", "revoke_tokens_by_ids", tokenID), onRecord},
+		"its label is revoked":    {revokeBy("alice", "revoke_tokens_by_labels", always(label)), onRecord},
+		"its time is over":        {func(_ testing.TB, g *servertest.Gate, _ string) { g.Advance(time.Hour) }, all},
+	}
+}
+
+// each calls check with every route that takes tokens of a kind.
+func each(t *testing.T, kind string, check func(*testing.T, route)) {
+	for name, r := range routes() {
+		if len(r.kinds) == 0 || r.kinds[0] == kind {
+			t.Run(name, func(t *testing.T) { check(t, r) })
+		}
+	}
+}
+
+func TestATokenThatHasEndedIsDeadAtEveryRoute(t *testing.T) {
+	for name, e := range ends() {
+		for _, kind := range e.kinds {
+			t.Run(name+"/"+kind, func(t *testing.T) {
+				g := newGate(t)
+				text := issue(t, g, "alice", kind)
+				each(t, kind, func(t *testing.T, r route) {
+					if a := r.ask(t, g, text); !r.alive.of(a) {
+						t.Errorf("dead before its end:\n%s", a)
+					}
+				})
+				e.end(t, g, text)
+				each(t, kind, func(t *testing.T, r route) {
+					if a := r.ask(t, g, text); !r.dead.of(a) {
+						t.Errorf("alive:\n%s", a)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestWhatEndsNoTokenLeavesItGoodAtEveryRoute(t *testing.T) {
+	for name, happens := range map[string]act{
+		"nothing":                      func(testing.TB, *servertest.Gate, string) {},
+		"the account is locked":        put(func(g *servertest.Gate, u *directory.User) { u.LockedUntil = g.Now().Add(time.Hour) }),
+		"the password changes":         func(t testing.TB, g *servertest.Gate, _ string) { g.Put(t, directory.User{Login: "alice"}, "another") },
+		"groups and name change":       put(func(_ *servertest.Gate, u *directory.User) { u.Groups, u.DisplayName = []string{"x"}, "Alice" }),
+		"the end is not yet":           put(func(g *servertest.Gate, u *directory.User) { u.ExpiresAt = g.Now().Add(time.Minute) }),
+		"older tokens become void":     put(func(g *servertest.Gate, u *directory.User) { u.TokensValidAfter = g.Now().Add(-time.Minute) }),
+		"the login is another":         func(t testing.TB, g *servertest.Gate, _ string) { rename(t, g) },
+		"another user's are revoked":   revokeBy("admin", "revoke_tokens_by_usernames", always("bob")),
+		"another label is revoked":     revokeBy("alice", "revoke_tokens_by_labels", always("another label")),
+		"the label of another user is": revokeBy("bob", "revoke_tokens_by_labels", always(label)),
+		"almost all its time is over":  func(_ testing.TB, g *servertest.Gate, _ string) { g.Advance(59 * time.Minute) },
+		"another token is revoked": func(t testing.TB, g *servertest.Gate, text string) {
+			revokeBy("bob", "revoke_tokens", always(issue(t, g, "alice", opaque)))(t, g, text)
+		},
+	} {
+		for _, kind := range []string{jwt, opaque, labelled} {
+			t.Run(name+"/"+kind, func(t *testing.T) {
+				g := newGate(t)
+				text := issue(t, g, "alice", kind)
+				happens(t, g, text)
+				each(t, kind, func(t *testing.T, r route) {
+					if a := r.ask(t, g, text); !r.alive.of(a) {
+						t.Errorf("dead:\n%s", a)
+					}
+				})
+			})
+		}
+	}
+}
+
+// rename gives alice another login. Her UID, which tokens carry, stays.
+func rename(t testing.TB, g *servertest.Gate) {
+	g.Put(t, directory.User{Key: "gatehouse-users/alice", UID: servertest.UID("alice"), Login: "alicia"}, "right")
+}

@@ -1,0 +1,269 @@
+package server_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatehouse-auth/gatehouse/server"
+	"github.com/gatehouse-auth/gatehouse/server/servertest"
+)
+
+// dialects tell whether a body is an error of a dialect, and with which code where the dialect has one for every error.
+func dialects() map[string]func(body map[string]any, code string) bool {
+	return map[string]func(map[string]any, string) bool{
+		"redis": func(body map[string]any, code string) bool {
+			return body["error_code"] == code && body["message"] != "" && body["message"] == body["description"] && len(body) == 3
+		},
+		"puppet": func(body map[string]any, code string) bool {
+			return body["kind"] == "puppetlabs.rbac/"+strings.ReplaceAll(code, "_", "-") && body["msg"] != "" && len(body) == 2
+		},
+		"other": func(body map[string]any, _ string) bool {
+			text, _ := body["error"].(string)
+			return text != ""
+		},
+	}
+}
+
+// fails checks that an answer is an error of a dialect.
+func fails(t *testing.T, a servertest.Answer, status int, dialect, code string) {
+	t.Helper()
+	var body map[string]any
+	if err := json.Unmarshal([]byte(a.Body), &body); err != nil || a.Status != status || !dialects()[dialect](body, code) {
+		t.Errorf("want %d %s in the dialect %s, got\n%s", status, code, dialect, a)
+	}
+	if a.Header.Get("Content-Type") != "application/json" || a.Header.Get("Location") != "" || a.Header.Get("X-Request-Id") == "" {
+		t.Errorf("the headers of an error are wrong:\n%s", a)
+	}
+}
+
+func TestAPathThatIsNotThereIsAnErrorOfItsDialect(t *testing.T) {
+	g := newGate(t)
+	for path, dialect := range map[string]string{
+		"/v1/nothing": "redis", "/v1": "redis", "/v1/": "redis", "/v1/users/authorize/": "redis", "/V1/users/authorize": "other",
+		"/v1//users/authorize": "redis", "/v1/./users/authorize": "redis", "/v1/x/../users/authorize": "redis", "//v1/users/authorize": "redis",
+		"/v1/users%2Fauthorize": "redis", "/v1/%2e%2e/v1/users/authorize": "redis", "/v1/users/authorize%2F": "redis", "/v1/users/authorize;x=1": "redis",
+		"/rbac-api": "puppet", "/rbac-api/": "puppet", "/rbac-api/v1/auth": "puppet", "/rbac-api/v2/auth/token": "puppet", "/rbac-api/v2/tokens/": "puppet",
+		"/rbac-api/v1/users//tokens": "puppet", "/rbac-api/v2/tokens/a%2F..%2Fb": "puppet", "/rbac-api/v2/tokens/a/b": "puppet",
+		"/auth": "puppet", "/auth/": "puppet", "/auth/nothing": "puppet", "/auth/verify/../token": "puppet", "/status": "puppet", "/status/v1/nothing": "puppet",
+		"/oauth2": "other", "/oauth2/nothing": "other", "/oauth2//token": "other", "/.well-known": "other", "/.well-known/nothing": "other",
+		"/apis": "other", "/apis/authentication.k8s.io/v1": "other", "/apis/authentication.k8s.io/v1beta1/tokenreviews": "other",
+		"/": "other", "//": "other", "/nothing": "other", "/..": "other", "/../v1/users/authorize": "other", "/.": "other", "/v2/users/authorize": "other", "/metrics": "other",
+	} {
+		t.Run(path, func(t *testing.T) {
+			for _, method := range []string{"GET", "POST", "DELETE"} {
+				fails(t, g.Send(t, method, path, ""), http.StatusNotFound, dialect, "not_found")
+			}
+		})
+	}
+}
+
+func TestARequestWithoutAPathIsNotFound(t *testing.T) {
+	h := server.Handler(server.Config{Metrics: server.NewMetrics(prometheus.NewRegistry())})
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.URL.Path = "" // as in GET https://gatehouse.test HTTP/1.1
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != http.StatusNotFound {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// methodsOf are the methods of every route that does not take all, as Allow names them, and the dialect.
+func methodsOf() map[string][2]string {
+	return map[string][2]string{
+		"/v1/users/authorize": {"POST", "redis"}, "/v1/users/refresh_jwt": {"POST", "redis"},
+		"/rbac-api/v1/auth/token": {"POST", "puppet"}, "/auth/token": {"POST", "puppet"}, "/rbac-api/v1/tokens": {"POST", "puppet"},
+		"/rbac-api/v1/users/current": {"GET, HEAD", "puppet"}, "/rbac-api/v1/users/x/tokens": {"GET, HEAD", "puppet"},
+		"/rbac-api/v2/tokens": {"DELETE", "puppet"}, "/rbac-api/v2/tokens/x": {"DELETE", "puppet"}, "/rbac-api/v2/auth/token/authenticate": {"POST", "puppet"},
+		"/status/v1/simple": {"GET, HEAD", "puppet"}, "/status/v1/services": {"GET, HEAD", "puppet"}, "/status/v1/services/rbac-service": {"GET, HEAD", "puppet"},
+		"/.well-known/openid-configuration": {"GET, HEAD", "other"}, "/.well-known/oauth-authorization-server": {"GET, HEAD", "other"},
+		"/.well-known/jwks.json": {"GET, HEAD", "other"}, "/oauth2/token": {"POST", "other"}, "/oauth2/introspect": {"POST", "other"}, "/oauth2/revoke": {"POST", "other"},
+		reviews: {"POST", "other"},
+	}
+}
+
+func TestAMethodThatARouteDoesNotTakeIsAnErrorOfItsDialectAndAllowNamesTheOthers(t *testing.T) {
+	g := newGate(t)
+	for path, c := range methodsOf() {
+		t.Run(path, func(t *testing.T) {
+			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "post"} {
+				if strings.Contains(", "+c[0]+", ", ", "+method+", ") {
+					continue
+				}
+				a := g.Send(t, method, path+"?_method=POST", "", "X-HTTP-Method-Override: POST", "X-HTTP-Method: POST")
+				if a.Status != http.StatusMethodNotAllowed || a.Header.Get("Allow") != c[0] {
+					t.Errorf("%s: got\n%s", method, a)
+				}
+				if method == http.MethodHead {
+					if a.Body != "" {
+						t.Errorf("HEAD has the body %q", a.Body)
+					}
+					continue
+				}
+				fails(t, a, http.StatusMethodNotAllowed, c[1], "method_not_allowed")
+			}
+		})
+	}
+}
+
+func TestHeadIsAnsweredAsGetIsWithoutABody(t *testing.T) {
+	g := newGate(t)
+	credential := "X-Authentication: " + issue(t, g, "alice", opaque)
+	for path, c := range methodsOf() {
+		if c[0] != "GET, HEAD" {
+			continue
+		}
+		path = strings.ReplaceAll(path, "/x/", "/"+servertest.UID("alice")+"/")
+		get, head := g.Send(t, "GET", path, "", credential), g.Send(t, "HEAD", path, "", credential)
+		if get.Status != http.StatusOK || head.Body != "" || head.Header.Get("Content-Length") != fmt.Sprint(len(get.Body)) {
+			t.Errorf("%s: got\n%s\nand\n%s", path, get, head)
+		}
+		head.Body = get.Body
+		if head.String() != get.String() {
+			t.Errorf("%s: HEAD says\n%s\nand GET\n%s", path, head, get)
+		}
+	}
+}
+
+func TestABodyOfMoreThan64KiBIsTooLargeInEveryDialectAnnouncedOrNot(t *testing.T) {
+	g := newGate(t)
+	puppetHeader, bearer := "X-Authentication: "+issue(t, g, "alice", opaque), "Authorization: Bearer "+issue(t, g, "alice", jwt)
+	large := strings.Repeat(" ", 64<<10+1)
+	for name, c := range map[string]struct {
+		method, path, header string
+		dialect              string
+	}{
+		"authorize":    {"POST", "/v1/users/authorize", basic("alice", "right"), "redis"},
+		"refresh_jwt":  {"POST", "/v1/users/refresh_jwt", bearer, "redis"},
+		"auth/token":   {"POST", "/rbac-api/v1/auth/token", puppetHeader, "puppet"},
+		"generate":     {"POST", "/rbac-api/v1/tokens", puppetHeader, "puppet"},
+		"authenticate": {"POST", "/rbac-api/v2/auth/token/authenticate", puppetHeader, "puppet"},
+		"revoke":       {"DELETE", "/rbac-api/v2/tokens", puppetHeader, "puppet"},
+		"revoke one":   {"DELETE", "/rbac-api/v2/tokens/x", puppetHeader, "puppet"},
+		"OAuth token":  {"POST", "/oauth2/token", basic("alice", "right"), "other"},
+		"introspect":   {"POST", "/oauth2/introspect", bearer, "other"},
+		"OAuth revoke": {"POST", "/oauth2/revoke", bearer, "other"},
+		"TokenReview":  {"POST", reviews, bearer, "other"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			headers := []string{c.header}
+			if strings.HasPrefix(c.path, "/oauth2/") {
+				headers = append(headers, formType)
+			}
+			fails(t, g.Send(t, c.method, c.path, large, headers...), http.StatusRequestEntityTooLarge, c.dialect, "request_too_large")
+			if got := unannounced(t, g, c.method, c.path, large, headers...); got != http.StatusRequestEntityTooLarge {
+				t.Errorf("without Content-Length: %d", got)
+			}
+			if a := g.Send(t, c.method, c.path, large[1:], headers...); a.Status == http.StatusRequestEntityTooLarge {
+				t.Errorf("64 KiB are too large:\n%s", a)
+			}
+		})
+	}
+}
+
+// unannounced sends a body whose length the request does not tell.
+func unannounced(t *testing.T, g *servertest.Gate, method, path, body string, headers ...string) int {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, g.URL+path, io.MultiReader(strings.NewReader(body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		r.Header.Add(name, value)
+	}
+	response, err := g.Client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	return response.StatusCode
+}
+
+func TestTwoAuthorizationHeadersAreRefusedWhateverTheyHold(t *testing.T) {
+	g := newGate(t)
+	password, bearer := basic("alice", "right"), "Authorization: Bearer "+issue(t, g, "alice", jwt)
+	for path, body := range map[string]string{
+		"/v1/users/authorize": "", "/v1/users/refresh_jwt": "", "/auth/verify": "", "/auth/verify/below": "",
+		"/oauth2/token": "grant_type=client_credentials", "/oauth2/introspect": "token=x", "/oauth2/revoke": "token=x",
+	} {
+		for _, first := range []string{password, bearer, "Authorization: "} {
+			for _, second := range []string{password, bearer, "Authorization: "} {
+				headers := []string{first, second}
+				if body != "" {
+					headers = append(headers, formType)
+				}
+				if a := g.Send(t, "POST", path, body, headers...); a.Status != http.StatusUnauthorized || a.Header.Get("WWW-Authenticate") == "" {
+					t.Errorf("%s with %q:\n%s", path, headers, a)
+				}
+			}
+		}
+	}
+}
+
+func TestHeadersOfMoreThan32KiBAreRefusedAndTheServiceLivesOn(t *testing.T) {
+	g := newGate(t)
+	for size, want := range map[int]int{24 << 10: 200, 48 << 10: 431, 2 << 20: 431} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.URL+"/status/v1/simple", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Filler", strings.Repeat("a", size))
+		response, err := g.Client.Do(r)
+		if err != nil && want == http.StatusRequestHeaderFieldsTooLarge {
+			continue // the connection was closed while the client was still writing
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response.Body.Close(); response.StatusCode != want {
+			t.Errorf("%d bytes: %d", size, response.StatusCode)
+		}
+	}
+	if a := g.Send(t, "GET", "/status/v1/simple", ""); a.Body != "running" {
+		t.Errorf("got\n%s", a)
+	}
+}
+
+func TestEveryRequestIsCountedByItsDoorRouteAndStatus(t *testing.T) {
+	g := newGate(t)
+	g.Send(t, "POST", "/v1/users/authorize", "", basic("alice", "right"))
+	g.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("alice")+"/tokens", "")
+	g.Send(t, "GET", "/rbac-api/v1/nothing", "")
+	g.Send(t, "GET", "/auth/verify/any/path", "")
+	g.Send(t, "GET", "/..", "")
+	families, err := g.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]uint64{}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			labels := ""
+			for _, l := range m.GetLabel() {
+				labels += l.GetValue() + " "
+			}
+			got[family.GetName()+" "+labels] = m.GetHistogram().GetSampleCount() + uint64(m.GetCounter().GetValue())
+		}
+	}
+	for _, want := range []string{
+		"gatehouse_request_duration_seconds 200 redis /v1/users/authorize ",
+		"gatehouse_request_duration_seconds 401 puppet /rbac-api/v1/users/{id}/tokens ",
+		"gatehouse_request_duration_seconds 404 puppet unknown ",
+		"gatehouse_request_duration_seconds 401 forwardauth /auth/verify/ ",
+		"gatehouse_request_duration_seconds 404 none unknown ",
+		"gatehouse_acts_total login redis allowed  ",
+		"gatehouse_acts_total issue redis allowed  ",
+	} {
+		if got[want] != 1 {
+			t.Errorf("%s: %d of %v", want, got[want], got)
+		}
+	}
+}
