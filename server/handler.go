@@ -104,7 +104,7 @@ func cleanPaths(next http.Handler) http.Handler {
 
 func isClean(p string) bool {
 	clean := path.Clean(p)
-	return p == clean || p == clean+"/"
+	return p == clean || clean != "/" && p == clean+"/"
 }
 
 // statusRecorder remembers the status of an answer.
