@@ -38,7 +38,8 @@ func newGate(t testing.TB) *servertest.Gate {
 			forwardauth.New(forwardauth.Config{Passwords: g.Passwords, Tokens: g.Tokens}),
 		}
 	})
-	g.Put(t, directory.User{Login: "alice"}, "right")
+	g.Client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	g.Put(t, directory.User{Login: "alice", Created: g.Now()}, "right")
 	g.Put(t, directory.User{Login: "bob"}, "right")
 	g.Put(t, directory.User{Login: "admin", Groups: []string{"gatehouse-admins"}}, "right")
 	return g
@@ -219,12 +220,15 @@ func ends() map[string]struct {
 			put(func(_ *servertest.Gate, u *directory.User) { u.UID = servertest.UID("alice the second") })(t, g, text)
 		}, all},
 		"the user is another, and nobody saw the first go": {put(func(_ *servertest.Gate, u *directory.User) { u.UID = servertest.UID("alice the second") }), all},
-		"tokensValidAfter moves":                           {put(func(g *servertest.Gate, u *directory.User) { u.TokensValidAfter = g.Now() }), all},
-		"tokensValidAfter moves to the future":             {put(func(g *servertest.Gate, u *directory.User) { u.TokensValidAfter = g.Now().AddDate(1, 0, 0) }), all},
-		"the user revokes all by name":                     {revokeBy("alice", "revoke_tokens_by_usernames", always("alice")), all},
-		"an administrator revokes all by name":             {revokeBy("admin", "revoke_tokens_by_usernames", always("alice")), all},
-		"an administrator revokes all by UUID":             {revokeBy("admin", "revoke_tokens_by_ids", always(servertest.UID("alice"))), all},
-		"it is revoked by itself":                          {revokeBy("bob", "revoke_tokens", itself), all},
+		"the login turns out to be an older user's": {func(t testing.TB, g *servertest.Gate, _ string) {
+			g.Put(t, directory.User{Key: "gatehouse-users/older", UID: servertest.UID("older"), Login: "alice", Created: g.Now().Add(-time.Hour)}, "right")
+		}, all},
+		"tokensValidAfter moves":               {put(func(g *servertest.Gate, u *directory.User) { u.TokensValidAfter = g.Now() }), all},
+		"tokensValidAfter moves to the future": {put(func(g *servertest.Gate, u *directory.User) { u.TokensValidAfter = g.Now().AddDate(1, 0, 0) }), all},
+		"the user revokes all by name":         {revokeBy("alice", "revoke_tokens_by_usernames", always("alice")), all},
+		"an administrator revokes all by name": {revokeBy("admin", "revoke_tokens_by_usernames", always("alice")), all},
+		"an administrator revokes all by UUID": {revokeBy("admin", "revoke_tokens_by_ids", always(servertest.UID("alice"))), all},
+		"it is revoked by itself":              {revokeBy("bob", "revoke_tokens", itself), all},
 		"it is revoked by its path": {sent(http.StatusNoContent, func(t testing.TB, g *servertest.Gate, text string) servertest.Answer {
 			return g.Send(t, "DELETE", "/rbac-api/v2/tokens/"+text, "")
 		}), all},

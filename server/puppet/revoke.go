@@ -110,7 +110,7 @@ func (v *revocation) token(text string) error {
 }
 
 // username revokes every token of a user. To whom may not, it is not said whether the user exists. A login is the caller's
-// own when the caller holds it now: two users may claim the same one.
+// own when the caller holds it at this moment: two users may claim the same one.
 func (v *revocation) username(login string) error {
 	if !isLogin(login) {
 		v.details.MalformedUsernames = append(v.details.MalformedUsernames, login)
