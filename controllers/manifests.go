@@ -105,7 +105,7 @@ func lastingProjector(keyer *password.Keyer, dir string) (*Projector, error) {
 func (m *Manifests) Start(ctx context.Context) error {
 	watch := m.watch()
 	defer watch.close()
-	if _, err := m.folder.scan(m.reader, m.now()); err != nil {
+	if _, err := m.folder.scan(m.reader, m.now()); err != nil { //nolint:contextcheck // the rules of the schema have a budget
 		return fmt.Errorf("read the manifests: %w: name a folder of User and Secret YAML with --manifests", err)
 	}
 	m.sync(m.now())
@@ -140,7 +140,7 @@ func (m *Manifests) follow(ctx context.Context, watch *folderWatch) {
 			timer.Reset(quiet)
 		case <-timer.C:
 			first = time.Time{}
-			m.again(watch)
+			m.again(watch) //nolint:contextcheck // the rules of the schema have a budget
 			timer.Reset(m.wait())
 		}
 	}

@@ -114,44 +114,49 @@ func (r reader) document(text []byte, isJSON bool) *document {
 		return &document{}
 	}
 	d := &document{}
-	for _, item := range items(raw) {
-		r.object(d, text, item)
+	var h head
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &h); err != nil {
+		d.fail(fault{line: firstLine(text), message: "it is no object with apiVersion, kind and metadata: " + err.Error()})
+	} else if strings.HasSuffix(h.Kind, "List") {
+		r.list(d, text, h.Items)
+	} else {
+		r.object(d, h, text, raw)
 	}
 	return d
 }
 
-// items returns the objects of a list, such as kubectl get prints, or else the object itself. Lists in lists are not looked into.
-func items(raw []byte) []json.RawMessage {
-	var list struct {
-		Kind  string            `json:"kind"`
-		Items []json.RawMessage `json:"items"`
+// list reads the objects of a list, such as kubectl get prints. A list in a list is an object of another kind.
+func (r reader) list(d *document, text []byte, items []json.RawMessage) {
+	for _, item := range items {
+		var h head
+		if err := kjson.UnmarshalCaseSensitivePreserveInts(item, &h); err != nil {
+			d.fail(fault{line: firstLine(text), message: "an item of the list is no object with apiVersion, kind and metadata: " + err.Error()})
+			continue
+		}
+		r.object(d, h, text, item)
 	}
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &list); err != nil || !strings.HasSuffix(list.Kind, "List") {
-		return []json.RawMessage{raw}
-	}
-	return list.Items
 }
 
-// head is what tells one object from another, read without looking at the rest.
+// head is what tells one object from another.
 type head struct {
 	metav1.TypeMeta `json:",inline"`
 	Metadata        struct {
 		Name      string `json:"name"`
 		Namespace string `json:"namespace"`
 	} `json:"metadata"`
+	Items []json.RawMessage `json:"items"` // of a list
+}
+
+func (h head) key() objectKey {
+	if h.Metadata.Namespace == "" {
+		return objectKey{h.Kind, usersNamespace, h.Metadata.Name}
+	}
+	return objectKey{h.Kind, h.Metadata.Namespace, h.Metadata.Name}
 }
 
 // object reads one JSON object into d. text is the whole document, for the numbers of lines.
-func (r reader) object(d *document, text, raw []byte) {
-	var h head
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &h); err != nil {
-		d.fail(fault{line: firstLine(text), message: "it is no object with apiVersion, kind and metadata: " + err.Error()})
-		return
-	}
-	key := objectKey{h.Kind, h.Metadata.Namespace, h.Metadata.Name}
-	if key.namespace == "" {
-		key.namespace = usersNamespace
-	}
+func (r reader) object(d *document, h head, text, raw []byte) {
+	key := h.key()
 	switch group := h.GroupVersionKind().Group; {
 	case h.Kind == "" || h.APIVersion == "":
 		d.fail(fault{line: firstLine(text), message: noKind})

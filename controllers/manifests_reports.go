@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -30,8 +29,7 @@ func (r *reports) begin() { r.now = map[string]report{} }
 func (r *reports) finish() {
 	fresh := newIn(r.now, r.before)
 	for _, key := range fresh[:min(len(fresh), reportsAtOnce)] {
-		n := r.now[key]
-		r.log.Log(context.Background(), n.level, n.message, "at", n.place, "object", n.about)
+		r.now[key].write(r.log)
 	}
 	if more := len(fresh) - reportsAtOnce; more > 0 {
 		r.log.Warn("there is more like this in the manifests", "count", more)
@@ -41,6 +39,17 @@ func (r *reports) finish() {
 		r.log.Info("no longer: "+r.before[key].message, "at", r.before[key].place, "object", r.before[key].about)
 	}
 	r.before = r.now
+}
+
+func (n report) write(log *slog.Logger) {
+	write := log.Warn
+	switch n.level {
+	case slog.LevelError:
+		write = log.Error
+	case slog.LevelInfo:
+		write = log.Info
+	}
+	write(n.message, "at", n.place, "object", n.about)
 }
 
 // newIn returns the keys of a that b has not, in order.

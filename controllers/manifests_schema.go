@@ -82,23 +82,26 @@ func compileSchema(props *apiextensionsv1.JSONSchemaProps) (*userSchema, error) 
 // document is used up.
 func (s *userSchema) user(object map[string]any) (*authv1alpha1.User, field.ErrorList) {
 	delete(object, "status")
-	errs := s.coerce(object)
+	meta, errs := s.coerce(object)
 	if len(errs) == 0 {
 		errs = s.validate(object)
 	}
 	if len(errs) > 0 {
 		return nil, errs
 	}
+	delete(object, "metadata") // which is decoded already
 	user := &authv1alpha1.User{}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object, user); err != nil {
 		return nil, field.ErrorList{field.Invalid(nil, nil, err.Error())}
 	}
-	errs = validateMeta(&user.ObjectMeta)
+	user.ObjectMeta = metav1.ObjectMeta{
+		Namespace: meta.Namespace, Name: meta.Name, UID: meta.UID, CreationTimestamp: meta.CreationTimestamp,
+	}
 	var err error
 	if user.Generation, err = generation(object["spec"]); err != nil {
-		errs = append(errs, field.Invalid(field.NewPath("spec"), nil, err.Error()))
+		errs = field.ErrorList{field.Invalid(field.NewPath("spec"), nil, err.Error())}
 	}
-	return user, errs
+	return user, append(errs, validateMeta(meta)...)
 }
 
 // generation stands for a spec, as a digest of it: it changes with the spec and with nothing else.
@@ -113,15 +116,10 @@ func generation(spec any) (int64, error) {
 
 // coerce does what happens when a request is decoded: unknown fields are refused, as kubectl asks for, nulls dropped and
 // defaults set.
-func (s *userSchema) coerce(object map[string]any) field.ErrorList {
+func (s *userSchema) coerce(object map[string]any) (*metav1.ObjectMeta, field.ErrorList) {
 	meta, found, unknown, err := objectmeta.GetObjectMetaWithOptions(object, objectmeta.ObjectMetaOptions{ReturnUnknownFieldPaths: true})
 	if err != nil {
-		return field.ErrorList{field.Invalid(field.NewPath("metadata"), nil, err.Error())}
-	}
-	pruned := pruning.PruneWithOptions(object, s.structural, true, schema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
-	var errs field.ErrorList
-	for _, path := range append(unknown, pruned...) {
-		errs = append(errs, &field.Error{Type: field.ErrorTypeForbidden, Field: path, Detail: "there is no such field"})
+		return nil, field.ErrorList{field.Invalid(field.NewPath("metadata"), nil, err.Error())}
 	}
 	if !found {
 		meta = &metav1.ObjectMeta{}
@@ -129,15 +127,19 @@ func (s *userSchema) coerce(object map[string]any) field.ErrorList {
 	if meta.Namespace == "" {
 		meta.Namespace = usersNamespace
 	}
-	if err := objectmeta.SetObjectMeta(object, meta); err != nil {
-		errs = append(errs, field.Invalid(field.NewPath("metadata"), nil, err.Error()))
+	pruned := pruning.PruneWithOptions(object, s.structural, true, schema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
+	var errs field.ErrorList
+	for _, path := range append(unknown, pruned...) {
+		errs = append(errs, &field.Error{Type: field.ErrorTypeForbidden, Field: path, Detail: "there is no such field"})
 	}
 	defaulting.PruneNonNullableNullsWithoutDefaults(object, s.structural)
 	defaulting.Default(object, s.structural)
-	return errs
+	return meta, errs
 }
 
 // validate does what happens when a request is validated. The rules come last, since they may rely on the schema.
+//
+// A budget bounds the rules, so there is nothing to cancel.
 func (s *userSchema) validate(object map[string]any) field.ErrorList {
 	errs := schemavalidation.ValidateCustomResource(nil, object, s.validator)
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, s.structural, object)...)

@@ -67,20 +67,43 @@ func userKey(directoryKey string) objectKey {
 // whose identity cannot be kept now. They must wait, because a token for a UID that the next start does not know is dead.
 func (m *Manifests) identify(users []*held, next map[objectKey]*held, now time.Time) (unkept map[objectKey]bool) {
 	gone := m.goneIdentities(next)
+	add := m.newIdentities(users, gone, now)
+	if len(add)+len(gone) == 0 {
+		return nil
+	}
+	err := m.store.Identify(add, gone)
+	if err == nil {
+		clear(m.forsaken)
+		return nil
+	}
+	m.unfinished = true
+	m.reports.add("", "users", "who the users are cannot be kept, so users who are new must wait: "+err.Error())
+	for _, key := range gone {
+		m.forsaken[key] = true
+	}
+	unkept = map[objectKey]bool{}
+	for _, id := range add {
+		unkept[userKey(id.Key)] = true
+	}
+	return unkept
+}
+
+// newIdentities returns the identities of users who have none, or none that fits their manifest.
+func (m *Manifests) newIdentities(users []*held, gone []string, now time.Time) []state.Identity {
 	isGone := map[string]bool{}
 	for _, key := range gone {
 		isGone[key] = true
 	}
 	var add []state.Identity
-	unkept = map[objectKey]bool{}
 	for i, h := range users {
 		key := h.key.directoryKey()
 		id, ok := m.store.Identity(key)
+		known := ok && !isGone[key]
 		given := string(h.user.UID)
-		if ok && !isGone[key] && (given == "" || (given == id.UID && id.Given)) {
+		if known && (given == "" || (given == id.UID && id.Given)) {
 			continue
 		}
-		if !ok || isGone[key] {
+		if !known {
 			// Of users who appear together the first is the older, so that it is not left to chance who keeps a login.
 			id = state.Identity{Key: key, UID: string(uuid.NewUUID()), FirstSeen: plain(now.Add(time.Duration(i)))}
 		}
@@ -88,21 +111,8 @@ func (m *Manifests) identify(users []*held, next map[objectKey]*held, now time.T
 			id.UID, id.Given = given, true
 		}
 		add = append(add, id)
-		unkept[h.key] = true
 	}
-	if len(add)+len(gone) == 0 {
-		return nil
-	}
-	if err := m.store.Identify(add, gone); err != nil {
-		m.reports.add("", "users", "who the users are cannot be kept, so users who are new must wait: "+err.Error())
-		for _, key := range gone {
-			m.forsaken[key] = true
-		}
-		m.unfinished = true
-		return unkept
-	}
-	clear(m.forsaken)
-	return nil
+	return add
 }
 
 // goneIdentities returns the users whose identities must never come back: those that are in no file, and those that were given
