@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -14,6 +15,10 @@ import (
 
 // maximumLogin is the longest login in characters that a User may have.
 const maximumLogin = 255
+
+// revocationTime is how long one request may revoke: what has not begun by then is left, so that the answer still reaches the
+// client, and a long list does not go on for an hour while records cannot be written. Each act has its own limit beside it.
+const revocationTime = 20 * time.Second
 
 // revoke answers DELETE /rbac-api/v2/tokens. As much as possible is revoked, whatever else is wrong with the request; what is
 // wrong is said all at once.
@@ -28,7 +33,8 @@ func (h *handler) revoke(w http.ResponseWriter, r *http.Request) {
 		h.wire.refuse(w, r, err)
 		return
 	}
-	v := &revocation{handler: h, ctx: r.Context(), caller: caller}
+	v, end := h.newRevocation(r, caller)
+	defer end()
 	v.details.UnrecognizedParameters = named.unrecognized
 	v.each(named.tokens, v.token)
 	v.each(named.usernames, v.username)
@@ -45,7 +51,8 @@ func (h *handler) revokeOne(w http.ResponseWriter, r *http.Request) {
 		h.wire.refuse(w, r, err)
 		return
 	}
-	v := &revocation{handler: h, ctx: r.Context()}
+	v, end := h.newRevocation(r, authn.Identity{})
+	defer end()
 	v.details.UnrecognizedParameters = unrecognized
 	v.each([]string{r.PathValue("token")}, v.token)
 	h.finish(w, r, v)
@@ -74,6 +81,12 @@ type revocation struct {
 	failed  error // the service could not do it: the same request may go through later
 }
 
+// newRevocation begins a revocation. A client that hangs up does not stop it, time does.
+func (h *handler) newRevocation(r *http.Request, caller authn.Identity) (*revocation, context.CancelFunc) {
+	ctx, end := context.WithTimeout(context.WithoutCancel(r.Context()), revocationTime)
+	return &revocation{handler: h, ctx: ctx, caller: caller}, end
+}
+
 // each carries out one kind of parameter, every value once.
 func (v *revocation) each(values []string, revoke func(string) error) {
 	seen := map[string]bool{}
@@ -82,6 +95,10 @@ func (v *revocation) each(values []string, revoke func(string) error) {
 			continue
 		}
 		seen[value] = true
+		if err := v.ctx.Err(); err != nil {
+			v.failed = err
+			return
+		}
 		if err := revoke(value); err != nil {
 			v.failed = err
 		}

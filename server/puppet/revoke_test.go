@@ -1,15 +1,19 @@
 package puppet_test
 
 import (
+	"context"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
+	"github.com/gatehouse-auth/gatehouse/server/puppet"
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
@@ -200,6 +204,64 @@ func TestARevocationThatCannotBeKeptIsNotAnsweredAsDone(t *testing.T) {
 	g.Records.Fail(false)
 	done(t, g.Send(t, "DELETE", revokePath+"/"+text, ""))
 	dead(t, g, text, "token-revoked")
+}
+
+// slowRecords take six seconds to say that nothing can be kept.
+type slowRecords struct {
+	*servertest.Records
+	asked int
+}
+
+func (r *slowRecords) Revoke(context.Context, directory.Record) error {
+	r.asked++
+	time.Sleep(6 * time.Second)
+	return grant.ErrUnavailable
+}
+
+// revokeWith hands a request to the door itself, for what cannot be seen over a connection.
+func revokeWith(c puppet.Config, r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	for _, route := range puppet.New(c).Routes {
+		if route.Path == revokePath {
+			route.Methods["DELETE"](w, r)
+		}
+	}
+	return w
+}
+
+func TestALongListThatCannotBeRevokedIsAnsweredInTime(t *testing.T) {
+	g := newGate(t)
+	start := time.Now()
+	synctest.Test(t, func(t *testing.T) {
+		g.Advance(start.Sub(time.Now()))
+		records := &slowRecords{Records: g.Records}
+		grants, c := g.Grants.Config, config(g)
+		grants.Records = records
+		c.Grants = grant.New(grants)
+		var tokens []string
+		for range 100 {
+			tokens = append(tokens, sealed(t, g, "bob", grant.Order{}))
+		}
+		r := httptest.NewRequestWithContext(t.Context(), "DELETE", revokePath+"?revoke_tokens_by_usernames=bob", strings.NewReader(object(t, "revoke_tokens", tokens)))
+		r.Header.Set("X-Authentication", signed(t, g, "alice"))
+		begun := time.Now()
+		w := revokeWith(c, r)
+		if took := time.Since(begun); w.Code != http.StatusServiceUnavailable || took > 25*time.Second || records.asked != 4 {
+			t.Errorf("answered %d after %s and %d attempts", w.Code, took, records.asked)
+		}
+	})
+}
+
+func TestAClientThatHangsUpDoesNotStopItsRevocation(t *testing.T) {
+	g := newGate(t)
+	ctx, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	one, two := sealed(t, g, "alice", grant.Order{}), sealed(t, g, "alice", grant.Order{})
+	r := httptest.NewRequestWithContext(ctx, "DELETE", revokePath+"?revoke_tokens="+one+","+two, nil)
+	r.Header.Set("X-Authentication", signed(t, g, "alice"))
+	revokeWith(config(g), r)
+	dead(t, g, one, "token-revoked")
+	dead(t, g, two, "token-revoked")
 }
 
 func TestEveryRevocationIsAudited(t *testing.T) {
