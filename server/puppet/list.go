@@ -53,7 +53,7 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request) {
 		h.wire.write(w, r, notAUUID)
 		return
 	}
-	p, err := parsePage(r.URL.Query())
+	p, err := parsePage(r.URL.RawQuery)
 	if err != nil {
 		h.wire.refuse(w, r, err)
 		return
@@ -70,7 +70,11 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request) {
 }
 
 // parsePage reads the query. What is not known in it is ignored.
-func parsePage(query url.Values) (page, error) {
+func parsePage(raw string) (page, error) {
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		return page{}, schemaViolation("The query cannot be read.")
+	}
 	p := page{OrderBy: given(query, "order_by", "creation_date"), Order: given(query, "order", "asc")}
 	if p.compare() == nil {
 		return p, schemaViolation("order_by must be creation_date, expiration_date, last_active_date or client.")
@@ -86,7 +90,6 @@ func parsePage(query url.Values) (page, error) {
 		p.Limit = &limit
 	}
 	if query.Has("offset") {
-		var err error
 		if p.Offset, err = wholeNumber(query.Get("offset")); err != nil {
 			return p, schemaViolation("offset must be a whole number from 0.")
 		}
