@@ -3,6 +3,7 @@ package puppet_test
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -114,7 +115,7 @@ func object(t testing.TB, members ...any) string {
 	t.Helper()
 	m := map[string]any{}
 	for i := 0; i < len(members); i += 2 {
-		m[members[i].(string)] = members[i+1]
+		m[fmt.Sprint(members[i])] = members[i+1]
 	}
 	text, err := json.Marshal(m)
 	if err != nil {
