@@ -17,9 +17,8 @@ kind_load() { # BINARY NAME
 }
 
 build_and_load() {
-	mkdir -p bin
-	CGO_ENABLED=0 go build -o bin/gatehouse .
-	CGO_ENABLED=0 go build -o bin/e2e-client ./test/e2e/client
+	make build
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/e2e-client ./test/e2e/client
 	# shellcheck disable=SC2086 # a command with arguments
 	${LOAD_IMAGE:-kind_load} bin/gatehouse "$IMAGE"
 	${LOAD_IMAGE:-kind_load} bin/e2e-client "$CLIENT_IMAGE"

@@ -146,9 +146,11 @@ func replicas(t *testing.T) []corev1.Pod {
 	return ready
 }
 
-// addresses are those of the ready replicas, for the client.
+// addresses are those of the three replicas, for the client, once all are ready. After a fault of the API server that may take
+// a while: nodes that it has not heard of count as lost, and their Pods as not ready.
 func addresses(t *testing.T, port int) string {
 	t.Helper()
+	eventually(t, 3*time.Minute, "three replicas are ready", func() error { return readyReplicas(t, 3) })
 	var all []string
 	for _, p := range replicas(t) {
 		all = append(all, fmt.Sprintf("%s:%d", p.Status.PodIP, port))
