@@ -80,6 +80,9 @@ func (t *TokenRecords) createLabelled(ctx context.Context, r directory.Record, k
 			return directory.Record{}, err
 		}
 		known := recordOf(existing)
+		if known.Revoked, err = t.revoked(ctx, existing); err != nil {
+			return directory.Record{}, err
+		}
 		if known.UserUID == r.UserUID && known.Label == r.Label && keep(known) {
 			t.Directory.PutRecord(known)
 			return known, nil
@@ -89,6 +92,21 @@ func (t *TokenRecords) createLabelled(ctx context.Context, r directory.Record, k
 		}
 	}
 	return directory.Record{}, errors.New("the record changes too often")
+}
+
+// revoked says whether the token of a label is revoked, in its record or in one of its own: a replica that did not know the
+// label yet has kept the revocation there.
+func (t *TokenRecords) revoked(ctx context.Context, labelled *authv1alpha1.Token) (bool, error) {
+	if labelled.Spec.Revoked {
+		return true, nil
+	}
+	own := &authv1alpha1.Token{}
+	key := types.NamespacedName{Namespace: labelled.Namespace, Name: idName(labelled.Spec.TokenID)}
+	err := t.Reader.Get(ctx, key, own)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	return own.Spec.Revoked && own.Spec.TokenID == labelled.Spec.TokenID, err
 }
 
 // retire makes room for another token of the same label. A revocation that still matters moves to a record of its own first,

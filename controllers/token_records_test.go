@@ -249,6 +249,19 @@ func TestARevokedTokenMakesRoomForAnotherAndStaysRevoked(t *testing.T) {
 	}
 }
 
+func TestATokenRevokedByAReplicaThatDidNotKnowItsLabelIsNotHandedOutAgain(t *testing.T) {
+	b := newBench(t, usersRole)
+	u := b.addUser(t)
+	first := mustCreate(t, b.replica(t, u), issued(u, "ci"))
+	unlabelled := first
+	unlabelled.Label = ""
+	mustRevoke(t, b.replica(t, u), unlabelled)
+
+	if mustCreate(t, b.replica(t, u), issued(u, "ci")).ID == first.ID {
+		t.Error("the revoked token was handed out again")
+	}
+}
+
 func TestAnEndedTokenMakesRoomAndLeavesNothing(t *testing.T) {
 	b := newBench(t, usersRole)
 	u := b.addUser(t)
