@@ -58,7 +58,7 @@ func serveCluster(ctx context.Context, o *options, c *core) error {
 		notes:       &controllers.StatusLedger{Client: mgr.GetClient(), Reader: mgr.GetAPIReader()},
 		certificate: cert,
 	})
-	probes, err := newProbeServer(o, c)
+	probes, err := newProbeServer(o, c, cert)
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func serveFolder(ctx context.Context, o *options, c *core) (err error) {
 		feeding = append(feeding, renewal)
 	}
 	web, notes := newService(o, c, source{records: records, notes: records, certificate: cert})
-	probes, err := newProbeServer(o, c)
+	probes, err := newProbeServer(o, c, cert)
 	if err != nil {
 		return err
 	}

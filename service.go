@@ -112,19 +112,19 @@ func newWebServer(c *core, s source, handler http.Handler) *manager.Server {
 
 // newProbeServer answers /healthz as long as the process lives, and /readyz while it has everything to answer with and is
 // not about to end.
-func newProbeServer(o *options, c *core) (*manager.Server, error) {
+func newProbeServer(o *options, c *core, cert certificate) (*manager.Server, error) {
 	listener, err := net.Listen("tcp", o.healthAddress) //nolint:noctx // nothing to cancel
 	if err != nil {
 		return nil, errors.Join(errors.New("--health-probe-bind-address"), err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/healthz", healthz.CheckHandler{Checker: healthz.Ping})
-	mux.Handle("/readyz", healthz.CheckHandler{Checker: func(*http.Request) error { return c.ready() }})
+	mux.Handle("/readyz", healthz.CheckHandler{Checker: func(*http.Request) error { return c.ready(cert) }})
 	return &manager.Server{Name: "probes", Server: server.New(mux), Listener: listener}, nil
 }
 
 // ready says why requests should not be sent here, if so.
-func (c *core) ready() error {
+func (c *core) ready(cert certificate) error {
 	switch {
 	case c.drain.Begun():
 		return errors.New("the process is about to end")
@@ -132,6 +132,8 @@ func (c *core) ready() error {
 		return errors.New("the directory does not hold every user yet")
 	case !c.keys.Ready(c.now()):
 		return errors.New("there are no keys to issue tokens with yet")
+	case cert.ends != nil && cert.ends().IsZero():
+		return errors.New("there is no certificate to serve yet")
 	}
 	return nil
 }

@@ -148,8 +148,7 @@ func TestOnlySuccessesAreRemembered(t *testing.T) {
 
 func TestARememberedPasswordOfAnAccountThatEndedIsRefusedTheLongWay(t *testing.T) {
 	h := newHouse(nil)
-	u := h.put(t, "jean", bcrypt4(t, right))
-	u = h.change(u, func(u *directory.User) { u.ExpiresAt = start.Add(time.Minute) })
+	h.change(h.put(t, "jean", bcrypt4(t, right)), func(u *directory.User) { u.ExpiresAt = start.Add(time.Minute) })
 	if err := h.login("jean", right); err != nil {
 		t.Fatal(err)
 	}

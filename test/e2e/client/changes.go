@@ -14,7 +14,7 @@ import (
 const (
 	changedUser   = "e2e-changed"
 	changedLogin  = "e2e-changed"
-	changedSecret = "e2e-changed-password" //nolint:gosec // a name
+	changedSecret = "e2e-changed-password"
 	hashKey       = "passwordHash"
 	pollEvery     = 5 * time.Millisecond
 	tooLong       = 30 * time.Second

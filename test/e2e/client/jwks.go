@@ -39,7 +39,7 @@ func (k *jwks) verify(ctx context.Context, token string) error {
 			return err
 		}
 	}
-	signed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.ES256})
+	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		return fmt.Errorf("%w: %w", errWrong, err)
 	}
