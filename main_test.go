@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gatehouse-auth/gatehouse/api/apitest"
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+)
+
+// story is the whole service on a real API server, and whoever tells it.
+type story struct {
+	*testing.T
+	api  client.Client
+	base string
+	http *http.Client
+}
+
+const (
+	storyLogin    = "jeanjackson@example.com"
+	storyPassword = "a password for the story"
+)
+
+// The whole way of a user: declared, given tokens at both doors, checked, revoked, deleted and made anew.
+func TestTheStoryOfAUser(t *testing.T) {
+	s := newStory(t)
+	user := s.declare()
+	jwt, opaque := s.authorize(), s.authToken()
+	s.mustVerify(jwt, http.StatusOK)
+	s.mustVerify(opaque, http.StatusOK)
+
+	begun := time.Now()
+	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"revoked":true}}`))
+	if err := s.api.Patch(t.Context(), user, patch); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually(func() bool { return s.verify(jwt) == http.StatusUnauthorized })
+	took := time.Since(begun)
+	t.Logf("from the patch to the first refused request: %s", took)
+	if took > time.Second {
+		t.Errorf("a revocation took %s", took)
+	}
+	s.mustVerify(opaque, http.StatusUnauthorized)
+	if status, _ := s.post("/v1/users/authorize", ""); status != http.StatusUnauthorized {
+		t.Errorf("a revoked user logs in: %d", status)
+	}
+
+	if err := s.api.Delete(t.Context(), user); err != nil {
+		t.Fatal(err)
+	}
+	s.declare()
+	s.mustVerify(s.authorize(), http.StatusOK)
+	s.mustVerify(jwt, http.StatusUnauthorized)
+	s.mustVerify(opaque, http.StatusUnauthorized)
+}
+
+// newStory starts the service as serve does and returns when it is ready.
+func newStory(t *testing.T) *story {
+	t.Helper()
+	t.Setenv("KUBECONFIG", kubeconfig(t, apitest.Config(t)))
+	t.Setenv("POD_NAMESPACE", "gatehouse-system")
+	s := &story{T: t, api: storyClient(t)}
+	for _, name := range []string{"gatehouse-system", "gatehouse-users"} {
+		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		if err := s.api.Create(t.Context(), ns); err != nil && !apierrors.IsAlreadyExists(err) {
+			t.Fatal(err)
+		}
+	}
+	o := storyOptions(t)
+	c, err := newCore(o, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- serveCluster(ctx, o, c) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the service ended with %v", err)
+		}
+	})
+	s.base = "https://" + c.listener.Addr().String()
+	s.http = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.publishedCA()}}}
+	s.eventually(func() bool {
+		status, body := s.get("/status/v1/simple", "")
+		return status == http.StatusOK && body == "running"
+	})
+	return s
+}
+
+func storyOptions(t *testing.T) *options {
+	t.Helper()
+	var out *options
+	cmd := newServeCommand(func(_ context.Context, o *options) error { out = o; return nil })
+	cmd.SetArgs([]string{
+		"--bind-address", "127.0.0.1:0", "--health-probe-bind-address", "127.0.0.1:0", "--metrics-bind-address", "0", "--drain-delay", "0s",
+	})
+	if err := cmd.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func storyClient(t *testing.T) client.Client {
+	t.Helper()
+	if err := authv1alpha1.AddToScheme(clientgoscheme.Scheme); err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(apitest.Config(t), client.Options{Scheme: clientgoscheme.Scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// publishedCA waits for the certificates that clients are to trust.
+func (s *story) publishedCA() *x509.CertPool {
+	s.Helper()
+	pool := x509.NewCertPool()
+	s.eventually(func() bool {
+		var published corev1.ConfigMap
+		err := s.api.Get(s.Context(), client.ObjectKey{Namespace: "gatehouse-users", Name: "gatehouse-ca"}, &published)
+		return err == nil && pool.AppendCertsFromPEM([]byte(published.Data["ca.crt"]))
+	})
+	return pool
+}
+
+// declare applies a User and its Secret and waits until the user may log in.
+func (s *story) declare() *authv1alpha1.User {
+	s.Helper()
+	meta := metav1.ObjectMeta{Name: "story", Namespace: "gatehouse-users"}
+	secret := &corev1.Secret{ObjectMeta: meta, Type: corev1.SecretTypeBasicAuth, StringData: map[string]string{"username": storyLogin, "password": storyPassword}}
+	if err := s.api.Create(s.Context(), secret); err != nil && !apierrors.IsAlreadyExists(err) {
+		s.Fatal(err)
+	}
+	user := &authv1alpha1.User{ObjectMeta: meta, Spec: authv1alpha1.UserSpec{Login: storyLogin, Passwords: []authv1alpha1.Password{{
+		PlaintextFrom: &authv1alpha1.SecretSource{SecretKeyRef: authv1alpha1.SecretKeyRef{Name: "story", Key: "password"}},
+	}}}}
+	if err := s.api.Create(s.Context(), user); err != nil {
+		s.Fatal(err)
+	}
+	s.eventually(func() bool { status, _ := s.post("/v1/users/authorize", ""); return status == http.StatusOK })
+	return user
+}
+
+func (s *story) authorize() string {
+	s.Helper()
+	return s.member("access_token", "/v1/users/authorize", "")
+}
+
+func (s *story) authToken() string {
+	s.Helper()
+	return s.member("token", "/rbac-api/v1/auth/token", `{"login":"`+storyLogin+`","password":"`+storyPassword+`","label":"story"}`)
+}
+
+// member posts a request and returns one member of the answer.
+func (s *story) member(name, path, body string) string {
+	s.Helper()
+	status, text := s.post(path, body)
+	var answer map[string]string
+	if err := json.Unmarshal([]byte(text), &answer); status != http.StatusOK || err != nil || answer[name] == "" {
+		s.Fatalf("%s: %d %s", path, status, text)
+	}
+	return answer[name]
+}
+
+func (s *story) mustVerify(token string, want int) {
+	s.Helper()
+	if got := s.verify(token); got != want {
+		s.Errorf("a token is answered with %d, want %d", got, want)
+	}
+}
+
+func (s *story) verify(token string) int {
+	status, _ := s.get("/auth/verify", "Bearer "+token)
+	return status
+}
+
+func (s *story) get(path, authorization string) (int, string) {
+	return s.send(http.MethodGet, path, "", func(r *http.Request) { r.Header.Set("Authorization", authorization) })
+}
+
+func (s *story) post(path, body string) (int, string) {
+	return s.send(http.MethodPost, path, body, func(r *http.Request) {
+		r.SetBasicAuth(storyLogin, storyPassword)
+		r.Header.Set("Content-Type", "application/json")
+	})
+}
+
+// send returns status 0 where there is no answer.
+func (s *story) send(method, path, body string, change func(*http.Request)) (int, string) {
+	r, err := http.NewRequestWithContext(s.Context(), method, s.base+path, strings.NewReader(body))
+	if err != nil {
+		s.Fatal(err)
+	}
+	change(r)
+	answer, err := s.http.Do(r)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer answer.Body.Close() //nolint:errcheck // it was read to its end
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return answer.StatusCode, string(text)
+}
+
+// eventually waits for the state of the world.
+func (s *story) eventually(is func() bool) {
+	s.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if is() {
+			return
+		}
+	}
+	s.Fatal("it has not come to pass within a minute")
+}
