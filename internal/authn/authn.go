@@ -5,6 +5,7 @@ package authn
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
@@ -31,6 +32,15 @@ type BusyError struct {
 }
 
 func (e *BusyError) Error() string { return "too many passwords are waiting to be hashed" }
+
+// RetryAfter returns in how many seconds, rounded up, a client may ask again after an error that is no verdict.
+func RetryAfter(err error) int {
+	wait := retryAfter
+	if busy, ok := errors.AsType[*BusyError](err); ok {
+		wait = busy.RetryAfter
+	}
+	return int(math.Ceil(wait.Seconds()))
+}
 
 // Identity is a user whose credentials or token were good just now.
 type Identity struct {

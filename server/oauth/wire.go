@@ -3,11 +3,9 @@ package oauth
 import (
 	"encoding/json"
 	"errors"
-	"math"
 	"net/http"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/server/door"
@@ -19,9 +17,6 @@ const (
 	basicChallenge  = `Basic realm="gatehouse", charset="UTF-8"`
 	bearerChallenge = `Bearer realm="gatehouse", error="invalid_token"` //nolint:gosec // no credential
 )
-
-// retryAfter is when clients may come back where nothing says when the service will be able to answer.
-const retryAfter = 2 * time.Second
 
 // What clients learn of a refusal, and no more.
 var (
@@ -87,18 +82,9 @@ func (h *handler) refuse(w http.ResponseWriter, err error) {
 		w.Header().Set("WWW-Authenticate", row.challenge)
 	}
 	if row.status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", strconv.Itoa(secondsToWait(err)))
+		w.Header().Set("Retry-After", strconv.Itoa(authn.RetryAfter(err)))
 	}
 	door.Write(w, row.status, "application/json", row.body)
-}
-
-// secondsToWait is when a client may try again, rounded up.
-func secondsToWait(err error) int {
-	wait := retryAfter
-	if busy, ok := errors.AsType[*authn.BusyError](err); ok {
-		wait = busy.RetryAfter
-	}
-	return int(math.Ceil(wait.Seconds()))
 }
 
 func notFound(w http.ResponseWriter, _ *http.Request) {

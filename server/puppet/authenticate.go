@@ -2,6 +2,7 @@ package puppet
 
 import (
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
@@ -78,7 +79,7 @@ func (w *wire) asQuestion(rw http.ResponseWriter, err error) *failure {
 	case tokenInvalid.kind:
 		f.status = http.StatusBadRequest
 	case unavailable.kind:
-		rw.Header().Set("Retry-After", "2")
+		rw.Header().Set("Retry-After", strconv.Itoa(authn.RetryAfter(err)))
 	default:
 		f.status = http.StatusForbidden
 	}

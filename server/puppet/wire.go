@@ -4,12 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"html"
-	"math"
 	"mime"
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
@@ -22,9 +20,6 @@ import (
 // namespace begins every kind of the RBAC service. Its consumer library compares kinds with it:
 // https://github.com/puppetlabs/clj-rbac-client
 const namespace = "puppetlabs.rbac/"
-
-// retryAfter is when clients may come back where nothing says when the service will be able to answer.
-const retryAfter = 2 * time.Second
 
 // failure is an answer that is not what the client asked for. Details are given only where the vendor's pages have them: a
 // published client takes the field for a string and stumbles over any other. It is an error too, so that readers of requests
@@ -120,17 +115,9 @@ func (w *wire) failureOf(err error) *failure {
 func (w *wire) refuse(rw http.ResponseWriter, r *http.Request, err error) {
 	f := w.failureOf(err)
 	if f.status == http.StatusServiceUnavailable {
-		rw.Header().Set("Retry-After", strconv.Itoa(secondsToWait(err)))
+		rw.Header().Set("Retry-After", strconv.Itoa(authn.RetryAfter(err)))
 	}
 	w.write(rw, r, f)
-}
-
-func secondsToWait(err error) int {
-	wait := retryAfter
-	if busy, ok := errors.AsType[*authn.BusyError](err); ok {
-		wait = busy.RetryAfter
-	}
-	return int(math.Ceil(wait.Seconds()))
 }
 
 func (w *wire) write(rw http.ResponseWriter, r *http.Request, f *failure) {

@@ -3,7 +3,6 @@ package redis
 import (
 	"encoding/json"
 	"errors"
-	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -23,9 +22,6 @@ const maximumTTL = 86400
 
 // challenge goes with every 401 (RFC 7617).
 const challenge = `Basic realm="gatehouse", charset="UTF-8"`
-
-// retryAfter is when clients may come back where nothing says when the service will be able to answer.
-const retryAfter = 2 * time.Second
 
 // The reasons of this door's own.
 var (
@@ -107,18 +103,9 @@ func (h *handler) refuse(w http.ResponseWriter, err error) {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", challenge)
 	case http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", strconv.Itoa(secondsToWait(err)))
+		w.Header().Set("Retry-After", strconv.Itoa(authn.RetryAfter(err)))
 	}
 	door.Write(w, row.status, "application/json", row.body)
-}
-
-// secondsToWait is when a client may try again, rounded up.
-func secondsToWait(err error) int {
-	wait := retryAfter
-	if busy, ok := errors.AsType[*authn.BusyError](err); ok {
-		wait = busy.RetryAfter
-	}
-	return int(math.Ceil(wait.Seconds()))
 }
 
 // readTTL reads the body of both routes: nothing, or a JSON object that may have a ttl. Other keys are ignored; username and
