@@ -213,7 +213,7 @@ func (s *story) send(method, path, body string, change func(*http.Request)) (int
 	if err != nil {
 		return 0, err.Error()
 	}
-	defer answer.Body.Close() //nolint:errcheck // it was read to its end
+	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
 	if err != nil {
 		return 0, err.Error()
