@@ -1,6 +1,7 @@
 package token
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -15,6 +16,9 @@ const leeway = 30 * time.Second
 
 // backdating puts nbf before iat, for verifiers that allow no leeway and whose clocks are behind ours.
 const backdating = 10 * time.Second
+
+// maximumSignature is the size in bytes of the longest signature, that of RS256.
+const maximumSignature = rsaBits / 8
 
 // jwtClaims are the claims of a JWT as they are written (RFC 7519; name, email: OpenID Connect Core 5.1).
 type jwtClaims struct {
@@ -47,19 +51,26 @@ func (c jwtClaims) GetAudience() (jwt.ClaimStrings, error)  { return jwt.ClaimSt
 
 func numericDate(seconds int64) *jwt.NumericDate { return jwt.NewNumericDate(time.Unix(seconds, 0)) }
 
-// sign writes claims as a JWT.
+// sign writes claims as a JWT (RFC 7515, 3.1). The header is written by hand because it is the same for all tokens of a key:
+// kid is base64url and the algorithm one of three names, so nothing in it needs escaping.
 func sign(k *Key, c Claims) (string, error) {
-	t := jwt.NewWithClaims(jwt.GetSigningMethod(k.Algorithm), jwtClaims{
+	payload, err := json.Marshal(jwtClaims{
 		Issuer: c.Issuer, Subject: c.Login, UID: c.UID, Audience: c.Audience,
 		IssuedAt: c.IssuedAt.Unix(), NotBefore: c.NotBefore.Unix(), ExpiresAt: c.ExpiresAt.Unix(), ID: c.ID,
 		Name: c.Name, Email: c.Email, Groups: c.Groups,
 	})
-	t.Header["typ"], t.Header["kid"] = typ, k.ID
-	signed, err := t.SignedString(k.signer)
+	if err != nil {
+		return "", fmt.Errorf("encode claims: %w", err)
+	}
+	header := `{"alg":"` + k.Algorithm + `","kid":"` + k.ID + `","typ":"` + typ + `"}`
+	text := make([]byte, 0, strict.EncodedLen(len(header))+strict.EncodedLen(len(payload))+strict.EncodedLen(maximumSignature)+2)
+	text = append(strict.AppendEncode(text, []byte(header)), '.')
+	text = strict.AppendEncode(text, payload)
+	signature, err := jwt.GetSigningMethod(k.Algorithm).Sign(string(text), k.signer)
 	if err != nil {
 		return "", fmt.Errorf("sign with key %s: %w", k.ID, err)
 	}
-	return signed, nil
+	return string(strict.AppendEncode(append(text, '.'), signature)), nil
 }
 
 // parser checks the signature and leaves the claims to Verifier. WithStrictDecoding refuses second spellings of base64.

@@ -18,11 +18,15 @@ type snapshot struct {
 	keys      Keys
 	verifying map[string]*Key // kid
 	opening   map[string]*Key // raw id of a sealing key
+	verified  *verified       // by these keys
 }
 
-// Use puts keys in force.
+// Use puts keys in force. It does nothing when they are in force already.
 func (s *KeySet) Use(keys Keys) {
-	next := &snapshot{keys: keys, verifying: map[string]*Key{}, opening: map[string]*Key{}}
+	if current := s.snapshot.Load(); current != nil && current.keys.Equal(keys) {
+		return
+	}
+	next := &snapshot{keys: keys, verifying: map[string]*Key{}, opening: map[string]*Key{}, verified: &verified{}}
 	for i := range keys.list {
 		k := &keys.list[i]
 		if k.Use == Sign {
@@ -60,5 +64,5 @@ func (s *KeySet) load() *snapshot {
 	if current := s.snapshot.Load(); current != nil {
 		return current
 	}
-	return &snapshot{}
+	return &snapshot{verified: &verified{}}
 }
