@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -126,7 +127,7 @@ func TestAValueIsAStringOrNullOrNeither(t *testing.T) {
 
 func FuzzCheck(f *testing.F) {
 	for _, seed := range []string{
-		`{}`, `{"a":1,"a":2}`, `[1,2,]`, `{"a" 1}`, `"\ud800"`, nested(33), `1 2`, "\xff", `{"a":{"b":[null,true,1e9]}}`, `null`, ``,
+		`{}`, `{"a":1,"a":2}`, `[1,2,]`, `{"a" 1}`, `"\ud800"`, `{"a" : "x" , "b":{"c":"y"},"d":"\u0041\ud800"}`, nested(33), `1 2`, "\xff", `{"a":{"b":[null,true,1e9]}}`, `null`, ``,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -155,6 +156,16 @@ func FuzzCheck(f *testing.F) {
 		}
 		if len(plain) != len(object) {
 			t.Fatalf("%d keys, the standard library %d", len(object), len(plain))
+		}
+		for name, want := range plain {
+			var got any
+			if err := json.Unmarshal(object[name], &got); err != nil || !reflect.DeepEqual(got, want) {
+				t.Fatalf("%q is %v, the standard library says %v (%v)", object[name], got, want, err)
+			}
+			s, isString := strictjson.String(object[name])
+			if wanted, ok := want.(string); ok != isString || s != wanted {
+				t.Fatalf("%q is %q, the standard library says %v", object[name], s, want)
+			}
 		}
 	})
 }
