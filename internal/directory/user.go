@@ -3,6 +3,7 @@ package directory
 import (
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/password"
@@ -60,6 +61,18 @@ type Credentials struct {
 
 	Memo     Memo
 	Failures Failures
+
+	reported atomic.Int64 // UNIX seconds of the last issue that ReportIssue said yes to
+}
+
+// ReportIssue says whether the issue of a token at a time is worth reporting: nothing was reported for at least a while,
+// neither by this process nor in lastKnown. It says so once to all who ask at the same time.
+func (c *Credentials) ReportIssue(lastKnown, now time.Time, while time.Duration) bool {
+	before := c.reported.Load()
+	if now.Sub(later(lastKnown, time.Unix(before, 0))) < while {
+		return false
+	}
+	return c.reported.CompareAndSwap(before, now.Unix())
 }
 
 // Check is the verdict on the user: nil, ErrRevoked or ErrExpired. It is the only place where a User's standing is
