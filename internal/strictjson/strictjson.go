@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // MaximumDepth is how deep arrays and objects may be nested.
@@ -26,116 +28,119 @@ type Object map[string]json.RawMessage
 
 // ParseObject reads one JSON object: ErrMalformed or ErrNotObject otherwise. The values are parts of text.
 func ParseObject(text []byte) (Object, error) {
-	object := Object{}
-	err := check(text, func(name string, value []byte) { object[name] = value })
+	r := newReader(text)
+	if err := r.begin(); err != nil {
+		return nil, err
+	}
+	if r.PeekKind() != '{' {
+		if err := r.rest(); err != nil {
+			return nil, err
+		}
+		return nil, ErrNotObject
+	}
+	object, err := r.object()
 	if err != nil {
 		return nil, err
 	}
-	if trimmed := bytes.TrimLeft(text, whiteSpace); trimmed[0] != '{' {
-		return nil, ErrNotObject
-	}
-	return object, nil
+	return object, r.end()
 }
 
 // Check says whether a text is one JSON value within the limits of the package.
-func Check(text []byte) error { return check(text, func(string, []byte) {}) }
+func Check(text []byte) error {
+	r := newReader(text)
+	if err := r.begin(); err != nil {
+		return err
+	}
+	return r.rest()
+}
 
-// whiteSpace is what may stand between the tokens of JSON.
-const whiteSpace = " \t\r\n"
+// reader reads a text token by token, which refuses what is no JSON and keys that come twice.
+type reader struct {
+	*jsontext.Decoder
+	text []byte
+}
 
-// member is told of each member of the outermost value, if that is an object.
-type member func(name string, value []byte)
+func newReader(text []byte) reader {
+	// The decoder would take half of a surrogate pair, written as an escape, for invalid UTF-8; RFC 8259 (8.2) allows it.
+	return reader{jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowInvalidUTF8(true)), text}
+}
 
-func check(text []byte, found member) error {
-	if !utf8.Valid(text) {
+// begin checks what the decoder does not.
+func (r reader) begin() error {
+	if !utf8.Valid(r.text) {
 		return fmt.Errorf("%w: not UTF-8", ErrMalformed)
 	}
-	c := checker{json.NewDecoder(bytes.NewReader(text)), text, found}
-	c.UseNumber()
-	if err := c.value(0); err != nil {
+	return nil
+}
+
+// rest reads the only value.
+func (r reader) rest() error {
+	if err := r.value(); err != nil {
 		return err
 	}
-	if _, err := c.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: something follows the value at offset %d", ErrMalformed, c.InputOffset())
-	}
-	if !json.Valid(text) { // the decoder reads a little more than JSON token by token
-		return fmt.Errorf("%w: it is not JSON to the letter", ErrMalformed)
+	return r.end()
+}
+
+// end says whether anything follows the value.
+func (r reader) end() error {
+	if _, err := r.ReadToken(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: something follows the value at offset %d", ErrMalformed, r.InputOffset())
 	}
 	return nil
 }
 
-// checker reads a text once.
-type checker struct {
-	*json.Decoder
-	text  []byte
-	found member
-}
-
-func (c checker) value(depth int) error {
-	start, err := c.Token()
-	if err != nil {
-		return c.malformed(err)
+// object reads the outermost object.
+func (r reader) object() (Object, error) {
+	if err := r.token(); err != nil {
+		return nil, err
 	}
-	delim, nested := start.(json.Delim)
-	if !nested {
-		return nil
-	}
-	if depth == MaximumDepth {
-		return fmt.Errorf("%w: more than %d levels deep at offset %d", ErrMalformed, MaximumDepth, c.InputOffset())
-	}
-	if delim == '{' {
-		err = c.members(depth + 1)
-	} else {
-		err = c.items(depth + 1)
-	}
-	if err != nil {
-		return err
-	}
-	if _, err := c.Token(); err != nil { // the closing bracket
-		return c.malformed(err)
-	}
-	return nil
-}
-
-func (c checker) members(depth int) error {
-	seen := map[string]bool{}
-	for c.More() {
-		key, err := c.Token()
+	object := Object{}
+	for r.PeekKind() != '}' {
+		key, err := r.ReadToken()
 		if err != nil {
-			return c.malformed(err)
+			return nil, r.malformed(err)
 		}
-		name, _ := key.(string)
-		if seen[name] {
-			return fmt.Errorf("%w: a key comes twice in one object at offset %d", ErrMalformed, c.InputOffset())
+		name, begin := key.String(), r.InputOffset()
+		if err := r.value(); err != nil {
+			return nil, err
 		}
-		seen[name] = true
-		begin := c.InputOffset()
-		if err := c.value(depth); err != nil {
-			return err
-		}
-		if depth == 1 {
-			_, value, _ := bytes.Cut(c.text[begin:c.InputOffset()], []byte(":"))
-			c.found(name, bytes.TrimLeft(value, whiteSpace))
-		}
+		_, value, _ := bytes.Cut(r.text[begin:r.InputOffset()], []byte(":"))
+		object[name] = bytes.TrimLeft(value, " \t\r\n")
 	}
-	return nil
+	return object, r.token()
 }
 
-func (c checker) items(depth int) error {
-	for c.More() {
-		if err := c.value(depth); err != nil {
+// value reads one value, whatever is in it.
+func (r reader) value() error {
+	for depth := r.StackDepth(); ; {
+		if err := r.token(); err != nil {
 			return err
 		}
+		if r.StackDepth() == depth {
+			return nil
+		}
+	}
+}
+
+func (r reader) token() error {
+	if _, err := r.ReadToken(); err != nil {
+		return r.malformed(err)
+	}
+	if r.StackDepth() > MaximumDepth {
+		return fmt.Errorf("%w: more than %d levels deep at offset %d", ErrMalformed, MaximumDepth, r.InputOffset())
 	}
 	return nil
 }
 
 // malformed reports where reading stopped. What the decoder says is not passed on: it may quote the text.
-func (c checker) malformed(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+func (r reader) malformed(err error) error {
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%w: the text ends too early", ErrMalformed)
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return fmt.Errorf("%w: a key comes twice in one object at offset %d", ErrMalformed, r.InputOffset())
 	}
-	return fmt.Errorf("%w at offset %d", ErrMalformed, c.InputOffset())
+	return fmt.Errorf("%w at offset %d", ErrMalformed, r.InputOffset())
 }
 
 // String decodes a value of an Object that is a string.
