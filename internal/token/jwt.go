@@ -3,6 +3,7 @@ package token
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -17,15 +18,12 @@ const leeway = 30 * time.Second
 // backdating puts nbf before iat, for verifiers that allow no leeway and whose clocks are behind ours.
 const backdating = 10 * time.Second
 
-// maximumSignature is the size in bytes of the longest signature, that of RS256.
-const maximumSignature = rsaBits / 8
-
 // jwtClaims are the claims of a JWT as they are written (RFC 7519; name, email: OpenID Connect Core 5.1).
 type jwtClaims struct {
 	Issuer    string   `json:"iss"`
 	Subject   string   `json:"sub"`
 	UID       string   `json:"uid"`
-	Audience  audience `json:"aud"`
+	Audience  []string `json:"aud"` // always a list
 	IssuedAt  int64    `json:"iat"`
 	NotBefore int64    `json:"nbf"`
 	ExpiresAt int64    `json:"exp"`
@@ -35,24 +33,7 @@ type jwtClaims struct {
 	Groups    []string `json:"groups,omitempty"`
 }
 
-// audience is always written as a list.
-type audience []string
-
-// The methods of jwt.Claims. Times are checked by Verifier, which has the clock.
-
-func (c jwtClaims) GetExpirationTime() (*jwt.NumericDate, error) {
-	return numericDate(c.ExpiresAt), nil
-}
-func (c jwtClaims) GetIssuedAt() (*jwt.NumericDate, error)  { return numericDate(c.IssuedAt), nil }
-func (c jwtClaims) GetNotBefore() (*jwt.NumericDate, error) { return numericDate(c.NotBefore), nil }
-func (c jwtClaims) GetIssuer() (string, error)              { return c.Issuer, nil }
-func (c jwtClaims) GetSubject() (string, error)             { return c.Subject, nil }
-func (c jwtClaims) GetAudience() (jwt.ClaimStrings, error)  { return jwt.ClaimStrings(c.Audience), nil }
-
-func numericDate(seconds int64) *jwt.NumericDate { return jwt.NewNumericDate(time.Unix(seconds, 0)) }
-
-// sign writes claims as a JWT (RFC 7515, 3.1). The header is written by hand because it is the same for all tokens of a key:
-// kid is base64url and the algorithm one of three names, so nothing in it needs escaping.
+// sign writes claims as a JWT (RFC 7515, 3.1).
 func sign(k *Key, c Claims) (string, error) {
 	payload, err := json.Marshal(jwtClaims{
 		Issuer: c.Issuer, Subject: c.Login, UID: c.UID, Audience: c.Audience,
@@ -62,35 +43,52 @@ func sign(k *Key, c Claims) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("encode claims: %w", err)
 	}
-	header := `{"alg":"` + k.Algorithm + `","kid":"` + k.ID + `","typ":"` + typ + `"}`
-	text := make([]byte, 0, strict.EncodedLen(len(header))+strict.EncodedLen(len(payload))+strict.EncodedLen(maximumSignature)+2)
-	text = append(strict.AppendEncode(text, []byte(header)), '.')
-	text = strict.AppendEncode(text, payload)
-	signature, err := jwt.GetSigningMethod(k.Algorithm).Sign(string(text), k.signer)
+	unsigned := headerOf(k) + "." + strict.EncodeToString(payload)
+	signature, err := k.method().Sign(unsigned, k.signer)
 	if err != nil {
 		return "", fmt.Errorf("sign with key %s: %w", k.ID, err)
 	}
-	return string(strict.AppendEncode(append(text, '.'), signature)), nil
+	return unsigned + "." + strict.EncodeToString(signature), nil
 }
 
-// parser checks the signature and leaves the claims to Verifier. WithStrictDecoding refuses second spellings of base64.
-//
-//nolint:gochecknoglobals // immutable
-var parser = jwt.NewParser(jwt.WithValidMethods([]string{ES256, EdDSA, RS256}), jwt.WithoutClaimsValidation(), jwt.WithStrictDecoding())
+// headerOf is the first part of every JWT that a key signs. It is the same text for all of them, written by hand: kid is
+// base64url and the algorithm one of three names, so nothing in it needs escaping.
+func headerOf(k *Key) string {
+	return strict.EncodeToString([]byte(`{"alg":"` + k.Algorithm + `","kid":"` + k.ID + `","typ":"` + typ + `"}`))
+}
 
-// parse reads a JWT whose signature is by one of the keys: ErrInvalid otherwise. The algorithm is fixed by the key; what
-// the header says must agree with it. Keys that a header brings or points to are never looked at (RFC 8725, 3.1 and 3.10).
+// method is how a key signs, fixed by the key itself (RFC 8725, 3.1).
+func (k *Key) method() jwt.SigningMethod {
+	switch k.Algorithm {
+	case ES256:
+		return jwt.SigningMethodES256
+	case EdDSA:
+		return jwt.SigningMethodEdDSA
+	default:
+		return jwt.SigningMethodRS256
+	}
+}
+
+// parse reads a JWT that was signed by one of the keys: ErrInvalid otherwise. The keys are found by the whole header that
+// each of them writes, so a header is never decoded: one that names another algorithm or type, or brings a key along or
+// points to one (RFC 8725, 3.10), is the header of no key. Nor is anything else decoded before the signature was checked.
 func parse(keys map[string]*Key, text string) (Claims, error) {
+	dot := strings.LastIndexByte(text, '.')
+	header, payload, ok := strings.Cut(text[:max(dot, 0)], ".")
+	k := keys[header]
+	if !ok || k == nil {
+		return Claims{}, ErrInvalid
+	}
+	signature, err := strict.DecodeString(text[dot+1:])
+	if err != nil || k.method().Verify(text[:dot], signature, k.signer.Public()) != nil {
+		return Claims{}, ErrInvalid
+	}
+	raw, err := strict.DecodeString(payload)
+	if err != nil {
+		return Claims{}, ErrInvalid
+	}
 	var c jwtClaims
-	t, err := parser.ParseWithClaims(text, &c, func(t *jwt.Token) (any, error) {
-		kid, _ := t.Header["kid"].(string)
-		k := keys[kid]
-		if k == nil || t.Method.Alg() != k.Algorithm {
-			return nil, ErrInvalid
-		}
-		return k.signer.Public(), nil
-	})
-	if err != nil || t.Header["typ"] != typ || c.UID == "" || !IsID(c.ID) {
+	if err := json.Unmarshal(raw, &c); err != nil || c.UID == "" || !IsID(c.ID) {
 		return Claims{}, ErrInvalid
 	}
 	return Claims{

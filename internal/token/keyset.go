@@ -16,7 +16,7 @@ type KeySet struct {
 // snapshot is the keys with what is looked up on every request made ready.
 type snapshot struct {
 	keys      Keys
-	verifying map[string]*Key // kid
+	verifying map[string]*Key // header of the JWTs that it signs
 	opening   map[string]*Key // raw id of a sealing key
 	verified  *verified       // by these keys
 }
@@ -30,7 +30,7 @@ func (s *KeySet) Use(keys Keys) {
 	for i := range keys.list {
 		k := &keys.list[i]
 		if k.Use == Sign {
-			next.verifying[k.ID] = k
+			next.verifying[headerOf(k)] = k
 		} else if raw, err := strict.DecodeString(k.ID); err == nil {
 			next.opening[string(raw)] = k
 		}
