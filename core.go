@@ -11,6 +11,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/gatehouse-auth/gatehouse/internal/batch"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
@@ -47,15 +48,17 @@ func newCore(o *options, log *slog.Logger) (*core, error) {
 	}, nil
 }
 
-// newLogger writes to standard error, as JSON unless text is asked for, and is the logger of the Kubernetes libraries too.
-func newLogger(o *options) *slog.Logger {
+// newLogger writes to standard error, as JSON unless text is asked for, and is the logger of the Kubernetes libraries too. Call
+// flush in the end: lines are written in batches.
+func newLogger(o *options) (log *slog.Logger, flush func()) {
+	out := batch.NewWriter(os.Stderr)
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(o.logLevel)) // validate has read it before
 	handlerOptions := &slog.HandlerOptions{Level: level}
-	var handler slog.Handler = slog.NewJSONHandler(os.Stderr, handlerOptions)
+	var handler slog.Handler = slog.NewJSONHandler(out, handlerOptions)
 	if o.logFormat == "text" {
-		handler = slog.NewTextHandler(os.Stderr, handlerOptions)
+		handler = slog.NewTextHandler(out, handlerOptions)
 	}
 	ctrl.SetLogger(logr.FromSlogHandler(handler))
-	return slog.New(handler)
+	return slog.New(handler), out.Flush
 }

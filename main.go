@@ -58,7 +58,8 @@ func newServeCommand(run func(context.Context, *options) error) *cobra.Command {
 
 // serve runs the service until the context ends and everything has been drained.
 func serve(ctx context.Context, o *options) error {
-	log := newLogger(o)
+	log, flush := newLogger(o)
+	defer flush()
 	c, err := newCore(o, log)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"time"
 )
 
 // The acts that are audited.
@@ -44,12 +45,24 @@ type Request struct {
 
 type requestKey struct{}
 
-// WithRequest returns a context that carries r. r must not change afterwards.
-func WithRequest(ctx context.Context, r *Request) context.Context {
-	return context.WithValue(ctx, requestKey{}, r)
+// requestContext carries a Request. It is a type of its own because every request has one: a value in a plain context would
+// be another allocation.
+type requestContext struct {
+	context.Context
+	request Request
 }
 
-// RequestFrom returns what WithRequest put into a context, or an empty Request.
+func (c *requestContext) Value(key any) any {
+	if _, ok := key.(requestKey); ok {
+		return &c.request
+	}
+	return c.Context.Value(key)
+}
+
+// WithRequest returns a context that carries r.
+func WithRequest(ctx context.Context, r Request) context.Context { return &requestContext{ctx, r} }
+
+// RequestFrom returns what WithRequest put into a context, or an empty Request. It must not be changed.
 func RequestFrom(ctx context.Context) *Request {
 	if r, ok := ctx.Value(requestKey{}).(*Request); ok {
 		return r
@@ -63,33 +76,38 @@ type Sink func(ctx context.Context, e Event)
 // Log returns a Sink that writes each event as one line. Checks of good tokens, which come with every request of every
 // service, are at debug level.
 func Log(logger *slog.Logger) Sink {
+	handler := logger.Handler() // without the Logger, which looks for the line of code that called it
 	return func(ctx context.Context, e Event) {
 		level := slog.LevelInfo
 		if e.Act == ActVerify && e.Outcome == Allowed {
 			level = slog.LevelDebug
 		}
-		if !logger.Enabled(ctx, level) {
+		if !handler.Enabled(ctx, level) {
 			return
 		}
-		logger.LogAttrs(ctx, level, "audit", attributes(RequestFrom(ctx), e)...)
+		record := slog.NewRecord(time.Now(), level, "audit", 0)
+		addAttributes(&record, RequestFrom(ctx), e)
+		_ = handler.Handle(ctx, record) // there is nowhere to say that the log cannot be written
 	}
 }
 
-func attributes(r *Request, e Event) []slog.Attr {
-	out := make([]slog.Attr, 0, 10)
+func addAttributes(record *slog.Record, r *Request, e Event) {
+	var out [10]slog.Attr
+	n := 0
+	add := func(a slog.Attr) { out[n] = a; n++ }
 	for _, a := range [...]struct{ key, value string }{
 		{"act", e.Act}, {"outcome", e.Outcome}, {"reason", e.Reason}, {"door", r.Door}, {"login", e.Login}, {"uid", e.UID},
 		{"token_id", e.TokenID}, {"request_id", r.ID},
 	} {
 		if a.value != "" {
-			out = append(out, slog.String(a.key, a.value))
+			add(slog.String(a.key, a.value))
 		}
 	}
 	if r.Source.IsValid() {
-		out = append(out, slog.String("source", r.Source.String()))
+		add(slog.String("source", r.Source.String()))
 	}
 	if e.Memo {
-		out = append(out, slog.Bool("memo", true))
+		add(slog.Bool("memo", true))
 	}
-	return out
+	record.AddAttrs(out[:n]...)
 }

@@ -1,0 +1,119 @@
+package batch_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/batch"
+)
+
+// sink counts how often it is written to, and may be made to block.
+type sink struct {
+	mu     sync.Mutex
+	writes int
+	text   bytes.Buffer
+	closed chan struct{}
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	if s.closed != nil {
+		<-s.closed
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writes++
+	return s.text.Write(p)
+}
+
+func (s *sink) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+func TestManyLinesAreWrittenAtOnceAndSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &sink{}
+		w := batch.NewWriter(out)
+		for i := range 100 {
+			fmt.Fprintf(w, "line %d\n", i)
+		}
+		time.Sleep(batch.Delay)
+		synctest.Wait()
+		if lines := strings.Count(out.String(), "\n"); lines != 100 || out.writes != 1 {
+			t.Errorf("%d lines in %d writes, want 100 in 1", lines, out.writes)
+		}
+		fmt.Fprintln(w, "one more")
+		time.Sleep(batch.Delay)
+		synctest.Wait()
+		if !strings.HasSuffix(out.String(), "line 99\none more\n") {
+			t.Errorf("the line after a batch has not come: %q", out.String()[len(out.String())-20:])
+		}
+	})
+}
+
+func TestFlushPassesOnWhatHasNotBeen(t *testing.T) {
+	out := &sink{}
+	w := batch.NewWriter(out)
+	fmt.Fprint(w, "last words")
+	w.Flush()
+	if got := out.String(); got != "last words" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestNothingIsLostWhenTheLogIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &sink{closed: make(chan struct{})}
+		w := batch.NewWriter(out)
+		line := strings.Repeat("x", 1023) + "\n"
+		const lines = 5000 // more than may wait
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range lines {
+				fmt.Fprint(w, line)
+			}
+		}()
+		synctest.Wait()
+		select {
+		case <-done:
+			t.Fatal("five megabytes were taken in")
+		default:
+		}
+		close(out.closed)
+		<-done
+		w.Flush()
+		if got := strings.Count(out.String(), line); got != lines {
+			t.Errorf("%d lines, want %d", got, lines)
+		}
+	})
+}
+
+func TestLinesOfManyWritersStayWhole(t *testing.T) {
+	out := &sink{}
+	w := batch.NewWriter(out)
+	var all sync.WaitGroup
+	for writer := range 8 {
+		all.Go(func() {
+			for i := range 2000 {
+				fmt.Fprintf(w, "%d %d\n", writer, i)
+			}
+		})
+	}
+	all.Wait()
+	w.Flush()
+	next := [8]int{}
+	for line := range strings.Lines(out.String()) {
+		var writer, i int
+		if _, err := fmt.Sscanf(line, "%d %d\n", &writer, &i); err != nil || next[writer] != i {
+			t.Fatalf("%q after %d (%v)", line, next[writer], err)
+		}
+		next[writer]++
+	}
+}
