@@ -23,7 +23,11 @@ import (
 
 // newGate starts a service with all doors.
 func newGate(t testing.TB) *servertest.Gate {
-	g := servertest.New(t, servertest.Options{MemoTTL: time.Minute}, func(g *servertest.Gate) []door.Door {
+	return newGateWith(t, servertest.Options{MemoTTL: time.Minute})
+}
+
+func newGateWith(t testing.TB, o servertest.Options) *servertest.Gate {
+	g := servertest.New(t, o, func(g *servertest.Gate) []door.Door {
 		return []door.Door{
 			redis.New(redis.Config{Passwords: g.Passwords, Tokens: g.Tokens, Grants: g.Grants}),
 			puppet.New(puppet.Config{

@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/server/door"
 )
@@ -51,12 +52,12 @@ func (m *mounter) prefix(prefix string, d door.Door) {
 
 // wrap gives a handler what all have: the request's audit context and its metrics.
 func (m *mounter) wrap(doorName, route string, h http.HandlerFunc) http.Handler {
-	observe := m.metrics.route(doorName, route)
+	durations := m.metrics.route(doorName, route)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now() //nolint:forbidigo // a duration for the metrics
 		r = m.requests.begin(w, r, doorName)
 		recorder := statusRecorder{ResponseWriter: w}
-		done := observe()
-		defer func() { done(recorder.status) }()
+		defer func() { durations.of(recorder.status).Observe(time.Since(start).Seconds()) }() //nolint:forbidigo // as above
 		h(&recorder, r)
 	})
 }

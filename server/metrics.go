@@ -2,7 +2,10 @@ package server
 
 import (
 	"context"
+	"maps"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,7 +16,7 @@ import (
 // Metrics are the figures of the server, for Prometheus. Create them with NewMetrics.
 type Metrics struct {
 	requests *prometheus.HistogramVec
-	acts     *prometheus.CounterVec
+	acts     *memory[act, prometheus.Counter]
 	memo     prometheus.Counter
 	waited   prometheus.Histogram
 	computed prometheus.Histogram
@@ -31,10 +34,6 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "gatehouse_request_duration_seconds", Buckets: fast(),
 			Help: "Time to answer a request, by door, route and status code.",
 		}, []string{"door", "route", "code"}),
-		acts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "gatehouse_acts_total",
-			Help: "Logins, token checks, issues and revocations, by door, outcome and reason of a refusal.",
-		}, []string{"act", "door", "outcome", "reason"}),
 		memo: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gatehouse_password_memo_hits_total",
 			Help: "Logins with a password that was verified a short while ago, which cost no hash.",
@@ -48,7 +47,12 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Help: "Time that the hashes of one login took.",
 		}),
 	}
-	r.MustRegister(m.requests, m.acts, m.memo, m.waited, m.computed)
+	acts := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gatehouse_acts_total",
+		Help: "Logins, token checks, issues and revocations, by door, outcome and reason of a refusal.",
+	}, []string{"act", "door", "outcome", "reason"})
+	m.acts = remember(func(a act) prometheus.Counter { return acts.WithLabelValues(a.act, a.door, a.outcome, a.reason) })
+	r.MustRegister(m.requests, acts, m.memo, m.waited, m.computed)
 	return m
 }
 
@@ -60,20 +64,43 @@ func (m *Metrics) HashComputed(d time.Duration) { m.computed.Observe(d.Seconds()
 
 // Count is an audit.Sink.
 func (m *Metrics) Count(ctx context.Context, e audit.Event) {
-	m.acts.WithLabelValues(e.Act, audit.RequestFrom(ctx).Door, e.Outcome, e.Reason).Inc()
+	m.acts.of(act{e.Act, audit.RequestFrom(ctx).Door, e.Outcome, e.Reason}).Inc()
 	if e.Memo {
 		m.memo.Inc()
 	}
 }
 
-// route returns a stopwatch for the requests of one route: call it when a request begins, and what it returns with the
-// status when the request ends.
-func (m *Metrics) route(door, route string) func() func(status int) {
+// act is the labels of one counter of acts.
+type act struct{ act, door, outcome, reason string }
+
+// route returns the histograms of one route by status.
+func (m *Metrics) route(door, route string) *memory[int, prometheus.Observer] {
 	byCode := m.requests.MustCurryWith(prometheus.Labels{"door": door, "route": route})
-	return func() func(int) {
-		start := time.Now() //nolint:forbidigo // a duration for the metrics
-		return func(status int) {
-			byCode.WithLabelValues(strconv.Itoa(status)).Observe(time.Since(start).Seconds()) //nolint:forbidigo // as above
-		}
+	return remember(func(status int) prometheus.Observer { return byCode.WithLabelValues(strconv.Itoa(status)) })
+}
+
+// memory keeps what find returned for each key, of which there are few, so that finding it again takes no lock. It is safe
+// for concurrent use.
+type memory[K comparable, V any] struct {
+	find  func(K) V
+	mu    sync.Mutex // orders those who add
+	known atomic.Pointer[map[K]V]
+}
+
+func remember[K comparable, V any](find func(K) V) *memory[K, V] {
+	m := &memory[K, V]{find: find}
+	m.known.Store(&map[K]V{})
+	return m
+}
+
+func (m *memory[K, V]) of(key K) V {
+	if v, ok := (*m.known.Load())[key]; ok {
+		return v
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := maps.Clone(*m.known.Load())
+	next[key] = m.find(key)
+	m.known.Store(&next)
+	return next[key]
 }

@@ -39,11 +39,12 @@ func WriteJSON(w http.ResponseWriter, status int, v any) {
 // Write answers with a body that is ready.
 func Write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	h := w.Header()
-	if h.Get("Cache-Control") == "" {
-		h["Cache-Control"] = []string{"no-store"}
+	values := [...]string{"no-store", contentType, strconv.Itoa(len(body))} // of three headers, in one piece of memory
+	if h["Cache-Control"] == nil {
+		h["Cache-Control"] = values[:1:1]
 	}
-	h["Content-Type"] = []string{contentType}
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	h["Content-Type"] = values[1:2:2]
+	h["Content-Length"] = values[2:]
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the client is gone when this fails
 }

@@ -37,6 +37,8 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	// OwnURL makes the URL of the service the issuer and the audience, as whoever follows the discovery document needs it.
 	OwnURL bool
+	// Log takes the audit instead of Events.
+	Log *slog.Logger
 }
 
 // Gate is a running service.
@@ -45,6 +47,8 @@ type Gate struct {
 	Issuer string // and the audience
 	CA     []byte // PEM of what Client trusts
 	Client *http.Client
+	// Handler is what the service runs.
+	Handler http.Handler
 
 	Directory *directory.Directory
 	Keys      *token.KeySet
@@ -76,7 +80,11 @@ func New(t testing.TB, o Options, doors func(*Gate) []door.Door) *Gate {
 	g.Keys.Use(keys)
 	g.Directory.MarkSynced()
 	audience := []string{g.Issuer}
-	sink := func(ctx context.Context, e audit.Event) { g.record(e); metrics.Count(ctx, e) }
+	write := func(_ context.Context, e audit.Event) { g.record(e) }
+	if o.Log != nil {
+		write = audit.Log(o.Log)
+	}
+	sink := func(ctx context.Context, e audit.Event) { write(ctx, e); metrics.Count(ctx, e) }
 	noted := func(*directory.User, ledger.Note) {}
 	g.Passwords = authn.NewPassword(authn.PasswordConfig{
 		Directory: g.Directory, Audit: sink, Observer: metrics, Noted: noted, Now: g.Now,
@@ -94,8 +102,8 @@ func New(t testing.TB, o Options, doors func(*Gate) []door.Door) *Gate {
 			OpaqueDefault: time.Hour, OpaqueMaximum: 10 * 365 * 24 * time.Hour,
 		},
 	})
-	handler := server.Handler(server.Config{Doors: doors(g), TrustedProxies: o.TrustedProxies, Metrics: metrics})
-	ts.Config = server.New(handler)
+	g.Handler = server.Handler(server.Config{Doors: doors(g), TrustedProxies: o.TrustedProxies, Metrics: metrics})
+	ts.Config = server.New(g.Handler)
 	ts.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	ts.StartTLS()
 	t.Cleanup(ts.Close)
