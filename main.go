@@ -60,6 +60,7 @@ func newServeCommand(run func(context.Context, *options) error) *cobra.Command {
 func serve(ctx context.Context, o *options) error {
 	log, flush := newLogger(o)
 	defer flush()
+	go tuneGC(ctx)
 	c, err := newCore(o, log)
 	if err != nil {
 		return err

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+// Go collects garbage when as much of it has gathered as there is living data. A busy service with little living data, as this
+// is with a few thousand users, would collect many times a second and spend a tenth of its time on it. So while it is busy,
+// garbageWhileBusy bytes may gather at least. An idle one keeps to Go's own measure, and its memory small.
+const (
+	garbageWhileBusy = 64 << 20
+	busy             = 16 << 20 // bytes allocated in a second
+	gcLookEvery      = 2 * time.Second
+	defaultPercent   = 100 // GOGC
+)
+
+// tuneGC adapts the garbage collector to the load until the context ends. It does nothing when GOGC is set: whoever sets it
+// wants that. A limit set with GOMEMLIMIT holds in any case.
+func tuneGC(ctx context.Context) {
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	ticker := time.NewTicker(gcLookEvery)
+	defer ticker.Stop()
+	percent := defaultPercent
+	_, before := heap()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		live, allocated := heap()
+		next := gcPercent(live, (allocated-before)/uint64(gcLookEvery/time.Second))
+		if before = allocated; next != percent {
+			percent = next
+			debug.SetGCPercent(percent)
+		}
+	}
+}
+
+// gcPercent is the GOGC for a heap of so many living bytes, in which so many are allocated a second. It goes in steps, so that
+// it seldom changes.
+func gcPercent(live, rate uint64) int {
+	if rate < busy {
+		return defaultPercent
+	}
+	percent := defaultPercent
+	for live*uint64(percent) < garbageWhileBusy*100 && percent < 16*defaultPercent {
+		percent *= 2
+	}
+	return percent
+}
+
+// heap returns the bytes that were living at the last collection, and those allocated since the start.
+func heap() (live, allocated uint64) {
+	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(samples)
+	return samples[0].Value.Uint64(), samples[1].Value.Uint64()
+}

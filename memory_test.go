@@ -1,0 +1,20 @@
+package main
+
+import "testing"
+
+func TestGarbageGathersWhileTheServiceIsBusyAndItsDataFew(t *testing.T) {
+	const mib = 1 << 20
+	for name, c := range map[string]struct {
+		live, rate uint64
+		want       int
+	}{
+		"idle":                     {10 * mib, mib, 100},
+		"busy with few users":      {10 * mib, 200 * mib, 800},
+		"busy with many users":     {300 * mib, 200 * mib, 100},
+		"busy with nothing at all": {0, 200 * mib, 1600},
+	} {
+		if got := gcPercent(c.live, c.rate); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+}
