@@ -9,6 +9,7 @@ PLATFORMS ?=
 STATE_DIR ?= .gatehouse
 FUZZTIME  ?= 20s
 BENCH     ?= .
+BENCH_ARGS ?=
 
 # Slow builds are kept outside the tree, so that a fresh clone finds them.
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gatehouse
@@ -67,7 +68,12 @@ fuzz: ## Run each fuzz target for FUZZTIME (20s)
 	hack/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
-bench: $(BENCHSTAT) ## Run the benchmarks that match BENCH, six times each, and summarise them
+bench: build ## Measure the service against what this machine allows, and write docs/benchmarks.md (six minutes; BENCH_ARGS)
+	go build -o bin/bench ./hack/bench
+	bin/bench -gatehouse bin/gatehouse -report docs/benchmarks.md $(BENCH_ARGS)
+
+.PHONY: bench-code
+bench-code: $(BENCHSTAT) ## Run the Go benchmarks that match BENCH, six times each, and summarise them
 	mkdir -p bin
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count 6 ./... | tee bin/bench.txt
 	$(BENCHSTAT) bin/bench.txt
