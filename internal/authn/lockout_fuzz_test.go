@@ -11,44 +11,65 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
+// The limits of the accounts below. A password is forgotten before a lock ends, so that both meet a lock.
+const (
+	lockAfter = 3
+	lockFor   = 30 * time.Minute
+	memoTTL   = 20 * time.Minute
+)
+
 // account is what a lock is meant to be, said in the plainest way.
 type account struct {
-	failures    int
-	lockedUntil time.Time
+	failures        int
+	lockedUntil     time.Time
+	rememberedUntil time.Time
 }
 
-// Whatever happens in whatever order, every known login is locked exactly when it should be, and what strangers try
-// changes nothing for anybody. One byte is one step: two bits say who, the others what.
+// What one step of the fuzz target does.
+const (
+	guess = iota
+	logIn
+	wait
+	lift     // an administrator lifts the lock through status
+	lockElse // another replica has locked the account, and status says so
+	steps
+)
+
+// Whatever happens in whatever order, every known login is locked exactly when it should be, a remembered password is never
+// refused, and what strangers try changes nothing for anybody. One byte is one step: two bits say who, the others what.
 func FuzzLockout(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 0, 0x10})
 	f.Add([]byte{0, 1, 2, 3, 3, 3, 0, 1, 0x20, 0, 0x10, 0x11, 0x30, 0})
+	f.Add([]byte{0x10, 0, 0, 0, 0x10, 0x20, 0x20, 0x10, 0x20, 0x10})
+	f.Add([]byte{0x11, 0x41, 0x11, 0x01, 0x21, 0x21, 0x11, 0x31, 0x11})
 	keyer := password.NewKeyer()
-	f.Fuzz(func(t *testing.T, steps []byte) {
-		const threshold, duration = 3, 30 * time.Minute
+	f.Fuzz(func(t *testing.T, script []byte) {
 		h := newHouse(func(c *authn.PasswordConfig) {
-			c.LockAfter, c.LockDuration, c.MemoTTL = threshold, duration, 0
+			c.LockAfter, c.LockDuration, c.MemoTTL = lockAfter, lockFor, memoTTL
 		})
 		want := make([]account, 3)
 		for i := range want {
 			h.put(t, fmt.Sprint(i), directory.Password{Hash: keyer.NewPlaintext([]byte(right))})
 		}
-		for i, step := range steps[:min(len(steps), 500)] {
-			who, what := int(step&3), step>>4&3
+		for i, b := range script[:min(len(script), 500)] {
+			who, what := int(b&3), int(b>>4)%steps
 			switch {
-			case what == 2:
+			case what == wait:
 				h.advance(10 * time.Minute)
 			case who == 3:
-				if err := h.login(fmt.Sprint("stranger-", step, i), wrong); !errors.Is(err, authn.ErrUnknownLogin) {
+				if err := h.login(fmt.Sprint("stranger-", b, i), wrong); !errors.Is(err, authn.ErrUnknownLogin) {
 					t.Fatalf("step %d: a stranger gets %v", i, err)
 				}
-			case what == 3: // an administrator lifts the lock
-				want[who] = account{}
-				u, _ := h.directory.ByLogin(fmt.Sprint(who))
-				u = h.change(u, func(u *directory.User) { u.LockedUntil = h.clock().Add(duration) })
-				h.change(u, func(u *directory.User) { u.LockedUntil = time.Time{} })
+			case what == lift:
+				want[who].failures, want[who].lockedUntil = 0, time.Time{}
+				h.showLock(who, h.clock().Add(lockFor))
+				h.showLock(who, time.Time{})
+			case what == lockElse:
+				want[who].failures, want[who].lockedUntil = 0, h.clock().Add(lockFor)
+				h.showLock(who, want[who].lockedUntil)
 			default:
-				plain := map[byte]string{0: wrong, 1: right}[what]
-				if got, expected := h.login(fmt.Sprint(who), plain), want[who].try(plain == right, h.clock(), threshold, duration); !errors.Is(got, expected) {
+				plain := map[int]string{guess: wrong, logIn: right}[what]
+				if got, expected := h.login(fmt.Sprint(who), plain), want[who].try(plain == right, h.clock()); !errors.Is(got, expected) {
 					t.Fatalf("step %d: user %d gets %v, want %v", i, who, got, expected)
 				}
 			}
@@ -56,17 +77,26 @@ func FuzzLockout(f *testing.F) {
 	})
 }
 
+// showLock lets the status of a user show a lock, or none.
+func (h *house) showLock(who int, until time.Time) {
+	u, _ := h.directory.ByLogin(fmt.Sprint(who))
+	h.change(u, func(u *directory.User) { u.LockedUntil = until })
+}
+
 // try is one login.
-func (a *account) try(isRight bool, now time.Time, threshold int, duration time.Duration) error {
+func (a *account) try(isRight bool, now time.Time) error {
 	switch {
+	case isRight && now.Before(a.rememberedUntil):
+		a.failures = 0
+		return nil
 	case now.Before(a.lockedUntil):
 		return authn.ErrLocked
 	case isRight:
-		a.failures = 0
+		a.failures, a.rememberedUntil = 0, now.Add(memoTTL)
 		return nil
 	}
-	if a.failures++; a.failures == threshold {
-		*a = account{lockedUntil: now.Add(duration)}
+	if a.failures++; a.failures == lockAfter {
+		a.failures, a.lockedUntil = 0, now.Add(lockFor)
 	}
 	return authn.ErrWrongPassword
 }
