@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
 	"github.com/gatehouse-auth/gatehouse/server/door"
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
@@ -109,6 +110,34 @@ func TestALabelThatWasRevokedWithItsUserGivesANewToken(t *testing.T) {
 	}
 	if _, err := check(t, g, second); err != nil {
 		t.Errorf("the new one: %v", err)
+	}
+}
+
+// Whoever may write records must not give anybody a token by it that the service would not have issued.
+func TestALabelNeverGivesATokenThatARecordMadeByHandDescribes(t *testing.T) {
+	for name, change := range map[string]func(*directory.Record){
+		"with a longer life":      func(r *directory.Record) { r.ExpiresAt = r.ExpiresAt.AddDate(50, 0, 0) },
+		"under an id of its own":  func(r *directory.Record) { r.ID = token.NewID() },
+		"issued before it was":    func(r *directory.Record) { r.IssuedAt = r.IssuedAt.Add(-time.Minute) },
+		"from before a known key": func(r *directory.Record) { r.IssuedAt = r.IssuedAt.AddDate(-1, 0, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, u := newGate(t)
+			id, err := check(t, g, opaque(t, g, u, grant.Order{Lifetime: time.Hour}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			forged := directory.Record{
+				ID: id.Claims.ID, UserKey: u.Key, UserUID: u.UID, Kind: token.KindOpaque, Label: "ci",
+				IssuedAt: id.Claims.IssuedAt, ExpiresAt: id.Claims.ExpiresAt,
+			}
+			change(&forged)
+			g.Directory.PutRecord(forged)
+			got, err := check(t, g, opaque(t, g, u, grant.Order{Label: "ci", Lifetime: time.Hour}))
+			if err != nil || got.Claims.ID == forged.ID || got.Claims.ExpiresAt.Sub(got.Claims.IssuedAt) != time.Hour {
+				t.Errorf("the label gives %+v, error %v", got.Claims, err)
+			}
+		})
 	}
 }
 

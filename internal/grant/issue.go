@@ -60,28 +60,35 @@ func (g *Grants) opaque(ctx context.Context, u *directory.User, o Order) (string
 	if err != nil || kept.ID == r.ID {
 		return text, claims, err
 	}
-	return g.Issuer.Opaque(token.Claims{ID: kept.ID, UID: u.UID, IssuedAt: kept.IssuedAt, ExpiresAt: kept.ExpiresAt})
+	return g.Issuer.Opaque(claimsOf(kept))
 }
 
 // labelled returns the record of the live token of a label, or keeps r as such. What this replica knows is asked first, so
-// that a client that asks for its token again and again costs no write and no call.
+// that a client that asks for its token again and again costs no write and no call. A record from which its token cannot be
+// made again, because it was written by hand or the key is gone, does not hold the label.
 func (g *Grants) labelled(ctx context.Context, u *directory.User, r directory.Record) (directory.Record, error) {
 	now := g.Now()
 	live := func(r directory.Record) bool { return r.Live(now) && u.CheckToken(r.IssuedAt) == nil }
+	keep := func(r directory.Record) bool { return live(r) && g.Issuer.Repeats(claimsOf(r)) }
 	count := 0
 	for _, known := range g.Directory.RecordsOf(u.UID) {
-		if known.Label == "" || !live(known) {
-			continue
-		}
-		if known.Label == r.Label {
+		switch {
+		case known.Label == "" || !live(known):
+		case known.Label != r.Label:
+			count++
+		case keep(known):
 			return known, nil
 		}
-		count++
 	}
 	if count >= MaximumLabelled {
 		return directory.Record{}, ErrTooManyLabels
 	}
-	return g.Records.CreateLabelled(ctx, r, live)
+	return g.Records.CreateLabelled(ctx, r, keep)
+}
+
+// claimsOf is what the opaque token says whose record this is. Anybody who may write records can have made it up.
+func claimsOf(r directory.Record) token.Claims {
+	return token.Claims{ID: r.ID, UID: r.UserUID, IssuedAt: r.IssuedAt, ExpiresAt: r.ExpiresAt}
 }
 
 func (g *Grants) lifetime(u *directory.User, o Order) time.Duration {

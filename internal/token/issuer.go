@@ -36,11 +36,8 @@ func (i *Issuer) JWT(c Claims) (string, Claims, error) {
 
 // Opaque makes a sealed token. c gives UID and the times, which are cut to milliseconds, and may give the ID. The same
 // claims give the same token at any later time, so that a labelled token can be handed out again: the key is the one that
-// was current when the token was issued. ErrNoKey when that is gone.
+// was current when the token was issued. ErrNoKey when that is gone; another error when the ID was not made for these claims.
 func (i *Issuer) Opaque(c Claims) (string, Claims, error) {
-	if c.ID == "" {
-		c.ID = NewID()
-	}
 	c.Kind, c.Issuer, c.Audience = KindOpaque, i.URL, i.Audience
 	c.IssuedAt, c.ExpiresAt = c.IssuedAt.Truncate(time.Millisecond), c.ExpiresAt.Truncate(time.Millisecond)
 	c.NotBefore = c.IssuedAt
@@ -48,8 +45,22 @@ func (i *Issuer) Opaque(c Claims) (string, Claims, error) {
 	if !ok {
 		return "", Claims{}, ErrNoKey
 	}
-	text, err := seal(&k, c)
-	return text, c, err
+	text, id, err := seal(&k, c)
+	if err != nil {
+		return "", Claims{}, err
+	}
+	c.ID = id
+	return text, c, nil
+}
+
+// Repeats says whether Opaque gives the token again that had the ID in c: it was issued here with this UID and these times,
+// and its key is still there. It is false for claims that somebody else has put together.
+func (i *Issuer) Repeats(c Claims) bool {
+	if c.ID == "" {
+		return false
+	}
+	_, _, err := i.Opaque(c)
+	return err == nil
 }
 
 // Verifier checks tokens with the keys of a KeySet. It is safe for concurrent use.

@@ -1,13 +1,17 @@
 package token
 
 import (
+	"bytes"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"golang.org/x/crypto/blake2b"
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
@@ -17,44 +21,92 @@ import (
 //
 // sealed with XChaCha20-Poly1305; the key id is authenticated too. Times are milliseconds since 1970. 72 bytes before
 // base64 leave no spare bits, so a token has one spelling.
+//
+// A labelled token is sealed anew from its record whenever it is asked for. A nonce must never seal two different texts, or
+// both the key stream and the authenticator are given away, and a record can be written by hand. So the id is made from what
+// is sealed, as in the synthetic nonces of RFC 8452: 8 random bytes, then 16 of keyed BLAKE2b (RFC 7693) of them and the text.
 const (
 	opaquePrefix  = "0"
 	sealingIDSize = 4
 	uidSize       = 16
 	timeSize      = 6
 	plainSize     = uidSize + 2*timeSize
+	saltSize      = 8 // of the id
 	opaqueSize    = sealingIDSize + idSize + plainSize + chacha20poly1305.Overhead
 )
 
 // opaqueLength is the length of every opaque token.
 const opaqueLength = len(opaquePrefix) + opaqueSize*4/3
 
-// seal writes claims as an opaque token. The same claims under the same key give the same token. That is safe although it
-// uses a nonce twice, because the text is the same too; whoever keeps the claims must not let them change.
-func seal(k *Key, c Claims) (string, error) {
-	uid, err := parseUUID(c.UID)
+// errForeignID says that an id was not made for the claims it comes with.
+var errForeignID = errors.New("the token id belongs to other claims")
+
+// seal writes claims as an opaque token and returns its id. Claims that come with an id give the very token that had it, and
+// errForeignID when none of this key ever did.
+func seal(k *Key, c Claims) (text, id string, err error) {
+	plain, err := plainOf(c)
 	if err != nil {
-		return "", err
+		return "", "", err
+	}
+	nonce, err := nonceOf(k, c.ID, plain)
+	if err != nil {
+		return "", "", err
 	}
 	aead, err := chacha20poly1305.NewX(k.secret)
 	if err != nil {
-		return "", fmt.Errorf("sealing key %s: %w", k.ID, err)
-	}
-	id, err := strict.DecodeString(c.ID)
-	if err != nil || len(id) != idSize {
-		return "", fmt.Errorf("token id %q is not of %d bytes", c.ID, idSize)
+		return "", "", fmt.Errorf("sealing key %s: %w", k.ID, err)
 	}
 	out := make([]byte, 0, opaqueSize)
 	if out, err = strict.AppendDecode(out, []byte(k.ID)); err != nil {
-		return "", fmt.Errorf("sealing key %s: %w", k.ID, err)
+		return "", "", fmt.Errorf("sealing key %s: %w", k.ID, err)
 	}
-	out = append(out, id...)
-	var plain [plainSize]byte
-	copy(plain[:], uid[:])
+	out = append(out, nonce...)
+	out = aead.Seal(out, nonce, plain, out[:sealingIDSize])
+	return opaquePrefix + base64.RawURLEncoding.EncodeToString(out), base64.RawURLEncoding.EncodeToString(nonce), nil
+}
+
+// plainOf is what is sealed of claims.
+func plainOf(c Claims) ([]byte, error) {
+	uid, err := parseUUID(c.UID)
+	if err != nil {
+		return nil, err
+	}
+	plain := make([]byte, plainSize)
+	copy(plain, uid[:])
 	putTime(plain[uidSize:], c.IssuedAt)
 	putTime(plain[uidSize+timeSize:], c.ExpiresAt)
-	out = aead.Seal(out, id, plain[:], out[:sealingIDSize])
-	return opaquePrefix + base64.RawURLEncoding.EncodeToString(out), nil
+	return plain, nil
+}
+
+// nonceOf draws the nonce for a text, or reads it from an id that was drawn for this very text.
+func nonceOf(k *Key, id string, plain []byte) ([]byte, error) {
+	if id == "" {
+		nonce := make([]byte, idSize)
+		_, _ = rand.Read(nonce[:saltSize]) // never fails: crypto/rand ends the process instead
+		return nonce, synthesize(k, nonce, plain)
+	}
+	kept, err := strict.DecodeString(id)
+	if err != nil || len(kept) != idSize {
+		return nil, errForeignID
+	}
+	nonce := bytes.Clone(kept)
+	if err := synthesize(k, nonce, plain); err != nil || !bytes.Equal(nonce, kept) {
+		return nil, errForeignID
+	}
+	return nonce, nil
+}
+
+// synthesize fills a nonce after its salt. The prefix keeps this use of the secret apart from any other.
+func synthesize(k *Key, nonce, plain []byte) error {
+	mac, err := blake2b.New(idSize-saltSize, k.secret)
+	if err != nil {
+		return fmt.Errorf("sealing key %s: %w", k.ID, err)
+	}
+	_, _ = mac.Write([]byte("gatehouse token id\x00")) // a hash never returns an error
+	_, _ = mac.Write(nonce[:saltSize])
+	_, _ = mac.Write(plain)
+	mac.Sum(nonce[:saltSize])
+	return nil
 }
 
 // open reads an opaque token: ErrInvalid when it was not sealed by one of our keys.

@@ -136,6 +136,31 @@ func TestTheTimesOfATokenAreExactButForClocks(t *testing.T) {
 	}
 }
 
+// Two texts under one nonce would give the key stream away, and with it the power to make tokens of anybody.
+func TestAnIDSealsNoOtherClaimsThanItsOwn(t *testing.T) {
+	s := newService(t, token.ES256)
+	text, issued := mustIssue(t, s.Opaque, claims())
+	if again, _ := mustIssue(t, s.Opaque, issued); again != text || !s.Repeats(issued) {
+		t.Error("the claims as issued do not give the same token")
+	}
+	for name, change := range map[string]func(*token.Claims){
+		"another user":       func(c *token.Claims) { c.UID = "00000000-6a39-4f8e-9a58-0a1b2c3d4e5f" },
+		"a later end":        func(c *token.Claims) { c.ExpiresAt = c.ExpiresAt.Add(time.Millisecond) },
+		"an earlier issue":   func(c *token.Claims) { c.IssuedAt = c.IssuedAt.Add(-time.Millisecond) },
+		"an id drawn freely": func(c *token.Claims) { c.ID = token.NewID() },
+		"no id at all":       func(c *token.Claims) { c.ID = "made by hand" },
+	} {
+		c := issued
+		change(&c)
+		if text, _, err := s.Opaque(c); err == nil || text != "" || s.Repeats(c) {
+			t.Errorf("%s: sealed with error %v", name, err)
+		}
+	}
+	if s.Repeats(claims()) {
+		t.Error("claims without an id repeat a token")
+	}
+}
+
 func TestAnExpiredTokenStillSaysWhoseItWas(t *testing.T) {
 	s := newService(t, token.ES256)
 	for kind, issue := range s.kinds() {
