@@ -17,8 +17,8 @@ type vector struct {
 }
 
 // vectors returns hashes by the command that made them: htpasswd of Apache 2.4.71, mkpasswd 5.5.17 with libxcrypt 4.4.33,
-// OpenSSL 3.0.22, argon2 0~20171227. Each was asked for phrase. Python 3.11 stands for passlib: hashlib derived the
-// digest, and the string was put together as passlib's documentation of the format says.
+// OpenSSL 3.0.22, argon2 0~20171227, passlib 1.7.4. Each was asked for phrase. Where it says hashlib, Python 3.11 derived the
+// digest and the string was put together as the documentation of the format says.
 func vectors() map[string]vector {
 	return map[string]vector{
 		"htpasswd -nbBC 10 user PHRASE": {
@@ -74,6 +74,16 @@ func vectors() map[string]vector {
 		"the same with SHA-512, in the PHC spelling": {
 			"$pbkdf2-sha512$i=25000$MNvoOkjQZazdtBocV+mGaQ$v5OXKBcmhIwOr8Q46OfZSeesy3VL/YkTpKNx6UT4+4YcwLRApvCdfWu5qdw8diSIkzRKcDrwVkfhsqua963X4g",
 			"pbkdf2-sha512 i=25000,l=64", true},
+
+		"passlib.hash.pbkdf2_sha256.using(rounds=29000).hash(PHRASE)": {
+			"$pbkdf2-sha256$29000$pXTOGeO8F4JwDoGwNuYcQw$/csJTmJ80mAjBZj1uqR6ONBfzbilhf5KXMRx3PZNwbM",
+			"pbkdf2-sha256 i=29000,l=32", true},
+		"passlib.hash.pbkdf2_sha512.using(rounds=25000).hash(PHRASE)": {
+			"$pbkdf2-sha512$25000$5Ny7NwYgJESoda619n6vdQ$kNSbKxviY9.PlTVkvd4ACLaIWyeoc4xeQe9n/MEWdMstr00qjRbuk1Q0v2IB.2xRwZaBiQEhkz4m1Vr9o9DqWA",
+			"pbkdf2-sha512 i=25000,l=64", true},
+		"passlib.hash.scrypt.using(rounds=10, block_size=8).hash(PHRASE)": {
+			"$scrypt$ln=10,r=8,p=1$f48xZsw5Z+w9pxSCMEZoTQ$OyB6XhuHRZfIHYs8yJmUAa5niDvq/1uGCfF/7L1DoVM",
+			"scrypt ln=10,r=8,p=1", true},
 
 		"hashlib.scrypt(PHRASE, salt=salt, n=1<<14, r=8, p=1, dklen=32), spelled as passlib does": {
 			"$scrypt$ln=14,r=8,p=1$+K0sDgpgOBjxJiLx2329vA$rV5gYWAGA5s8SZGVpAqURbMd5IH41LduonKra/GZMlQ",
