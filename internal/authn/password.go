@@ -180,14 +180,16 @@ func (a *Password) verdict(asked *directory.User, match int, digest *[32]byte) e
 	return nil
 }
 
-// failed counts a wrong password and begins a lock when it was one too many.
+// failed counts a wrong password and begins a lock when it was one too many: for this replica, or for all of them since the
+// last success, as far as status tells. The second also counts what replicas saw that have been restarted since.
 func (a *Password) failed(user *directory.User, now time.Time) {
 	until := ledger.Forever
 	if a.LockDuration > 0 {
 		until = now.Add(a.LockDuration)
 	}
 	note := ledger.Note{Failures: 1}
-	if user.Credentials.Failures.Fail(a.LockAfter, until) {
+	threshold := min(a.LockAfter, max(1, ledger.FailureLimit-user.FailedLogins))
+	if user.Credentials.Failures.Fail(threshold, until) {
 		note.LockedUntil = until
 	}
 	a.Noted(user, note)

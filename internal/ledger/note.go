@@ -7,9 +7,9 @@ import "time"
 // Forever is the end of a lock that only an administrator or a changed password lifts.
 var Forever = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) //nolint:gochecknoglobals // Go has no constants of this type
 
-// failureLimit is how many failed logins in a row end in a lock without an end. NIST SP 800-63B-4 (3.2.2) allows at most
+// FailureLimit is how many failed logins in a row end in a lock without an end. NIST SP 800-63B-4 (3.2.2) allows at most
 // 100; the rest is room for three replicas that each count up to a lock, 10 by default, before they hear of one another.
-const failureLimit = 70
+const FailureLimit = 70
 
 // Note is news about one user. The zero Note says nothing.
 type Note struct {
@@ -51,7 +51,7 @@ func (s State) Apply(n Note) State {
 	if n.LockedUntil.After(s.LockedUntil) {
 		s.LockedUntil = n.LockedUntil
 	}
-	if !n.LockedUntil.IsZero() && s.FailedLogins >= failureLimit {
+	if !n.LockedUntil.IsZero() && s.FailedLogins >= FailureLimit {
 		s.LockedUntil = Forever
 	}
 	if n.IssuedAt.After(s.LastTokenIssuedAt) {

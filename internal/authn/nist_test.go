@@ -1,0 +1,102 @@
+package authn_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/ledger"
+	"github.com/gatehouse-auth/gatehouse/internal/password"
+)
+
+// fleet is three replicas of one service and the status that they share.
+type fleet struct {
+	replicas [3]*house
+	status   ledger.State
+	read     [3]int // notes of each replica that status has
+	secret   directory.Password
+	now      time.Time
+}
+
+func newFleet(t *testing.T) *fleet {
+	f := &fleet{now: start, secret: directory.Password{Hash: password.NewKeyer().NewPlaintext([]byte(right))}}
+	for i := range f.replicas {
+		f.restart(t, i)
+	}
+	return f
+}
+
+// restart replaces a replica by one that knows no more than status does.
+func (f *fleet) restart(t *testing.T, i int) {
+	h := newHouse(nil)
+	h.advance(f.now.Sub(start))
+	h.put(t, "jean", f.secret)
+	f.replicas[i], f.read[i] = h, 0
+	f.tell(i)
+}
+
+// share writes what the replicas have noted into status and tells all of them.
+func (f *fleet) share() {
+	for i, h := range f.replicas {
+		for _, n := range h.heard()[f.read[i]:] {
+			f.status = f.status.Apply(n)
+		}
+		f.read[i] = len(h.heard())
+	}
+	for i := range f.replicas {
+		f.tell(i)
+	}
+}
+
+func (f *fleet) tell(i int) {
+	u, _ := f.replicas[i].directory.ByLogin("jean")
+	f.replicas[i].change(u, func(u *directory.User) {
+		u.LockedUntil, u.FailedLogins = f.status.LockedUntil, f.status.FailedLogins
+	})
+}
+
+// guess tries at most n wrong passwords at a replica and returns how many were looked at.
+func (f *fleet) guess(i, n int) (judged int) {
+	for range n {
+		if errors.Is(f.replicas[i].login("jean", wrong), authn.ErrWrongPassword) {
+			judged++
+		}
+	}
+	return judged
+}
+
+func (f *fleet) wait(d time.Duration) {
+	f.now = f.now.Add(d)
+	for _, h := range f.replicas {
+		h.advance(d)
+	}
+}
+
+// NIST SP 800-63B-4 allows 100 failures in a row, whatever a guesser does: guess until every replica refuses, or stay below
+// the lock of each, wait for locks to end, and be lucky with restarts.
+func TestNoGuesserHasMoreThanAHundredTriesAtThreeReplicas(t *testing.T) {
+	for _, each := range []int{1, 3, 9, 10, 11} {
+		for _, restarts := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%d at each replica, restarts %t", each, restarts), func(t *testing.T) {
+				f, tries := newFleet(t), 0
+				for round := range 200 {
+					for i := range f.replicas {
+						tries += f.guess(i, each)
+					}
+					f.share() // later than all of them, which is the worst
+					if restarts {
+						f.restart(t, round%3)
+						f.restart(t, (round+1)%3)
+					}
+					f.wait(31 * time.Minute)
+				}
+				if tries > 100 || !f.status.LockedUntil.Equal(ledger.Forever) {
+					t.Errorf("%d wrong passwords were looked at, %d counted, locked until %s", tries, f.status.FailedLogins, f.status.LockedUntil)
+				}
+			})
+		}
+	}
+}
