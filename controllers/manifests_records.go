@@ -120,12 +120,12 @@ func (r *StateRecords) Start(ctx context.Context) error {
 func (r *StateRecords) NeedLeaderElection() bool { return false }
 
 func (r *StateRecords) sweep() {
-	ids, err := r.store.DropExpired(r.now())
+	ended, err := r.store.DropExpired(r.now())
 	if r.result("remove the records of ended tokens", err) != nil {
 		return // which is logged; they do no harm until the next time
 	}
-	for _, id := range ids {
-		r.directory.DeleteRecord(id)
+	for _, t := range ended {
+		r.directory.DeleteRecord(t.UserUID, t.ID)
 	}
 }
 
@@ -148,7 +148,7 @@ func (r *StateRecords) remove(key string) {
 	kept := r.store.TokensOf(u.UID)
 	for _, record := range r.directory.RecordsOf(u.UID) {
 		if _, ok := kept[record.ID]; !ok {
-			r.directory.DeleteRecord(record.ID)
+			r.directory.DeleteRecord(u.UID, record.ID)
 		}
 	}
 }

@@ -42,10 +42,10 @@ func TestARestartForgetsNothing(t *testing.T) {
 		if u := h.user("bob"); !u.Locked(time.Now()) || !u.LockedUntil.Equal(until) || u.FailedLogins != 10 || !u.LastTokenIssuedAt.Equal(at) {
 			t.Errorf("%s: bob is %+v", when, u)
 		}
-		if r, ok := h.directory.Record("labelled"); !ok || !r.Live(time.Now()) || r.Label != kept.Label || r.Description != "d" || r.Client != "c" {
+		if r, ok := h.directory.Record(alice.UID, "labelled"); !ok || !r.Live(time.Now()) || r.Label != kept.Label || r.Description != "d" || r.Client != "c" {
 			t.Errorf("%s: the labelled token is %+v", when, r)
 		}
-		if r, ok := h.directory.Record("revoked"); !ok || !r.Revoked {
+		if r, ok := h.directory.Record(alice.UID, "revoked"); !ok || !r.Revoked {
 			t.Errorf("%s: the revoked token is %+v", when, r)
 		}
 		again := record(alice, "again")

@@ -242,7 +242,7 @@ func TestAUserMadeAnewIsAnother(t *testing.T) {
 	if _, ok := h.directory.ByUID(alice.UID); ok {
 		t.Error("her UID is still known")
 	}
-	if _, ok := h.directory.Record("token"); ok {
+	if _, ok := h.directory.Record(alice.UID, "token"); ok {
 		t.Error("the record of her token is still known")
 	}
 	h.write("a.yaml", account("alice", "x"))
@@ -336,7 +336,7 @@ func TestAGivenUIDIsKept(t *testing.T) {
 	h.write("a.yaml", withUID("alice", uidA))
 	h.eventually("alice is back", func() bool { return h.known("alice") })
 	back := h.user("alice")
-	if r, ok := h.directory.Record("revoked"); back.UID != uidA || !ok || !r.Revoked || back.CheckToken(alice.Created) == nil {
+	if r, ok := h.directory.Record(alice.UID, "revoked"); back.UID != uidA || !ok || !r.Revoked || back.CheckToken(alice.Created) == nil {
 		t.Error("a user who comes back under the same UID must find every revocation")
 	}
 	h.write("a.yaml", withUID("alice", uidB))
@@ -365,7 +365,7 @@ func TestAUserMayBeRenamedUnderItsUID(t *testing.T) {
 	must(t, h.records.Revoke(t.Context(), record(alice, "revoked")))
 	h.write("a.yaml", withUID("alicia", alice.UID))
 	h.eventually("the new name has the UID", func() bool { return h.known("alicia") && !h.known("alice") })
-	if r, ok := h.directory.Record("revoked"); h.user("alicia").UID != alice.UID || !ok || !r.Revoked {
+	if r, ok := h.directory.Record(alice.UID, "revoked"); h.user("alicia").UID != alice.UID || !ok || !r.Revoked {
 		t.Error("the revocation is forgotten")
 	}
 }

@@ -55,7 +55,7 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 		}).SetupWithManager(mgr),
 		(&TokenReconciler{
 			client: mgr.GetClient(), directory: cfg.Directory, progress: tokens, now: cfg.Now,
-			ids: map[types.NamespacedName]string{},
+			tokens: map[types.NamespacedName]tokenOfUser{},
 		}).SetupWithManager(mgr),
 		(&TokenExpiryReconciler{client: mgr.GetClient(), now: cfg.Now}).SetupWithManager(mgr),
 		mgr.Add(&InitialSync{

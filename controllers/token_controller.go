@@ -23,9 +23,12 @@ type TokenReconciler struct {
 	progress  *progress
 	now       func() time.Time
 
-	mu  sync.Mutex                      // orders what several objects say about one token
-	ids map[types.NamespacedName]string // a deleted Token no longer tells its token's id
+	mu     sync.Mutex                           // orders what several objects say about one token
+	tokens map[types.NamespacedName]tokenOfUser // a deleted Token no longer tells whose token it was about
 }
+
+// tokenOfUser names one token of one user.
+type tokenOfUser struct{ uid, id string }
 
 // +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=tokens,verbs=list;watch,namespace=gatehouse-users
 
@@ -62,42 +65,46 @@ func (r *TokenReconciler) put(ctx context.Context, key types.NamespacedName, t *
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.directory.PutRecord(recordOf(t))
-	if before, known := r.ids[key]; known && before != t.Spec.TokenID {
+	token := tokenOfUser{t.Spec.UserRef.UID, t.Spec.TokenID}
+	if before, known := r.tokens[key]; known && before != token {
 		if err := r.settle(ctx, before); err != nil {
 			return err
 		}
 	}
-	r.ids[key] = t.Spec.TokenID
+	r.tokens[key] = token
 	return nil
 }
 
 func (r *TokenReconciler) forget(ctx context.Context, key types.NamespacedName) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	id, known := r.ids[key]
+	token, known := r.tokens[key]
 	if !known {
 		return nil
 	}
-	if err := r.settle(ctx, id); err != nil {
+	if err := r.settle(ctx, token); err != nil {
 		return err
 	}
-	delete(r.ids, key)
+	delete(r.tokens, key)
 	return nil
 }
 
 // settle drops the record of a token that no object in the cache speaks of any more. A revoked token can have two: that of
 // its label and, when the label gets another token, one of its own; the second must keep it void when the first goes. The
 // caller holds mu.
-func (r *TokenReconciler) settle(ctx context.Context, id string) error {
+func (r *TokenReconciler) settle(ctx context.Context, token tokenOfUser) error {
 	var others authv1alpha1.TokenList
-	if err := r.client.List(ctx, &others, client.MatchingFields{byTokenID: id}); err != nil {
+	if err := r.client.List(ctx, &others, client.MatchingFields{byTokenID: token.id}); err != nil {
 		return fmt.Errorf("list tokens by id: %w", err)
 	}
-	if len(others.Items) == 0 {
-		r.directory.DeleteRecord(id)
-	}
+	spoken := false
 	for i := range others.Items {
-		r.directory.PutRecord(recordOf(&others.Items[i]))
+		record := recordOf(&others.Items[i])
+		spoken = spoken || record.UserUID == token.uid
+		r.directory.PutRecord(record)
+	}
+	if !spoken {
+		r.directory.DeleteRecord(token.uid, token.id)
 	}
 	return nil
 }

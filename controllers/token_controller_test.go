@@ -28,19 +28,19 @@ func TestARecordReachesTheDirectoryToTheMillisecond(t *testing.T) {
 	ends := time.Now().Add(time.Hour).Truncate(time.Millisecond)
 	w.token("before-start", ends)
 	d := w.replica()
-	if _, ok := d.Record("id-of-before-start"); !ok {
+	if _, ok := d.Record("some-uid", "id-of-before-start"); !ok {
 		t.Error("a record from before the start is missing although the directory is synced")
 	}
 	token := w.token("t", ends)
-	w.eventually("the record is there", func() bool { _, ok := d.Record("id-of-t"); return ok })
-	r, _ := d.Record("id-of-t")
+	w.eventually("the record is there", func() bool { _, ok := d.Record("some-uid", "id-of-t"); return ok })
+	r, _ := d.Record("some-uid", "id-of-t")
 	if !r.ExpiresAt.Equal(ends) || r.UserUID != "some-uid" || r.UserKey != w.ns+"/jean" || r.Label != "four-hour token" || r.Kind != "Opaque" {
 		t.Errorf("record = %+v", r)
 	}
 	w.patch(token, `{"spec":{"revoked":true}}`)
-	w.eventually("the record is revoked", func() bool { r, _ := d.Record("id-of-t"); return r.Revoked })
+	w.eventually("the record is revoked", func() bool { r, _ := d.Record("some-uid", "id-of-t"); return r.Revoked })
 	w.delete(token)
-	w.eventually("the record is gone", func() bool { _, ok := d.Record("id-of-t"); return !ok })
+	w.eventually("the record is gone", func() bool { _, ok := d.Record("some-uid", "id-of-t"); return !ok })
 }
 
 // A label that gets another token leaves two objects that speak of the old, revoked one for a moment; the record of its own
@@ -51,7 +51,7 @@ func TestARevokedTokenStaysVoidWhenItsLabelGetsAnotherToken(t *testing.T) {
 	ends := time.Now().Add(time.Hour).Truncate(time.Millisecond)
 	labelled := w.token("t", ends)
 	w.patch(labelled, `{"spec":{"revoked":true}}`)
-	w.eventually("the record is revoked", func() bool { r, _ := d.Record("id-of-t"); return r.Revoked })
+	w.eventually("the record is revoked", func() bool { r, _ := d.Record("some-uid", "id-of-t"); return r.Revoked })
 	own := labelled.DeepCopy()
 	own.ObjectMeta = metav1.ObjectMeta{Namespace: w.ns, Name: "its-own"}
 	w.create(own)
@@ -60,13 +60,13 @@ func TestARevokedTokenStaysVoidWhenItsLabelGetsAnotherToken(t *testing.T) {
 	next.ObjectMeta = metav1.ObjectMeta{Namespace: w.ns, Name: "t"}
 	next.Spec.TokenID, next.Spec.Revoked = "id-of-next", false
 	w.create(next)
-	w.eventually("the next token is on record", func() bool { _, ok := d.Record("id-of-next"); return ok })
-	if r, ok := d.Record("id-of-t"); !ok || !r.Revoked {
+	w.eventually("the next token is on record", func() bool { _, ok := d.Record("some-uid", "id-of-next"); return ok })
+	if r, ok := d.Record("some-uid", "id-of-t"); !ok || !r.Revoked {
 		t.Errorf("the revoked token's record is %+v, want it revoked", r)
 	}
 	w.delete(own)
-	w.eventually("the old record is gone", func() bool { _, ok := d.Record("id-of-t"); return !ok })
-	if _, ok := d.Record("id-of-next"); !ok {
+	w.eventually("the old record is gone", func() bool { _, ok := d.Record("some-uid", "id-of-t"); return !ok })
+	if _, ok := d.Record("some-uid", "id-of-next"); !ok {
 		t.Error("the next token's record went with it")
 	}
 }
@@ -78,10 +78,31 @@ func TestATokenThatHasEndedIsRemoved(t *testing.T) {
 	d := w.replica()
 	w.eventually("the ended token is removed", func() bool {
 		err := w.Get(t.Context(), client.ObjectKeyFromObject(ended), &authv1alpha1.Token{})
-		_, known := d.Record("id-of-ended")
+		_, known := d.Record("some-uid", "id-of-ended")
 		return apierrors.IsNotFound(err) && !known
 	})
 	if err := w.Get(t.Context(), client.ObjectKeyFromObject(fresh), &authv1alpha1.Token{}); err != nil {
 		t.Errorf("a token that has just ended: %v", err)
+	}
+}
+
+func TestARecordMadeByHandForAnotherUserDoesNotReviveARevokedToken(t *testing.T) {
+	w := newWorld(t)
+	d := w.replica()
+	token := w.token("t", time.Now().Add(time.Hour).Truncate(time.Millisecond))
+	w.patch(token, `{"spec":{"revoked":true}}`)
+	w.eventually("the record is revoked", func() bool { r, _ := d.Record("some-uid", "id-of-t"); return r.Revoked })
+	forged := token.DeepCopy()
+	forged.ObjectMeta = metav1.ObjectMeta{Namespace: w.ns, Name: "forged"}
+	forged.Spec.UserRef.UID, forged.Spec.Revoked = "another-uid", false
+	w.create(forged)
+	w.eventually("the other record is there", func() bool { _, ok := d.Record("another-uid", "id-of-t"); return ok })
+	if r, ok := d.Record("some-uid", "id-of-t"); !ok || !r.Revoked {
+		t.Errorf("the revoked token's record is %+v", r)
+	}
+	w.delete(forged)
+	w.eventually("the other record is gone", func() bool { _, ok := d.Record("another-uid", "id-of-t"); return !ok })
+	if r, ok := d.Record("some-uid", "id-of-t"); !ok || !r.Revoked {
+		t.Errorf("then the revoked token's record is %+v", r)
 	}
 }

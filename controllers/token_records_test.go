@@ -145,7 +145,7 @@ func mustRevoke(t testing.TB, records *TokenRecords, r directory.Record) {
 	if err := records.Revoke(context.Background(), r); err != nil {
 		t.Fatal(err)
 	}
-	if known, _ := records.Directory.Record(r.ID); !known.Revoked {
+	if known, _ := records.Directory.Record(r.UserUID, r.ID); !known.Revoked {
 		t.Error("the directory does not know of the revocation yet")
 	}
 }
@@ -196,7 +196,7 @@ func TestALabelHasOneTokenHoweverManyAskAtOnce(t *testing.T) {
 				}
 			}
 			for _, r := range records {
-				if got, _ := r.Directory.Record(kept[0].ID); got != kept[0] {
+				if got, _ := r.Directory.Record(kept[0].UserUID, kept[0].ID); got != kept[0] {
 					t.Fatalf("%s: a directory holds %+v, want %+v", label, got, kept[0])
 				}
 			}
@@ -451,7 +451,7 @@ func TestWhatCannotBeWrittenIsUnavailable(t *testing.T) {
 					t.Errorf("%s: it took %v to say so", act, took)
 				}
 			}
-			if r, _ := c.records.Directory.Record(labelled.ID); r.Revoked {
+			if r, _ := c.records.Directory.Record(labelled.UserUID, labelled.ID); r.Revoked {
 				t.Error("the directory holds a revocation that was not kept")
 			}
 		})

@@ -50,7 +50,7 @@ func (a *Token) check(text string) (Identity, error) {
 	if err != nil {
 		return id, err
 	}
-	if record, ok := a.Directory.Record(claims.ID); ok && record.UserUID == claims.UID {
+	if record, ok := a.Directory.Record(claims.UID, claims.ID); ok {
 		id.Record = &record
 		if record.Revoked {
 			return id, ErrTokenRevoked

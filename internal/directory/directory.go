@@ -17,7 +17,7 @@ import (
 type Directory struct {
 	byUID   *shards[*User]
 	byLogin *shards[*User]
-	records *shards[Record]
+	records *shards[[]Record] // token id -> its records, one for each user that one names
 	tokens  *shards[[]string] // user UID -> token ids, sorted
 
 	mu     sync.Mutex // orders writers
@@ -34,7 +34,7 @@ func New() *Directory {
 	return &Directory{
 		byUID:   newShards[*User](),
 		byLogin: newShards[*User](),
-		records: newShards[Record](),
+		records: newShards[[]Record](),
 		tokens:  newShards[[]string](),
 		byKey:   map[string]*User{},
 		rivals:  map[string][]*User{},
@@ -68,7 +68,7 @@ func (d *Directory) put(u *User) {
 		return
 	}
 	if old.UID != u.UID {
-		d.byUID.delete(old.UID)
+		d.releaseUID(old)
 	}
 	if old.Login != u.Login || old.UID != u.UID {
 		d.release(old)
@@ -100,7 +100,7 @@ func (d *Directory) Delete(key string) {
 	}
 	delete(d.byKey, key)
 	d.mix.replace(old, nil)
-	d.byUID.delete(old.UID)
+	d.releaseUID(old)
 	d.release(old)
 }
 
@@ -169,6 +169,14 @@ func (d *Directory) claim(u *User) {
 	d.settle(u.Login, append(slices.DeleteFunc(slices.Clone(claimants), sameKey(u)), u))
 }
 
+// releaseUID takes a version of a user away from its UID, unless another object has the UID by now: standalone, a manifest may
+// give the UID of one that goes to one that comes. The caller holds mu.
+func (d *Directory) releaseUID(old *User) {
+	if holder, ok := d.byUID.get(old.UID); ok && holder.Key == old.Key {
+		d.byUID.delete(old.UID)
+	}
+}
+
 // release takes an earlier version of a user away from its login. The caller holds mu.
 func (d *Directory) release(old *User) {
 	claimants := d.rivals[old.Login]
@@ -196,48 +204,61 @@ func (d *Directory) settle(login string, claimants []*User) {
 
 func sameKey(u *User) func(*User) bool { return func(c *User) bool { return c.Key == u.Key } }
 
-// PutRecord adds the record of a token or replaces it. A revocation is never taken back: a record that is revoked here
-// stays so whatever an older version says.
+// PutRecord adds the record of a user's token or replaces it. A revocation is never taken back: a record that is revoked here
+// stays so whatever an older version says. What says that the token is another user's is another record, and changes nothing
+// about this one: records can be made by hand.
 func (d *Directory) PutRecord(r Record) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	old, known := d.records.get(r.ID)
-	r.Revoked = r.Revoked || (known && old.Revoked)
-	d.records.set(r.ID, r)
-	if known {
+	records, _ := d.records.get(r.ID)
+	records = slices.Clone(records)
+	if i := recordOf(records, r.UserUID); i >= 0 {
+		r.Revoked = r.Revoked || records[i].Revoked
+		records[i] = r
+		d.records.set(r.ID, records)
 		return
 	}
+	d.records.set(r.ID, append(records, r))
 	ids, _ := d.tokens.get(r.UserUID)
 	at, _ := slices.BinarySearch(ids, r.ID)
 	d.tokens.set(r.UserUID, slices.Insert(slices.Clone(ids), at, r.ID))
 }
 
-// DeleteRecord removes the record of a token, if there is one.
-func (d *Directory) DeleteRecord(id string) {
+// DeleteRecord removes the record of a user's token, if there is one.
+func (d *Directory) DeleteRecord(uid, id string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	r, ok := d.records.get(id)
-	if !ok {
+	if _, ok := d.Record(uid, id); !ok {
 		return
 	}
-	d.records.delete(id)
-	ids, _ := d.tokens.get(r.UserUID)
-	if len(ids) <= 1 {
-		d.tokens.delete(r.UserUID)
-		return
-	}
-	d.tokens.set(r.UserUID, slices.DeleteFunc(slices.Clone(ids), func(other string) bool { return other == id }))
+	records, _ := d.records.get(id)
+	setOrDelete(d.records, id, slices.DeleteFunc(slices.Clone(records), func(r Record) bool { return r.UserUID == uid }))
+	ids, _ := d.tokens.get(uid)
+	setOrDelete(d.tokens, uid, slices.DeleteFunc(slices.Clone(ids), func(other string) bool { return other == id }))
 }
 
-// Record returns the record of a token by its id.
-func (d *Directory) Record(id string) (Record, bool) { return d.records.get(id) }
+// Record returns the record of a user's token by the token's id.
+func (d *Directory) Record(uid, id string) (Record, bool) {
+	records, _ := d.records.get(id)
+	if i := recordOf(records, uid); i >= 0 {
+		return records[i], true
+	}
+	return Record{}, false
+}
+
+// RecordsByID returns the records of a token's id, whichever users they name: one, unless somebody makes records by hand.
+// Nobody may change what it returns.
+func (d *Directory) RecordsByID(id string) []Record {
+	records, _ := d.records.get(id)
+	return records
+}
 
 // RecordsOf returns the records of a user's tokens, ordered by token id.
 func (d *Directory) RecordsOf(uid string) []Record {
 	ids, _ := d.tokens.get(uid)
 	out := make([]Record, 0, len(ids))
 	for _, id := range ids {
-		if r, ok := d.records.get(id); ok {
+		if r, ok := d.Record(uid, id); ok {
 			out = append(out, r)
 		}
 	}

@@ -125,7 +125,7 @@ func TestARevocationNeverMovesBack(t *testing.T) {
 	d.PutRecord(record)
 	record.Revoked = false
 	d.PutRecord(record)
-	if r, _ := d.Record("id"); !r.Revoked {
+	if r, _ := d.Record(record.UserUID, "id"); !r.Revoked {
 		t.Error("the record is no longer revoked")
 	}
 }
@@ -239,10 +239,54 @@ func TestRecordsAreListedByIDUntilTheyAreDeleted(t *testing.T) {
 	if got := ids(); !slices.Equal(got, []string{"a", "b", "c"}) {
 		t.Errorf("records %v", got)
 	}
-	d.DeleteRecord("b")
-	d.DeleteRecord("b")
+	d.DeleteRecord("u", "b")
+	d.DeleteRecord("u", "b")
 	if got := ids(); !slices.Equal(got, []string{"a", "c"}) || d.RecordCount() != 3 {
 		t.Errorf("records %v of %d", got, d.RecordCount())
+	}
+}
+
+// Whoever may make records by hand must neither bring a revoked token back to life nor end another user's.
+func TestARecordUnderAnothersTokenIDChangesNothingAboutTheToken(t *testing.T) {
+	d := directory.New()
+	d.PutRecord(directory.Record{ID: "id", UserUID: "u", Revoked: true})
+	d.PutRecord(directory.Record{ID: "id", UserUID: "stranger"})
+	d.PutRecord(directory.Record{ID: "good", UserUID: "u"})
+	d.PutRecord(directory.Record{ID: "good", UserUID: "stranger", Revoked: true})
+	check := func(when string) {
+		t.Helper()
+		if r, ok := d.Record("u", "id"); !ok || !r.Revoked {
+			t.Errorf("%s: the revoked one is %+v", when, r)
+		}
+		if r, ok := d.Record("u", "good"); !ok || r.Revoked {
+			t.Errorf("%s: the good one is %+v", when, r)
+		}
+		if n := len(d.RecordsOf("u")); n != 2 {
+			t.Errorf("%s: %d records", when, n)
+		}
+	}
+	check("with the stranger's records")
+	if n := len(d.RecordsOf("stranger")); n != 2 || len(d.RecordsByID("id")) != 2 {
+		t.Errorf("the stranger has %d records, the id %d", n, len(d.RecordsByID("id")))
+	}
+	d.DeleteRecord("stranger", "id")
+	d.DeleteRecord("stranger", "good")
+	check("without them")
+}
+
+// Standalone, a manifest may take over the UID of another that goes.
+func TestAUserWhoGoesDoesNotTakeItsUIDFromWhoHasItNow(t *testing.T) {
+	for name, goes := range map[string]func(*directory.Directory){
+		"deleted":           func(d *directory.Directory) { d.Delete("ns/old") },
+		"under another UID": func(d *directory.Directory) { d.Put(&directory.User{Key: "ns/old", UID: "other", Login: "old"}) },
+	} {
+		d := directory.New()
+		d.Put(&directory.User{Key: "ns/old", UID: "uid", Login: "old"})
+		d.Put(&directory.User{Key: "ns/new", UID: "uid", Login: "new"})
+		goes(d)
+		if u, ok := d.ByUID("uid"); !ok || u.Key != "ns/new" {
+			t.Errorf("%s: the UID is %+v", name, u)
+		}
 	}
 }
 
@@ -317,7 +361,7 @@ func TestReadersAndWritersMeetWithoutHarm(t *testing.T) {
 				d.PutRecord(directory.Record{ID: name, UserUID: "u"})
 				if n%11 == 0 {
 					d.Delete("gatehouse-users/" + name)
-					d.DeleteRecord(name)
+					d.DeleteRecord("u", name)
 				}
 			}
 		})

@@ -20,3 +20,13 @@ type Record struct {
 // Live says whether the record's token has neither been revoked by record nor ended. Whether its user stands is the
 // user's verdict.
 func (r Record) Live(now time.Time) bool { return !r.Revoked && now.Before(r.ExpiresAt) }
+
+// recordOf returns the index of the record that names a user among those of one token, or -1.
+func recordOf(records []Record, uid string) int {
+	for i := range records {
+		if records[i].UserUID == uid {
+			return i
+		}
+	}
+	return -1
+}

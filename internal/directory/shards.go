@@ -55,6 +55,15 @@ func (s *shards[V]) delete(key string) {
 	sh.mu.Unlock()
 }
 
+// setOrDelete keeps a list, or forgets the key of an empty one.
+func setOrDelete[E any](s *shards[[]E], key string, list []E) {
+	if len(list) == 0 {
+		s.delete(key)
+		return
+	}
+	s.set(key, list)
+}
+
 func (s *shards[V]) len() int {
 	n := 0
 	for i := range s.all {

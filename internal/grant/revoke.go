@@ -11,7 +11,7 @@ import (
 // Revoke ends one token, whose claims the caller has verified. A token that is revoked already, or whose user is gone, needs
 // nothing more. Errors: ErrUnavailable, and then the token is not revoked.
 func (g *Grants) Revoke(ctx context.Context, c token.Claims) error {
-	r, known := g.Directory.Record(c.ID)
+	r, known := g.Directory.Record(c.UID, c.ID)
 	if !known {
 		r = directory.Record{ID: c.ID, UserUID: c.UID, Kind: c.Kind, IssuedAt: c.IssuedAt, ExpiresAt: c.ExpiresAt}
 	}

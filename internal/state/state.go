@@ -241,20 +241,20 @@ func (s *Store) Revoke(t Token) (Token, error) {
 	return t, err
 }
 
-// DropExpired removes the records of tokens that have ended, and returns their ids.
-func (s *Store) DropExpired(now time.Time) ([]string, error) {
-	var ids []string
-	for id, t := range s.Tokens() {
+// DropExpired removes the records of tokens that have ended, and returns them.
+func (s *Store) DropExpired(now time.Time) ([]Token, error) {
+	var ended []Token
+	for _, t := range s.Tokens() {
 		if !now.Before(t.ExpiresAt) {
-			ids = append(ids, id)
+			ended = append(ended, t)
 		}
 	}
-	if len(ids) == 0 {
+	if len(ended) == 0 {
 		return nil, nil
 	}
-	return ids, s.update(func(tx *tx) {
-		for _, id := range ids {
-			tx.tokens.drop(id)
+	return ended, s.update(func(tx *tx) {
+		for _, t := range ended {
+			tx.tokens.drop(t.ID)
 		}
 	})
 }

@@ -185,11 +185,11 @@ func TestRecordsGoWhenTheirTokensHaveEnded(t *testing.T) {
 	s := open(t, dir)
 	_, err := s.Revoke(token("1", "A", ""))
 	must(t, err)
-	if ids, err := s.DropExpired(start.Add(time.Hour - 1)); err != nil || len(ids) != 0 {
-		t.Errorf("too early: %v, %v", ids, err)
+	if ended, err := s.DropExpired(start.Add(time.Hour - 1)); err != nil || len(ended) != 0 {
+		t.Errorf("too early: %v, %v", ended, err)
 	}
-	if ids, err := s.DropExpired(start.Add(time.Hour)); err != nil || len(ids) != 1 || ids[0] != "1" {
-		t.Errorf("got %v, %v", ids, err)
+	if ended, err := s.DropExpired(start.Add(time.Hour)); err != nil || len(ended) != 1 || ended[0].ID != "1" {
+		t.Errorf("got %v, %v", ended, err)
 	}
 	shut(t, s)
 	if tokens := open(t, dir).Tokens(); len(tokens) != 0 {

@@ -181,11 +181,20 @@ func (v *revocation) tokenID(id string) error {
 	if id == v.caller.Claims.ID {
 		return v.done(v.Grants.Revoke(v.ctx, v.caller.Claims))
 	}
-	record, ok := v.Directory.Record(id)
-	if v.denied(id, ok && record.UserUID == v.caller.User.UID) || v.unknown(id, ok) {
+	_, own := v.Directory.Record(v.caller.User.UID, id)
+	records := v.Directory.RecordsByID(id)
+	if v.denied(id, own) || v.unknown(id, len(records) > 0) {
 		return nil
 	}
-	return v.done(v.Grants.RevokeRecord(v.ctx, record))
+	for _, record := range records {
+		if own && record.UserUID != v.caller.User.UID {
+			continue // made by hand under the id of the caller's own
+		}
+		if err := v.done(v.Grants.RevokeRecord(v.ctx, record)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (v *revocation) userID(uid string) error {
