@@ -67,8 +67,14 @@ func (h argon2Hash) class() string { return h.variant + " " + h.parameters() }
 // cost counts the whole work, although the lanes share it between cores: what it takes from others stays the same. RFC 9106
 // section 3.2 rounds the memory down to a multiple of four blocks for each lane.
 func (h argon2Hash) cost() Cost {
-	blocks := h.memory / (4 * h.lanes) * (4 * h.lanes)
-	return work(float64(h.passes)*float64(blocks), argon2Time, float64(blocks)*1024)
+	segment := h.memory / (4 * h.lanes)
+	segments := 4 * h.lanes
+	perPass := segment * segments
+	if h.variant == "argon2i" {
+		// Section 3.4.1.1: two compressions give the addresses of 128 blocks, anew in every segment.
+		perPass += 2 * ((segment + 127) / 128) * segments
+	}
+	return work(float64(h.passes)*float64(perPass), argon2Time, float64(segment*segments)*1024)
 }
 
 func (argon2Hash) bound() string {

@@ -30,6 +30,9 @@ const (
 	sha512CryptTime  = 6 * time.Microsecond   // per round, for a password of MaximumLength: 666,666 of them
 )
 
+// scryptEnds is what the two ends of scrypt take for each block of input, in units of scryptTime.
+const scryptEnds = 4
+
 // smallMemory stands for derivations that need a few kilobytes and no parameter for it.
 const smallMemory = 8 << 10
 

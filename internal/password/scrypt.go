@@ -38,14 +38,15 @@ func (h scryptHash) parameters() string { return fmt.Sprintf("ln=%d,r=%d,p=%d", 
 func (h scryptHash) class() string { return "scrypt " + h.parameters() }
 
 // cost follows RFC 7914: N blocks of 128r bytes, p blocks of input and two of working space. The p runs come one after the
-// other and use the same memory.
+// other and use the same memory. Before and after them PBKDF2-HMAC-SHA256 makes the p blocks of input, 32 bytes at a time, and
+// reads them: where N is small and p large, that is most of the work.
 func (h scryptHash) cost() Cost {
 	n, r, p := math.Ldexp(1, h.logN), float64(h.r), float64(h.p)
-	return work(n*r*p, scryptTime, 128*r*(n+p+2))
+	return work(r*p*(n+scryptEnds), scryptTime, 128*r*(n+p+2))
 }
 
 func (scryptHash) bound() string {
-	return "for scrypt 128*N*r may be just below 512 MiB, and N*r*p may be 8888888 at most"
+	return "for scrypt 128*N*r may be just below 512 MiB, and (N+4)*r*p may be 8888888 at most"
 }
 
 // weak compares with the five settings of the OWASP Password Storage Cheat Sheet, from N=2^17 with p=1 to N=2^13 with p=10.
