@@ -22,6 +22,7 @@ var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 type house struct {
 	*authn.Password
 	directory *directory.Directory
+	waited    atomic.Int64
 	computed  atomic.Int64
 
 	mu     sync.Mutex
@@ -54,7 +55,7 @@ func newHouse(change func(*authn.PasswordConfig)) *house {
 	return h
 }
 
-func (h *house) HashWaited(time.Duration)   {}
+func (h *house) HashWaited(time.Duration)   { h.waited.Add(1) }
 func (h *house) HashComputed(time.Duration) { h.computed.Add(1) }
 
 func (h *house) clock() time.Time {

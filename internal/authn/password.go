@@ -2,7 +2,10 @@ package authn
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
@@ -53,7 +56,7 @@ func (a *Password) Queued() int { return a.hasher.gate.queued() }
 // A password that was verified a short while ago costs no hash, and no lock keeps it out.
 func (a *Password) Authenticate(ctx context.Context, login, plain string) (Identity, error) {
 	user, memo, err := a.check(ctx, login, plain)
-	event := audit.Event{Act: audit.ActLogin, Outcome: audit.Allowed, Login: login, Memo: memo}
+	event := audit.Event{Act: audit.ActLogin, Outcome: audit.Allowed, Login: clipped(login), Memo: memo}
 	if user != nil {
 		event.UID = user.UID
 	}
@@ -69,10 +72,41 @@ func (a *Password) Authenticate(ctx context.Context, login, plain string) (Ident
 	return Identity{}, err
 }
 
+// errOvertaken says that the user got other credentials while its hash was computed: a verdict would be about the old ones.
+var errOvertaken = errors.New("the credentials changed meanwhile")
+
+// attempts is how often a login is judged anew because the user changed meanwhile. A hash takes longer than a change takes
+// effect, so a second attempt succeeds unless somebody changes the user all the time.
+const attempts = 3
+
+// maximumLogin is the longest login in characters that a User may have.
+const maximumLogin = 255
+
+// clipped is a login as far as it may go into a log. A longer one is nobody's, and could fill the log with a body's worth of
+// text for each refusal.
+func clipped(login string) string {
+	if len(login) <= maximumLogin || utf8.RuneCountInString(login) <= maximumLogin {
+		return login
+	}
+	runes := 0
+	return strings.Clone(login[:strings.IndexFunc(login, func(rune) bool { runes++; return runes > maximumLogin })]) + "..."
+}
+
 func (a *Password) check(ctx context.Context, login, plain string) (user *directory.User, memo bool, err error) {
 	if !a.Directory.HasSynced() {
 		return nil, false, ErrUnavailable
 	}
+	for range attempts {
+		user, memo, err = a.judge(ctx, login, plain)
+		if err != errOvertaken { //nolint:errorlint // never wrapped
+			return user, memo, err
+		}
+	}
+	return user, false, ErrWrongPassword
+}
+
+// judge checks against the credentials that the user has at the start, and against no others.
+func (a *Password) judge(ctx context.Context, login, plain string) (user *directory.User, memo bool, err error) {
 	user, known := a.Directory.ByLogin(login)
 	if !known {
 		return nil, false, a.refuseUnknown(ctx, login, plain)
@@ -152,13 +186,13 @@ func (a *Password) compute(ctx context.Context, key flightKey, q question) (int,
 	return a.hasher.match(ctx, key, q)
 }
 
-// verdict decides after the hash, on the user as it is now: it may have changed while the hash waited. A match against
-// credentials that are no longer the user's is none, and is not counted against the user either.
+// verdict decides after the hash, on the user as it is now: it may have changed while the hash waited. What was found out
+// about credentials that are no longer the user's is errOvertaken, and is not counted.
 func (a *Password) verdict(asked *directory.User, match int, digest *[32]byte) error {
 	now := a.Now()
 	user, ok := a.Directory.ByLogin(asked.Login)
 	if !ok || user.Credentials != asked.Credentials {
-		return ErrWrongPassword
+		return errOvertaken
 	}
 	if user.Locked(now) {
 		return ErrLocked

@@ -3,6 +3,7 @@ package authn_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -330,6 +331,48 @@ func TestAUserThatChangesWhileItsHashWaitsIsJudgedAsItIsThen(t *testing.T) {
 	h.change(u, func(u *directory.User) { u.Revoked = true })
 	if err := <-result; err != directory.ErrRevoked {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Any change of a User makes new credentials, also one of its name or groups. Whoever logs in at that moment with the right
+// password must not be told that it is wrong.
+func TestALoginThatIsOvertakenByAChangeIsJudgedAnew(t *testing.T) {
+	for name, c := range map[string]struct {
+		next func(*testing.T) []directory.Password
+		want error
+	}{
+		"the same password":   {func(t *testing.T) []directory.Password { return []directory.Password{{Hash: parse(t, bcrypt10)}} }, nil},
+		"another password":    {func(t *testing.T) []directory.Password { return []directory.Password{bcrypt4(t, "another")} }, authn.ErrWrongPassword},
+		"no password is left": {func(*testing.T) []directory.Password { return nil }, authn.ErrWrongPassword},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(nil)
+			h.put(t, "jean", directory.Password{Hash: parse(t, bcrypt10)})
+			result := make(chan error)
+			go func() { result <- h.login("jean", "password") }()
+			for h.computed.Load() == 0 && h.waited.Load() == 0 { // until the hash has begun
+				runtime.Gosched()
+			}
+			h.put(t, "jean", c.next(t)...)
+			if err := <-result; err != c.want {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+		})
+	}
+}
+
+func TestTheAuditHasNoMoreOfALoginThanAUserMayHave(t *testing.T) {
+	h := newHouse(nil)
+	for login, want := range map[string]string{
+		strings.Repeat("x", 255):   strings.Repeat("x", 255),
+		strings.Repeat("x", 256):   strings.Repeat("x", 255) + "...",
+		strings.Repeat("☃", 255):   strings.Repeat("☃", 255),
+		strings.Repeat("☃", 60000): strings.Repeat("☃", 255) + "...",
+	} {
+		_ = h.login(login, wrong)
+		if got := h.events[len(h.events)-1].Login; got != want {
+			t.Errorf("a login of %d bytes is audited as one of %d", len(login), len(got))
+		}
 	}
 }
 
