@@ -62,10 +62,13 @@ func TestTheStoryOfAUser(t *testing.T) {
 	if err := s.api.Delete(t.Context(), user); err != nil {
 		t.Fatal(err)
 	}
-	s.declare()
+	user = s.declare()
 	s.mustVerify(s.authorize(), http.StatusOK)
 	s.mustVerify(jwt, http.StatusUnauthorized)
 	s.mustVerify(opaque, http.StatusUnauthorized)
+
+	// A process can be the service once only, so this is part of the story.
+	s.unlabelledTokensCostNoWrite(user)
 }
 
 // newStory starts the service as serve does and returns when it is ready.
