@@ -210,6 +210,37 @@ func TestRevokingTwiceAndRevokingWhatHasEndedAreNoErrors(t *testing.T) {
 	}
 }
 
+func TestATokenOnRecordIsRevokedWhereItsUserIsNotKnownYet(t *testing.T) {
+	g, u := newGate(t)
+	id, err := check(t, g, opaque(t, g, u, grant.Order{Label: "ci"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Directory.Delete(u.Key)
+	if err := g.Grants.Revoke(t.Context(), id.Claims); err != nil {
+		t.Fatal(err)
+	}
+	if r, _ := g.Directory.Record(u.UID, id.Claims.ID); !r.Revoked {
+		t.Error("a revocation was answered and not kept")
+	}
+}
+
+func TestARecordMadeByHandThatEndsEarlyDoesNotKeepATokenFromBeingRevoked(t *testing.T) {
+	g, u := newGate(t)
+	token := opaque(t, g, u, grant.Order{Lifetime: time.Hour})
+	id, err := check(t, g, token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Directory.PutRecord(directory.Record{ID: id.Claims.ID, UserKey: u.Key, UserUID: u.UID, ExpiresAt: g.Now().Add(-time.Minute)})
+	if err := g.Grants.Revoke(t.Context(), id.Claims); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := check(t, g, token); !errors.Is(err, authn.ErrTokenRevoked) {
+		t.Errorf("the token: %v", err)
+	}
+}
+
 func TestALabelIsRevokedOnAReplicaThatHasNotHeardOfItsToken(t *testing.T) {
 	g, u := newGate(t)
 	token := opaque(t, g, u, grant.Order{Label: "ci"})

@@ -8,28 +8,30 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
-// Revoke ends one token, whose claims the caller has verified. A token that is revoked already, or whose user is gone, needs
-// nothing more. Errors: ErrUnavailable, and then the token is not revoked.
+// Revoke ends one token, whose claims the caller has verified. A token that is revoked already needs nothing more, and one
+// without a record whose user is not known here is taken for one of a user who is gone. Errors: ErrUnavailable, and then the
+// token is not revoked.
 func (g *Grants) Revoke(ctx context.Context, c token.Claims) error {
 	r, known := g.Directory.Record(c.UID, c.ID)
-	if !known {
-		r = directory.Record{ID: c.ID, UserUID: c.UID, Kind: c.Kind, IssuedAt: c.IssuedAt, ExpiresAt: c.ExpiresAt}
+	if known && r.ExpiresAt.Equal(c.ExpiresAt) { // or else somebody has made it by hand, to end before its token
+		return g.RevokeRecord(ctx, r)
 	}
 	u, ok := g.Directory.ByUID(c.UID)
 	if !ok {
 		return nil
 	}
-	r.UserKey = u.Key
-	return g.revoke(ctx, u, r)
+	return g.revoke(ctx, u.Login, directory.Record{
+		ID: c.ID, UserKey: u.Key, UserUID: c.UID, Kind: c.Kind, IssuedAt: c.IssuedAt, ExpiresAt: c.ExpiresAt,
+	})
 }
 
-// RevokeRecord ends a token by its record. Errors: ErrUnavailable.
+// RevokeRecord ends a token by its record, also while this replica does not know the user. Errors: ErrUnavailable.
 func (g *Grants) RevokeRecord(ctx context.Context, r directory.Record) error {
-	u, ok := g.Directory.ByUID(r.UserUID)
-	if !ok {
-		return nil
+	login := ""
+	if u, ok := g.Directory.ByUID(r.UserUID); ok {
+		login = u.Login
 	}
-	return g.revoke(ctx, u, r)
+	return g.revoke(ctx, login, r)
 }
 
 // RevokeLabel ends a user's tokens of a label and says whether there are any. One that another replica issued a moment ago
@@ -40,7 +42,7 @@ func (g *Grants) RevokeLabel(ctx context.Context, u *directory.User, label strin
 			continue
 		}
 		found = true
-		if err := g.revoke(ctx, u, r); err != nil {
+		if err := g.revoke(ctx, u.Login, r); err != nil {
 			return found, err
 		}
 	}
@@ -48,16 +50,16 @@ func (g *Grants) RevokeLabel(ctx context.Context, u *directory.User, label strin
 	if err != nil || !ok {
 		return found, err
 	}
-	return true, g.revoke(ctx, u, kept)
+	return true, g.revoke(ctx, u.Login, kept)
 }
 
-func (g *Grants) revoke(ctx context.Context, u *directory.User, r directory.Record) error {
+func (g *Grants) revoke(ctx context.Context, login string, r directory.Record) error {
 	if r.Revoked || !g.Now().Before(r.ExpiresAt) {
 		return nil
 	}
 	r.Revoked = true
 	err := g.Records.Revoke(ctx, r)
-	return g.done(ctx, audit.Event{Act: audit.ActRevoke, Login: u.Login, UID: u.UID, TokenID: r.ID}, err)
+	return g.done(ctx, audit.Event{Act: audit.ActRevoke, Login: login, UID: r.UserUID, TokenID: r.ID}, err)
 }
 
 // RevokeUser ends every token that a user has. Errors: ErrUnavailable.
