@@ -163,7 +163,7 @@ func TestVerifyAsksToTryAgainWhileNobodyCanBeJudged(t *testing.T) {
 	for _, header := range []http.Header{basic("ada", secret), {"X-Authentication": {"garbage"}}} {
 		a := ask(t, g, header)
 		want(t, a, http.StatusServiceUnavailable, `{"error":"no verdict can be given now; try again"}`)
-		if got := a.Header.Get("Retry-After"); got != "1" {
+		if got := a.Header.Get("Retry-After"); got != "2" {
 			t.Errorf("Retry-After is %q", got)
 		}
 	}

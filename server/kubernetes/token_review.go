@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
@@ -17,9 +18,6 @@ import (
 // reserved begins the names of groups that Kubernetes gives rights by itself, system:masters above all. Nobody becomes
 // administrator of a cluster because a User says so: such groups are left out.
 const reserved = "system:"
-
-// retryAfter is in how many seconds to ask again while the directory is being filled.
-const retryAfter = "1"
 
 // Config is what the door needs.
 type Config struct {
@@ -71,7 +69,7 @@ func (v reviewer) review(w http.ResponseWriter, r *http.Request) {
 func (v reviewer) answer(w http.ResponseWriter, r *http.Request, q question) {
 	id, err := v.Tokens.Authenticate(r.Context(), q.token)
 	if errors.Is(err, authn.ErrUnavailable) {
-		w.Header().Set("Retry-After", retryAfter)
+		w.Header().Set("Retry-After", strconv.Itoa(authn.RetryAfter(err)))
 		fail(w, http.StatusServiceUnavailable, "the service is still starting; try again")
 		return
 	}

@@ -185,7 +185,7 @@ func TestWithoutADirectoryNoVerdictIsGiven(t *testing.T) {
 	g := newGate(t)
 	g.Tokens.Directory = directory.New()
 	a := ask(t, g, body(t, v1, "a"))
-	if a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") != "1" {
+	if a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") != "2" {
 		t.Errorf("answered %d, Retry-After %q", a.Status, a.Header.Get("Retry-After"))
 	}
 }
