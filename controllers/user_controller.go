@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -48,17 +49,25 @@ func (r *UserReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 		if !apierrors.IsNotFound(err) {
 			return ctrl.Result{}, err
 		}
-		r.directory.Delete(req.String())
+		r.remove(req.String())
 		r.progress.gone(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	if u.DeletionTimestamp != nil {
-		r.directory.Delete(req.String())
+		r.remove(req.String())
 	} else if err := r.put(ctx, u); err != nil {
 		return ctrl.Result{}, err
 	}
 	r.progress.note(req.NamespacedName, u.ResourceVersion)
 	return ctrl.Result{}, nil
+}
+
+// remove takes a user out of the directory, and with it what is remembered of its lock.
+func (r *UserReconciler) remove(key string) {
+	if u, ok := r.directory.ByKey(key); ok {
+		r.locks.forget(types.UID(u.UID))
+	}
+	r.directory.Delete(key)
 }
 
 func (r *UserReconciler) put(ctx context.Context, u *authv1alpha1.User) error {
