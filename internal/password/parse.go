@@ -91,7 +91,8 @@ func refuseUnmarked(s string) error {
 	case s == "":
 		return malformed("it is empty; " + makeNew)
 	case strings.HasPrefix(s, "{"):
-		return unsupported("hashes of LDAP directories such as {SHA} and {SSHA} can be guessed by the billion; " + makeNew)
+		return unsupported("the spelling of LDAP directories is not read: of {CRYPT} keep what follows the brace; {SHA}, {SSHA} and " +
+			"{MD5} can be guessed by the billion; " + makeNew)
 	case strings.HasPrefix(afterColon, "$"):
 		return unsupported("this is a line of an htpasswd or shadow file; keep only the field that begins with a dollar sign")
 	case encodesMarked(s):
