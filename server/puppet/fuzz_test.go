@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/strictjson"
 )
@@ -152,6 +153,24 @@ func FuzzRevocation(f *testing.F) {
 		_ = json.Unmarshal(object["revoke_tokens"], &listed) // absent, or a list of strings
 		if inQuery := strings.Join(values["revoke_tokens"], ","); !strings.HasSuffix(strings.Join(named.tokens, ","), strings.Join(listed, ",")) || inQuery == "" && len(named.tokens) != len(listed) {
 			t.Fatalf("%q and %q became %q", inQuery, listed, named.tokens)
+		}
+	})
+}
+
+// Whatever the query of a list, a page is within the records and says how many there are.
+func FuzzPage(f *testing.F) {
+	for _, seed := range []string{"", "limit=2&offset=1", "limit=0", "limit=4294967296", "offset=-1", "order_by=client&order=desc", "limit=%zz", "limit=1;limit=2", "limit=2147483647&offset=2147483647"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		p, err := parsePage(query)
+		if err != nil {
+			return
+		}
+		records := []directory.Record{{ID: "a", Client: "y"}, {ID: "b", Client: "x"}, {ID: "c"}}
+		got := p.of(records)
+		if got.Pagination.Total != 3 || len(got.Items) > max(0, 3-p.Offset) || p.Limit != nil && len(got.Items) > *p.Limit {
+			t.Fatalf("%q gives %d of %d records", query, len(got.Items), got.Pagination.Total)
 		}
 	})
 }
