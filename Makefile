@@ -43,6 +43,7 @@ test: ## Run every test, against a real API server too (the first time it builds
 	$(if $(RACE),,@echo "no C compiler found: testing without the race detector")
 	assets=$$(hack/envtest/build.sh | tail -n 1); \
 	KUBEBUILDER_ASSETS="$$assets" go test $(RACE) -shuffle=on -timeout 20m ./...
+	$(MAKE) test-observability
 
 ##@ Develop
 
@@ -54,6 +55,10 @@ build: ## Compile bin/gatehouse: static, and the same bytes from the same source
 .PHONY: test-fast
 test-fast: ## Run the tests that need no API server
 	env -u KUBEBUILDER_ASSETS go test -short -shuffle=on ./...
+
+.PHONY: test-observability
+test-observability: ## Compare the alerts, the dashboard and their documents with the metrics of the service
+	go -C test/observability test -count=1 -shuffle=on ./...
 
 .PHONY: e2e
 e2e: ## Test IMAGE on the cluster of KUBECONFIG; with kind, the images are built and loaded
@@ -91,6 +96,7 @@ fmt: $(GOLANGCI_LINT) ## Format the Go code and sort its imports
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters, which also hold the law of imports
 	$(GOLANGCI_LINT) run
+	cd test/observability && $(GOLANGCI_LINT) run
 
 .PHONY: generate
 generate: $(CONTROLLER_GEN) ## Write the deep copies of the API types
