@@ -11,6 +11,9 @@ FUZZTIME  ?= 20s
 BENCH     ?= .
 BENCH_ARGS ?=
 
+# Helm takes semantic versions only: v1.2.3 is 1.2.3, and a commit is before all of them.
+CHART_VERSION = $(if $(filter v%,$(VERSION)),$(VERSION:v%=%),0.0.0-g$(VERSION))
+
 # Slow builds are kept outside the tree, so that a fresh clone finds them.
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gatehouse
 # The pinned versions are part of the folder's name: a changed pin is another folder, and nothing in it grows old.
@@ -43,7 +46,7 @@ test: ## Run every test, against a real API server too (the first time it builds
 	$(if $(RACE),,@echo "no C compiler found: testing without the race detector")
 	assets=$$(hack/envtest/build.sh | tail -n 1); \
 	KUBEBUILDER_ASSETS="$$assets" go test $(RACE) -shuffle=on -timeout 20m ./...
-	$(MAKE) test-observability
+	$(MAKE) test-chart test-observability
 
 ##@ Develop
 
@@ -55,6 +58,10 @@ build: ## Compile bin/gatehouse: static, and the same bytes from the same source
 .PHONY: test-fast
 test-fast: ## Run the tests that need no API server
 	env -u KUBEBUILDER_ASSETS go test -short -shuffle=on ./...
+
+.PHONY: test-chart
+test-chart: ## Compare the Helm chart with config/, and install it on a real API server by the real Helm
+	assets=$$(hack/envtest/build.sh | tail -n 1); KUBEBUILDER_ASSETS="$$assets" go -C hack/chart test -count=1 -shuffle=on ./...
 
 .PHONY: test-observability
 test-observability: ## Compare the alerts, the dashboard and their documents with the metrics of the service
@@ -96,7 +103,7 @@ fmt: $(GOLANGCI_LINT) ## Format the Go code and sort its imports
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters, which also hold the law of imports
 	$(GOLANGCI_LINT) run
-	cd test/observability && $(GOLANGCI_LINT) run
+	for module in hack/chart test/observability; do (cd $$module && $(GOLANGCI_LINT) run); done
 
 .PHONY: generate
 generate: $(CONTROLLER_GEN) ## Write the deep copies of the API types
@@ -107,15 +114,19 @@ manifests: $(CONTROLLER_GEN) ## Write the CRDs and the role from the markers in 
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=gatehouse paths=./... output:rbac:dir=config/rbac
 
+.PHONY: chart
+chart: ## Write the templates of the Helm chart from config/
+	go -C hack/chart run . $(CURDIR)/config $(CURDIR)/charts/gatehouse/templates
+
 .PHONY: tidy
 tidy: ## Tidy the go.mod of every module
 	git ls-files '*go.mod' | xargs -n 1 dirname | xargs -I{} go -C {} mod tidy
 
 .PHONY: verify
-verify: generate manifests fmt tidy ## Fail unless everything generated is current and committed
+verify: generate manifests chart fmt tidy ## Fail unless everything generated is current and committed
 	@changed=$$(git status --porcelain); \
 	if [ -n "$$changed" ]; then \
-	  echo "These files are not committed, or differ from what make generate, manifests, fmt and tidy write:"; \
+	  echo "These files are not committed, or differ from what make generate, manifests, chart, fmt and tidy write:"; \
 	  echo "$$changed"; git --no-pager diff --stat; \
 	  echo "Commit them and run make verify again."; exit 1; \
 	fi >&2
@@ -126,6 +137,12 @@ verify: generate manifests fmt tidy ## Fail unless everything generated is curre
 .PHONY: docker-build
 docker-build: ## Build the image IMAGE; with PLATFORMS=linux/amd64,linux/arm64 for several machines
 	docker build $(if $(PLATFORMS),--platform $(PLATFORMS)) --build-arg VERSION=$(VERSION) --tag $(IMAGE) .
+
+.PHONY: package-chart
+package-chart: ## Write dist/gatehouse-*.tgz, the Helm chart with VERSION
+	mkdir -p dist
+	go -C hack/chart tool helm package $(CURDIR)/charts/gatehouse --destination $(CURDIR)/dist \
+	  --version $(CHART_VERSION) --app-version $(VERSION)
 
 .PHONY: build-installer
 build-installer: $(KUSTOMIZE) ## Write dist/install.yaml, everything a cluster needs, with IMAGE

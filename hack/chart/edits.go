@@ -1,0 +1,129 @@
+package main
+
+// What the values of the chart replace in the manifests. Everything else is as it is in config/.
+
+// pod is the way to the Pods of the Deployment.
+func pod(rest ...string) []string { return append([]string{"spec", "template", "spec"}, rest...) }
+
+func container(rest ...string) []string {
+	return append(pod("containers", "[name=gatehouse]"), rest...)
+}
+
+// with is a field that is there when its value is.
+func with(value, field string) string {
+	return "{{- with " + value + " }}\n" + field + ":\n  {{- toYaml . | nindent INNER }}\n{{- end }}"
+}
+
+// labelled adds the labels by which people find what a release made.
+func labelled(t *template) {
+	t.lines(`{{- include "gatehouse.labels" $ | nindent INDENT }}`, "metadata", "labels")
+}
+
+// kept leaves the object in the cluster when the release is uninstalled.
+func kept(t *template) {
+	t.lines("helm.sh/resource-policy: keep", "metadata", "annotations")
+}
+
+// clusterWide gives an object without a namespace a name of the release's namespace, so that two releases do not meet.
+func clusterWide(t *template) {
+	labelled(t)
+	t.value(clusterName(t), "metadata", "name")
+}
+
+func clusterWideBinding(t *template) {
+	name := clusterName(t)
+	clusterWide(t)
+	t.value(name, "roleRef", "name")
+}
+
+func clusterName(t *template) string {
+	return `{{ include "gatehouse.clusterName" (list $ "` + t.object.GetName() + `") }}`
+}
+
+func metricsReaderBinding(t *template) {
+	clusterWideBinding(t)
+	t.value("{{ $.Values.metrics.reader.serviceAccount }}", "subjects", "[kind=ServiceAccount]", "name")
+	t.value("{{ $.Values.metrics.reader.namespace }}", "subjects", "[kind=ServiceAccount]", "namespace")
+}
+
+func deployment(t *template) {
+	labelled(t)
+	t.value("{{ $.Values.replicas }}", "spec", "replicas")
+	t.lines("{{- with $.Values.podLabels }}\n{{- toYaml . | nindent INDENT }}\n{{- end }}", "spec", "template", "metadata", "labels")
+	t.lines("{{- with $.Values.podAnnotations }}\n{{- toYaml . | nindent INDENT }}\n{{- end }}", "spec", "template", "metadata", "annotations")
+	t.value("{{ $.Values.terminationGracePeriodSeconds }}", pod("terminationGracePeriodSeconds")...)
+	for _, field := range []string{"imagePullSecrets", "nodeSelector", "tolerations", "affinity"} {
+		t.lines(with("$.Values."+field, field), pod()...)
+	}
+	t.lines("{{- with $.Values.priorityClassName }}\npriorityClassName: {{ . }}\n{{- end }}", pod()...)
+	t.value(`{{ include "gatehouse.image" $ }}`, container("image")...)
+	t.lines("{{- with $.Values.image.pullPolicy }}\nimagePullPolicy: {{ . }}\n{{- end }}", container()...)
+	t.items("{{- with include \"gatehouse.flags\" $ }}\n{{- . | nindent INDENT }}\n{{- end }}", container("args")...)
+	t.instead(with("$.Values.resources", "resources"), container("resources")...)
+	mountedCertificate(t)
+}
+
+// mountedCertificate does what config/components/cert-manager does to the Deployment.
+func mountedCertificate(t *template) {
+	t.lines(`{{- if include "gatehouse.tlsSecret" $ }}
+volumeMounts:
+- name: tls
+  mountPath: /etc/gatehouse/tls
+  readOnly: true
+{{- end }}`, container()...)
+	t.lines(`{{- with include "gatehouse.tlsSecret" $ }}
+volumes:
+- name: tls
+  secret:
+    secretName: {{ . }}
+{{- end }}`, pod()...)
+}
+
+func service(t *template) {
+	labelled(t)
+	t.lines(with("$.Values.service.annotations", "annotations"), "metadata")
+	t.value("{{ $.Values.service.type }}", "spec", "type")
+}
+
+func networkPolicy(t *template) {
+	labelled(t)
+	t.instead(`egress:
+- ports:
+  {{- range $.Values.networkPolicy.apiServerPorts }}
+  - port: {{ . }}
+  {{- end }}`, "spec", "egress")
+}
+
+func certificate(t *template) {
+	labelled(t)
+	t.instead(`{{- with $.Values.certManager.issuerRef }}
+issuerRef:
+  {{- toYaml . | nindent INNER }}
+{{- else }}
+issuerRef:
+  kind: Issuer
+  name: gatehouse
+{{- end }}`, "spec", "issuerRef")
+	t.items("{{- with $.Values.certManager.dnsNames }}\n{{- toYaml . | nindent INDENT }}\n{{- end }}", "spec", "dnsNames")
+}
+
+func serviceMonitor(t *template) {
+	labelled(t)
+	t.lines("{{- with $.Values.metrics.serviceMonitor.labels }}\n{{- toYaml . | nindent INDENT }}\n{{- end }}", "metadata", "labels")
+	t.instead(`{{- with include "gatehouse.tlsSecret" $ }}
+ca:
+  secret:
+    name: {{ . }}
+    key: ca.crt
+{{- else }}
+ca:
+  configMap:
+    name: gatehouse-ca
+    key: ca.crt
+{{- end }}`, "spec", "endpoints", "[port=metrics]", "tlsConfig", "ca")
+}
+
+func prometheusRule(t *template) {
+	labelled(t)
+	t.lines("{{- with $.Values.metrics.prometheusRule.labels }}\n{{- toYaml . | nindent INDENT }}\n{{- end }}", "metadata", "labels")
+}

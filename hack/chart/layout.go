@@ -1,0 +1,121 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+const (
+	systemNamespace = "gatehouse-system"
+	usersNamespace  = "gatehouse-users"
+)
+
+// file is one template of the chart.
+type file struct {
+	name    string
+	around  string // the template's condition or loop; without one, it is always rendered, once
+	objects []part
+}
+
+// part is an object of the manifests in a file.
+type part struct {
+	id     string
+	around string
+	edit   func(*template)
+}
+
+// layout says which file each object goes to, and when that is rendered.
+func layout() []file {
+	const (
+		certManager = "if $.Values.certManager.enabled"
+		monitor     = "if $.Values.metrics.serviceMonitor.enabled"
+		ownIssuer   = "if not $.Values.certManager.issuerRef"
+	)
+	system := func(kind string) string { return kind + "/" + systemNamespace + "/gatehouse" }
+	users := func(kind string) string { return kind + "/" + usersNamespace + "/gatehouse" }
+	return []file{
+		{"crds.yaml", "if $.Values.crds.install", []part{
+			{"CustomResourceDefinition//users.auth.gatehouse.dev", "", kept},
+			{"CustomResourceDefinition//tokens.auth.gatehouse.dev", "", kept},
+		}},
+		{"users.yaml", "range $namespace := $.Values.users.namespaces", []part{
+			{"Namespace//" + usersNamespace, `if eq (include "gatehouse.makesNamespace" (list $ $namespace)) "true"`, kept},
+			{users("Role"), "", labelled},
+			{users("RoleBinding"), "", labelled},
+		}},
+		{"rbac.yaml", "", []part{
+			{system("ServiceAccount"), "", labelled},
+			{system("Role"), "", labelled},
+			{system("RoleBinding"), "", labelled},
+			{"ClusterRole//gatehouse-metrics-auth", "", clusterWide},
+			{"ClusterRoleBinding//gatehouse-metrics-auth", "", clusterWideBinding},
+		}},
+		{"deployment.yaml", "", []part{{system("Deployment"), "", deployment}}},
+		{"service.yaml", "", []part{
+			{system("Service"), "", service},
+			{"Service/" + systemNamespace + "/gatehouse-metrics", "", labelled},
+		}},
+		{"poddisruptionbudget.yaml", "if $.Values.podDisruptionBudget.enabled", []part{{system("PodDisruptionBudget"), "", labelled}}},
+		{"networkpolicy.yaml", "if $.Values.networkPolicy.enabled", []part{{system("NetworkPolicy"), "", networkPolicy}}},
+		{"certificate.yaml", certManager, []part{
+			{"Issuer/" + systemNamespace + "/gatehouse-selfsigned", ownIssuer, labelled},
+			{"Certificate/" + systemNamespace + "/gatehouse-authority", ownIssuer, labelled},
+			{system("Issuer"), ownIssuer, labelled},
+			{system("Certificate"), "", certificate},
+		}},
+		{"servicemonitor.yaml", monitor, []part{
+			{system("ServiceMonitor"), "", serviceMonitor},
+			{"ClusterRole//gatehouse-metrics-reader", "", clusterWide},
+			{"ClusterRoleBinding//gatehouse-metrics-reader", "", metricsReaderBinding},
+		}},
+		{"prometheusrule.yaml", "if $.Values.metrics.prometheusRule.enabled", []part{{system("PrometheusRule"), "", prometheusRule}}},
+	}
+}
+
+// render returns the text of the file. Neighbours under one condition share it.
+func (f file) render(p *pool) (string, error) {
+	var text, shared strings.Builder
+	for i, o := range f.objects {
+		one, err := o.render(p)
+		if err != nil {
+			return "", err
+		}
+		shared.WriteString(one)
+		if i+1 == len(f.objects) || f.objects[i+1].around != o.around {
+			text.WriteString(wrap(o.around, shared.String()))
+			shared.Reset()
+		}
+	}
+	return wrap(f.around, text.String()), nil
+}
+
+func (o part) render(p *pool) (string, error) {
+	object, err := p.take(o.id)
+	if err != nil {
+		return "", err
+	}
+	t := &template{object: object}
+	o.edit(t)
+	text, err := t.String()
+	if err != nil {
+		return "", err
+	}
+	if object.GetKind() != "CustomResourceDefinition" {
+		text = namespaces.Replace(text)
+	}
+	return "---\n" + text, nil
+}
+
+// namespaces are the release's and, in the loop over them, those of the users.
+var namespaces = strings.NewReplacer( //nolint:gochecknoglobals // a table
+	"--namespaces="+usersNamespace, `--namespaces={{ join "," $.Values.users.namespaces }}`,
+	systemNamespace, "{{ $.Release.Namespace }}",
+	usersNamespace, "{{ $namespace }}",
+)
+
+func wrap(around, text string) string {
+	if around == "" {
+		return text
+	}
+	return fmt.Sprintf("{{- %s }}\n%s{{- end }}\n", around, text)
+}

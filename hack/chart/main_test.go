@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/kustomize/kyaml/kio"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+const (
+	config = "../../config"
+	chart  = "../../charts/gatehouse"
+)
+
+// helm is the path of the pinned Helm.
+var helm string
+
+func TestMain(m *testing.M) {
+	path, err := exec.Command("go", "tool", "-n", "helm").Output()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "build helm:", err)
+		os.Exit(1)
+	}
+	helm = strings.TrimSpace(string(path))
+	log.SetLogger(logr.Discard())
+	os.Exit(m.Run())
+}
+
+// runHelm returns what Helm prints, and its error with what it complains of.
+func runHelm(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	home := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), helm, args...)
+	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
+	var out, complaint bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("helm %s: %w\n%s%s", strings.Join(args, " "), err, &out, &complaint)
+	}
+	return out.String(), nil
+}
+
+func mustHelm(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := runHelm(t, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// objects are manifests by id, as plain data.
+type objects map[string]map[string]any
+
+// add puts o among the objects, which must not have it yet.
+func (all objects) add(t *testing.T, o *yaml.RNode) {
+	t.Helper()
+	data, err := o.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plain map[string]any
+	if err := errors.Join(err, json.Unmarshal(data, &plain)); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := all[id(o)]; ok {
+		t.Errorf("%s is there twice", id(o))
+	}
+	all[id(o)] = plain
+}
+
+// rendered returns what Helm makes of the chart for a release of that namespace.
+func rendered(t *testing.T, namespace string, args ...string) objects {
+	t.Helper()
+	text := mustHelm(t, append([]string{"template", "gatehouse", chart, "--namespace", namespace}, args...)...)
+	nodes, err := (&kio.ByteReader{Reader: strings.NewReader(text), OmitReaderAnnotations: true}).Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := objects{}
+	for _, n := range nodes {
+		all.add(t, n)
+	}
+	return all
+}
+
+// kustomized returns what kustomize makes of config/default and components.
+func kustomized(t *testing.T, components ...string) objects {
+	t.Helper()
+	folder := t.TempDir()
+	absolute, err := filepath.Abs(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	way, err := filepath.Rel(folder, absolute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("resources: [%s/default]\ncomponents: [", way)
+	for _, c := range components {
+		text += way + "/components/" + c + ", "
+	}
+	if err := os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(text+"]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	nodes, err := build(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := objects{}
+	for _, n := range nodes {
+		all.add(t, n)
+	}
+	return all
+}

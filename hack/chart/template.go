@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+// A template is an object of the manifests in which marks stand for text that is no YAML. A mark survives the YAML encoder and
+// is replaced by its text in what that writes.
+type template struct {
+	object *yaml.RNode
+	texts  []string
+	err    error // of the first edit that failed
+}
+
+// mark returns a plain scalar that stands for text.
+func (t *template) mark(text string) string {
+	t.texts = append(t.texts, text)
+	return fmt.Sprintf("__mark_%d__", len(t.texts)-1)
+}
+
+func (t *template) pipe(filters ...yaml.Filter) {
+	if t.err == nil {
+		_, t.err = t.object.Pipe(filters...)
+	}
+}
+
+// value replaces the scalar at path, which must be there, by an expression.
+func (t *template) value(expression string, path ...string) {
+	old, err := t.object.Pipe(yaml.Lookup(path...))
+	if err == nil && yaml.IsMissingOrNull(old) {
+		err = fmt.Errorf("%s has no %s", id(t.object), strings.Join(path, "."))
+	}
+	if err != nil {
+		t.err = err
+		return
+	}
+	old.SetYNode(yaml.NewScalarRNode(t.mark(expression)).YNode())
+	t.pipe(yaml.Lookup(path[:len(path)-1]...), block)
+}
+
+// block writes a mapping or sequence one field or item a line, because whole lines cannot stand between braces.
+var block = yaml.FilterFunc(func(o *yaml.RNode) (*yaml.RNode, error) { //nolint:gochecknoglobals // a filter without state
+	o.YNode().Style &^= yaml.FlowStyle
+	return o, nil
+})
+
+// lines puts text, whole lines of a template, at the end of the mapping at path, which is made if it is not there. In the
+// text, INDENT is the indentation of the mapping and INNER that of what is in a field of it.
+func (t *template) lines(text string, path ...string) {
+	t.pipe(yaml.LookupCreate(yaml.MappingNode, path...), block, yaml.SetField(t.mark(text), yaml.NewScalarRNode("")))
+}
+
+// instead replaces the field at the end of path, which must be there, by text as in lines.
+func (t *template) instead(text string, path ...string) {
+	parent, field := path[:len(path)-1], path[len(path)-1]
+	old, err := t.object.Pipe(yaml.Lookup(path...))
+	if err == nil && old == nil {
+		err = fmt.Errorf("%s has no %s", id(t.object), strings.Join(path, "."))
+	}
+	if err != nil {
+		t.err = err
+		return
+	}
+	t.pipe(yaml.Lookup(parent...), yaml.Clear(field))
+	t.lines(text, parent...)
+}
+
+// items puts text, whole lines of a template, at the end of the sequence at path.
+func (t *template) items(text string, path ...string) {
+	t.pipe(yaml.LookupCreate(yaml.SequenceNode, path...), block, yaml.Append(yaml.NewScalarRNode(t.mark(text)).YNode()))
+}
+
+var (
+	wholeLine = regexp.MustCompile(`(?m)^( *)(?:- )?__mark_(\d+)__(?:: *(?:""|null)?)?$`)
+	inLine    = regexp.MustCompile(`__mark_(\d+)__`)
+)
+
+// String returns the template's text. Braces that the manifest itself has are kept from Helm.
+func (t *template) String() (string, error) {
+	if t.err != nil {
+		return "", t.err
+	}
+	text, err := t.object.String()
+	if err != nil {
+		return "", fmt.Errorf("write %s: %w", id(t.object), err)
+	}
+	text = strings.ReplaceAll(text, "{{", `{{ "{{" }}`)
+	text = wholeLine.ReplaceAllStringFunc(text, func(line string) string {
+		m := wholeLine.FindStringSubmatch(line)
+		return indent(t.text(m[2]), m[1])
+	})
+	return inLine.ReplaceAllStringFunc(text, func(mark string) string {
+		return t.text(inLine.FindStringSubmatch(mark)[1])
+	}), nil
+}
+
+func (t *template) text(number string) string {
+	n, _ := strconv.Atoi(number) // digits
+	return t.texts[n]
+}
+
+// indent puts margin before each line and fills in the depths that the text asks for.
+func indent(text, margin string) string {
+	depth := len(margin)
+	text = strings.NewReplacer("INDENT", strconv.Itoa(depth), "INNER", strconv.Itoa(depth+2)).Replace(text)
+	return margin + strings.ReplaceAll(text, "\n", "\n"+margin)
+}
