@@ -1,5 +1,6 @@
 # The compiler runs on the builder's own machine, whatever machine the image is for.
-FROM --platform=$BUILDPLATFORM golang:1.26 AS build
+# Its version is exact, because another compiler makes other bytes.
+FROM --platform=$BUILDPLATFORM golang:1.26.8 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download

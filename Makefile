@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMAGE     ?= ghcr.io/gatehouse-auth/gatehouse:$(VERSION)
 PLATFORMS ?=
+ARCHITECTURES ?=
 STATE_DIR ?= .gatehouse
 FUZZTIME  ?= 20s
 BENCH     ?= .
@@ -137,6 +138,16 @@ verify: generate manifests chart fmt tidy ## Fail unless everything generated is
 .PHONY: docker-build
 docker-build: ## Build the image IMAGE; with PLATFORMS=linux/amd64,linux/arm64 for several machines
 	docker build $(if $(PLATFORMS),--platform $(PLATFORMS)) --build-arg VERSION=$(VERSION) --tag $(IMAGE) .
+
+.PHONY: reproducible
+reproducible: ## Fail unless the binary is the same, byte for byte, from two folders (for ARCHITECTURES, such as "amd64 arm64")
+	hack/reproducible.sh $(VERSION) $(ARCHITECTURES)
+
+.PHONY: sbom
+sbom: build ## Write dist/gatehouse.cdx.json, which modules the binary is made of, with their licences
+	mkdir -p dist
+	go tool -modfile=hack/tools/sbom/go.mod cyclonedx-gomod bin -json -licenses -std -version $(VERSION) \
+	  -output dist/gatehouse.cdx.json bin/gatehouse
 
 .PHONY: package-chart
 package-chart: ## Write dist/gatehouse-*.tgz, the Helm chart with VERSION
