@@ -94,6 +94,9 @@ func (s *userSchema) user(object map[string]any) (*authv1alpha1.User, field.Erro
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object, user); err != nil {
 		return nil, field.ErrorList{field.Invalid(nil, nil, err.Error())}
 	}
+	if user.Unreadable != "" { // a date such as 31 February, which no pattern refuses
+		return nil, field.ErrorList{field.Invalid(field.NewPath("spec"), nil, user.Unreadable)}
+	}
 	user.ObjectMeta = metav1.ObjectMeta{
 		Namespace: meta.Namespace, Name: meta.Name, UID: meta.UID, CreationTimestamp: meta.CreationTimestamp,
 	}

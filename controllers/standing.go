@@ -57,6 +57,9 @@ func (s standing) verdict() (authv1alpha1.UserState, metav1.Condition) {
 	u := s.projection.User
 	problems := s.projection.Problems
 	switch {
+	case s.user.Unreadable != "":
+		return authv1alpha1.UserInvalid, notReady(authv1alpha1.ReasonUnreadable, fmt.Sprintf("the stored object breaks the schema "+
+			"and counts as revoked; correct the field and apply it again: %s", s.user.Unreadable))
 	case u.Revoked:
 		return authv1alpha1.UserRevoked, notReady(authv1alpha1.ReasonRevoked, "spec.revoked is true")
 	case ended(u.ExpiresAt, s.now):

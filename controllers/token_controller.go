@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
@@ -52,6 +54,9 @@ func (r *TokenReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 		r.progress.gone(req.NamespacedName)
 		return ctrl.Result{}, r.forget(ctx, req.NamespacedName)
 	}
+	if t.Unreadable != "" {
+		log.FromContext(ctx).Error(errors.New(t.Unreadable), "the stored Token breaks the schema and counts as revoked; correct or delete it")
+	}
 	if err := r.put(ctx, req.NamespacedName, t); err != nil {
 		return ctrl.Result{}, err
 	}
@@ -64,7 +69,9 @@ func (r *TokenReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 func (r *TokenReconciler) put(ctx context.Context, key types.NamespacedName, t *authv1alpha1.Token) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.directory.PutRecord(recordOf(t))
+	if t.Spec.TokenID != "" { // only one that is unreadable has none
+		r.directory.PutRecord(recordOf(t))
+	}
 	token := tokenOfUser{t.Spec.UserRef.UID, t.Spec.TokenID}
 	if before, known := r.tokens[key]; known && before != token {
 		if err := r.settle(ctx, before); err != nil {

@@ -38,6 +38,9 @@ func (r *TokenExpiryReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 	if err := r.client.Get(ctx, req.NamespacedName, t); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
+	if t.Unreadable != "" {
+		return ctrl.Result{}, nil // it may keep a token void that has not ended
+	}
 	if left := t.Spec.ExpiresAt.Add(removalDelay).Sub(r.now()); left > 0 {
 		return ctrl.Result{RequeueAfter: min(left, 24*time.Hour)}, nil
 	}

@@ -79,6 +79,9 @@ func (t *TokenRecords) createLabelled(ctx context.Context, r directory.Record, k
 		} else if err != nil {
 			return directory.Record{}, err
 		}
+		if err := readable(existing); err != nil {
+			return directory.Record{}, err
+		}
 		known := recordOf(existing)
 		if known.Revoked, err = t.revoked(ctx, existing); err != nil {
 			return directory.Record{}, err
@@ -186,6 +189,9 @@ func (t *TokenRecords) markRevoked(ctx context.Context, key types.NamespacedName
 		if err := t.Reader.Get(ctx, key, token); err != nil {
 			return err
 		}
+		if err := readable(token); err != nil {
+			return err
+		}
 		if found = token.Spec.TokenID == id; !found || token.Spec.Revoked {
 			return nil
 		}
@@ -215,6 +221,14 @@ func (t *TokenRecords) RevokeUser(ctx context.Context, u *directory.User, at tim
 	}
 	t.Directory.RevokeTokens(u.UID, at)
 	return nil
+}
+
+// readable refuses to build on a record whose stored object breaks the schema: it counts as revoked only until somebody corrects it.
+func readable(t *authv1alpha1.Token) error {
+	if t.Unreadable == "" {
+		return nil
+	}
+	return fmt.Errorf("the stored Token %s breaks the schema; correct or delete it: %s", client.ObjectKeyFromObject(t), t.Unreadable)
 }
 
 // bounded gives an act its time. A client that hangs up does not stop what was begun.

@@ -151,7 +151,7 @@ func (r *UserStatusReconciler) announce(u *authv1alpha1.User, next authv1alpha1.
 func alarming(c *metav1.Condition) bool {
 	switch c.Reason {
 	case authv1alpha1.ReasonLocked, authv1alpha1.ReasonLoginConflict, authv1alpha1.ReasonInvalidHash,
-		authv1alpha1.ReasonBelowRecommendation:
+		authv1alpha1.ReasonUnreadable, authv1alpha1.ReasonBelowRecommendation:
 		return true
 	default:
 		return false

@@ -23,6 +23,9 @@ type Token struct {
 	// spec describes the token. Only revoked can change.
 	// +required
 	Spec TokenSpec `json:"spec"`
+
+	// Unreadable says why the stored object could not be read as a whole, and is empty for every other. It is not stored.
+	Unreadable string `json:"-"`
 }
 
 // TokenSpec describes one issued token. It does not change, except that revoked can go from false to true.

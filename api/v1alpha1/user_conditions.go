@@ -27,6 +27,7 @@ const (
 	ReasonSecretKeyNotFound   = "SecretKeyNotFound"
 	ReasonSecretValueTooLarge = "SecretValueTooLarge"
 	ReasonInvalidHash         = "InvalidHash"
+	ReasonUnreadable          = "Unreadable"
 )
 
 // The reasons of the other conditions.

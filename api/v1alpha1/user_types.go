@@ -27,6 +27,9 @@ type User struct {
 	// status is what Gatehouse knows about the account.
 	// +optional
 	Status UserStatus `json:"status,omitzero"`
+
+	// Unreadable says why the stored object could not be read as a whole, and is empty for every other. It is not stored.
+	Unreadable string `json:"-"`
 }
 
 // UserSpec is what the owner of an account wants.

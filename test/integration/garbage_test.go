@@ -1,0 +1,253 @@
+package integration_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/yaml"
+
+	"github.com/gatehouse-auth/gatehouse/api/apitest"
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/password"
+)
+
+const (
+	crowded  = "gatehouse-users"
+	caught   = 30 * time.Second
+	passUser = "Lantern-Orchard-27-Violet"
+)
+
+// garbage is what an API server can hold whose schema was looser once. Each user has the password of the good one.
+const garbage = `
+{metadata: {name: groups-are-text}, spec: {login: grace, groups: operators}}
+---
+{metadata: {name: passwords-are-a-map}, spec: {passwords: {hashFrom: good}}}
+---
+{metadata: {name: no-such-day}, spec: {expiresAt: "2031-02-31T00:00:00Z"}}
+---
+{metadata: {name: revoked-is-text}, spec: {revoked: "yes"}}
+---
+{metadata: {name: spec-is-a-list}, spec: [1, 2]}
+---
+{metadata: {name: status-is-wrong}, spec: {}, status: {failedLogins: many, tokensRevokedAt: "2026-01-01T00:00:00Z"}}
+---
+{metadata: {name: unknown-fields}, spec: {shoeSize: 43, passwords: [{hashFrom: {secretKeyRef: {name: good, key: passwordHash}}, colour: red}]}}
+`
+
+// store is an API server whose schema of Users and Tokens can be made loose, as it may have been once.
+type store struct {
+	t *testing.T
+	client.Client
+	config *rest.Config
+}
+
+func newStore(t *testing.T) *store {
+	t.Helper()
+	assets := apitest.Assets(t)
+	env := &envtest.Environment{BinaryAssetsDirectory: assets}
+	t.Cleanup(func() {
+		if err := env.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	cluster, err := env.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, authv1alpha1.AddToScheme, apiextensionsv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &store{t: t, config: cluster}
+	s.schemas(false)
+	if s.Client, err = client.New(cluster, client.Options{Scheme: scheme}); err != nil {
+		t.Fatal(err)
+	}
+	s.must(s.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: crowded}}))
+	return s
+}
+
+func (s *store) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// schemas installs today's definitions, or such as take anything, and waits until the API server goes by them.
+func (s *store) schemas(today bool) {
+	s.t.Helper()
+	definitions, err := apitest.Definitions()
+	s.must(err)
+	anything := &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{
+		Type: "object", XPreserveUnknownFields: new(true),
+	}}
+	for _, d := range definitions {
+		for i := range d.Spec.Versions {
+			if !today {
+				d.Spec.Versions[i].Schema, d.Spec.Versions[i].SelectableFields = anything, nil
+			}
+		}
+	}
+	_, err = envtest.InstallCRDs(s.config, envtest.CRDInstallOptions{CRDs: definitions})
+	s.must(err)
+	if s.Client == nil {
+		return
+	}
+	probe := s.object("User", `{metadata: {name: probe}, spec: {groups: text}}`)
+	eventually(s.t, caught, func() bool {
+		refused := s.Create(s.t.Context(), probe.DeepCopy(), client.DryRunAll) != nil
+		return refused == today
+	})
+}
+
+// object is one of ours as it stands in YAML, whatever the Go types would say.
+func (s *store) object(kind, text string) *unstructured.Unstructured {
+	s.t.Helper()
+	o := &unstructured.Unstructured{}
+	s.must(yaml.Unmarshal([]byte(text), &o.Object))
+	o.SetAPIVersion(authv1alpha1.GroupVersion.String())
+	o.SetKind(kind)
+	o.SetNamespace(crowded)
+	return o
+}
+
+// put creates an object and, since a first status is dropped, its status.
+func (s *store) put(kind, text string) {
+	s.t.Helper()
+	o := s.object(kind, text)
+	status, has := o.Object["status"]
+	s.must(s.Create(s.t.Context(), o))
+	if has {
+		o.Object["status"] = status
+		s.must(s.Status().Update(s.t.Context(), o))
+	}
+}
+
+func (s *store) patch(kind, name, patch string) {
+	s.t.Helper()
+	o := s.object(kind, `{metadata: {name: `+name+`}}`)
+	s.must(s.Patch(s.t.Context(), o, client.RawPatch(types.MergePatchType, []byte(patch))))
+}
+
+// replica runs the controllers until the test ends and returns the directory that they fill.
+func (s *store) replica() *directory.Directory {
+	s.t.Helper()
+	mgr, err := ctrl.NewManager(s.config, ctrl.Options{
+		Scheme: s.Scheme(), Cache: controllers.CacheOptions([]string{crowded}), Metrics: metricsserver.Options{BindAddress: "0"},
+		Controller: config.Controller{SkipNameValidation: new(true)},
+	})
+	s.must(err)
+	d := directory.New()
+	s.must(controllers.Setup(s.t.Context(), mgr, controllers.Config{
+		Directory: d, Keyer: password.NewKeyer(), Now: time.Now, Namespaces: []string{crowded},
+	}))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- mgr.Start(ctx) }()
+	s.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			s.t.Errorf("the manager ended with %v", err)
+		}
+	})
+	eventually(s.t, caught, d.HasSynced)
+	return d
+}
+
+// ready is the Ready condition of a User, as its reason, message and status.
+func (s *store) ready(name string) string {
+	s.t.Helper()
+	u := &authv1alpha1.User{}
+	s.must(s.Get(s.t.Context(), types.NamespacedName{Namespace: crowded, Name: name}, u))
+	if c := meta.FindStatusCondition(u.Status.Conditions, authv1alpha1.ConditionReady); c != nil {
+		return fmt.Sprintf("%s %s %s: %s", u.Status.State, c.Status, c.Reason, c.Message)
+	}
+	return "nothing"
+}
+
+func logsIn(d *directory.Directory, login string) bool {
+	u, ok := d.ByLogin(login)
+	return ok && !u.Revoked && len(u.Credentials.Passwords) == 1 && u.Credentials.Passwords[0].Hash.Verify([]byte(passUser))
+}
+
+const goodUser = `{metadata: {name: %s}, spec: {passwords: [{hashFrom: {secretKeyRef: {name: good, key: passwordHash}}}]}}`
+
+func TestStoredGarbageHarmsNobodyElse(t *testing.T) {
+	s := newStore(t)
+	hash, err := bcrypt.GenerateFromPassword([]byte(passUser), bcrypt.MinCost)
+	s.must(err)
+	s.must(s.Create(t.Context(), &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: crowded, Name: "good"}, Data: map[string][]byte{"passwordHash": hash},
+	}))
+	for _, name := range []string{"good", "turns-bad"} {
+		s.put("User", fmt.Sprintf(goodUser, name))
+	}
+	var broken []string
+	for text := range strings.SplitSeq(garbage, "\n---\n") {
+		s.put("User", text)
+		if name := s.object("User", text).GetName(); name != "unknown-fields" {
+			broken = append(broken, name)
+		}
+	}
+	s.put("Token", `{metadata: {name: ended-in-text}, spec: {tokenID: kept, userRef: {name: good, uid: some}, kind: Opaque, revoked: 1, expiresAt: never}}`)
+	s.put("Token", `{metadata: {name: nothing-to-read}, spec: [1]}`)
+	s.schemas(true)
+
+	d := s.replica()
+	for _, login := range []string{"good", "turns-bad", "unknown-fields"} {
+		if !logsIn(d, login) {
+			t.Errorf("%s cannot log in", login)
+		}
+	}
+	t.Run("a User that cannot be read is refused and says why", func(t *testing.T) {
+		for _, name := range broken {
+			if u, ok := d.ByKey(crowded + "/" + name); !ok || !u.Revoked {
+				t.Errorf("%s is %+v, want revoked", name, u)
+			}
+			eventually(t, caught, func() bool { return strings.HasPrefix(s.ready(name), "Invalid False Unreadable: the stored object") })
+		}
+		if u, ok := d.ByLogin("grace"); !ok || u.Key != crowded+"/groups-are-text" {
+			t.Errorf("the login of a broken User is %+v's: somebody else could take it", u)
+		}
+	})
+	t.Run("a Token that cannot be read counts as revoked and stays", func(t *testing.T) {
+		if r, ok := d.Record("kept"); !ok || !r.Revoked || r.UserUID != "some" {
+			t.Errorf("its record is %+v", r)
+		}
+		s.must(s.Get(t.Context(), types.NamespacedName{Namespace: crowded, Name: "ended-in-text"}, &authv1alpha1.Token{}))
+	})
+	t.Run("what turns bad while it is watched stops nobody's changes", func(t *testing.T) {
+		s.schemas(false)
+		s.patch("User", "turns-bad", `{"spec":{"groups":{"a":"b"}}}`)
+		eventually(t, caught, func() bool { return !logsIn(d, "turns-bad") })
+		s.patch("User", "good", `{"spec":{"revoked":true}}`)
+		eventually(t, caught, func() bool { return !logsIn(d, "good") })
+	})
+	t.Run("what is corrected logs in", func(t *testing.T) {
+		s.patch("User", "turns-bad", `{"spec":{"groups":["operators"]}}`)
+		eventually(t, caught, func() bool { return logsIn(d, "turns-bad") })
+		eventually(t, caught, func() bool { return strings.HasPrefix(s.ready("turns-bad"), "Active True Active") })
+	})
+}
