@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
@@ -81,7 +81,7 @@ func newManager(o *options, cert getCertificate) (manager.Manager, error) {
 	}
 	config.QPS, config.Burst = callsPerSecond, callsAtOnce
 	scheme := runtime.NewScheme()
-	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+	if err := corev1.AddToScheme(scheme); err != nil { // no others are read or written, and all of them take megabytes
 		return nil, fmt.Errorf("register the types of Kubernetes: %w", err)
 	}
 	if err := authv1alpha1.AddToScheme(scheme); err != nil {

@@ -10,12 +10,15 @@ import (
 
 // Go collects garbage when as much of it has gathered as there is living data. A busy service with little living data, as this
 // is with a few thousand users, would collect many times a second and spend a tenth of its time on it. So while it is busy,
-// garbageWhileBusy bytes may gather at least. An idle one keeps to Go's own measure, and its memory small.
+// garbageWhileBusy bytes may gather at least. An idle one keeps its memory small: it collects sooner than Go's own measure
+// says, and after a while gives back what busier times took, which the runtime would do bit by bit in minutes.
 const (
 	garbageWhileBusy = 64 << 20
 	busy             = 16 << 20 // bytes allocated in a second
 	gcLookEvery      = 2 * time.Second
-	defaultPercent   = 100 // GOGC
+	calm             = 5 // looks in a row without being busy
+	defaultPercent   = 100
+	idlePercent      = 50
 )
 
 // tuneGC adapts the garbage collector to the load until the context ends. It does nothing when GOGC is set: whoever sets it
@@ -26,7 +29,7 @@ func tuneGC(ctx context.Context) {
 	}
 	ticker := time.NewTicker(gcLookEvery)
 	defer ticker.Stop()
-	percent := defaultPercent
+	percent, quiet := defaultPercent, 0
 	_, before := heap()
 	for {
 		select {
@@ -36,9 +39,18 @@ func tuneGC(ctx context.Context) {
 		}
 		live, allocated := heap()
 		next := gcPercent(live, (allocated-before)/uint64(gcLookEvery/time.Second))
-		if before = allocated; next != percent {
+		before = allocated
+		if quiet++; next != idlePercent {
+			quiet = 0
+		} else if quiet < calm {
+			continue
+		}
+		if next != percent {
 			percent = next
 			debug.SetGCPercent(percent)
+			if percent == idlePercent {
+				debug.FreeOSMemory()
+			}
 		}
 	}
 }
@@ -47,7 +59,7 @@ func tuneGC(ctx context.Context) {
 // it seldom changes.
 func gcPercent(live, rate uint64) int {
 	if rate < busy {
-		return defaultPercent
+		return idlePercent
 	}
 	percent := defaultPercent
 	for live*uint64(percent) < garbageWhileBusy*100 && percent < 16*defaultPercent {
