@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -48,7 +47,7 @@ func start(t *testing.T, args ...string) *experiment {
 	if err := bench.Create(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = bench.Delete(context.Background(), pod) })
+	t.Cleanup(func() { _ = bench.Delete(context.Background(), pod, client.GracePeriodSeconds(1)) })
 	return &experiment{pod}
 }
 
@@ -91,11 +90,14 @@ func (e *experiment) result(t *testing.T, out any) {
 		t.Fatalf("the client failed: %s", text)
 	}
 	var last string
-	for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
-		last = lines.Text()
+	for line := range strings.Lines(text) {
+		last = strings.TrimSpace(line)
+		if token, found := strings.CutPrefix(last, "used "); found {
+			bench.logs.note(token)
+		}
 	}
 	if err := json.Unmarshal([]byte(last), out); err != nil {
-		t.Fatalf("the client printed %q: %v", text, err)
+		t.Fatalf("the client printed %q at the end: %v", last, err)
 	}
 	t.Logf("%s: %s", e.pod.Spec.Containers[0].Args[0], last)
 }

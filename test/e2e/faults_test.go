@@ -40,17 +40,7 @@ func under(t *testing.T, fault func()) loadResult {
 }
 
 func TestRollingUpdateFailsNoRequest(t *testing.T) {
-	got := under(t, func() {
-		for _, args := range [][]string{
-			{"-n", system, "rollout", "restart", "deployment/gatehouse"},
-			{"-n", system, "rollout", "status", "deployment/gatehouse", "--timeout=300s"},
-		} {
-			if _, err := kubectl("", args...); err != nil {
-				t.Fatal(err)
-			}
-		}
-		eventually(t, 2*time.Minute, "the old replicas are gone", func() error { return exactly(t, 3) })
-	})
+	got := under(t, func() { restart(t) })
 	if got.OK != got.Requests {
 		t.Errorf("%s: %q", got, got.Examples)
 	}
@@ -65,28 +55,6 @@ func exactly(t *testing.T, n int) error {
 		err = fmt.Errorf("%d Pods", len(out))
 	}
 	return err
-}
-
-func TestLoginsAndChecksGoOnWithoutTheAPIServer(t *testing.T) {
-	stop, begin := os.Getenv("APISERVER_STOP"), os.Getenv("APISERVER_START")
-	if stop == "" || begin == "" {
-		t.Skip("APISERVER_STOP and APISERVER_START are not set")
-	}
-	got := under(t, func() {
-		shell(t, stop)
-		defer func() {
-			shell(t, begin)
-			eventually(t, 2*time.Minute, "the API server answers again", func() error {
-				_, err := kubectl("", "get", "--raw", "/readyz")
-				return err
-			})
-		}()
-		time.Sleep(bench.fault)
-	})
-	if got.OK != got.Requests {
-		t.Errorf("%s: %q", got, got.Examples)
-	}
-	bench.findings.measured("API server stopped for 2 minutes", "%s", got)
 }
 
 func TestKilledReplicasGiveNoWrongAnswer(t *testing.T) {

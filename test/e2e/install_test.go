@@ -29,32 +29,59 @@ func TestUsersShowTheirState(t *testing.T) {
 	})
 }
 
-// TestTheAccountMayDoNothingElsewhere compares its rights in a namespace that is not ours with those of anybody.
+const account = "system:serviceaccount:" + system + ":gatehouse"
+
+// TestTheAccountMayDoNothingElsewhere compares its rights in namespaces that are not ours with those of anybody.
 func TestTheAccountMayDoNothingElsewhere(t *testing.T) {
-	list := func(account string) string {
-		out, err := kubectl("", "auth", "can-i", "--list", "--namespace", "default", "--as", "system:serviceaccount:"+account,
+	list := func(account, namespace string) string {
+		out, err := kubectl("", "auth", "can-i", "--list", "--namespace", namespace, "--as", account,
 			"--as-group", "system:authenticated", "--as-group", "system:serviceaccounts", "--no-headers")
 		if err != nil {
 			t.Fatal(err)
 		}
 		return out
 	}
-	everybody := map[string]bool{}
-	for line := range strings.Lines(list("default:nobody")) {
-		everybody[line] = true
-	}
-	for line := range strings.Lines(list(system + ":gatehouse")) {
-		fields := strings.Fields(line)
-		if everybody[line] || len(fields) == 0 {
-			continue
+	for _, namespace := range []string{"default", "kube-system", "kube-public"} {
+		everybody := map[string]bool{}
+		for line := range strings.Lines(list("system:serviceaccount:default:nobody", namespace)) {
+			everybody[line] = true
 		}
-		switch fields[0] {
-		case "tokenreviews.authentication.k8s.io", "subjectaccessreviews.authorization.k8s.io":
-			if fields[len(fields)-1] == "[create]" {
-				continue
+		for line := range strings.Lines(list(account, namespace)) {
+			if fields := strings.Fields(line); !everybody[line] && len(fields) > 0 && !reviews(fields) {
+				t.Errorf("outside the two namespaces, in %s: %s", namespace, line)
 			}
 		}
-		t.Errorf("outside the two namespaces: %s", line)
+	}
+}
+
+// reviews says whether a right is to create what the filter of the metrics asks the cluster.
+func reviews(fields []string) bool {
+	switch fields[0] {
+	case "tokenreviews.authentication.k8s.io", "subjectaccessreviews.authorization.k8s.io":
+		return fields[len(fields)-1] == "[create]"
+	default:
+		return false
+	}
+}
+
+func TestTheAccountReadsNoSecretButTheUsersAndItsOwn(t *testing.T) {
+	for _, denied := range [][]string{
+		{"list", "secrets", "--all-namespaces"}, {"get", "secrets", "-n", "kube-system"}, {"watch", "secrets", "-n", "default"},
+		{"list", "secrets", "-n", system}, {"get", "secrets/another", "-n", system}, {"get", "secrets", "-n", users},
+		{"create", "secrets", "-n", users}, {"patch", "secrets", "-n", users}, {"delete", "users.auth.gatehouse.dev", "-n", users},
+		{"patch", "users.auth.gatehouse.dev", "-n", users}, {"create", "pods", "-n", system},
+	} {
+		out, err := kubectl("", append([]string{"auth", "can-i", "--as", account}, denied...)...)
+		if err == nil || !strings.Contains(err.Error(), "exit status 1") {
+			t.Errorf("%v: %q %v, want no", denied, out, err)
+		}
+	}
+	for _, args := range [][]string{{"-n", "kube-system"}, {"-A"}, {"-n", system}} {
+		if out, err := kubectl("", append([]string{"get", "secrets", "--as", account}, args...)...); err == nil {
+			t.Errorf("get secrets %v: %q", args, out)
+		} else if !strings.Contains(err.Error(), "Forbidden") {
+			t.Error(err)
+		}
 	}
 }
 

@@ -33,6 +33,7 @@ var bench struct {
 	fault    time.Duration
 	tries    int
 	findings report
+	logs     logs
 }
 
 func TestMain(m *testing.M) {
@@ -45,6 +46,10 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
+	if err := bench.logs.check(); err != nil {
+		fmt.Fprintln(os.Stderr, "FAIL: what replicas wrote into their logs:", err)
+		code = 1
+	}
 	if err := bench.findings.write(os.Getenv("E2E_REPORT")); err != nil {
 		fmt.Fprintln(os.Stderr, "report:", err)
 		code = 1
@@ -59,7 +64,7 @@ func prepare() error {
 	if err != nil {
 		return err
 	}
-	config.QPS, config.Burst = 100, 200
+	config.QPS, config.Burst = 500, 500
 	if err := authv1alpha1.AddToScheme(scheme.Scheme); err != nil {
 		return err
 	}
@@ -72,6 +77,9 @@ func prepare() error {
 	}
 	bench.fault = time.Duration(number("E2E_SECONDS", 120)) * time.Second
 	bench.tries = number("E2E_TRIES", 100)
+	if err := bench.logs.follow(); err != nil {
+		return err
+	}
 	return install()
 }
 

@@ -57,7 +57,7 @@ func revocations(ctx context.Context, s *settings) (any, error) {
 		if err := c.setRevoked(ctx, changedUser, false); err != nil {
 			return nil, err
 		}
-		if _, err := onAll(ctx, replicas, func(ctx context.Context, r *service) (bool, error) {
+		if _, err := onAll(ctx, tooLong, replicas, func(ctx context.Context, r *service) (bool, error) {
 			return accepted(r.authorize(ctx, changedLogin, password))
 		}); err != nil {
 			return nil, err
@@ -70,7 +70,7 @@ func revocations(ctx context.Context, s *settings) (any, error) {
 		if err := c.setRevoked(ctx, changedUser, true); err != nil {
 			return nil, err
 		}
-		last, err := onAll(ctx, replicas, func(ctx context.Context, r *service) (bool, error) {
+		last, err := onAll(ctx, tooLong, replicas, func(ctx context.Context, r *service) (bool, error) {
 			good, err := accepted(r.authenticate(ctx, token))
 			if good || err != nil {
 				return false, err
@@ -98,7 +98,7 @@ func secretChanges(ctx context.Context, s *settings) (any, error) {
 	var took []time.Duration
 	for i := range s.tries {
 		old, fresh := pair[i%2], pair[(i+1)%2]
-		if _, err := onAll(ctx, replicas, func(ctx context.Context, r *service) (bool, error) {
+		if _, err := onAll(ctx, tooLong, replicas, func(ctx context.Context, r *service) (bool, error) {
 			return accepted(r.authorize(ctx, changedLogin, old.password))
 		}); err != nil {
 			return nil, fmt.Errorf("before change %d: %w", i, err)
@@ -107,7 +107,7 @@ func secretChanges(ctx context.Context, s *settings) (any, error) {
 		if err := c.setSecret(ctx, changedSecret, hashKey, fresh.hash); err != nil {
 			return nil, err
 		}
-		last, err := onAll(ctx, replicas, func(ctx context.Context, r *service) (bool, error) {
+		last, err := onAll(ctx, tooLong, replicas, func(ctx context.Context, r *service) (bool, error) {
 			good, err := accepted(r.authorize(ctx, changedLogin, old.password))
 			if good || err != nil {
 				return false, err
@@ -150,8 +150,10 @@ func accepted(a answer, err error) (bool, error) {
 }
 
 // onAll asks every replica again and again, and returns when the last of them said yes.
-func onAll(ctx context.Context, replicas []*service, ask func(context.Context, *service) (bool, error)) (time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, tooLong)
+func onAll(
+	ctx context.Context, within time.Duration, replicas []*service, ask func(context.Context, *service) (bool, error),
+) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	errs := make([]error, len(replicas))
 	var all sync.WaitGroup

@@ -1,5 +1,6 @@
 // Command client is what the end-to-end tests run inside the cluster: it asks the service by its name as other services do,
-// takes the times of what it changes with one clock, and prints its findings as one line of JSON.
+// takes the times of what it changes with one clock, and prints the tokens
+// that it was given and its findings as one line of JSON.
 package main
 
 import (
@@ -39,7 +40,7 @@ func main() {
 func run(args []string) error {
 	experiments := map[string]experiment{
 		"login": login, "load": load, "revocations": revocations, "secrets": secretChanges,
-		"labels": labels, "restart": restart, "memory": memory,
+		"labels": labels, "restart": restart, "memory": memory, "away": away,
 	}
 	if len(args) == 1 && args[0] == "stop" {
 		return syscall.Kill(1, syscall.SIGUSR1) // the experiment that this container runs
@@ -57,6 +58,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
+	used.print()
 	return json.NewEncoder(os.Stdout).Encode(result)
 }
 

@@ -103,12 +103,16 @@ func withJSON(body any) func(*http.Request) {
 
 // authorize asks the Redis Enterprise door for a JWT.
 func (s *service) authorize(ctx context.Context, login, password string) (answer, error) {
-	return s.do(ctx, http.MethodPost, "/v1/users/authorize", func(r *http.Request) { r.SetBasicAuth(login, password) })
+	a, err := s.do(ctx, http.MethodPost, "/v1/users/authorize", func(r *http.Request) { r.SetBasicAuth(login, password) })
+	used.note(a.field("access_token"))
+	return a, err
 }
 
 // issue asks the Puppet RBAC door for an opaque token.
 func (s *service) issue(ctx context.Context, body map[string]string) (answer, error) {
-	return s.do(ctx, http.MethodPost, "/rbac-api/v1/auth/token", withJSON(body))
+	a, err := s.do(ctx, http.MethodPost, "/rbac-api/v1/auth/token", withJSON(body))
+	used.note(a.field("token"))
+	return a, err
 }
 
 func (s *service) authenticate(ctx context.Context, token string) (answer, error) {

@@ -1,0 +1,105 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// outsider is a client outside the cluster that reaches one replica through kubectl port-forward.
+type outsider struct {
+	url    string
+	client *http.Client
+}
+
+// published is the CA that the service publishes for its clients.
+func published(t *testing.T) string {
+	t.Helper()
+	out, err := kubectl("", "-n", users, "get", "configmap", "gatehouse-ca", "-o", `jsonpath={.data.ca\.crt}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// outsiders are one for each ready replica, until the test ends.
+func outsiders(t *testing.T) []outsider {
+	t.Helper()
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM([]byte(published(t))) {
+		t.Fatal("the published CA holds no certificate")
+	}
+	var all []outsider
+	for _, p := range replicas(t) {
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
+		all = append(all, outsider{forward(t, "pod/"+p.Name, 8443), &http.Client{Transport: transport, Timeout: 10 * time.Second}})
+	}
+	return all
+}
+
+// forward runs kubectl port-forward and returns the URL of its end here.
+func forward(t *testing.T, target string, port int) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "kubectl", "-n", system, "port-forward", target, fmt.Sprintf(":%d", port))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	lines := bufio.NewReader(out)
+	line, err := lines.ReadString('\n') // Forwarding from 127.0.0.1:40123 -> 8443
+	if err != nil {
+		t.Fatalf("kubectl port-forward ended: %v", err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, lines) }()
+	from, _, _ := strings.Cut(strings.TrimPrefix(line, "Forwarding from 127.0.0.1:"), " ")
+	return "https://localhost:" + from
+}
+
+// post sends JSON and returns the status and a field of the answer.
+func (o outsider) post(t *testing.T, path, field string, body map[string]string) (int, string) {
+	t.Helper()
+	raw, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := o.client.Post(o.url+path, "application/json", bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer := map[string]any{}
+	_ = json.NewDecoder(response.Body).Decode(&answer) // no JSON, no field
+	text, _ := answer[field].(string)
+	if field == "token" && text != "" {
+		bench.logs.note(text)
+	}
+	return response.StatusCode, text
+}
+
+// token logs jeanjackson in.
+func (o outsider) token(t *testing.T) (int, string) {
+	t.Helper()
+	return o.post(t, "/rbac-api/v1/auth/token", "token", map[string]string{"login": "jeanjackson@example.com", "password": "Lantern-Orchard-27-Violet"})
+}
+
+func (o outsider) takes(t *testing.T, token string) bool {
+	t.Helper()
+	status, _ := o.post(t, "/rbac-api/v2/auth/token/authenticate", "", map[string]string{"token": token})
+	return status == http.StatusOK
+}
