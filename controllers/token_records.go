@@ -79,11 +79,8 @@ func (t *TokenRecords) createLabelled(ctx context.Context, r directory.Record, k
 		} else if err != nil {
 			return directory.Record{}, err
 		}
-		if err := readable(existing); err != nil {
-			return directory.Record{}, err
-		}
-		known := recordOf(existing)
-		if known.Revoked, err = t.revoked(ctx, existing); err != nil {
+		known, err := t.known(ctx, existing)
+		if err != nil {
 			return directory.Record{}, err
 		}
 		if known.UserUID == r.UserUID && known.Label == r.Label && keep(known) {
@@ -97,19 +94,21 @@ func (t *TokenRecords) createLabelled(ctx context.Context, r directory.Record, k
 	return directory.Record{}, errors.New("the record changes too often")
 }
 
-// revoked says whether the token of a label is revoked, in its record or in one of its own: a replica that did not know the
-// label yet has kept the revocation there.
-func (t *TokenRecords) revoked(ctx context.Context, labelled *authv1alpha1.Token) (bool, error) {
-	if labelled.Spec.Revoked {
-		return true, nil
+// known is the record that an object of a label stands for. Its token may also be revoked in a record of its own: a replica that
+// did not know the label yet has kept the revocation there.
+func (t *TokenRecords) known(ctx context.Context, labelled *authv1alpha1.Token) (directory.Record, error) {
+	r := recordOf(labelled)
+	if err := readable(labelled); err != nil || r.Revoked {
+		return r, err
 	}
 	own := &authv1alpha1.Token{}
-	key := types.NamespacedName{Namespace: labelled.Namespace, Name: idName(labelled.Spec.TokenID)}
+	key := types.NamespacedName{Namespace: labelled.Namespace, Name: idName(r.ID)}
 	err := t.Reader.Get(ctx, key, own)
 	if apierrors.IsNotFound(err) {
-		return false, nil
+		return r, nil
 	}
-	return own.Spec.Revoked && own.Spec.TokenID == labelled.Spec.TokenID, err
+	r.Revoked = own.Spec.Revoked && own.Spec.TokenID == r.ID
+	return r, err
 }
 
 // retire makes room for another token of the same label. A revocation that still matters moves to a record of its own first,
