@@ -71,6 +71,11 @@ func TestTheUsersNamespaceCanBeDeletedAndMadeAnew(t *testing.T) {
 	if _, err := kubectl("", "delete", "namespace", users, "--timeout=120s"); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if t.Failed() { // the other tests need it
+			_ = install()
+		}
+	})
 	everywhere := func(what string, holds func(outsider) bool) {
 		eventually(t, 2*time.Minute, what, func() error {
 			for i, o := range there {

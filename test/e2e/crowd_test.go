@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -98,8 +99,10 @@ func crowd() client.MatchingLabels { return client.MatchingLabels{"e2e": "crowd"
 func removeCrowd(t *testing.T) {
 	t.Helper()
 	t.Cleanup(func() {
-		if _, err := kubectl("", "-n", users, "delete", "users,secrets", "-l", "e2e=crowd", "--wait=false"); err != nil {
-			t.Error(err)
+		for _, o := range []client.Object{&authv1alpha1.User{}, &corev1.Secret{}} {
+			if err := bench.DeleteAllOf(context.Background(), o, client.InNamespace(users), crowd()); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }
