@@ -14,6 +14,7 @@ TAGS      ?= grpcnotrace
 FUZZTIME  ?= 20s
 BENCH     ?= .
 BENCH_ARGS ?=
+SIZES     ?= 1000,10000,100000
 
 # Helm takes semantic versions only: v1.2.3 is 1.2.3, and a commit is before all of them.
 CHART_VERSION = $(if $(filter v%,$(VERSION)),$(VERSION:v%=%),0.0.0-g$(VERSION))
@@ -93,6 +94,11 @@ bench-code: $(BENCHSTAT) ## Run the Go benchmarks that match BENCH, six times ea
 	mkdir -p bin
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count 6 ./... | tee bin/bench.txt
 	$(BENCHSTAT) bin/bench.txt
+
+.PHONY: bench-scale
+bench-scale: build ## Measure start-up, memory and changes by number of users; with SIZES=1000,10000 only print
+	assets=$$(hack/envtest/build.sh | tail -n 1); \
+	go run ./hack/benchscale -assets "$$assets" -sizes '$(SIZES)' $(if $(filter file,$(origin SIZES)),-docs docs)
 
 .PHONY: conformance
 conformance: build ## Run the conformance runner in CONFORMANCE_DIR against the binary

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The limits, all of them for 100,000 users.
+const (
+	limitUsers    = 100000
+	limitReady    = 15.0  // seconds
+	limitKiB      = 5.0   // resident memory a user
+	limitMedianMS = 200.0 // a change
+	limitP99MS    = 1000.0
+)
+
+// report is what a run has measured, and where.
+type report struct {
+	Date, Machine, Go, Kubernetes, Version string
+	Directory                              []directoryRow
+	Rows                                   []row
+}
+
+func newReport(s *settings) *report {
+	return &report{
+		Date:       time.Now().UTC().Format(time.DateOnly),
+		Machine:    machine(),
+		Go:         runtime.Version(),
+		Kubernetes: filepath.Base(s.assets),
+		Version:    revision(),
+	}
+}
+
+const tableHead = `| users | Secrets | ready | CPU until then | memory when ready | 30 s later | most | KiB a user | requests, writes | revoked: median, p99 | Secret changed: median, p99 |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+`
+
+// line is one row of the table.
+func (r row) line() string {
+	all, writes := r.Requests.total()
+	return fmt.Sprintf("| %d | %d | %.1f s | %.1f s | %d MiB | %d MiB | %d MiB | %.1f | %d, %d | %.0f ms, %.0f ms | %.0f ms, %.0f ms |\n",
+		r.Users, r.Secrets, r.Ready, r.CPU, r.ReadyKiB>>10, r.IdleKiB>>10, r.PeakKiB>>10, r.perUser(), all, writes,
+		r.Revoked.MedianMS, r.Revoked.P99MS, r.Password.MedianMS, r.Password.P99MS)
+}
+
+// perUser is the more of the two readings of resident memory, the whole process's, by users.
+func (r row) perUser() float64 { return float64(max(r.ReadyKiB, r.IdleKiB)) / float64(r.Users) }
+
+func limits() string {
+	return fmt.Sprintf("| limit at %d | | %.0f s | | | | | %.1f | | %.0f ms, %.0f ms | %.0f ms, %.0f ms |\n",
+		limitUsers, limitReady, limitKiB, limitMedianMS, limitP99MS, limitMedianMS, limitP99MS)
+}
+
+// markdown is the section of docs/benchmarks.md.
+func (r *report) markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Measured on %s by `make bench-scale`: %s, %s, Gatehouse %s, Kubernetes %s.\n\n",
+		r.Date, r.Machine, r.Go, r.Version, r.Kubernetes)
+	b.WriteString(tableHead)
+	for _, row := range r.Rows {
+		b.WriteString(row.line())
+	}
+	b.WriteString(limits())
+	b.WriteString("\n" + r.words() + r.directoryTable())
+	return b.String()
+}
+
+// words say what the columns are, and what was asked of the API server at the largest size.
+func (r *report) words() string {
+	if len(r.Rows) == 0 {
+		return ""
+	}
+	last := r.Rows[len(r.Rows)-1]
+	var asked []string
+	for _, name := range slices.Sorted(maps.Keys(last.Requests)) {
+		asked = append(asked, fmt.Sprintf("%d %s", last.Requests[name], name))
+	}
+	return fmt.Sprintf("Everything shares the machine: the service, kube-apiserver, etcd and what measures. Ready is the time from "+
+		"the start of the process until `/readyz` answers 200, against an API server that holds the objects already. Memory is "+
+		"VmRSS and VmHWM of the process; a user's share is the larger of the two readings, the whole process's, by users. Requests "+
+		"are those of the API server's audit log until 30 s after ready; in the last row %s. A change is timed from the request that "+
+		"patches the User or the Secret until the HTTPS door refuses for the first time, %d times each, four at once, while 8 "+
+		"clients change other users as fast as the API server lets them, %.0f a second in the last row.\n",
+		strings.Join(asked, ", "), last.Revoked.Count, last.Revoked.BurstPerSecond)
+}
+
+// The markers of the section; whatever else the file says stays.
+const (
+	sectionBegin = "<!-- begin scale -->\n"
+	sectionEnd   = "<!-- end scale -->\n"
+)
+
+// write puts the figures into the documentation: the section, the data, the plot.
+func (r *report) write(docs string) error {
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	page := filepath.Join(docs, "benchmarks.md")
+	old, err := os.ReadFile(page)
+	if errors.Is(err, fs.ErrNotExist) {
+		old = []byte("# Benchmarks\n\n## Number of users\n\n" + sectionBegin + sectionEnd)
+	} else if err != nil {
+		return err
+	}
+	before, rest, begun := bytes.Cut(old, []byte(sectionBegin))
+	_, after, ended := bytes.Cut(rest, []byte(sectionEnd))
+	if !begun || !ended {
+		return fmt.Errorf("%s has no section between %q and %q", page, sectionBegin, sectionEnd)
+	}
+	section := r.markdown() + "\n![Time until ready and memory, by number of users](benchmarks-scale.svg)\n"
+	text := slices.Concat(before, []byte(sectionBegin+section+sectionEnd), after)
+	return errors.Join(
+		os.WriteFile(page, text, 0o644),
+		os.WriteFile(filepath.Join(docs, "benchmarks-scale.json"), append(data, '\n'), 0o644),
+		os.WriteFile(filepath.Join(docs, "benchmarks-scale.svg"), []byte(plot(r.Rows)), 0o644),
+	)
+}

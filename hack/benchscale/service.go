@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// service is the measured process.
+type service struct {
+	cmd  *exec.Cmd
+	done chan error
+	base string // https://ADDRESS
+	http *http.Client
+}
+
+// startService starts the binary and returns it with the time that it took to be ready.
+func startService(ctx context.Context, s *settings, c *cluster, scratch string) (*service, time.Duration, error) {
+	address, probe := freeAddress(), freeAddress()
+	logs, err := os.Create(filepath.Join(scratch, "gatehouse.log"))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer logs.Close()
+	p := &service{done: make(chan error, 1), base: "https://" + address, http: newHTTP()}
+	p.cmd = exec.Command(s.binary, "serve", "--bind-address", address, "--health-probe-bind-address", probe,
+		"--metrics-bind-address", "0", "--namespaces", usersNamespace, "--drain-delay", "0s")
+	p.cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig, "POD_NAMESPACE="+serviceNamespace)
+	p.cmd.Stderr = logs
+	begun := time.Now()
+	if err := p.cmd.Start(); err != nil {
+		return nil, 0, err
+	}
+	go func() { p.done <- p.cmd.Wait() }()
+	if err := p.ready(ctx, "http://"+probe+"/readyz"); err != nil {
+		text, _ := os.ReadFile(logs.Name())
+		return nil, 0, errors.Join(fmt.Errorf("%w; its log ends with\n%s", err, tail(string(text), 10)), p.stop())
+	}
+	return p, time.Since(begun), nil
+}
+
+// ready asks until the answer is 200.
+func (p *service) ready(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	for {
+		if status, err := p.ask(ctx, url, nil); err == nil && status == http.StatusOK {
+			return nil
+		}
+		select {
+		case err := <-p.done:
+			p.done <- err
+			return fmt.Errorf("%s has ended: %w", p.cmd.Path, err)
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not ready: %w", p.cmd.Path, ctx.Err())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// stop ends the process and waits for it.
+func (p *service) stop() error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case err := <-p.done:
+		return err
+	case <-time.After(30 * time.Second):
+		return errors.Join(errors.New("the service does not end, and was killed"), p.cmd.Process.Kill())
+	}
+}
+
+// memory is what the kernel says of the process, in KiB.
+func (p *service) memory() (resident, peak int, err error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, 0, err
+	}
+	for line := range strings.Lines(string(raw)) {
+		name, value, _ := strings.Cut(line, ":")
+		kib, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
+		switch name {
+		case "VmRSS":
+			resident = kib
+		case "VmHWM":
+			peak = kib
+		}
+	}
+	if resident == 0 {
+		return 0, 0, errors.New("the kernel does not say how much memory the service has")
+	}
+	return resident, peak, nil
+}
+
+// cpu is the processor time that the process has used.
+func (p *service) cpu() (time.Duration, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(raw), ") ") // the name before it may hold spaces
+	fields := strings.Fields(rest)
+	const user, system, tick = 11, 12, 10 * time.Millisecond
+	if len(fields) <= system {
+		return 0, fmt.Errorf("/proc says %q", raw)
+	}
+	a, errA := strconv.Atoi(fields[user])
+	b, errB := strconv.Atoi(fields[system])
+	return time.Duration(a+b) * tick, errors.Join(errA, errB)
+}
+
+// ask sends one GET and returns the status of the answer.
+func (p *service) ask(ctx context.Context, url string, header http.Header) (int, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, err
+	}
+	req.Header = header
+	answer, err := p.http.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	return answer.StatusCode, answer.Body.Close()
+}
+
+// newHTTP keeps its connections, and is patient on a machine that others use too. It trusts whoever answers: the address is our own process's.
+func newHTTP() *http.Client {
+	return &http.Client{Timeout: 2 * time.Minute, Transport: &http.Transport{
+		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true},
+		MaxIdleConnsPerHost: 64,
+	}}
+}
+
+func freeAddress() string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "127.0.0.1:0"
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func tail(text string, lines int) string {
+	all := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
