@@ -90,6 +90,7 @@ func newManager(o *options, cert getCertificate) (manager.Manager, error) {
 	patience := drainTimeout + 5*time.Second
 	mgr, err := manager.New(config, manager.Options{
 		Scheme:                  scheme,
+		MapperProvider:          newMapper,
 		Cache:                   controllers.CacheOptions(o.namespaces),
 		Metrics:                 metricsOptions(o, cert),
 		HealthProbeBindAddress:  "0", // its own server, which lives until the last request has ended
