@@ -8,20 +8,19 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
-// How InitialSync waits: it looks at the directory often, and lists anew ever less often, because what is deleted between a
-// list and the start of a watch reaches nobody.
+// How InitialSync waits: it looks at the directory often, and lists anew when nothing has reached the directory for a while,
+// or not all of it for long, because what is deleted between a list and the start of a watch reaches nobody.
 const (
 	lookEvery    = 50 * time.Millisecond
 	listFirst    = 500 * time.Millisecond
 	listSeldom   = 10 * time.Second
-	listPageSize = 500
+	listPageSize = 5000 // names and versions only; larger pages save little more
 )
 
 // InitialSync marks the directory synced once it is at least as new as a consistent list of all objects. A synced informer
@@ -29,7 +28,8 @@ const (
 // revoked user would be alive again after a restart. InitialSync only compares. It never writes a user itself, because a
 // second writer could put an older version over a newer one.
 type InitialSync struct {
-	reader     client.Reader // the API server, not the cache
+	cached     func(context.Context) error // returns when the cache has been filled; a list before that would come too early
+	reader     client.Reader               // the API server, not the cache
 	namespaces []string
 	directory  *directory.Directory
 	sources    []syncSource
@@ -48,6 +48,9 @@ func (*InitialSync) NeedLeaderElection() bool { return false }
 // asked, the directory is not synced, and that is all.
 func (s *InitialSync) Start(ctx context.Context) error {
 	logger := log.FromContext(ctx).WithName("initial-sync")
+	if err := s.cached(ctx); err != nil && ctx.Err() == nil {
+		logger.Error(err, "the cache cannot be filled yet") // the lists say when it is
+	}
 	for _, source := range s.sources {
 		sourceCtx := log.IntoContext(ctx, logger.WithValues("kind", source.kind.Kind))
 		for patience := listFirst; ctx.Err() == nil && !s.wait(sourceCtx, source, patience); {
@@ -65,26 +68,40 @@ func (s *InitialSync) Start(ctx context.Context) error {
 	return nil
 }
 
-// wait lists once and says whether the directory became as new as the list within the time given after it.
+// wait lists once and says whether the directory became as new as the list. It gives up when nothing has reached the directory
+// for as long as it is told to be patient, and after listSeldom in any case.
 func (s *InitialSync) wait(ctx context.Context, source syncSource, patience time.Duration) bool {
 	want, err := s.list(ctx, source.kind)
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	if err != nil {
 		log.FromContext(ctx).Error(err, "the directory cannot be compared with the API server")
-		<-ctx.Done() // an API server that refuses at once is not asked at once again
+		sleep(ctx, patience) // an API server that refuses at once is not asked at once again
 		return false
 	}
-	var behind types.NamespacedName
-	err = wait.PollUntilContextCancel(ctx, lookEvery, true, func(context.Context) (bool, error) {
-		key, waiting := source.progress.behind(want)
-		behind = key
-		return !waiting, nil
-	})
-	if err != nil {
-		log.FromContext(ctx).Info("the directory is not complete yet", "waitingFor", behind.String())
+	listed := time.Now()
+	seen, moved := source.progress.count(), listed
+	for {
+		behind, waiting := source.progress.behind(want)
+		if !waiting {
+			return true
+		}
+		if n := source.progress.count(); n != seen {
+			seen, moved = n, time.Now()
+		}
+		if time.Since(moved) > patience || time.Since(listed) > listSeldom || !sleep(ctx, lookEvery) {
+			log.FromContext(ctx).Info("the directory is not complete yet", "waitingFor", behind.String())
+			return false
+		}
 	}
-	return err == nil
+}
+
+// sleep returns false when the context ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
 }
 
 // list reads names and versions. Without a resourceVersion in the request the answer is consistent: it holds everything that

@@ -16,7 +16,7 @@ import (
 func waiting(w *world, users *progress) *directory.Directory {
 	w.t.Helper()
 	d := directory.New()
-	s := &InitialSync{reader: w.Client, namespaces: []string{w.ns}, directory: d,
+	s := &InitialSync{cached: func(context.Context) error { return nil }, reader: w.Client, namespaces: []string{w.ns}, directory: d,
 		sources: []syncSource{{authv1alpha1.GroupVersion.WithKind("User"), users}}}
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan error, 1)

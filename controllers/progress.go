@@ -12,6 +12,7 @@ import (
 type progress struct {
 	mu      sync.Mutex
 	reached map[types.NamespacedName]string // resourceVersion; nil once nobody waits
+	noted   int                             // how often something was noted or gone
 }
 
 func newProgress() *progress { return &progress{reached: map[types.NamespacedName]string{}} }
@@ -20,6 +21,7 @@ func newProgress() *progress { return &progress{reached: map[types.NamespacedNam
 func (p *progress) note(key types.NamespacedName, resourceVersion string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.noted++
 	if p.reached != nil {
 		p.reached[key] = resourceVersion
 	}
@@ -29,7 +31,15 @@ func (p *progress) note(key types.NamespacedName, resourceVersion string) {
 func (p *progress) gone(key types.NamespacedName) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.noted++
 	delete(p.reached, key)
+}
+
+// count returns a number that changes whenever something reaches the directory.
+func (p *progress) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.noted
 }
 
 // finish forgets everything and notes nothing from now on.
@@ -67,6 +77,9 @@ type listing struct {
 // older says whether resource version a is older than b. A version that cannot be compared counts as older, so that nobody
 // takes the directory for complete by mistake.
 func older(a, b string) bool {
+	if a == b {
+		return false // the usual case, for nothing
+	}
 	order, err := resourceversion.CompareResourceVersion(a, b)
 	return err != nil || order < 0
 }

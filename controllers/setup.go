@@ -9,6 +9,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -45,12 +47,14 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 	}
 	// One projector for both: its revisions compare within itself only.
 	projector, locks, users, tokens := NewProjector(cfg.Keyer), newLocks(), newProgress(), newProgress()
+	secrets := newSecretIndex()
 	return errors.Join(
 		(&UserReconciler{
-			reader: mgr.GetClient(), directory: cfg.Directory, projector: projector, progress: users, locks: locks, now: cfg.Now,
+			reader: mgr.GetClient(), secrets: secrets, directory: cfg.Directory, projector: projector, progress: users, locks: locks, now: cfg.Now,
 		}).SetupWithManager(mgr),
 		(&UserStatusReconciler{
-			client: mgr.GetClient(), directory: cfg.Directory, projector: projector, locks: locks, now: cfg.Now,
+			client: mgr.GetClient(), secrets: secrets, logins: newLoginIndex(),
+			directory: cfg.Directory, projector: projector, locks: locks, now: cfg.Now,
 			recorder: mgr.GetEventRecorder("gatehouse"),
 		}).SetupWithManager(mgr),
 		(&TokenReconciler{
@@ -59,6 +63,7 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 		}).SetupWithManager(mgr),
 		(&TokenExpiryReconciler{client: mgr.GetClient(), now: cfg.Now}).SetupWithManager(mgr),
 		mgr.Add(&InitialSync{
+			cached: filled(mgr.GetCache(), &authv1alpha1.User{}, &authv1alpha1.Token{}),
 			reader: mgr.GetAPIReader(), namespaces: cfg.Namespaces, directory: cfg.Directory,
 			sources: []syncSource{
 				{authv1alpha1.GroupVersion.WithKind("User"), users},
@@ -66,6 +71,18 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 			},
 		}),
 	)
+}
+
+// filled returns a function that returns when the cache holds what was listed first of these kinds.
+func filled(informers cache.Informers, kinds ...client.Object) func(context.Context) error {
+	return func(ctx context.Context) error {
+		var errs []error
+		for _, kind := range kinds {
+			_, err := informers.GetInformer(ctx, kind)
+			errs = append(errs, err)
+		}
+		return errors.Join(errs...)
+	}
 }
 
 // onEveryReplica are the options of a controller that fills memory.

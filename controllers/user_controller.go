@@ -10,6 +10,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
@@ -19,6 +20,7 @@ import (
 // writes to the API server, so nothing but the cache can hold it up.
 type UserReconciler struct {
 	reader    client.Reader
+	secrets   *userIndex[types.NamespacedName] // kept here, read by UserStatusReconciler too
 	directory *directory.Directory
 	projector *Projector
 	progress  *progress
@@ -34,8 +36,8 @@ type UserReconciler struct {
 func (r *UserReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("user").
-		For(&authv1alpha1.User{}).
-		Watches(&corev1.Secret{}, usersOfSecret(r.reader), builder.WithPredicates(secretDataChanged())).
+		Watches(&authv1alpha1.User{}, indexed[types.NamespacedName]{&handler.EnqueueRequestForObject{}, r.secrets}).
+		Watches(&corev1.Secret{}, usersOfSecret(r.secrets), builder.WithPredicates(secretDataChanged())).
 		WithOptions(onEveryReplica()).
 		Complete(r)
 }

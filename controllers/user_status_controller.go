@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -26,6 +27,8 @@ import (
 // replica already holds, so that nobody reads Ready of a password that is not in force anywhere.
 type UserStatusReconciler struct {
 	client    client.Client
+	secrets   *userIndex[types.NamespacedName] // kept by UserReconciler
+	logins    *userIndex[string]
 	directory *directory.Directory
 	projector *Projector
 	locks     *locks
@@ -43,15 +46,18 @@ type UserStatusReconciler struct {
 func (r *UserStatusReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("user-status").
-		Watches(&authv1alpha1.User{}, usersOfLogin(r.client)).
-		Watches(&corev1.Secret{}, usersOfSecret(r.client), builder.WithPredicates(secretDataChanged())).
+		Watches(&authv1alpha1.User{}, usersOfLogin(r.logins)).
+		Watches(&corev1.Secret{}, usersOfSecret(r.secrets), builder.WithPredicates(secretDataChanged())).
 		WithOptions(inTheirOwnTime()).
 		Complete(r)
 }
 
 // Reconcile writes a User's status if it differs from what it should be, and comes back when the next of the user's times
-// has come.
+// has come. At start it leaves the machine to whoever fills the directory.
 func (r *UserStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	if err := r.directory.AwaitSync(ctx); err != nil {
+		return ctrl.Result{}, err
+	}
 	u := &authv1alpha1.User{}
 	if err := r.client.Get(ctx, req.NamespacedName, u); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
@@ -95,14 +101,13 @@ func (r *UserStatusReconciler) inForce(u *directory.User) bool {
 // holder returns the namespace/name of another User that holds the login of u, or nothing. The directory decides by the same
 // rule: the oldest by creation, then by UID.
 func (r *UserStatusReconciler) holder(ctx context.Context, u *authv1alpha1.User) (string, error) {
-	var claimants authv1alpha1.UserList
-	if err := r.client.List(ctx, &claimants, client.MatchingFields{byLogin: u.EffectiveLogin()}); err != nil {
-		return "", fmt.Errorf("list users by login: %w", err)
-	}
 	first := u
-	for i := range claimants.Items {
-		other := &claimants.Items[i]
-		if other.DeletionTimestamp == nil && seniority(other, first) < 0 {
+	for _, key := range r.logins.of(u.EffectiveLogin()) {
+		other := &authv1alpha1.User{}
+		if err := r.client.Get(ctx, key, other); client.IgnoreNotFound(err) != nil {
+			return "", fmt.Errorf("read user %s from the cache: %w", key, err)
+		}
+		if other.EffectiveLogin() == u.EffectiveLogin() && other.DeletionTimestamp == nil && seniority(other, first) < 0 {
 			first = other
 		}
 	}

@@ -7,6 +7,7 @@ package directory
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -25,7 +26,8 @@ type Directory struct {
 	rivals map[string][]*User // a login that several users claim -> all of them, the holder first
 	mix    mix
 
-	synced    atomic.Bool
+	synced    chan struct{} // closed once it is
+	syncOnce  sync.Once
 	lastEvent atomic.Int64
 }
 
@@ -39,6 +41,7 @@ func New() *Directory {
 		byKey:   map[string]*User{},
 		rivals:  map[string][]*User{},
 		mix:     newMix(),
+		synced:  make(chan struct{}),
 	}
 }
 
@@ -138,10 +141,27 @@ func (d *Directory) Each(f func(*User) bool) {
 }
 
 // MarkSynced says that the directory holds everything that was listed at start. It is never taken back.
-func (d *Directory) MarkSynced() { d.synced.Store(true) }
+func (d *Directory) MarkSynced() { d.syncOnce.Do(func() { close(d.synced) }) }
 
 // HasSynced says whether the directory is complete, so that its refusals mean something.
-func (d *Directory) HasSynced() bool { return d.synced.Load() }
+func (d *Directory) HasSynced() bool {
+	select {
+	case <-d.synced:
+		return true
+	default:
+		return false
+	}
+}
+
+// AwaitSync returns when the directory is complete, or with the error of a context that has ended before.
+func (d *Directory) AwaitSync(ctx context.Context) error {
+	select {
+	case <-d.synced:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // Touch notes that an event of the source of truth has arrived.
 func (d *Directory) Touch(now time.Time) { d.lastEvent.Store(now.UnixNano()) }

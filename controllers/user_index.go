@@ -1,0 +1,149 @@
+package controllers
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+)
+
+// userIndex finds Users by something that their specs say. An index of the cache would do the same, but keeps two sets for
+// each value, which is more than all else that the cache holds of a user. It is safe for concurrent use.
+type userIndex[K comparable] struct {
+	keys  func(*authv1alpha1.User) []K
+	mu    sync.Mutex
+	users map[K][]types.NamespacedName
+}
+
+// newSecretIndex finds Users by the Secrets that their passwords are in.
+func newSecretIndex() *userIndex[types.NamespacedName] {
+	return &userIndex[types.NamespacedName]{keys: secretsNamed, users: map[types.NamespacedName][]types.NamespacedName{}}
+}
+
+// newLoginIndex finds Users by what a client types, also when it is the object's name.
+func newLoginIndex() *userIndex[string] {
+	keys := func(u *authv1alpha1.User) []string { return []string{u.EffectiveLogin()} }
+	return &userIndex[string]{keys: keys, users: map[string][]types.NamespacedName{}}
+}
+
+// of returns the Users with a key, in no order.
+func (x *userIndex[K]) of(key K) []types.NamespacedName {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.Clone(x.users[key])
+}
+
+// replace enters the next version of a User in place of the one before; either may be nil.
+func (x *userIndex[K]) replace(before, next client.Object) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	old, _ := before.(*authv1alpha1.User)
+	u, _ := next.(*authv1alpha1.User)
+	var left, entered []K
+	if old != nil {
+		left = x.keys(old)
+	}
+	if u != nil {
+		entered = x.keys(u)
+	}
+	for _, key := range left {
+		if !slices.Contains(entered, key) {
+			x.leave(key, client.ObjectKeyFromObject(old))
+		}
+	}
+	for _, key := range entered {
+		if name := client.ObjectKeyFromObject(u); !slices.Contains(x.users[key], name) {
+			x.users[key] = append(x.users[key], name)
+		}
+	}
+}
+
+func (x *userIndex[K]) leave(key K, user types.NamespacedName) {
+	rest := slices.DeleteFunc(x.users[key], func(other types.NamespacedName) bool { return other == user })
+	if len(rest) == 0 {
+		delete(x.users, key)
+		return
+	}
+	x.users[key] = rest
+}
+
+// indexed is a handler of Users that brings an index up to date before it hands an event on. Whoever is enqueued by the event
+// reads the cache later than that. So a Secret that changes before the index knows its user is still read in time, and one
+// that changes afterwards finds the user in the index.
+type indexed[K comparable] struct {
+	handler.EventHandler
+	index *userIndex[K]
+}
+
+// Create implements handler.EventHandler.
+func (h indexed[K]) Create(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	h.index.replace(nil, e.Object)
+	h.EventHandler.Create(ctx, e, q)
+}
+
+// Update implements handler.EventHandler.
+func (h indexed[K]) Update(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	h.index.replace(e.ObjectOld, e.ObjectNew)
+	h.EventHandler.Update(ctx, e, q)
+}
+
+// Delete implements handler.EventHandler.
+func (h indexed[K]) Delete(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	h.index.replace(e.Object, nil)
+	h.EventHandler.Delete(ctx, e, q)
+}
+
+// usersOfSecret enqueues every User that names a Secret.
+func usersOfSecret(index *userIndex[types.NamespacedName]) handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(_ context.Context, secret client.Object) []reconcile.Request {
+		return requests(index.of(client.ObjectKeyFromObject(secret)))
+	})
+}
+
+// usersOfLogin keeps an index of logins, and enqueues a User and every other User that claims the same login, before or after
+// the change.
+func usersOfLogin(index *userIndex[string]) handler.EventHandler {
+	return indexed[string]{index: index, EventHandler: handler.EnqueueRequestsFromMapFunc(
+		func(_ context.Context, o client.Object) []reconcile.Request {
+			out := []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(o)}}
+			if u, ok := o.(*authv1alpha1.User); ok {
+				out = append(out, requests(index.of(u.EffectiveLogin()))...)
+			}
+			return out
+		})}
+}
+
+func requests(keys []types.NamespacedName) []reconcile.Request {
+	out := make([]reconcile.Request, len(keys))
+	for i, key := range keys {
+		out[i].NamespacedName = key
+	}
+	return out
+}
+
+func secretsNamed(u *authv1alpha1.User) []types.NamespacedName {
+	var out []types.NamespacedName
+	for _, name := range secretNames(u) {
+		out = append(out, types.NamespacedName{Namespace: u.Namespace, Name: name})
+	}
+	return out
+}
+
+// secretNames are the Secrets that a User's passwords are in; one may be named several times.
+func secretNames(u *authv1alpha1.User) []string {
+	var names []string
+	for _, p := range u.Spec.Passwords {
+		if ref := p.Source(); ref != nil {
+			names = append(names, ref.Name)
+		}
+	}
+	return names
+}
