@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unique"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,7 +37,7 @@ func CacheOptions(namespaces []string) cache.Options {
 	return cache.Options{
 		DefaultNamespaces: watched,
 		ByObject: map[client.Object]cache.ByObject{
-			&authv1alpha1.User{}:  {Transform: slimObject, UnsafeDisableDeepCopy: &shared},
+			&authv1alpha1.User{}:  {Transform: slimUser, UnsafeDisableDeepCopy: &shared},
 			&authv1alpha1.Token{}: {Transform: slimObject, UnsafeDisableDeepCopy: &shared},
 			&corev1.Secret{}:      {Transform: slimSecret, UnsafeDisableDeepCopy: &shared, Field: exceptBulkySecrets()},
 		},
@@ -66,9 +67,36 @@ func slimObject(object any) (any, error) {
 		o.SetAnnotations(nil)
 		o.SetLabels(nil)
 		o.SetOwnerReferences(nil)
+		o.SetNamespace(once(o.GetNamespace()))
 	}
 	return object, nil
 }
+
+// slimUser also stores what many users say alike only once.
+func slimUser(object any) (any, error) {
+	u, ok := object.(*authv1alpha1.User)
+	if !ok {
+		return object, nil
+	}
+	u.Kind, u.APIVersion = once(u.Kind), once(u.APIVersion)
+	for i, group := range u.Spec.Groups {
+		u.Spec.Groups[i] = once(group)
+	}
+	for _, p := range u.Spec.Passwords {
+		if ref := p.Source(); ref != nil {
+			ref.Key = once(ref.Key)
+		}
+	}
+	u.Status.State = once(u.Status.State)
+	for i := range u.Status.Conditions {
+		c := &u.Status.Conditions[i]
+		c.Type, c.Status, c.Reason = once(c.Type), once(c.Status), once(c.Reason)
+	}
+	return slimObject(u)
+}
+
+// once returns the one copy of a string that the process keeps.
+func once[S ~string](s S) S { return unique.Make(s).Value() }
 
 // slimSecret also drops values that are too long for a password or a hash, and keeps their keys in an annotation, so that a
 // condition can say so. A Secret that was slimmed before stays as it is.

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -60,10 +61,11 @@ func (s *InitialSync) Start(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // the process ends; nothing has failed
 	}
-	s.directory.MarkSynced()
 	for _, source := range s.sources {
 		source.progress.finish()
 	}
+	debug.FreeOSMemory() // filling the directory has left as much garbage behind as all that is kept
+	s.directory.MarkSynced()
 	logger.Info("the directory is synced", "users", s.directory.Len())
 	return nil
 }

@@ -11,7 +11,6 @@ import (
 	"hash"
 	"strings"
 	"time"
-	"unique"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -207,7 +206,7 @@ func shared(groups []string) []string {
 	}
 	out := make([]string, len(groups))
 	for i, g := range groups {
-		out[i] = unique.Make(g).Value()
+		out[i] = once(g)
 	}
 	return out
 }

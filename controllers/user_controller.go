@@ -36,7 +36,9 @@ type UserReconciler struct {
 func (r *UserReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("user").
-		Watches(&authv1alpha1.User{}, indexed[types.NamespacedName]{&handler.EnqueueRequestForObject{}, r.secrets}).
+		Watches(&authv1alpha1.User{}, indexed[types.NamespacedName]{index: r.secrets, EventHandler: &gradual{
+			EventHandler: &handler.EnqueueRequestForObject{}, pause: atOnce, done: func() {},
+		}}).
 		Watches(&corev1.Secret{}, usersOfSecret(r.secrets), builder.WithPredicates(secretDataChanged())).
 		WithOptions(onEveryReplica()).
 		Complete(r)

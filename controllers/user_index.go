@@ -2,8 +2,11 @@ package controllers
 
 import (
 	"context"
+	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -111,14 +114,16 @@ func usersOfSecret(index *userIndex[types.NamespacedName]) handler.EventHandler 
 // usersOfLogin keeps an index of logins, and enqueues a User and every other User that claims the same login, before or after
 // the change.
 func usersOfLogin(index *userIndex[string]) handler.EventHandler {
-	return indexed[string]{index: index, EventHandler: handler.EnqueueRequestsFromMapFunc(
-		func(_ context.Context, o client.Object) []reconcile.Request {
-			out := []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(o)}}
-			if u, ok := o.(*authv1alpha1.User); ok {
-				out = append(out, requests(index.of(u.EffectiveLogin()))...)
-			}
-			return out
-		})}
+	claimants := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
+		out := []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(o)}}
+		if u, ok := o.(*authv1alpha1.User); ok {
+			out = append(out, requests(index.of(u.EffectiveLogin()))...)
+		}
+		return out
+	})
+	// Every User is listed at start, so that its rivals need not be enqueued for it too.
+	unhurriedly := func() time.Duration { return rand.N(spread) } //nolint:gosec // spreads work, guards nothing
+	return indexed[string]{index: index, EventHandler: &gradual{EventHandler: claimants, pause: unhurriedly, done: debug.FreeOSMemory}}
 }
 
 func requests(keys []types.NamespacedName) []reconcile.Request {
