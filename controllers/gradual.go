@@ -22,7 +22,7 @@ const batch = 500
 type gradual struct {
 	handler.EventHandler
 	pause func() time.Duration // between two batches
-	done  func()               // called when all have entered
+	done  func()               // called when all have entered; more than once when the queue is faster than the list
 
 	mu      sync.Mutex
 	waiting []reconcile.Request

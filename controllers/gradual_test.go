@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -16,8 +17,8 @@ func TestWhatIsListedAtStartFillsNoQueueAndHoldsUpNoChange(t *testing.T) {
 		const listed = 10*batch + 1
 		q := priorityqueue.New[reconcile.Request]("") // without a name, without metrics
 		defer q.ShutDown()
-		fed := 0
-		g := &gradual{EventHandler: &handler.EnqueueRequestForObject{}, pause: atOnce, done: func() { fed++ }}
+		var fed atomic.Bool
+		g := &gradual{EventHandler: &handler.EnqueueRequestForObject{}, pause: atOnce, done: func() { fed.Store(true) }}
 		for i := range listed {
 			g.Create(t.Context(), event.CreateEvent{Object: naming(fmt.Sprint(i), ""), IsInInitialList: true}, q)
 		}
@@ -41,8 +42,8 @@ func TestWhatIsListedAtStartFillsNoQueueAndHoldsUpNoChange(t *testing.T) {
 			q.Done(next)
 		}
 		synctest.Wait()
-		if len(seen) != listed+1 || fed == 0 {
-			t.Errorf("%d of %d were seen, and all have entered: %v", len(seen), listed+1, fed > 0)
+		if len(seen) != listed+1 || !fed.Load() {
+			t.Errorf("%d of %d were seen, and all have entered: %v", len(seen), listed+1, fed.Load())
 		}
 	})
 }

@@ -122,7 +122,8 @@ func usersOfLogin(index *userIndex[string]) handler.EventHandler {
 		return out
 	})
 	// Every User is listed at start, so that its rivals need not be enqueued for it too.
-	unhurriedly := func() time.Duration { return rand.N(spread) } //nolint:gosec // spreads work, guards nothing
+	// Nobody waits for their statuses, so they are looked at slowly enough to count as rest for the garbage collector.
+	unhurriedly := func() time.Duration { return spread + rand.N(spread) } //nolint:gosec // spreads work, guards nothing
 	return indexed[string]{index: index, EventHandler: &gradual{EventHandler: claimants, pause: unhurriedly, done: debug.FreeOSMemory}}
 }
 

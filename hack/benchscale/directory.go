@@ -42,7 +42,7 @@ func measureDirectory(ctx context.Context) ([]directoryRow, error) {
 
 // read takes what a line of go test says about this number of users.
 func (r *directoryRow) read(fields []string) {
-	if len(fields) < 4 || !strings.Contains(fields[0], fmt.Sprintf("/users=%d-", r.Users)) && !strings.HasSuffix(fields[0], fmt.Sprintf("/users=%d", r.Users)) {
+	if len(fields) < 4 || !strings.Contains(fields[0]+"-", fmt.Sprintf("/users=%d-", r.Users)) { // the number of cores follows
 		return
 	}
 	for i := 2; i+1 < len(fields); i += 2 {

@@ -134,7 +134,8 @@ func (p *service) ask(ctx context.Context, url string, header http.Header) (int,
 	return answer.StatusCode, answer.Body.Close()
 }
 
-// newHTTP keeps its connections, and is patient on a machine that others use too. It trusts whoever answers: the address is our own process's.
+// newHTTP keeps its connections, and is patient on a machine that others use too. It trusts whoever answers: the address is
+// our own process's.
 func newHTTP() *http.Client {
 	return &http.Client{Timeout: 2 * time.Minute, Transport: &http.Transport{
 		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true},
