@@ -58,6 +58,11 @@ func (r *StateRecords) Labelled(_ context.Context, u *directory.User, label stri
 	return directory.Record{}, false, nil
 }
 
+// CountLabelled counts records with a label of a user, all of which the directory holds.
+func (r *StateRecords) CountLabelled(_ context.Context, u *directory.User, counts func(directory.Record) bool) (int, error) {
+	return r.directory.CountLabelled(u.UID, counts), nil
+}
+
 // Revoke keeps that a token is revoked.
 func (r *StateRecords) Revoke(_ context.Context, record directory.Record) error {
 	revoked, err := r.store.Revoke(stateToken(record))

@@ -126,6 +126,27 @@ func (t *TokenRecords) retire(ctx context.Context, old *authv1alpha1.Token) erro
 	return err
 }
 
+// userUIDLabel is the metadata label of a Token by which those of one user are listed.
+const userUIDLabel = authv1alpha1.Group + "/user-uid"
+
+// CountLabelled counts records with a label of a user as the API server has them.
+func (t *TokenRecords) CountLabelled(ctx context.Context, u *directory.User, counts func(directory.Record) bool) (int, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	var kept authv1alpha1.TokenList
+	namespace, _, _ := strings.Cut(u.Key, "/")
+	if err := t.Reader.List(ctx, &kept, client.InNamespace(namespace), client.MatchingLabels{userUIDLabel: u.UID}); err != nil {
+		return 0, unavailable("count the labelled tokens of a user", err)
+	}
+	n := 0
+	for i := range kept.Items {
+		if r := recordOf(&kept.Items[i]); r.Label != "" && r.UserUID == u.UID && counts(r) {
+			n++
+		}
+	}
+	return n, nil
+}
+
 // Labelled returns the record of a user and a label as the API server has it.
 func (t *TokenRecords) Labelled(ctx context.Context, u *directory.User, label string) (directory.Record, bool, error) {
 	ctx, cancel := bounded(ctx)
@@ -270,6 +291,7 @@ func newToken(key types.NamespacedName, r directory.Record) *authv1alpha1.Token 
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: key.Namespace,
 			Name:      key.Name,
+			Labels:    map[string]string{userUIDLabel: r.UserUID},
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: authv1alpha1.GroupVersion.String(), Kind: "User", Name: user, UID: types.UID(r.UserUID),
 			}},

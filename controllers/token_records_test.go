@@ -171,6 +171,24 @@ func TestTheRecordOfALabelIsFoundByAReplicaThatHasNotHeardOfIt(t *testing.T) {
 	}
 }
 
+func TestLabelsAreCountedWhereTheyAreKept(t *testing.T) {
+	b := newBench(t, usersRole)
+	u, another := b.addUser(t), b.addUser(t)
+	here := b.replica(t, u)
+	for _, label := range []string{"a", "b", "c"} {
+		mustCreate(t, here, issued(u, label))
+	}
+	mustRevoke(t, here, mustCreate(t, here, issued(u, "ended")))
+	mustRevoke(t, here, issued(u, "")) // a record without a label
+	elsewhere := b.replica(t, u)       // has heard of none
+	if n, err := elsewhere.CountLabelled(t.Context(), u, live); n != 3 || err != nil {
+		t.Errorf("%d labels, %v, want 3", n, err)
+	}
+	if n, err := elsewhere.CountLabelled(t.Context(), another, live); n != 0 || err != nil {
+		t.Errorf("another user has %d labels, %v", n, err)
+	}
+}
+
 func TestALabelHasOneTokenHoweverManyAskAtOnce(t *testing.T) {
 	b := newBench(t, usersRole)
 	u := b.addUser(t)

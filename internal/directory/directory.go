@@ -284,3 +284,14 @@ func (d *Directory) RecordsOf(uid string) []Record {
 	}
 	return out
 }
+
+// CountLabelled returns how many of the records with a label of a user's tokens count.
+func (d *Directory) CountLabelled(uid string, counts func(Record) bool) int {
+	n := 0
+	for _, r := range d.RecordsOf(uid) {
+		if r.Label != "" && counts(r) {
+			n++
+		}
+	}
+	return n
+}

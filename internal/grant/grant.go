@@ -16,6 +16,10 @@ import (
 // MaximumLabelled is how many live tokens with a label one user may have.
 const MaximumLabelled = 100
 
+// unheard is how many tokens with a label other replicas may have issued to one user a moment ago, of which this one has not
+// heard: so near the limit they are counted where they are kept.
+const unheard = 25
+
 // issuedCoarsely is how old the time of the last token may be before news of another one are worth a write.
 const issuedCoarsely = time.Hour
 
@@ -37,6 +41,9 @@ type Records interface {
 	// Labelled returns the record that is kept of a user and a label, whether or not its token is still good. It asks where
 	// records are kept, not the Directory, which may not know yet what another replica has just made.
 	Labelled(ctx context.Context, u *directory.User, label string) (r directory.Record, ok bool, err error)
+	// CountLabelled returns how many of the records with a label that are kept of a user count. Like Labelled it asks where
+	// they are kept.
+	CountLabelled(ctx context.Context, u *directory.User, counts func(directory.Record) bool) (int, error)
 	// Revoke keeps that a token is revoked: it changes the token's record, or makes one. Doing so again is no error.
 	Revoke(ctx context.Context, r directory.Record) error
 	// RevokeUser keeps that every token of a user issued up to and including the second of at is void.

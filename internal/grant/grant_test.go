@@ -155,6 +155,20 @@ func TestAUserHasAHundredLiveLabelsAndNoMore(t *testing.T) {
 	opaque(t, g, u, grant.Order{Label: "one more"})
 }
 
+func TestNearTheLimitLabelsThatOtherReplicasIssuedCountToo(t *testing.T) {
+	g, u := newGate(t)
+	const here = grant.MaximumLabelled - 10
+	for i := range here {
+		opaque(t, g, u, grant.Order{Label: fmt.Sprint(i), Lifetime: time.Hour})
+	}
+	g.Records.Unheard(9)
+	opaque(t, g, u, grant.Order{Label: "the last"})
+	if _, err := g.Grants.Opaque(t.Context(), u, grant.Order{Label: "one more"}); !errors.Is(err, grant.ErrTooManyLabels) {
+		t.Errorf("one more: %v", err)
+	}
+	opaque(t, g, u, grant.Order{Label: "7"})
+}
+
 func TestNothingIsSaidToBeDoneThatCouldNotBeKept(t *testing.T) {
 	g, u := newGate(t)
 	token := opaque(t, g, u, grant.Order{})

@@ -80,6 +80,13 @@ func (g *Grants) labelled(ctx context.Context, u *directory.User, r directory.Re
 			return known, nil
 		}
 	}
+	if count >= MaximumLabelled-unheard {
+		other := func(known directory.Record) bool { return known.Label != r.Label && live(known) }
+		var err error
+		if count, err = g.Records.CountLabelled(ctx, u, other); err != nil {
+			return directory.Record{}, err
+		}
+	}
 	if count >= MaximumLabelled {
 		return directory.Record{}, ErrTooManyLabels
 	}

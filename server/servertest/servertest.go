@@ -133,9 +133,17 @@ func (g *Gate) Events() []audit.Event {
 
 // Records keeps token records in the directory alone. It implements grant.Records.
 type Records struct {
-	gate *Gate
-	mu   sync.Mutex
-	down bool
+	gate    *Gate
+	mu      sync.Mutex
+	down    bool
+	unheard int
+}
+
+// Unheard makes so many labels of any user count that the directory does not know: another replica has just issued them.
+func (r *Records) Unheard(labels int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unheard = labels
 }
 
 // Fail makes every write fail with grant.ErrUnavailable, or work again.
@@ -174,6 +182,16 @@ func (r *Records) Labelled(_ context.Context, u *directory.User, label string) (
 		}
 	}
 	return directory.Record{}, false, nil
+}
+
+// CountLabelled implements grant.Records.
+func (r *Records) CountLabelled(_ context.Context, u *directory.User, counts func(directory.Record) bool) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.down {
+		return 0, grant.ErrUnavailable
+	}
+	return r.gate.Directory.CountLabelled(u.UID, counts) + r.unheard, nil
 }
 
 // Revoke implements grant.Records.
