@@ -37,7 +37,7 @@ func main() {
 	flag.StringVar(&p.report, "report", "", "the page to write the table into, between its markers; a plot goes beside it")
 	flag.DurationVar(&p.window, "window", time.Second, "length of one measurement")
 	flag.IntVar(&p.rounds, "rounds", 7, "how often a row and its limit take turns; the median counts")
-	flag.IntVar(&p.connections, "connections", 16, "connections that are kept busy")
+	flag.IntVar(&p.connections, "connections", 32, "connections that are kept busy")
 	flag.DurationVar(&p.quiet, "quiet", 15*time.Second, "time before and after the flood of guesses")
 	flag.DurationVar(&p.flood, "flood", 30*time.Second, "length of the flood of guesses")
 	flag.StringVar(&p.only, "only", "", "measure only the rows whose name contains this")
@@ -68,23 +68,26 @@ func (p plan) run(ctx context.Context) (err error) {
 	defer w.stop()
 
 	var r results
+	err = w.measure(ctx, &r)
+	r.machine = describeMachine(ctx, p.binary)
+	fmt.Print(r.markdown()) // what was measured, also when something went wrong after it
+	if err != nil || p.report == "" {
+		return err
+	}
+	return r.write(p.report, filepath.Join(filepath.Dir(p.report), "benchmarks-flood.svg"))
+}
+
+func (w *world) measure(ctx context.Context, r *results) (err error) {
 	if r.rows, err = w.measureRows(ctx); err != nil {
 		return err
 	}
-	if wanted := p.only == "" || p.only == "flood"; wanted {
+	if w.only == "" || w.only == "flood" {
 		if r.flood, err = w.measureFlood(ctx); err != nil {
 			return err
 		}
 	}
-	if p.only == "" || p.only == "profile" {
-		if r.profiles, err = w.profile(ctx); err != nil {
-			return err
-		}
+	if w.only == "" || w.only == "profile" {
+		r.profiles, err = w.profile(ctx)
 	}
-	r.machine = describeMachine(ctx, p.binary)
-	fmt.Print(r.markdown())
-	if p.report == "" {
-		return nil
-	}
-	return r.write(p.report, filepath.Join(filepath.Dir(p.report), "benchmarks-flood.svg"))
+	return err
 }

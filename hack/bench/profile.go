@@ -24,6 +24,9 @@ func (w *world) profile(ctx context.Context) (p profiles, err error) {
 	fmt.Fprintln(os.Stderr, "measuring: profiles")
 	clients, hangUp := w.toGatehouse.clients(w.connections)
 	defer hangUp()
+	if w.tokens, err = w.firstTokens(ctx); err != nil { // the first may have ended since
+		return p, err
+	}
 	mix := []call{
 		authorizeCall(knownLogin), loginCall(knownLogin), authenticateCall(w.tokens.opaque),
 		introspectCall(w.tokens.jwt), verifyCall(w.tokens.jwt),

@@ -63,7 +63,7 @@ func (w *world) measureRows(ctx context.Context) ([]row, error) {
 		fmt.Fprintf(os.Stderr, "measuring: %s\n", s.name)
 		r, err := w.measureRow(ctx, s)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", s.name, err)
+			return rows, fmt.Errorf("%s: %w", s.name, err)
 		}
 		rows = append(rows, r)
 	}
