@@ -69,7 +69,7 @@ func (p plan) run(ctx context.Context) (err error) {
 
 	var r results
 	err = w.measure(ctx, &r)
-	r.machine = describeMachine(ctx, p.binary)
+	r.machine = describe(ctx, p.binary)
 	fmt.Print(r.markdown()) // what was measured, also when something went wrong after it
 	if err != nil || p.report == "" {
 		return err

@@ -3,14 +3,13 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/hack/gauge"
 )
 
 // process is a server that was started to be measured.
@@ -41,30 +40,14 @@ func (p *process) stop() {
 	_ = p.log.Close()
 }
 
-// clockTick is the unit of the times in /proc/PID/stat, the same on every Linux that Go runs on: proc_pid_stat(5).
-const clockTick = 10 * time.Millisecond
-
 // cpu is the processor time that the process has used.
 func (p *process) cpu() time.Duration {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-	var ticks int
-	for _, field := range fields[11:13] { // utime, stime
-		n, _ := strconv.Atoi(field)
-		ticks += n
-	}
-	return time.Duration(ticks) * clockTick
+	used, _ := gauge.CPU(p.cmd.Process.Pid)
+	return used
 }
 
 // resident is the memory in bytes that the process takes.
 func (p *process) resident() int {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	pages, _ := strconv.Atoi(strings.Fields(string(text))[1])
-	return pages * os.Getpagesize()
+	kib, _, _ := gauge.Memory(p.cmd.Process.Pid)
+	return kib << 10
 }

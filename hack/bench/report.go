@@ -3,10 +3,11 @@ package main
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/hack/gauge"
 )
 
 // results are everything that one run measured.
@@ -114,20 +115,11 @@ func milliseconds(d time.Duration) string {
 
 // write puts the table between the markers of a page and the plot into a file beside it.
 func (r results) write(page, plot string) error {
-	text, err := os.ReadFile(filepath.Clean(page))
-	if err != nil {
-		return err
-	}
-	before, rest, begins := strings.Cut(string(text), beginMark)
-	_, after, ends := strings.Cut(rest, endMark)
-	if !begins || !ends {
-		return fmt.Errorf("%s has not the markers %q and %q", page, strings.TrimSpace(beginMark), strings.TrimSpace(endMark))
-	}
-	if err := os.WriteFile(page, []byte(before+beginMark+r.markdown()+endMark+after), 0o644); err != nil { //nolint:gosec // a page for all
+	if err := gauge.ReplaceSection(page, beginMark, endMark, r.markdown()); err != nil {
 		return err
 	}
 	if r.flood == nil {
 		return nil
 	}
-	return os.WriteFile(plot, []byte(r.flood.plot()), 0o644) //nolint:gosec // as above
+	return os.WriteFile(plot, []byte(r.flood.plot()), 0o644) //nolint:gosec // a plot for all
 }

@@ -6,12 +6,12 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/hack/gauge"
 	"github.com/gatehouse-auth/gatehouse/internal/authority"
 )
 
@@ -37,7 +37,7 @@ func newWorld(ctx context.Context, p plan, dir string) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(4)
+	ports, err := gauge.FreeAddresses(4)
 	if err != nil {
 		return nil, err
 	}
@@ -109,20 +109,6 @@ func writeCertificate(dir string) (*tls.Config, error) {
 	trusted := x509.NewCertPool()
 	trusted.AppendCertsFromPEM(ca.Bundle())
 	return &tls.Config{RootCAs: trusted, ServerName: "localhost", MinVersion: tls.VersionTLS12}, nil
-}
-
-// freePorts returns addresses on this machine that nobody listened at a moment ago.
-func freePorts(n int) ([]string, error) {
-	var out []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		out = append(out, l.Addr().String())
-	}
-	return out, nil
 }
 
 func awaitReady(ctx context.Context, url string) error {

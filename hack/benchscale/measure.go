@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/hack/gauge"
 )
 
 // row is what was measured at one size.
@@ -49,12 +51,12 @@ func (r *row) take(ctx context.Context, s *settings, c *cluster, scratch string)
 		return err
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
-	cpu, err := p.cpu()
+	cpu, err := gauge.CPU(p.cmd.Process.Pid)
 	if err != nil {
 		return err
 	}
 	r.Ready, r.CPU = ready.Seconds(), cpu.Seconds()
-	if r.ReadyKiB, _, err = p.memory(); err != nil {
+	if r.ReadyKiB, _, err = gauge.Memory(p.cmd.Process.Pid); err != nil {
 		return err
 	}
 	select {
@@ -62,7 +64,7 @@ func (r *row) take(ctx context.Context, s *settings, c *cluster, scratch string)
 		return ctx.Err()
 	case <-time.After(s.idle):
 	}
-	if r.IdleKiB, r.PeakKiB, err = p.memory(); err != nil {
+	if r.IdleKiB, r.PeakKiB, err = gauge.Memory(p.cmd.Process.Pid); err != nil {
 		return err
 	}
 	if r.Requests, err = readAudit(c.audit); err != nil {

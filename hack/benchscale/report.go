@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -13,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/hack/gauge"
 )
 
 // The limits, all of them for 100,000 users.
@@ -34,7 +34,7 @@ type report struct {
 func newReport(s *settings) *report {
 	return &report{
 		Date:       time.Now().UTC().Format(time.DateOnly),
-		Machine:    machine(),
+		Machine:    gauge.Machine(),
 		Go:         runtime.Version(),
 		Kubernetes: filepath.Base(s.assets),
 		Version:    revision(),
@@ -106,22 +106,9 @@ func (r *report) write(docs string) error {
 	if err != nil {
 		return err
 	}
-	page := filepath.Join(docs, "benchmarks.md")
-	old, err := os.ReadFile(page)
-	if errors.Is(err, fs.ErrNotExist) {
-		old = []byte("# Benchmarks\n\n## Number of users\n\n" + sectionBegin + sectionEnd)
-	} else if err != nil {
-		return err
-	}
-	before, rest, begun := bytes.Cut(old, []byte(sectionBegin))
-	_, after, ended := bytes.Cut(rest, []byte(sectionEnd))
-	if !begun || !ended {
-		return fmt.Errorf("%s has no section between %q and %q", page, sectionBegin, sectionEnd)
-	}
 	section := r.markdown() + "\n![Time until ready and memory, by number of users](benchmarks-scale.svg)\n"
-	text := slices.Concat(before, []byte(sectionBegin+section+sectionEnd), after)
 	return errors.Join(
-		os.WriteFile(page, text, 0o644),
+		gauge.ReplaceSection(filepath.Join(docs, "benchmarks.md"), sectionBegin, sectionEnd, section),
 		os.WriteFile(filepath.Join(docs, "benchmarks-scale.json"), append(data, '\n'), 0o644),
 		os.WriteFile(filepath.Join(docs, "benchmarks-scale.svg"), []byte(plot(r.Rows)), 0o644),
 	)

@@ -5,15 +5,15 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/hack/gauge"
 )
 
 // service is the measured process.
@@ -26,7 +26,11 @@ type service struct {
 
 // startService starts the binary and returns it with the time that it took to be ready.
 func startService(ctx context.Context, s *settings, c *cluster, scratch string) (*service, time.Duration, error) {
-	address, probe := freeAddress(), freeAddress()
+	addresses, err := gauge.FreeAddresses(2)
+	if err != nil {
+		return nil, 0, err
+	}
+	address, probe := addresses[0], addresses[1]
 	logs, err := os.Create(filepath.Join(scratch, "gatehouse.log"))
 	if err != nil {
 		return nil, 0, err
@@ -81,45 +85,6 @@ func (p *service) stop() error {
 	}
 }
 
-// memory is what the kernel says of the process, in KiB.
-func (p *service) memory() (resident, peak int, err error) {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, 0, err
-	}
-	for line := range strings.Lines(string(raw)) {
-		name, value, _ := strings.Cut(line, ":")
-		kib, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
-		switch name {
-		case "VmRSS":
-			resident = kib
-		case "VmHWM":
-			peak = kib
-		}
-	}
-	if resident == 0 {
-		return 0, 0, errors.New("the kernel does not say how much memory the service has")
-	}
-	return resident, peak, nil
-}
-
-// cpu is the processor time that the process has used.
-func (p *service) cpu() (time.Duration, error) {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := strings.Cut(string(raw), ") ") // the name before it may hold spaces
-	fields := strings.Fields(rest)
-	const user, system, tick = 11, 12, 10 * time.Millisecond
-	if len(fields) <= system {
-		return 0, fmt.Errorf("/proc says %q", raw)
-	}
-	a, errA := strconv.Atoi(fields[user])
-	b, errB := strconv.Atoi(fields[system])
-	return time.Duration(a+b) * tick, errors.Join(errA, errB)
-}
-
 // ask sends one GET and returns the status of the answer.
 func (p *service) ask(ctx context.Context, url string, header http.Header) (int, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -141,15 +106,6 @@ func newHTTP() *http.Client {
 		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true},
 		MaxIdleConnsPerHost: 64,
 	}}
-}
-
-func freeAddress() string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "127.0.0.1:0"
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 func tail(text string, lines int) string {
