@@ -11,7 +11,8 @@ import (
 // Go collects garbage when as much of it has gathered as there is living data. A busy service with little living data, as this
 // is with a few thousand users, would collect many times a second and spend a tenth of its time on it. So while it is busy,
 // garbageWhileBusy bytes may gather at least. An idle one keeps its memory small: it collects sooner than Go's own measure
-// says, and after a while gives back what busier times took, which the runtime would do bit by bit in minutes.
+// says, sooner still with much living data, and after a while gives back what busier times took, which the runtime would do bit
+// by bit in minutes.
 const (
 	garbageWhileBusy = 64 << 20
 	busy             = 16 << 20 // bytes allocated in a second
@@ -19,6 +20,7 @@ const (
 	calm             = 5 // looks in a row without being busy
 	defaultPercent   = 100
 	idlePercent      = 50
+	muchData         = 128 << 20 // of which an idle service lets half as much garbage gather
 )
 
 // tuneGC adapts the garbage collector to the load until the context ends. It does nothing when GOGC is set: whoever sets it
@@ -40,26 +42,31 @@ func tuneGC(ctx context.Context) {
 		live, allocated := heap()
 		next := gcPercent(live, (allocated-before)/uint64(gcLookEvery/time.Second))
 		before = allocated
-		if quiet++; next != idlePercent {
+		idle := next < defaultPercent
+		if quiet++; !idle {
 			quiet = 0
 		} else if quiet < calm {
 			continue
 		}
-		if next != percent {
-			percent = next
-			debug.SetGCPercent(percent)
-			if percent == idlePercent {
-				debug.FreeOSMemory()
-			}
+		if next == percent {
+			continue
 		}
+		debug.SetGCPercent(next)
+		if idle && percent >= defaultPercent {
+			debug.FreeOSMemory()
+		}
+		percent = next
 	}
 }
 
 // gcPercent is the GOGC for a heap of so many living bytes, in which so many are allocated a second. It goes in steps, so that
 // it seldom changes.
 func gcPercent(live, rate uint64) int {
-	if rate < busy {
+	switch {
+	case rate < busy && live < muchData:
 		return idlePercent
+	case rate < busy:
+		return idlePercent / 2
 	}
 	percent := defaultPercent
 	for live*uint64(percent) < garbageWhileBusy*100 && percent < 16*defaultPercent {

@@ -9,6 +9,7 @@ func TestGarbageGathersWhileTheServiceIsBusyAndItsDataFew(t *testing.T) {
 		want       int
 	}{
 		"idle":                     {10 * mib, mib, 50},
+		"idle with many users":     {300 * mib, mib, 25},
 		"busy with few users":      {10 * mib, 200 * mib, 800},
 		"busy with many users":     {300 * mib, 200 * mib, 100},
 		"busy with nothing at all": {0, 200 * mib, 1600},

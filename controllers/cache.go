@@ -23,7 +23,7 @@ const maximumValue = 4096
 const oversizedKeys = authv1alpha1.Group + "/oversized-keys"
 
 // CacheOptions narrows the manager's cache to the namespaces of the users and to what of their objects is needed. At least
-// one namespace must be given. Bulky Secrets are left out by the API server itself, because what is dropped here has been
+// one namespace must be given. It is not for Users, which have a cache of their own. Bulky Secrets are left out by the API server itself, because what is dropped here has been
 // received and decoded before.
 //
 // Readers of this cache share its objects and must not change them. What was dropped here is still there on the API server,
@@ -37,7 +37,6 @@ func CacheOptions(namespaces []string) cache.Options {
 	return cache.Options{
 		DefaultNamespaces: watched,
 		ByObject: map[client.Object]cache.ByObject{
-			&authv1alpha1.User{}:  {Transform: slimUser, UnsafeDisableDeepCopy: &shared},
 			&authv1alpha1.Token{}: {Transform: slimObject, UnsafeDisableDeepCopy: &shared},
 			&corev1.Secret{}:      {Transform: slimSecret, UnsafeDisableDeepCopy: &shared, Field: exceptBulkySecrets()},
 		},

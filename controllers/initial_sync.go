@@ -24,22 +24,23 @@ const (
 	listPageSize = 5000 // names and versions only; larger pages save little more
 )
 
-// InitialSync marks the directory synced once it is at least as new as a consistent list of all objects. A synced informer
-// would not do: its objects may not have been reconciled, and its list may come from an API server that lags, so that a
-// revoked user would be alive again after a restart. InitialSync only compares. It never writes a user itself, because a
+// InitialSync marks the directory synced once it is at least as new as the API server was when the process started. A synced
+// informer would not do: its objects may not have been reconciled, and its list may come from an API server that lags, so that
+// a revoked user would be alive again after a restart. InitialSync only compares. It never writes a user itself, because a
 // second writer could put an older version over a newer one.
 type InitialSync struct {
-	cached     func(context.Context) error // returns when the cache has been filled; a list before that would come too early
-	reader     client.Reader               // the API server, not the cache
-	namespaces []string
-	directory  *directory.Directory
-	sources    []syncSource
+	directory *directory.Directory
+	sources   []syncSource
 }
 
 // syncSource is one kind of object that the directory holds.
 type syncSource struct {
-	kind     schema.GroupVersionKind
+	kind     string
 	progress *progress
+	// filled returns when the cache has been filled; a list before that would come too early.
+	filled func(context.Context)
+	// list says what the API server holds, or held at some time after the process started.
+	list func(context.Context) (listing, error)
 }
 
 // NeedLeaderElection says that every replica waits for its own directory.
@@ -49,11 +50,11 @@ func (*InitialSync) NeedLeaderElection() bool { return false }
 // asked, the directory is not synced, and that is all.
 func (s *InitialSync) Start(ctx context.Context) error {
 	logger := log.FromContext(ctx).WithName("initial-sync")
-	if err := s.cached(ctx); err != nil && ctx.Err() == nil {
-		logger.Error(err, "the cache cannot be filled yet") // the lists say when it is
+	for _, source := range s.sources {
+		source.filled(ctx)
 	}
 	for _, source := range s.sources {
-		sourceCtx := log.IntoContext(ctx, logger.WithValues("kind", source.kind.Kind))
+		sourceCtx := log.IntoContext(ctx, logger.WithValues("kind", source.kind))
 		for patience := listFirst; ctx.Err() == nil && !s.wait(sourceCtx, source, patience); {
 			patience = min(2*patience, listSeldom)
 		}
@@ -72,8 +73,8 @@ func (s *InitialSync) Start(ctx context.Context) error {
 
 // wait lists once and says whether the directory became as new as the list. It gives up when nothing has reached the directory
 // for as long as it is told to be patient, and after listSeldom in any case.
-func (s *InitialSync) wait(ctx context.Context, source syncSource, patience time.Duration) bool {
-	want, err := s.list(ctx, source.kind)
+func (*InitialSync) wait(ctx context.Context, source syncSource, patience time.Duration) bool {
+	want, err := source.list(ctx)
 	if err != nil {
 		log.FromContext(ctx).Error(err, "the directory cannot be compared with the API server")
 		sleep(ctx, patience) // an API server that refuses at once is not asked at once again
@@ -106,16 +107,22 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// lister asks the API server itself what it holds.
+type lister struct {
+	reader     client.Reader // not a cache
+	namespaces []string
+}
+
 // list reads names and versions. Without a resourceVersion in the request the answer is consistent: it holds everything that
 // was written before the request.
-func (s *InitialSync) list(ctx context.Context, kind schema.GroupVersionKind) (listing, error) {
+func (l lister) list(ctx context.Context, kind schema.GroupVersionKind) (listing, error) {
 	out := listing{objects: map[types.NamespacedName]string{}, versions: map[string]string{}}
-	for _, ns := range s.namespaces {
+	for _, ns := range l.namespaces {
 		page := &metav1.PartialObjectMetadataList{}
 		page.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
 		for first := true; first || page.Continue != ""; first = false {
 			opts := []client.ListOption{client.InNamespace(ns), client.Limit(listPageSize), client.Continue(page.Continue)}
-			if err := s.reader.List(ctx, page, opts...); err != nil {
+			if err := l.reader.List(ctx, page, opts...); err != nil {
 				return listing{}, fmt.Errorf("list %s in %s: %w", kind.Kind, ns, err)
 			}
 			out.versions[ns] = page.ResourceVersion

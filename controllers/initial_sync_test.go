@@ -8,7 +8,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
@@ -16,8 +15,12 @@ import (
 func waiting(w *world, users *progress) *directory.Directory {
 	w.t.Helper()
 	d := directory.New()
-	s := &InitialSync{cached: func(context.Context) error { return nil }, reader: w.Client, namespaces: []string{w.ns}, directory: d,
-		sources: []syncSource{{authv1alpha1.GroupVersion.WithKind("User"), users}}}
+	s := &InitialSync{directory: d, sources: []syncSource{{
+		kind: "User", progress: users, filled: func(context.Context) {},
+		list: func(ctx context.Context) (listing, error) {
+			return lister{w.Client, []string{w.ns}}.list(ctx, userKind())
+		},
+	}}}
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Start(ctx) }()
@@ -39,7 +42,7 @@ func TestTheDirectoryIsNotSyncedBeforeItIsAsNewAsTheAPIServer(t *testing.T) {
 	key, otherKey := client.ObjectKeyFromObject(before), client.ObjectKeyFromObject(other)
 
 	users := newProgress()
-	want, err := (&InitialSync{reader: w.Client, namespaces: []string{w.ns}}).list(t.Context(), authv1alpha1.GroupVersion.WithKind("User"))
+	want, err := lister{w.Client, []string{w.ns}}.list(t.Context(), userKind())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -46,42 +47,45 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 		return fmt.Errorf("add indexes to the cache: %w", err)
 	}
 	// One projector for both: its revisions compare within itself only.
-	projector, locks, users, tokens := NewProjector(cfg.Keyer), newLocks(), newProgress(), newProgress()
-	secrets := newSecretIndex()
+	projector, locks, secrets := NewProjector(cfg.Keyer), newLocks(), newSecretIndex()
+	users, err := newUsers(mgr, cfg.Namespaces)
+	if err != nil {
+		return err
+	}
+	usersReached, tokensReached := newProgress(), newProgress()
+	api := lister{mgr.GetAPIReader(), cfg.Namespaces}
 	return errors.Join(
 		(&UserReconciler{
-			reader: mgr.GetClient(), secrets: secrets, directory: cfg.Directory, projector: projector, progress: users, locks: locks, now: cfg.Now,
+			users: users, reader: mgr.GetClient(), secrets: secrets,
+			directory: cfg.Directory, projector: projector, progress: usersReached, locks: locks, now: cfg.Now,
 		}).SetupWithManager(mgr),
 		(&UserStatusReconciler{
-			client: mgr.GetClient(), secrets: secrets, logins: newLoginIndex(),
+			users: users, client: mgr.GetClient(), secrets: secrets, logins: newLoginIndex(),
 			directory: cfg.Directory, projector: projector, locks: locks, now: cfg.Now,
 			recorder: mgr.GetEventRecorder("gatehouse"),
 		}).SetupWithManager(mgr),
 		(&TokenReconciler{
-			client: mgr.GetClient(), directory: cfg.Directory, progress: tokens, now: cfg.Now,
+			client: mgr.GetClient(), directory: cfg.Directory, progress: tokensReached, now: cfg.Now,
 			tokens: map[types.NamespacedName]tokenOfUser{},
 		}).SetupWithManager(mgr),
 		(&TokenExpiryReconciler{client: mgr.GetClient(), now: cfg.Now}).SetupWithManager(mgr),
 		mgr.Add(&InitialSync{
-			cached: filled(mgr.GetCache(), &authv1alpha1.User{}, &authv1alpha1.Token{}),
-			reader: mgr.GetAPIReader(), namespaces: cfg.Namespaces, directory: cfg.Directory,
-			sources: []syncSource{
-				{authv1alpha1.GroupVersion.WithKind("User"), users},
-				{authv1alpha1.GroupVersion.WithKind("Token"), tokens},
-			},
+			directory: cfg.Directory,
+			sources: []syncSource{users.syncSource(usersReached, api), {
+				kind: "Token", progress: tokensReached,
+				filled: func(ctx context.Context) { filled(ctx, mgr.GetCache(), &authv1alpha1.Token{}) },
+				list: func(ctx context.Context) (listing, error) {
+					return api.list(ctx, authv1alpha1.GroupVersion.WithKind("Token"))
+				},
+			}},
 		}),
 	)
 }
 
-// filled returns a function that returns when the cache holds what was listed first of these kinds.
-func filled(informers cache.Informers, kinds ...client.Object) func(context.Context) error {
-	return func(ctx context.Context) error {
-		var errs []error
-		for _, kind := range kinds {
-			_, err := informers.GetInformer(ctx, kind)
-			errs = append(errs, err)
-		}
-		return errors.Join(errs...)
+// filled returns when a cache holds what was listed first of a kind.
+func filled(ctx context.Context, informers cache.Informers, kind client.Object) {
+	if _, err := informers.GetInformer(ctx, kind); err != nil && ctx.Err() == nil {
+		log.FromContext(ctx).Error(err, "the cache cannot be filled yet") // the lists say when it is
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -19,7 +18,8 @@ import (
 // UserReconciler keeps the directory's entry of a User up to date with the User and its Secrets, on every replica. It never
 // writes to the API server, so nothing but the cache can hold it up.
 type UserReconciler struct {
-	reader    client.Reader
+	users     *Users
+	reader    client.Reader                    // of Secrets
 	secrets   *userIndex[types.NamespacedName] // kept here, read by UserStatusReconciler too
 	directory *directory.Directory
 	projector *Projector
@@ -34,25 +34,24 @@ type UserReconciler struct {
 // SetupWithManager lets the manager call Reconcile for every change of a User and of a Secret that it names. Its queue serves
 // changes before what is merely listed at start.
 func (r *UserReconciler) SetupWithManager(mgr ctrl.Manager) error {
-	return ctrl.NewControllerManagedBy(mgr).
+	b := ctrl.NewControllerManagedBy(mgr).
 		Named("user").
-		Watches(&authv1alpha1.User{}, indexed[types.NamespacedName]{index: r.secrets, EventHandler: &gradual{
-			EventHandler: &handler.EnqueueRequestForObject{}, pause: atOnce, done: func() {},
-		}}).
 		Watches(&corev1.Secret{}, usersOfSecret(r.secrets), builder.WithPredicates(secretDataChanged())).
-		WithOptions(onEveryReplica()).
-		Complete(r)
+		WithOptions(onEveryReplica())
+	for _, source := range r.users.sources(indexed[types.NamespacedName]{index: r.secrets, EventHandler: &gradual{
+		EventHandler: &handler.EnqueueRequestForObject{}, pause: atOnce, done: func() {},
+	}}) {
+		b = b.WatchesRawSource(source)
+	}
+	return b.Complete(r)
 }
 
 // Reconcile makes one entry as new as the cache. It returns an error only if the cache cannot be read. A user who is being
 // deleted is gone, whatever its finalizers wait for.
 func (r *UserReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	defer func() { r.directory.Touch(r.now()) }()
-	u := &authv1alpha1.User{}
-	if err := r.reader.Get(ctx, req.NamespacedName, u); err != nil {
-		if !apierrors.IsNotFound(err) {
-			return ctrl.Result{}, err
-		}
+	u := r.users.get(req.NamespacedName)
+	if u == nil {
 		r.remove(req.String())
 		r.progress.gone(req.NamespacedName)
 		return ctrl.Result{}, nil

@@ -26,7 +26,8 @@ import (
 // find nothing to do. It has its own queue: no revocation ever waits behind it. It writes only what the directory of its own
 // replica already holds, so that nobody reads Ready of a password that is not in force anywhere.
 type UserStatusReconciler struct {
-	client    client.Client
+	users     *Users
+	client    client.Client                    // reads Secrets and writes
 	secrets   *userIndex[types.NamespacedName] // kept by UserReconciler
 	logins    *userIndex[string]
 	directory *directory.Directory
@@ -44,12 +45,14 @@ type UserStatusReconciler struct {
 // SetupWithManager lets the manager call Reconcile for every change of a User, of another User with its login, and of a
 // Secret that it names.
 func (r *UserStatusReconciler) SetupWithManager(mgr ctrl.Manager) error {
-	return ctrl.NewControllerManagedBy(mgr).
+	b := ctrl.NewControllerManagedBy(mgr).
 		Named("user-status").
-		Watches(&authv1alpha1.User{}, usersOfLogin(r.logins)).
 		Watches(&corev1.Secret{}, usersOfSecret(r.secrets), builder.WithPredicates(secretDataChanged())).
-		WithOptions(inTheirOwnTime()).
-		Complete(r)
+		WithOptions(inTheirOwnTime())
+	for _, source := range r.users.sources(usersOfLogin(r.logins)) {
+		b = b.WatchesRawSource(source)
+	}
+	return b.Complete(r)
 }
 
 // Reconcile writes a User's status if it differs from what it should be, and comes back when the next of the user's times
@@ -58,11 +61,8 @@ func (r *UserStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	if err := r.directory.AwaitSync(ctx); err != nil {
 		return ctrl.Result{}, err
 	}
-	u := &authv1alpha1.User{}
-	if err := r.client.Get(ctx, req.NamespacedName, u); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
-	}
-	if u.DeletionTimestamp != nil {
+	u := r.users.get(req.NamespacedName)
+	if u == nil || u.DeletionTimestamp != nil {
 		return ctrl.Result{}, nil
 	}
 	s, err := r.standing(ctx, u)
@@ -83,11 +83,7 @@ func (r *UserStatusReconciler) standing(ctx context.Context, u *authv1alpha1.Use
 	if err != nil {
 		return standing{}, err
 	}
-	holder, err := r.holder(ctx, u)
-	if err != nil {
-		return standing{}, err
-	}
-	s := standing{user: u, projection: r.projector.Project(u, secrets), holder: holder, now: r.now()}
+	s := standing{user: u, projection: r.projector.Project(u, secrets), holder: r.holder(u), now: r.now()}
 	s.lifted = r.locks.isLifted(u.UID, s.projection.User.LockedUntil)
 	return s, nil
 }
@@ -100,21 +96,18 @@ func (r *UserStatusReconciler) inForce(u *directory.User) bool {
 
 // holder returns the namespace/name of another User that holds the login of u, or nothing. The directory decides by the same
 // rule: the oldest by creation, then by UID.
-func (r *UserStatusReconciler) holder(ctx context.Context, u *authv1alpha1.User) (string, error) {
+func (r *UserStatusReconciler) holder(u *authv1alpha1.User) string {
 	first := u
 	for _, key := range r.logins.of(u.EffectiveLogin()) {
-		other := &authv1alpha1.User{}
-		if err := r.client.Get(ctx, key, other); client.IgnoreNotFound(err) != nil {
-			return "", fmt.Errorf("read user %s from the cache: %w", key, err)
-		}
-		if other.EffectiveLogin() == u.EffectiveLogin() && other.DeletionTimestamp == nil && seniority(other, first) < 0 {
+		other := r.users.get(key)
+		if other != nil && other.EffectiveLogin() == u.EffectiveLogin() && other.DeletionTimestamp == nil && seniority(other, first) < 0 {
 			first = other
 		}
 	}
 	if first.UID == u.UID {
-		return "", nil
+		return ""
 	}
-	return first.Namespace + "/" + first.Name, nil
+	return first.Namespace + "/" + first.Name
 }
 
 func seniority(a, b *authv1alpha1.User) int {

@@ -1,0 +1,149 @@
+package controllers
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/runtime/serializer/streaming"
+	"k8s.io/apimachinery/pkg/watch"
+	restwatch "k8s.io/client-go/rest/watch"
+
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+)
+
+// storedUser is a User as an API server sends it.
+const storedUser = `{"apiVersion":"auth.gatehouse.dev/v1alpha1","kind":"User","metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{\"apiVersion\":\"auth.gatehouse.dev/v1alpha1\",\"kind\":\"User\"}\n"},` +
+	`"creationTimestamp":"2026-11-25T06:05:04Z","generation":3,"managedFields":[{"apiVersion":"auth.gatehouse.dev/v1alpha1","fieldsType":"FieldsV1",` +
+	`"fieldsV1":{"f:metadata":{"f:annotations":{".":{},"f:kubectl.kubernetes.io/last-applied-configuration":{}}},"f:spec":{".":{},"f:groups":{},"f:login":{},"f:passwords":{}}},` +
+	`"manager":"kubectl-client-side-apply","operation":"Update","time":"2026-11-25T06:05:04Z"},{"apiVersion":"auth.gatehouse.dev/v1alpha1","fieldsType":"FieldsV1",` +
+	`"fieldsV1":{"f:status":{".":{},"f:conditions":{".":{},"k:{\"type\":\"Ready\"}":{".":{},"f:message":{},"f:reason":{},"f:status":{},"f:type":{}}},"f:state":{}}},"manager":"gatehouse","operation":"Update","subresource":"status","time":"2026-11-25T06:05:05Z"}],` +
+	`"name":"jean","namespace":"gatehouse-users","resourceVersion":"4711","uid":"0c1c8b54-6f2c-4d0f-9d3b-0f6f0d9b6a11"},` +
+	`"spec":{"email":"jean@example.com","expiresAt":"2027-01-01T00:00:00Z","groups":["deployers","readers"],"login":"jean@example.com","passwords":[{"hashFrom":{"key":"hash","name":"jean-password"}}],` +
+	`"revoked":false,"tokenPolicy":{"defaultLifetime":"5m0s","maximumLifetime":"24h0m0s"}},` +
+	`"status":{"conditions":[{"lastTransitionTime":"2026-11-25T06:05:05Z","message":"logs in as \"jean@example.com\"","observedGeneration":3,"reason":"Active","status":"True","type":"Ready"}],"observedGeneration":3,"state":"Active"}}`
+
+func userStream(objects ...string) string {
+	var out strings.Builder
+	for _, o := range objects {
+		fmt.Fprintf(&out, `{"type":"ADDED","object":%s}`+"\n", o)
+	}
+	return out.String()
+}
+
+func decoderOf(stream string) *userEvents {
+	return newUserEvents(io.NopCloser(strings.NewReader(stream)))
+}
+
+// decoderOfClientGo is what client-go would read the same stream with.
+func decoderOfClientGo(t testing.TB, stream string) watch.Decoder {
+	codecs := serializer.NewCodecFactory(scheme(t))
+	info, ok := runtime.SerializerInfoForMediaType(codecs.SupportedMediaTypes(), runtime.ContentTypeJSON)
+	if !ok {
+		t.Fatal("client-go reads no JSON")
+	}
+	frames := info.StreamSerializer.NewFrameReader(io.NopCloser(strings.NewReader(stream)))
+	return restwatch.NewDecoder(streaming.NewDecoder(frames, info.StreamSerializer.Serializer), codecs.UniversalDeserializer())
+}
+
+func TestAWatchOfUsersIsReadAsClientGoReadsIt(t *testing.T) {
+	bookmark := `{"type":"BOOKMARK","object":{"kind":"User","apiVersion":"auth.gatehouse.dev/v1alpha1","metadata":{"resourceVersion":"9","annotations":{"k8s.io/initial-events-end":"true"}},"spec":{}}}`
+	gone := `{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"too old resource version","reason":"Expired","code":410}}`
+	unreadable := strings.Replace(storedUser, `"groups":["deployers","readers"]`, `"groups":"deployers"`, 1)
+	stream := userStream(storedUser, unreadable, `{}`, strings.Replace(storedUser, "jean", `\u00e9\ud83d\ude00`, 1)) +
+		`{"type":"MODIFIED","object":` + storedUser + `} {"type":"DELETED","object":` + storedUser + "}\n" + bookmark + "\n" + gone
+	ours, theirs := decoderOf(stream), decoderOfClientGo(t, strings.ReplaceAll(stream, `"object":{}`, `"object":{"kind":"User","apiVersion":"auth.gatehouse.dev/v1alpha1"}`))
+	for n := 0; ; n++ {
+		gotType, got, err := ours.Decode()
+		wantType, want, wantErr := theirs.Decode()
+		if errors.Is(err, io.EOF) && errors.Is(wantErr, io.EOF) {
+			if n != 8 {
+				t.Errorf("%d events, want 8", n)
+			}
+			return
+		}
+		if err != nil || wantErr != nil {
+			t.Fatalf("event %d: %v; client-go: %v", n, err, wantErr)
+		}
+		if user, ok := want.(*authv1alpha1.User); ok {
+			user.ManagedFields = nil
+			if len(user.Name) == 0 && n == 2 {
+				user.TypeMeta = metav1.TypeMeta{} // client-go refuses an object without a kind
+			}
+		}
+		if gotType != wantType || !equality.Semantic.DeepEqual(got, want) {
+			t.Errorf("event %d:\n%s %+v\nclient-go:\n%s %+v", n, gotType, got, wantType, want)
+		}
+	}
+}
+
+func TestABrokenWatchOfUsersEndsWithAnError(t *testing.T) {
+	for name, c := range map[string]struct{ stream, want string }{
+		"cut off in an event":   {userStream(storedUser)[:900], io.ErrUnexpectedEOF.Error()},
+		"no JSON":               {"<html>", "invalid character"},
+		"of unknown type":       {`{"type":"RENAMED","object":{}}`, `unknown type "RENAMED"`},
+		"without an object":     {`{"type":"ADDED"}`, "read a User"},
+		"with another object":   {`{"type":"ADDED","object":[]}`, "read a User"},
+		"with too long a value": {`{"type":"ADDED","object":{"spec":{"email":"` + strings.Repeat("x", maximumEvent), "more than 16777216 bytes"},
+	} {
+		if _, _, err := decoderOf(c.stream).Decode(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// Whatever the API server sends, this reader understands it as the type's own does, and no bytes make it panic.
+func FuzzUserEvents(f *testing.F) {
+	for _, object := range []string{storedUser, `{}`, `null`, `{"spec":{"passwords":[{"expiresAt":null}]}}`, `{"metadata":{"labels":{"a":null}}}`, `{"spec":{"revoked":"no"}}`} {
+		f.Add([]byte(object))
+	}
+	f.Fuzz(func(t *testing.T, object []byte) {
+		_, _, _ = newUserEvents(io.NopCloser(bytes.NewReader(object))).Decode()
+		if !jsontext.Value(object).IsValid() {
+			return // names that occur twice, and bytes that are no UTF-8: an API server sends neither
+		}
+		kind, got, err := decoderOf(`{"type":"ADDED","object":` + string(object) + `}`).Decode()
+		want := &authv1alpha1.User{}
+		wantErr := want.UnmarshalJSON(object)
+		if wantErr != nil && bytes.Contains(object, []byte("managedFields")) {
+			return // which are not read here
+		}
+		if (err == nil) != (wantErr == nil) {
+			t.Fatalf("%v, want %v", err, wantErr)
+		} else if err != nil {
+			return
+		}
+		want.ManagedFields = nil
+		if kind != watch.Added || !equality.Semantic.DeepEqual(got, runtime.Object(want)) {
+			t.Errorf("%s %+v\nwant %+v", kind, got, want)
+		}
+	})
+}
+
+// BenchmarkUserEvents reads one event with each of the two readers.
+func BenchmarkUserEvents(b *testing.B) {
+	for name, decoder := range map[string]func(string) watch.Decoder{
+		"own":       func(s string) watch.Decoder { return decoderOf(s) },
+		"client-go": func(s string) watch.Decoder { return decoderOfClientGo(b, s) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			events := decoder(strings.Repeat(userStream(storedUser), b.N))
+			b.SetBytes(int64(len(userStream(storedUser))))
+			b.ReportAllocs()
+			b.ResetTimer()
+			for range b.N {
+				if _, _, err := events.Decode(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,227 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+)
+
+// Users is the cache of the Users of some namespaces. The manager's cache would serve as well, but takes most of the time until
+// a replica with many users is ready: client-go reads the JSON of each object seven times over. This one reads it with
+// userEvents, keeps no index, and can tell whether it is as new as the API server was at start, so that not everything has to
+// be listed again to find out.
+//
+// Readers share its objects and must not change them. It is safe for concurrent use.
+type Users struct {
+	namespaces map[string]*usersOfNamespace
+}
+
+// usersOfNamespace is an informer of one namespace.
+type usersOfNamespace struct {
+	toolscache.SharedIndexInformer
+	namespace string
+	reader    client.Reader // the API server itself
+
+	mu      sync.Mutex
+	atStart string // how new the API server was before the first list; empty until it has said so
+}
+
+// newUsers makes a cache that is filled when the manager starts.
+func newUsers(mgr ctrl.Manager, namespaces []string) (*Users, error) {
+	users, err := usersClient(mgr.GetConfig(), mgr.GetHTTPClient(), mgr.GetScheme())
+	if err != nil {
+		return nil, fmt.Errorf("make a client for Users: %w", err)
+	}
+	c := &Users{namespaces: map[string]*usersOfNamespace{}}
+	for _, ns := range namespaces {
+		informer := toolscache.NewSharedIndexInformer(listWatch(users, mgr.GetScheme(), ns), &authv1alpha1.User{}, 0, toolscache.Indexers{})
+		if err := informer.SetTransform(slimUser); err != nil {
+			return nil, fmt.Errorf("set up the cache of Users: %w", err)
+		}
+		c.namespaces[ns] = &usersOfNamespace{SharedIndexInformer: informer, namespace: ns, reader: mgr.GetAPIReader()}
+	}
+	return c, mgr.Add(c)
+}
+
+func userKind() schema.GroupVersionKind { return authv1alpha1.GroupVersion.WithKind("User") }
+
+func usersClient(config *rest.Config, http *http.Client, scheme *runtime.Scheme) (rest.Interface, error) {
+	return apiutil.RESTClientForGVK(userKind(), false, false, config, serializer.NewCodecFactory(scheme), http)
+}
+
+// listWatch lists as client-go does, which is seldom needed, and reads watches with userEvents.
+func listWatch(users rest.Interface, scheme *runtime.Scheme, namespace string) toolscache.ListerWatcher {
+	params := runtime.NewParameterCodec(scheme)
+	request := func(opts metav1.ListOptions) *rest.Request {
+		return users.Get().Namespace(namespace).Resource("users").VersionedParams(&opts, params)
+	}
+	return &toolscache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
+			list := &authv1alpha1.UserList{}
+			return list, request(opts).Do(ctx).Into(list)
+		},
+		WatchFuncWithContext: func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+			opts.Watch = true
+			body, err := request(opts).Stream(ctx)
+			switch {
+			case err == nil:
+				reporter := apierrors.NewClientErrorReporter(http.StatusInternalServerError, http.MethodGet, "ClientWatchDecoding")
+				return watch.NewStreamWatcher(newUserEvents(body), reporter), nil
+			case net.IsProbableEOF(err), net.IsTimeout(err):
+				return watch.NewEmptyWatch(), nil // as client-go does: try again from where it was
+			default:
+				return nil, err
+			}
+		},
+	}
+}
+
+// NeedLeaderElection says that every replica has its own.
+func (*Users) NeedLeaderElection() bool { return false }
+
+// Start fills the cache and keeps it up to date until the context ends.
+func (c *Users) Start(ctx context.Context) error {
+	var all sync.WaitGroup
+	for _, u := range c.namespaces {
+		all.Go(func() {
+			u.askVersion(ctx)
+			u.RunWithContext(ctx)
+		})
+	}
+	all.Wait()
+	return nil
+}
+
+// get returns a User, or nil if there is none.
+func (c *Users) get(key types.NamespacedName) *authv1alpha1.User {
+	u, ok := c.namespaces[key.Namespace]
+	if !ok {
+		return nil
+	}
+	object, _, err := u.GetStore().GetByKey(key.String())
+	user, ok := object.(*authv1alpha1.User)
+	if err != nil || !ok {
+		return nil // the store in use gives no error
+	}
+	return user
+}
+
+// filled returns when the cache holds what was listed first, or the context ends.
+func (c *Users) filled(ctx context.Context) {
+	for _, u := range c.namespaces {
+		toolscache.WaitForCacheSync(ctx.Done(), u.HasSynced)
+	}
+}
+
+// sources returns what feeds a controller with the events of all Users.
+func (c *Users) sources(h handler.EventHandler) []source.Source {
+	var out []source.Source
+	for _, u := range c.namespaces {
+		informer := &registering{Informer: u}
+		out = append(out, syncing{&source.Informer{Informer: informer, Handler: h}, informer})
+	}
+	return out
+}
+
+// syncing is a source whose controller begins when everything that was listed first has been handed to its handler.
+type syncing struct {
+	*source.Informer
+	informer *registering
+}
+
+// WaitForSync implements source.SyncingSource.
+func (s syncing) WaitForSync(ctx context.Context) error {
+	if !toolscache.WaitForCacheSync(ctx.Done(), s.informer.registration.HasSynced) && ctx.Err() == context.DeadlineExceeded {
+		return fmt.Errorf("the Users were not listed in time: %w", ctx.Err())
+	}
+	return nil
+}
+
+// registering is an informer that remembers how its handler was registered.
+type registering struct {
+	cache.Informer
+	registration toolscache.ResourceEventHandlerRegistration
+}
+
+// AddEventHandlerWithOptions implements cache.Informer.
+func (r *registering) AddEventHandlerWithOptions(
+	h toolscache.ResourceEventHandler, o toolscache.HandlerOptions,
+) (_ toolscache.ResourceEventHandlerRegistration, err error) {
+	r.registration, err = r.Informer.AddEventHandlerWithOptions(h, o)
+	return r.registration, err
+}
+
+// askVersion asks the API server how new it is until it answers or the context ends. A list of one object without a
+// resourceVersion in the request says so: its answer is consistent.
+func (u *usersOfNamespace) askVersion(ctx context.Context) {
+	for pause := listFirst; ; pause = min(2*pause, listSeldom) {
+		first := &metav1.PartialObjectMetadataList{}
+		first.SetGroupVersionKind(authv1alpha1.GroupVersion.WithKind("UserList"))
+		err := u.reader.List(ctx, first, client.InNamespace(u.namespace), client.Limit(1))
+		if err == nil {
+			u.mu.Lock()
+			defer u.mu.Unlock()
+			u.atStart = first.ResourceVersion
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		log.FromContext(ctx).Error(err, "the API server does not say how new its Users are", "namespace", u.namespace)
+		sleep(ctx, pause)
+	}
+}
+
+// syncSource says what InitialSync compares the directory with: what the cache holds where that will do, and otherwise a list.
+func (c *Users) syncSource(reached *progress, api lister) syncSource {
+	list := func(ctx context.Context) (listing, error) {
+		if held, fresh := c.listing(); fresh {
+			return held, nil
+		}
+		return api.list(ctx, userKind())
+	}
+	return syncSource{kind: userKind().Kind, progress: reached, filled: c.filled, list: list}
+}
+
+// listing says what the cache holds, and whether that is at least as new as the API server was before anything was listed. It
+// is not when the first list came from an API server that lags, or when versions cannot be compared.
+func (c *Users) listing() (_ listing, fresh bool) {
+	out := listing{objects: map[types.NamespacedName]string{}, versions: map[string]string{}}
+	for ns, u := range c.namespaces {
+		u.mu.Lock()
+		atStart := u.atStart
+		u.mu.Unlock()
+		version := u.GetStore().LastStoreSyncResourceVersion() // before its objects, which may be newer but not older
+		if atStart == "" || older(version, atStart) {
+			return listing{}, false
+		}
+		out.versions[ns] = version
+		for _, object := range u.GetStore().List() {
+			if user, ok := object.(*authv1alpha1.User); ok {
+				out.objects[client.ObjectKeyFromObject(user)] = user.ResourceVersion
+			}
+		}
+	}
+	return out, true
+}
