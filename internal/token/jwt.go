@@ -1,11 +1,12 @@
 package token
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -39,7 +40,7 @@ func sign(k *Key, c Claims) (string, error) {
 		Issuer: c.Issuer, Subject: c.Login, UID: c.UID, Audience: c.Audience,
 		IssuedAt: c.IssuedAt.Unix(), NotBefore: c.NotBefore.Unix(), ExpiresAt: c.ExpiresAt.Unix(), ID: c.ID,
 		Name: c.Name, Email: c.Email, Groups: c.Groups,
-	})
+	}, jsontext.AllowInvalidUTF8(true)) // a name that is no UTF-8 must not keep anybody out
 	if err != nil {
 		return "", fmt.Errorf("encode claims: %w", err)
 	}
