@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"strconv"
 	"strings"
 	"time"
 
@@ -59,7 +60,7 @@ type Problem struct {
 func (p *Projector) Project(u *authv1alpha1.User, secrets Secrets) Projection {
 	b := projecting{Projector: p, secrets: secrets, digest: hmac.New(sha256.New, p.key), out: Projection{User: entry(u)}}
 	for i := range u.Spec.Passwords {
-		b.add(&u.Spec.Passwords[i], fmt.Sprintf("passwords[%d]", i))
+		b.add(&u.Spec.Passwords[i], "passwords["+strconv.Itoa(i)+"]")
 	}
 	b.out.User.Credentials.Revision = revision(u.Generation, b.digest)
 	return b.out
@@ -118,11 +119,15 @@ func (b *projecting) add(spec *authv1alpha1.Password, name string) {
 
 // remark notes what is odd about a password that works.
 func (b *projecting) remark(spec *authv1alpha1.Password, name string, value []byte, h *password.Hash) {
+	weak, newline := h.Weak(), spec.HashFrom == nil && bytes.HasSuffix(value, []byte("\n"))
+	if weak == "" && !newline {
+		return
+	}
 	place := fmt.Sprintf("%s (%s)", name, describe(spec.Source()))
-	if weak := h.Weak(); weak != "" {
+	if weak != "" {
 		b.out.Weak = append(b.out.Weak, place+": "+weak)
 	}
-	if spec.HashFrom == nil && bytes.HasSuffix(value, []byte("\n")) {
+	if newline {
 		b.out.Newlines = append(b.out.Newlines, place)
 	}
 }
@@ -189,7 +194,7 @@ func note(digest hash.Hash, hashed bool, value []byte) {
 
 // revision joins a generation and the digest of the passwords.
 func revision(generation int64, digest hash.Hash) string {
-	return fmt.Sprintf("%d/%s", generation, hex.EncodeToString(digest.Sum(nil)[:16]))
+	return strconv.FormatInt(generation, 10) + "/" + hex.EncodeToString(digest.Sum(nil)[:16])
 }
 
 // samePasswords says whether two revisions of one process stand for the same passwords, whatever else has changed.

@@ -16,7 +16,7 @@ import (
 )
 
 // userOf makes a User that never saw an API server.
-func userOf(t *testing.T, spec string) *authv1alpha1.User {
+func userOf(t testing.TB, spec string) *authv1alpha1.User {
 	t.Helper()
 	u := &authv1alpha1.User{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "jean", UID: "some-uid", Generation: 1}}
 	if err := yaml.UnmarshalStrict([]byte(spec), &u.Spec); err != nil {
