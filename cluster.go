@@ -92,6 +92,7 @@ func newManager(o *options, cert getCertificate) (manager.Manager, error) {
 		Scheme:                  scheme,
 		MapperProvider:          newMapper,
 		Cache:                   controllers.CacheOptions(o.namespaces),
+		Client:                  controllers.ClientOptions(),
 		Metrics:                 metricsOptions(o, cert),
 		HealthProbeBindAddress:  "0", // its own server, which lives until the last request has ended
 		GracefulShutdownTimeout: &patience,

@@ -23,8 +23,8 @@ const maximumValue = 4096
 const oversizedKeys = authv1alpha1.Group + "/oversized-keys"
 
 // CacheOptions narrows the manager's cache to the namespaces of the users and to what of their objects is needed. At least
-// one namespace must be given. It is not for Users, which have a cache of their own. Bulky Secrets are left out by the API server itself, because what is dropped here has been
-// received and decoded before.
+// one namespace must be given. It is not for Users, which have a cache of their own. Bulky Secrets are left out by the API
+// server itself, because what is dropped here has been received and decoded before.
 //
 // Readers of this cache share its objects and must not change them. What was dropped here is still there on the API server,
 // so write with a patch, never with an update.
@@ -41,6 +41,11 @@ func CacheOptions(namespaces []string) cache.Options {
 			&corev1.Secret{}:      {Transform: slimSecret, UnsafeDisableDeepCopy: &shared, Field: exceptBulkySecrets()},
 		},
 	}
+}
+
+// ClientOptions keeps the manager's client from filling a second cache with Users.
+func ClientOptions() client.Options {
+	return client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&authv1alpha1.User{}}}}
 }
 
 // exceptBulkySecrets selects every Secret but those of well-known types that hold no password.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -41,59 +42,69 @@ type Users struct {
 type usersOfNamespace struct {
 	toolscache.SharedIndexInformer
 	namespace string
+	users     rest.Interface // reads Users
+	params    runtime.ParameterCodec
 	reader    client.Reader // the API server itself
 
 	mu      sync.Mutex
 	atStart string // how new the API server was before the first list; empty until it has said so
 }
 
-// newUsers makes a cache that is filled when the manager starts.
+// A watch whose connection breaks before it is answered is tried again so often and at such a distance, as client-go does.
+const (
+	watchTries = 10
+	watchPause = time.Second
+)
+
+// newUsers makes a cache that is filled when the manager starts. Its objects are not handed out again once in a while, as those
+// of the manager's cache are: nobody here needs that.
 func newUsers(mgr ctrl.Manager, namespaces []string) (*Users, error) {
-	users, err := usersClient(mgr.GetConfig(), mgr.GetHTTPClient(), mgr.GetScheme())
+	users, err := apiutil.RESTClientForGVK(userKind(), false, false, mgr.GetConfig(), serializer.NewCodecFactory(mgr.GetScheme()), mgr.GetHTTPClient())
 	if err != nil {
 		return nil, fmt.Errorf("make a client for Users: %w", err)
 	}
 	c := &Users{namespaces: map[string]*usersOfNamespace{}}
 	for _, ns := range namespaces {
-		informer := toolscache.NewSharedIndexInformer(listWatch(users, mgr.GetScheme(), ns), &authv1alpha1.User{}, 0, toolscache.Indexers{})
-		if err := informer.SetTransform(slimUser); err != nil {
+		u := &usersOfNamespace{namespace: ns, users: users, params: runtime.NewParameterCodec(mgr.GetScheme()), reader: mgr.GetAPIReader()}
+		u.SharedIndexInformer = toolscache.NewSharedIndexInformer(
+			&toolscache.ListWatch{ListWithContextFunc: u.list, WatchFuncWithContext: u.watch}, &authv1alpha1.User{}, 0, toolscache.Indexers{})
+		if err := u.SetTransform(slimUser); err != nil {
 			return nil, fmt.Errorf("set up the cache of Users: %w", err)
 		}
-		c.namespaces[ns] = &usersOfNamespace{SharedIndexInformer: informer, namespace: ns, reader: mgr.GetAPIReader()}
+		c.namespaces[ns] = u
 	}
 	return c, mgr.Add(c)
 }
 
 func userKind() schema.GroupVersionKind { return authv1alpha1.GroupVersion.WithKind("User") }
 
-func usersClient(config *rest.Config, http *http.Client, scheme *runtime.Scheme) (rest.Interface, error) {
-	return apiutil.RESTClientForGVK(userKind(), false, false, config, serializer.NewCodecFactory(scheme), http)
+// request asks for JSON whatever client-go prefers: nothing else is read here.
+func (u *usersOfNamespace) request(opts *metav1.ListOptions) *rest.Request {
+	return u.users.Get().Namespace(u.namespace).Resource("users").VersionedParams(opts, u.params).SetHeader("Accept", runtime.ContentTypeJSON)
 }
 
-// listWatch lists as client-go does, which is seldom needed, and reads watches with userEvents.
-func listWatch(users rest.Interface, scheme *runtime.Scheme, namespace string) toolscache.ListerWatcher {
-	params := runtime.NewParameterCodec(scheme)
-	request := func(opts metav1.ListOptions) *rest.Request {
-		return users.Get().Namespace(namespace).Resource("users").VersionedParams(&opts, params)
-	}
-	return &toolscache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
-			list := &authv1alpha1.UserList{}
-			return list, request(opts).Do(ctx).Into(list)
-		},
-		WatchFuncWithContext: func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
-			opts.Watch = true
-			body, err := request(opts).Stream(ctx)
-			switch {
-			case err == nil:
-				reporter := apierrors.NewClientErrorReporter(http.StatusInternalServerError, http.MethodGet, "ClientWatchDecoding")
-				return watch.NewStreamWatcher(newUserEvents(body), reporter), nil
-			case net.IsProbableEOF(err), net.IsTimeout(err):
-				return watch.NewEmptyWatch(), nil // as client-go does: try again from where it was
-			default:
-				return nil, err
-			}
-		},
+// list reads all Users at once. It is needed only where an API server cannot send them as a watch.
+func (u *usersOfNamespace) list(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
+	u.begin(ctx)
+	out := &authv1alpha1.UserList{}
+	return out, u.request(&opts).Do(ctx).Into(out)
+}
+
+// watch reads events with userEvents. A connection that broke is no reason to begin anew with all Users.
+func (u *usersOfNamespace) watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+	u.begin(ctx)
+	opts.Watch = true
+	for try := 1; ; try++ {
+		body, err := u.request(&opts).Stream(ctx)
+		switch {
+		case err == nil:
+			reporter := apierrors.NewClientErrorReporter(http.StatusInternalServerError, http.MethodGet, "ClientWatchDecoding")
+			return watch.NewStreamWatcherWithLogger(log.FromContext(ctx), newUserEvents(body), reporter), nil
+		case !net.IsProbableEOF(err) && !net.IsTimeout(err):
+			return nil, err
+		case try == watchTries || !sleep(ctx, watchPause):
+			return watch.NewEmptyWatch(), nil
+		}
 	}
 }
 
@@ -104,10 +115,7 @@ func (*Users) NeedLeaderElection() bool { return false }
 func (c *Users) Start(ctx context.Context) error {
 	var all sync.WaitGroup
 	for _, u := range c.namespaces {
-		all.Go(func() {
-			u.askVersion(ctx)
-			u.RunWithContext(ctx)
-		})
+		all.Go(func() { u.RunWithContext(log.IntoContext(ctx, log.FromContext(ctx).WithName("users"))) })
 	}
 	all.Wait()
 	return nil
@@ -139,7 +147,7 @@ func (c *Users) sources(h handler.EventHandler) []source.Source {
 	var out []source.Source
 	for _, u := range c.namespaces {
 		informer := &registering{Informer: u}
-		out = append(out, syncing{&source.Informer{Informer: informer, Handler: h}, informer})
+		out = append(out, syncing{&source.Informer{Informer: informer, Handler: h}, informer, u.namespace})
 	}
 	return out
 }
@@ -147,8 +155,12 @@ func (c *Users) sources(h handler.EventHandler) []source.Source {
 // syncing is a source whose controller begins when everything that was listed first has been handed to its handler.
 type syncing struct {
 	*source.Informer
-	informer *registering
+	informer  *registering
+	namespace string
 }
+
+// String names the source in logs.
+func (s syncing) String() string { return "Users of namespace " + s.namespace }
 
 // WaitForSync implements source.SyncingSource.
 func (s syncing) WaitForSync(ctx context.Context) error {
@@ -172,10 +184,11 @@ func (r *registering) AddEventHandlerWithOptions(
 	return r.registration, err
 }
 
-// askVersion asks the API server how new it is until it answers or the context ends. A list of one object without a
-// resourceVersion in the request says so: its answer is consistent.
-func (u *usersOfNamespace) askVersion(ctx context.Context) {
-	for pause := listFirst; ; pause = min(2*pause, listSeldom) {
+// begin asks the API server how new it is before all Users are read for the first time, until it answers or the context ends. It
+// asks anew before each try, so that one that takes long does not make do with an old answer. A list of one object without a
+// resourceVersion in the request tells: it is consistent.
+func (u *usersOfNamespace) begin(ctx context.Context) {
+	for pause := listFirst; !u.HasSynced(); pause = min(2*pause, listSeldom) {
 		first := &metav1.PartialObjectMetadataList{}
 		first.SetGroupVersionKind(authv1alpha1.GroupVersion.WithKind("UserList"))
 		err := u.reader.List(ctx, first, client.InNamespace(u.namespace), client.Limit(1))

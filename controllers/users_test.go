@@ -2,6 +2,12 @@ package controllers
 
 import (
 	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -10,10 +16,12 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 )
 
-// cacheOfUsers starts a manager that has nothing but the cache.
-func (w *world) cacheOfUsers() *Users {
+// cacheOfUsers starts a manager that has nothing but the cache, over connections to the API server that a test may disturb.
+func (w *world) cacheOfUsers(disturb func(http.RoundTripper) http.RoundTripper) *Users {
 	w.t.Helper()
-	mgr, err := ctrl.NewManager(w.restricted(), ctrl.Options{Scheme: scheme(w.t), Metrics: metricsserver.Options{BindAddress: "0"}})
+	api := w.restricted()
+	api.Wrap(disturb)
+	mgr, err := ctrl.NewManager(api, ctrl.Options{Scheme: scheme(w.t), Metrics: metricsserver.Options{BindAddress: "0"}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -34,10 +42,89 @@ func (w *world) cacheOfUsers() *Users {
 	return users
 }
 
+func undisturbed(to http.RoundTripper) http.RoundTripper { return to }
+
+// brittle is the way to an API server that can be cut. After that the next connection for a watch of Users breaks too.
+type brittle struct {
+	http.RoundTripper
+
+	mu      sync.Mutex
+	body    *brittleBody // of the last watch of Users
+	watches []url.Values // what was asked for
+	broken  bool
+}
+
+func (b *brittle) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !strings.HasSuffix(r.URL.Path, "/users") || !r.URL.Query().Has("watch") {
+		return b.RoundTripper.RoundTrip(r)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.watches = append(b.watches, r.URL.Query())
+	if b.broken {
+		b.broken = false
+		return nil, io.EOF
+	}
+	answer, err := b.RoundTripper.RoundTrip(r)
+	if err == nil {
+		b.body = &brittleBody{ReadCloser: answer.Body}
+		answer.Body = b.body
+	}
+	return answer, err
+}
+
+// brittleBody ends as a connection does that is lost.
+type brittleBody struct {
+	io.ReadCloser
+	lost atomic.Bool
+}
+
+func (b *brittleBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.lost.Load() {
+		return 0, io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+func (b *brittle) cut() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.broken = true
+	b.body.lost.Store(true)
+	_ = b.body.Close() // which is the point
+}
+
+func (b *brittle) asked() []url.Values {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.watches
+}
+
+func TestABrokenConnectionIsNoReasonToReadAllUsersAgain(t *testing.T) {
+	w := newWorld(t)
+	jean, way := w.user("jean", `{}`), &brittle{}
+	users := w.cacheOfUsers(func(to http.RoundTripper) http.RoundTripper { way.RoundTripper = to; return way })
+	key := client.ObjectKeyFromObject(jean)
+	w.patch(jean, `{"spec":{"displayName":"Jean"}}`) // a watch that brought nothing is given up
+	w.eventually("the change is there", func() bool { return users.get(key).Spec.DisplayName == "Jean" })
+	way.cut()
+	w.patch(jean, `{"spec":{"revoked":true}}`)
+	w.eventually("what changed meanwhile is there", func() bool { return users.get(key).Spec.Revoked })
+	for i, query := range way.asked() {
+		if all := query.Has("sendInitialEvents"); all != (i == 0) {
+			t.Errorf("watch %d asks for %v", i, query)
+		}
+	}
+	if n := len(way.asked()); n != 3 {
+		t.Errorf("%d watches, want the first, one that broke and one more", n)
+	}
+}
+
 func TestTheCacheOfUsersFollowsTheAPIServer(t *testing.T) {
 	w := newWorld(t)
 	jean := w.user("jean", `{groups: [a]}`)
-	users := w.cacheOfUsers()
+	users := w.cacheOfUsers(undisturbed)
 	key := client.ObjectKeyFromObject(jean)
 	got := users.get(key)
 	if got == nil || got.ResourceVersion != jean.ResourceVersion || len(got.Spec.Groups) != 1 {
@@ -58,7 +145,7 @@ func TestTheCacheOfUsersFollowsTheAPIServer(t *testing.T) {
 func TestTheCacheOfUsersKnowsWhetherItIsAsNewAsTheAPIServerWas(t *testing.T) {
 	w := newWorld(t)
 	jean := w.user("jean", `{}`)
-	users := w.cacheOfUsers()
+	users := w.cacheOfUsers(undisturbed)
 	held, fresh := users.listing()
 	if version := held.objects[client.ObjectKeyFromObject(jean)]; !fresh || len(held.objects) != 1 || version != jean.ResourceVersion {
 		t.Errorf("the cache says %v, fresh: %v; want only %s of version %s", held.objects, fresh, jean.Name, jean.ResourceVersion)

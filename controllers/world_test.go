@@ -71,6 +71,7 @@ func (w *world) replica() *directory.Directory {
 	options := ctrl.Options{
 		Scheme:     scheme(w.t),
 		Cache:      CacheOptions([]string{w.ns}),
+		Client:     ClientOptions(),
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	}

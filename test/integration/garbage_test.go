@@ -155,7 +155,7 @@ func (s *store) patch(kind, name, patch string) {
 func (s *store) replica() *directory.Directory {
 	s.t.Helper()
 	mgr, err := ctrl.NewManager(s.config, ctrl.Options{
-		Scheme: s.Scheme(), Cache: controllers.CacheOptions([]string{crowded}), Metrics: metricsserver.Options{BindAddress: "0"},
+		Scheme: s.Scheme(), Cache: controllers.CacheOptions([]string{crowded}), Client: controllers.ClientOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
 	s.must(err)
