@@ -27,7 +27,7 @@ const (
 // report is what a run has measured, and where.
 type report struct {
 	Date, Machine, Go, Kubernetes, Version string
-	Directory                              []directoryRow
+	Directory                              *directoryReport
 	Rows                                   []row
 }
 

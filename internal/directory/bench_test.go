@@ -120,6 +120,27 @@ func BenchmarkLookupWhileUsersChange(b *testing.B) {
 	}
 }
 
+// BenchmarkCacheMiss reads memory that no cache holds, at a place that only the read before tells. No lookup among a million
+// users can do without: their logins alone are more than a cache holds.
+func BenchmarkCacheMiss(b *testing.B) {
+	const size = 1 << 25 // of 8 bytes: 256 MiB
+	next := make([]int, size)
+	for i := range next {
+		next[i] = i
+	}
+	for i := size - 1; i > 0; i-- { // Sattolo's algorithm makes one cycle of all
+		j := rand.IntN(i)
+		next[i], next[j] = next[j], next[i]
+	}
+	at := 0
+	for b.Loop() {
+		at = next[at]
+	}
+	if next[at] == at {
+		b.Error("the way through the memory is too short")
+	}
+}
+
 // lookUp makes the login of a user in place, so that nothing but the directory is the larger for more users.
 func lookUp(b *testing.B, d *directory.Directory, i int) {
 	u, ok := d.ByLogin(loginOf(i))
