@@ -36,6 +36,7 @@ func CacheOptions(namespaces []string) cache.Options {
 	shared := true
 	return cache.Options{
 		DefaultNamespaces: watched,
+		NewInformer:       newInformer,
 		ByObject: map[client.Object]cache.ByObject{
 			&authv1alpha1.Token{}: {Transform: slimObject, UnsafeDisableDeepCopy: &shared},
 			&corev1.Secret{}:      {Transform: slimSecret, UnsafeDisableDeepCopy: &shared, Field: exceptBulkySecrets()},

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -50,12 +48,6 @@ type usersOfNamespace struct {
 	atStart string // how new the API server was before the first list; empty until it has said so
 }
 
-// A watch whose connection breaks before it is answered is tried again so often and at such a distance, as client-go does.
-const (
-	watchTries = 10
-	watchPause = time.Second
-)
-
 // newUsers makes a cache that is filled when the manager starts. Its objects are not handed out again once in a while, as those
 // of the manager's cache are: nobody here needs that.
 func newUsers(mgr ctrl.Manager, namespaces []string) (*Users, error) {
@@ -66,7 +58,7 @@ func newUsers(mgr ctrl.Manager, namespaces []string) (*Users, error) {
 	c := &Users{namespaces: map[string]*usersOfNamespace{}}
 	for _, ns := range namespaces {
 		u := &usersOfNamespace{namespace: ns, users: users, params: runtime.NewParameterCodec(mgr.GetScheme()), reader: mgr.GetAPIReader()}
-		u.SharedIndexInformer = toolscache.NewSharedIndexInformer(
+		u.SharedIndexInformer = newInformer(
 			&toolscache.ListWatch{ListWithContextFunc: u.list, WatchFuncWithContext: u.watch}, &authv1alpha1.User{}, 0, toolscache.Indexers{})
 		if err := u.SetTransform(slimUser); err != nil {
 			return nil, fmt.Errorf("set up the cache of Users: %w", err)
@@ -90,22 +82,16 @@ func (u *usersOfNamespace) list(ctx context.Context, opts metav1.ListOptions) (r
 	return out, u.request(&opts).Do(ctx).Into(out)
 }
 
-// watch reads events with userEvents. A connection that broke is no reason to begin anew with all Users.
+// watch reads events with userEvents.
 func (u *usersOfNamespace) watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
 	u.begin(ctx)
 	opts.Watch = true
-	for try := 1; ; try++ {
-		body, err := u.request(&opts).Stream(ctx)
-		switch {
-		case err == nil:
-			reporter := apierrors.NewClientErrorReporter(http.StatusInternalServerError, http.MethodGet, "ClientWatchDecoding")
-			return watch.NewStreamWatcherWithLogger(log.FromContext(ctx), newUserEvents(body), reporter), nil
-		case !net.IsProbableEOF(err) && !net.IsTimeout(err):
-			return nil, err
-		case try == watchTries || !sleep(ctx, watchPause):
-			return watch.NewEmptyWatch(), nil
-		}
+	body, err := u.request(&opts).Stream(ctx)
+	if err != nil {
+		return nil, err
 	}
+	reporter := apierrors.NewClientErrorReporter(http.StatusInternalServerError, http.MethodGet, "ClientWatchDecoding")
+	return watch.NewStreamWatcherWithLogger(log.FromContext(ctx), newUserEvents(body), reporter), nil
 }
 
 // NeedLeaderElection says that every replica has its own.

@@ -1,0 +1,54 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+)
+
+// An API server that does not answer is asked for a watch again after comeBack to twice that, and one line in sayAgain of these
+// tries goes to the log.
+const (
+	comeBack = time.Second
+	sayAgain = 40
+)
+
+// newInformer makes an informer that follows changes again a second or two after its API server is back, however long that was
+// away. client-go by itself tries ever less often, up to a minute apart, and a revocation that was applied meanwhile would take
+// effect that much later. Replicas are few, and a try that nobody answers costs next to nothing.
+func newInformer(
+	lw toolscache.ListerWatcher, object runtime.Object, resync time.Duration, indexers toolscache.Indexers,
+) toolscache.SharedIndexInformer {
+	inner := toolscache.ToListerWatcherWithContext(lw)
+	return toolscache.NewSharedIndexInformer(&toolscache.ListWatch{
+		ListWithContextFunc: inner.ListWithContext,
+		WatchFuncWithContext: func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+			return untilAnswered(ctx, func() (watch.Interface, error) { return inner.WatchWithContext(ctx, opts) })
+		},
+	}, object, resync, indexers)
+}
+
+// untilAnswered asks again until the API server answers, be it with a refusal, or the context ends.
+func untilAnswered[T any](ctx context.Context, ask func() (T, error)) (T, error) {
+	for try := 0; ; try++ {
+		answer, err := ask()
+		var refusal apierrors.APIStatus
+		if err == nil || errors.As(err, &refusal) || ctx.Err() != nil {
+			return answer, err
+		}
+		if try%sayAgain == 0 {
+			log.FromContext(ctx).Error(err, "the API server does not answer, and is asked again every second or two until it does")
+		}
+		if !sleep(ctx, comeBack+rand.N(comeBack)) { //nolint:gosec // spreads tries, guards nothing
+			return answer, err
+		}
+	}
+}

@@ -1,0 +1,57 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+func TestAnAPIServerIsAskedSteadilyUntilItIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun, last, tries := time.Now(), time.Now(), 0
+		const away = time.Hour
+		answer, err := untilAnswered(t.Context(), func() (string, error) {
+			if pause := time.Since(last); tries > 0 && (pause < comeBack || pause > 2*comeBack) {
+				t.Errorf("asked again after %v", pause)
+			}
+			tries, last = tries+1, time.Now()
+			if time.Since(begun) < away {
+				return "", syscall.ECONNREFUSED
+			}
+			return "here", nil
+		})
+		if late := time.Since(begun) - away; answer != "here" || err != nil || late > 2*comeBack {
+			t.Errorf("%q, %v, %v after it was back", answer, err, late)
+		}
+	})
+}
+
+func TestARefusalOfTheAPIServerIsAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tries := 0
+		_, err := untilAnswered(t.Context(), func() (int, error) {
+			tries++
+			return 0, apierrors.NewResourceExpired("too old")
+		})
+		if !apierrors.IsResourceExpired(err) || tries != 1 {
+			t.Errorf("%v after %d tries", err, tries)
+		}
+	})
+}
+
+func TestNobodyIsAskedAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		begun := time.Now()
+		_, err := untilAnswered(ctx, func() (int, error) { return 0, syscall.ECONNREFUSED })
+		if took := time.Since(begun); !errors.Is(err, syscall.ECONNREFUSED) || took != time.Minute {
+			t.Errorf("%v after %v", err, took)
+		}
+	})
+}
