@@ -48,7 +48,7 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 	}
 	// One projector for both: its revisions compare within itself only.
 	projector, locks, secrets := NewProjector(cfg.Keyer), newLocks(), newSecretIndex()
-	users, err := newUsers(mgr, cfg.Namespaces)
+	users, err := newUserCache(mgr, cfg.Namespaces)
 	if err != nil {
 		return err
 	}

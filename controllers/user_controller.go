@@ -18,7 +18,7 @@ import (
 // UserReconciler keeps the directory's entry of a User up to date with the User and its Secrets, on every replica. It never
 // writes to the API server, so nothing but the cache can hold it up.
 type UserReconciler struct {
-	users     *Users
+	users     *userCache
 	reader    client.Reader                    // of Secrets
 	secrets   *userIndex[types.NamespacedName] // kept here, read by UserStatusReconciler too
 	directory *directory.Directory

@@ -10,7 +10,6 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"k8s.io/apimachinery/pkg/api/equality"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/runtime/serializer/streaming"
@@ -39,18 +38,16 @@ func userStream(objects ...string) string {
 	return out.String()
 }
 
-func decoderOf(stream string) *userEvents {
-	return newUserEvents(io.NopCloser(strings.NewReader(stream)))
-}
+func decoderOf(stream io.Reader) *userEvents { return newUserEvents(io.NopCloser(stream)) }
 
 // decoderOfClientGo is what client-go would read the same stream with.
-func decoderOfClientGo(t testing.TB, stream string) watch.Decoder {
+func decoderOfClientGo(t testing.TB, stream io.Reader) watch.Decoder {
 	codecs := serializer.NewCodecFactory(scheme(t))
 	info, ok := runtime.SerializerInfoForMediaType(codecs.SupportedMediaTypes(), runtime.ContentTypeJSON)
 	if !ok {
 		t.Fatal("client-go reads no JSON")
 	}
-	frames := info.StreamSerializer.NewFrameReader(io.NopCloser(strings.NewReader(stream)))
+	frames := info.StreamSerializer.NewFrameReader(io.NopCloser(stream))
 	return restwatch.NewDecoder(streaming.NewDecoder(frames, info.StreamSerializer.Serializer), codecs.UniversalDeserializer())
 }
 
@@ -58,15 +55,15 @@ func TestAWatchOfUsersIsReadAsClientGoReadsIt(t *testing.T) {
 	bookmark := `{"type":"BOOKMARK","object":{"kind":"User","apiVersion":"auth.gatehouse.dev/v1alpha1","metadata":{"resourceVersion":"9","annotations":{"k8s.io/initial-events-end":"true"}},"spec":{}}}`
 	gone := `{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"too old resource version","reason":"Expired","code":410}}`
 	unreadable := strings.Replace(storedUser, `"groups":["deployers","readers"]`, `"groups":"deployers"`, 1)
-	stream := userStream(storedUser, unreadable, `{}`, strings.Replace(storedUser, "jean", `\u00e9\ud83d\ude00`, 1)) +
+	stream := userStream(storedUser, unreadable, strings.Replace(storedUser, "jean", `\u00e9\ud83d\ude00`, 1)) +
 		`{"type":"MODIFIED","object":` + storedUser + `} {"type":"DELETED","object":` + storedUser + "}\n" + bookmark + "\n" + gone
-	ours, theirs := decoderOf(stream), decoderOfClientGo(t, strings.ReplaceAll(stream, `"object":{}`, `"object":{"kind":"User","apiVersion":"auth.gatehouse.dev/v1alpha1"}`))
+	ours, theirs := decoderOf(strings.NewReader(stream)), decoderOfClientGo(t, strings.NewReader(stream))
 	for n := 0; ; n++ {
 		gotType, got, err := ours.Decode()
 		wantType, want, wantErr := theirs.Decode()
 		if errors.Is(err, io.EOF) && errors.Is(wantErr, io.EOF) {
-			if n != 8 {
-				t.Errorf("%d events, want 8", n)
+			if n != 7 {
+				t.Errorf("%d events, want 7", n)
 			}
 			return
 		}
@@ -74,10 +71,7 @@ func TestAWatchOfUsersIsReadAsClientGoReadsIt(t *testing.T) {
 			t.Fatalf("event %d: %v; client-go: %v", n, err, wantErr)
 		}
 		if user, ok := want.(*authv1alpha1.User); ok {
-			user.ManagedFields = nil
-			if len(user.Name) == 0 && n == 2 {
-				user.TypeMeta = metav1.TypeMeta{} // client-go refuses an object without a kind
-			}
+			user.ManagedFields = nil // which ours leaves out
 		}
 		if gotType != wantType || !equality.Semantic.DeepEqual(got, want) {
 			t.Errorf("event %d:\n%s %+v\nclient-go:\n%s %+v", n, gotType, got, wantType, want)
@@ -94,7 +88,7 @@ func TestABrokenWatchOfUsersEndsWithAnError(t *testing.T) {
 		"with another object":   {`{"type":"ADDED","object":[]}`, "read a User"},
 		"with too long a value": {`{"type":"ADDED","object":{"spec":{"email":"` + strings.Repeat("x", maximumEvent), "more than 16777216 bytes"},
 	} {
-		if _, _, err := decoderOf(c.stream).Decode(); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, _, err := decoderOf(strings.NewReader(c.stream)).Decode(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
@@ -106,11 +100,11 @@ func FuzzUserEvents(f *testing.F) {
 		f.Add([]byte(object))
 	}
 	f.Fuzz(func(t *testing.T, object []byte) {
-		_, _, _ = newUserEvents(io.NopCloser(bytes.NewReader(object))).Decode()
+		_, _, _ = decoderOf(bytes.NewReader(object)).Decode()
 		if !jsontext.Value(object).IsValid() {
 			return // names that occur twice, and bytes that are no UTF-8: an API server sends neither
 		}
-		kind, got, err := decoderOf(`{"type":"ADDED","object":` + string(object) + `}`).Decode()
+		kind, got, err := decoderOf(strings.NewReader(`{"type":"ADDED","object":` + string(object) + `}`)).Decode()
 		want := &authv1alpha1.User{}
 		wantErr := want.UnmarshalJSON(object)
 		if wantErr != nil && bytes.Contains(object, []byte("managedFields")) {
@@ -128,18 +122,26 @@ func FuzzUserEvents(f *testing.F) {
 	})
 }
 
+// endless is a stream that begins anew at its end.
+type endless struct {
+	text string
+	at   int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	n := copy(p, e.text[e.at:])
+	e.at = (e.at + n) % len(e.text)
+	return n, nil
+}
+
 // BenchmarkUserEvents reads one event with each of the two readers.
 func BenchmarkUserEvents(b *testing.B) {
-	for name, decoder := range map[string]func(string) watch.Decoder{
-		"own":       func(s string) watch.Decoder { return decoderOf(s) },
-		"client-go": func(s string) watch.Decoder { return decoderOfClientGo(b, s) },
-	} {
+	stream := func() io.Reader { return &endless{text: userStream(storedUser)} }
+	for name, events := range map[string]watch.Decoder{"own": decoderOf(stream()), "client-go": decoderOfClientGo(b, stream())} {
 		b.Run(name, func(b *testing.B) {
-			events := decoder(strings.Repeat(userStream(storedUser), b.N))
 			b.SetBytes(int64(len(userStream(storedUser))))
 			b.ReportAllocs()
-			b.ResetTimer()
-			for range b.N {
+			for b.Loop() {
 				if _, _, err := events.Decode(); err != nil {
 					b.Fatal(err)
 				}

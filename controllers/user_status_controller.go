@@ -26,7 +26,7 @@ import (
 // find nothing to do. It has its own queue: no revocation ever waits behind it. It writes only what the directory of its own
 // replica already holds, so that nobody reads Ready of a password that is not in force anywhere.
 type UserStatusReconciler struct {
-	users     *Users
+	users     *userCache
 	client    client.Client                    // reads Secrets and writes
 	secrets   *userIndex[types.NamespacedName] // kept by UserReconciler
 	logins    *userIndex[string]

@@ -17,7 +17,7 @@ import (
 )
 
 // cacheOfUsers starts a manager that has nothing but the cache, over connections to the API server that a test may disturb.
-func (w *world) cacheOfUsers(disturb func(http.RoundTripper) http.RoundTripper) *Users {
+func (w *world) cacheOfUsers(disturb func(http.RoundTripper) http.RoundTripper) *userCache {
 	w.t.Helper()
 	api := w.restricted()
 	api.Wrap(disturb)
@@ -25,7 +25,7 @@ func (w *world) cacheOfUsers(disturb func(http.RoundTripper) http.RoundTripper) 
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	users, err := newUsers(mgr, []string{w.ns})
+	users, err := newUserCache(mgr, []string{w.ns})
 	if err != nil {
 		w.t.Fatal(err)
 	}

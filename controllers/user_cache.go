@@ -26,13 +26,13 @@ import (
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 )
 
-// Users is the cache of the Users of some namespaces. The manager's cache would serve as well, but takes most of the time until
+// userCache is the cache of the Users of some namespaces. The manager's cache would serve as well, but takes most of the time until
 // a replica with many users is ready: client-go reads the JSON of each object seven times over. This one reads it with
 // userEvents, keeps no index, and can tell whether it is as new as the API server was at start, so that not everything has to
 // be listed again to find out.
 //
 // Readers share its objects and must not change them. It is safe for concurrent use.
-type Users struct {
+type userCache struct {
 	namespaces map[string]*usersOfNamespace
 }
 
@@ -48,14 +48,14 @@ type usersOfNamespace struct {
 	atStart string // how new the API server was before the first list; empty until it has said so
 }
 
-// newUsers makes a cache that is filled when the manager starts. Its objects are not handed out again once in a while, as those
+// newUserCache makes a cache that is filled when the manager starts. Its objects are not handed out again once in a while, as those
 // of the manager's cache are: nobody here needs that.
-func newUsers(mgr ctrl.Manager, namespaces []string) (*Users, error) {
+func newUserCache(mgr ctrl.Manager, namespaces []string) (*userCache, error) {
 	users, err := apiutil.RESTClientForGVK(userKind(), false, false, mgr.GetConfig(), serializer.NewCodecFactory(mgr.GetScheme()), mgr.GetHTTPClient())
 	if err != nil {
 		return nil, fmt.Errorf("make a client for Users: %w", err)
 	}
-	c := &Users{namespaces: map[string]*usersOfNamespace{}}
+	c := &userCache{namespaces: map[string]*usersOfNamespace{}}
 	for _, ns := range namespaces {
 		u := &usersOfNamespace{namespace: ns, users: users, params: runtime.NewParameterCodec(mgr.GetScheme()), reader: mgr.GetAPIReader()}
 		u.SharedIndexInformer = newInformer(
@@ -95,10 +95,10 @@ func (u *usersOfNamespace) watch(ctx context.Context, opts metav1.ListOptions) (
 }
 
 // NeedLeaderElection says that every replica has its own.
-func (*Users) NeedLeaderElection() bool { return false }
+func (*userCache) NeedLeaderElection() bool { return false }
 
 // Start fills the cache and keeps it up to date until the context ends.
-func (c *Users) Start(ctx context.Context) error {
+func (c *userCache) Start(ctx context.Context) error {
 	var all sync.WaitGroup
 	for _, u := range c.namespaces {
 		all.Go(func() { u.RunWithContext(log.IntoContext(ctx, log.FromContext(ctx).WithName("users"))) })
@@ -108,7 +108,7 @@ func (c *Users) Start(ctx context.Context) error {
 }
 
 // get returns a User, or nil if there is none.
-func (c *Users) get(key types.NamespacedName) *authv1alpha1.User {
+func (c *userCache) get(key types.NamespacedName) *authv1alpha1.User {
 	u, ok := c.namespaces[key.Namespace]
 	if !ok {
 		return nil
@@ -122,14 +122,14 @@ func (c *Users) get(key types.NamespacedName) *authv1alpha1.User {
 }
 
 // filled returns when the cache holds what was listed first, or the context ends.
-func (c *Users) filled(ctx context.Context) {
+func (c *userCache) filled(ctx context.Context) {
 	for _, u := range c.namespaces {
 		toolscache.WaitForCacheSync(ctx.Done(), u.HasSynced)
 	}
 }
 
 // sources returns what feeds a controller with the events of all Users.
-func (c *Users) sources(h handler.EventHandler) []source.Source {
+func (c *userCache) sources(h handler.EventHandler) []source.Source {
 	var out []source.Source
 	for _, u := range c.namespaces {
 		informer := &registering{Informer: u}
@@ -193,7 +193,7 @@ func (u *usersOfNamespace) begin(ctx context.Context) {
 }
 
 // syncSource says what InitialSync compares the directory with: what the cache holds where that will do, and otherwise a list.
-func (c *Users) syncSource(reached *progress, api lister) syncSource {
+func (c *userCache) syncSource(reached *progress, api lister) syncSource {
 	list := func(ctx context.Context) (listing, error) {
 		if held, fresh := c.listing(); fresh {
 			return held, nil
@@ -205,7 +205,7 @@ func (c *Users) syncSource(reached *progress, api lister) syncSource {
 
 // listing says what the cache holds, and whether that is at least as new as the API server was before anything was listed. It
 // is not when the first list came from an API server that lags, or when versions cannot be compared.
-func (c *Users) listing() (_ listing, fresh bool) {
+func (c *userCache) listing() (_ listing, fresh bool) {
 	out := listing{objects: map[types.NamespacedName]string{}, versions: map[string]string{}}
 	for ns, u := range c.namespaces {
 		u.mu.Lock()
