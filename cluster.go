@@ -30,6 +30,10 @@ const (
 	callsAtOnce    = 100
 )
 
+// shutdownGrace is how long everything may take to end after the last request has been taken. Together with --drain-delay it is
+// well below the Pod's terminationGracePeriodSeconds.
+const shutdownGrace = drainTimeout + 5*time.Second
+
 // serveCluster runs the service on the Users of a cluster.
 func serveCluster(ctx context.Context, o *options, c *core) error {
 	namespace := ownNamespace()
@@ -68,7 +72,7 @@ func serveCluster(ctx context.Context, o *options, c *core) error {
 		}
 	}
 	c.log.Info("starting", "version", version, "issuer", o.issuerURL, "namespaces", o.namespaces)
-	return mgr.Start(c.stopping(ctx, o.drainDelay))
+	return endWithin(c.stopping(ctx, o.drainDelay), shutdownGrace+time.Second, mgr.Start)
 }
 
 // getCertificate is how tls.Config asks for a certificate.
@@ -87,7 +91,7 @@ func newManager(o *options, cert getCertificate) (manager.Manager, error) {
 	if err := authv1alpha1.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("register the types of Gatehouse: %w", err)
 	}
-	patience := drainTimeout + 5*time.Second
+	grace := shutdownGrace
 	mgr, err := manager.New(config, manager.Options{
 		Scheme:                  scheme,
 		MapperProvider:          newMapper,
@@ -95,7 +99,7 @@ func newManager(o *options, cert getCertificate) (manager.Manager, error) {
 		Client:                  controllers.ClientOptions(),
 		Metrics:                 metricsOptions(o, cert),
 		HealthProbeBindAddress:  "0", // its own server, which lives until the last request has ended
-		GracefulShutdownTimeout: &patience,
+		GracefulShutdownTimeout: &grace,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to the cluster: %w", err)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,6 +20,24 @@ func (c *core) stopping(ctx context.Context, delay time.Duration) context.Contex
 		time.AfterFunc(delay, cancel)
 	})
 	return later
+}
+
+// endWithin runs start, and gives it up a while after the context has ended. A manager whose first lists the API server has not
+// answered does not end by itself.
+func endWithin(ctx context.Context, grace time.Duration, start func(context.Context) error) error {
+	done := make(chan error, 1)
+	go func() { done <- start(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(grace):
+		return fmt.Errorf("not everything has ended %s after it was told to", grace)
+	}
 }
 
 // runAll runs what serves on top of what feeds it until ctx ends or one of them ends. What serves has ended before what
