@@ -14,11 +14,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
-// An API server that does not answer is asked for a watch again after comeBack to twice that, and one line in sayAgain of these
-// tries goes to the log.
+// An API server that does not answer is asked for a watch again after comeBack to twice that, and the log says so once in
+// sayAgain.
 const (
 	comeBack = time.Second
-	sayAgain = 40
+	sayAgain = time.Minute
 )
 
 // newInformer makes an informer that follows changes again a second or two after its API server is back, however long that was
@@ -38,17 +38,19 @@ func newInformer(
 
 // untilAnswered asks again until the API server answers, be it with a refusal, or the context ends.
 func untilAnswered[T any](ctx context.Context, ask func() (T, error)) (T, error) {
-	for try := 0; ; try++ {
+	var said time.Time
+	for {
 		answer, err := ask()
 		var refusal apierrors.APIStatus
-		if err == nil || errors.As(err, &refusal) || ctx.Err() != nil {
+		if err == nil || errors.As(err, &refusal) {
 			return answer, err
 		}
-		if try%sayAgain == 0 {
+		if ctx.Err() == nil && time.Since(said) >= sayAgain {
+			said = time.Now()
 			log.FromContext(ctx).Error(err, "the API server does not answer, and is asked again every second or two until it does")
 		}
 		if !sleep(ctx, comeBack+rand.N(comeBack)) { //nolint:gosec // spreads tries, guards nothing
-			return answer, err
+			return answer, ctx.Err() // after another error client-go would wait before it looks at the context
 		}
 	}
 }

@@ -44,6 +44,7 @@ func watchSystemSecret(mgr ctrl.Manager, key types.NamespacedName, reconciler fu
 		HTTPClient:        mgr.GetHTTPClient(),
 		Scheme:            mgr.GetScheme(),
 		Mapper:            mgr.GetRESTMapper(),
+		NewInformer:       newInformer,
 		DefaultNamespaces: map[string]cache.Config{key.Namespace: {FieldSelector: fields.OneTermEqualSelector("metadata.name", key.Name)}},
 		DefaultTransform:  cache.TransformStripManagedFields(),
 	})

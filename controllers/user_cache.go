@@ -84,7 +84,9 @@ func (u *usersOfNamespace) list(ctx context.Context, opts metav1.ListOptions) (r
 
 // watch reads events with userEvents.
 func (u *usersOfNamespace) watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
-	u.begin(ctx)
+	if opts.SendInitialEvents != nil { // all Users come first
+		u.begin(ctx)
+	}
 	opts.Watch = true
 	body, err := u.request(&opts).Stream(ctx)
 	if err != nil {
@@ -174,7 +176,7 @@ func (r *registering) AddEventHandlerWithOptions(
 // asks anew before each try, so that one that takes long does not make do with an old answer. A list of one object without a
 // resourceVersion in the request tells: it is consistent.
 func (u *usersOfNamespace) begin(ctx context.Context) {
-	for pause := listFirst; !u.HasSynced(); pause = min(2*pause, listSeldom) {
+	for pause := listFirst; !u.HasSynced(); pause = min(2*pause, 2*comeBack) {
 		first := &metav1.PartialObjectMetadataList{}
 		first.SetGroupVersionKind(authv1alpha1.GroupVersion.WithKind("UserList"))
 		err := u.reader.List(ctx, first, client.InNamespace(u.namespace), client.Limit(1))

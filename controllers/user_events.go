@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/watch"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
@@ -44,14 +45,14 @@ func newUserEvents(body io.ReadCloser) *userEvents {
 }
 
 // Decode implements watch.Decoder. It returns io.EOF after the last event, and io.ErrUnexpectedEOF when the stream ends within
-// one. Its objects are Users, and a Status in an event of type Error.
+// one or its connection is lost. Its objects are Users, and a Status in an event of type Error.
 func (e *userEvents) Decode() (watch.EventType, runtime.Object, error) {
 	e.left.N = maximumEvent
 	e.event = userEvent{Object: e.event.Object[:0]}
 	if err := json.UnmarshalDecode(e.json, &e.event); err != nil {
 		switch {
-		case errors.Is(err, io.ErrUnexpectedEOF) && e.left.N > 0:
-			return "", nil, io.ErrUnexpectedEOF
+		case errors.Is(err, io.ErrUnexpectedEOF) && e.left.N > 0, net.IsHTTP2ConnectionLost(err):
+			return "", nil, io.ErrUnexpectedEOF // after which client-go goes on from where it was
 		case e.left.N == 0:
 			return "", nil, fmt.Errorf("an event of a watch of Users has more than %d bytes", maximumEvent)
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -91,6 +92,17 @@ func TestABrokenWatchOfUsersEndsWithAnError(t *testing.T) {
 		if _, _, err := decoderOf(strings.NewReader(c.stream)).Decode(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
+	}
+}
+
+func TestALostConnectionIsTheEndOfAWatchOfUsers(t *testing.T) {
+	lost := iotest.ErrReader(errors.New("http2: client connection lost"))
+	events := decoderOf(io.MultiReader(strings.NewReader(userStream(storedUser)), lost))
+	if _, _, err := events.Decode(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := events.Decode(); err != io.ErrUnexpectedEOF { // as client-go compares
+		t.Errorf("%v, want %v", err, io.ErrUnexpectedEOF)
 	}
 }
 

@@ -55,6 +55,9 @@ func watched(t *testing.T, watcher *experiment) {
 	if got.AwaySeconds < 5 || got.AgeSeconds < got.AwaySeconds-2 || got.AgeSeconds > got.AwaySeconds+15 {
 		t.Errorf("after %.0f s without an API server gatehouse_directory_last_event_age_seconds is %.0f", got.AwaySeconds, got.AgeSeconds)
 	}
+	if got.CaughtUpSeconds > 20 {
+		t.Errorf("a change was followed by all %.1f s after the API server was back", got.CaughtUpSeconds)
+	}
 	bench.findings.measured("new labels and single revocations meanwhile, each once a second",
 		"%d of %d were 503, %d of %d promises broken; age of the last event %.0f s after %.0f s; all followed a change %.1f s after it was back",
 		got.Unavailable, 2*got.Rounds, got.Broken, got.Granted, got.AgeSeconds, got.AwaySeconds, got.CaughtUpSeconds)
