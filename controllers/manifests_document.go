@@ -107,7 +107,7 @@ func (r reader) document(text []byte, isJSON bool) *document {
 	if !isJSON {
 		var err error
 		if raw, err = yaml.YAMLToJSONStrict(text); err != nil {
-			return faulty(yamlFault(err))
+			return faulty(yamlFault(err, text))
 		}
 	}
 	if bytes.Equal(raw, []byte("null")) {
@@ -231,12 +231,13 @@ func faulty(f fault) *document { return &document{faults: []fault{f}} }
 // lineInMessage finds the line of the document that a YAML parser complains about.
 var lineInMessage = regexp.MustCompile(`line (\d+): `)
 
-// yamlFault takes the line out of what the YAML parser says, since the line of the file is another one.
-func yamlFault(err error) fault {
+// yamlFault takes the line out of what the YAML parser says about a text, since the line of the file is another one. To YAML a
+// line also ends with characters that no editor counts, so the line may be one that the text has not.
+func yamlFault(err error, text []byte) fault {
 	message, line := strings.TrimPrefix(err.Error(), "yaml: "), 1
 	if found := lineInMessage.FindStringSubmatch(message); found != nil {
 		if n, err := strconv.Atoi(found[1]); err == nil {
-			line = n
+			line = min(n, lineAt(text, int64(len(text))))
 		}
 		message = lineInMessage.ReplaceAllString(message, "")
 	}
