@@ -55,7 +55,7 @@ func (s *InitialSync) Start(ctx context.Context) error {
 	}
 	for _, source := range s.sources {
 		sourceCtx := log.IntoContext(ctx, logger.WithValues("kind", source.kind))
-		for patience := listFirst; ctx.Err() == nil && !s.wait(sourceCtx, source, patience); {
+		for patience := listFirst; ctx.Err() == nil && !source.wait(sourceCtx, patience); {
 			patience = min(2*patience, listSeldom)
 		}
 	}
@@ -73,21 +73,21 @@ func (s *InitialSync) Start(ctx context.Context) error {
 
 // wait lists once and says whether the directory became as new as the list. It gives up when nothing has reached the directory
 // for as long as it is told to be patient, and after listSeldom in any case.
-func (*InitialSync) wait(ctx context.Context, source syncSource, patience time.Duration) bool {
-	want, err := source.list(ctx)
+func (s syncSource) wait(ctx context.Context, patience time.Duration) bool {
+	want, err := s.list(ctx)
 	if err != nil {
 		log.FromContext(ctx).Error(err, "the directory cannot be compared with the API server")
 		sleep(ctx, patience) // an API server that refuses at once is not asked at once again
 		return false
 	}
 	listed := time.Now()
-	seen, moved := source.progress.count(), listed
+	seen, moved := s.progress.count(), listed
 	for {
-		behind, waiting := source.progress.behind(want)
+		behind, waiting := s.progress.behind(want)
 		if !waiting {
 			return true
 		}
-		if n := source.progress.count(); n != seen {
+		if n := s.progress.count(); n != seen {
 			seen, moved = n, time.Now()
 		}
 		if time.Since(moved) > patience || time.Since(listed) > listSeldom || !sleep(ctx, lookEvery) {

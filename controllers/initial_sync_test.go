@@ -21,15 +21,7 @@ func waiting(w *world, users *progress) *directory.Directory {
 			return lister{w.Client, []string{w.ns}}.list(ctx, userKind())
 		},
 	}}}
-	ctx, cancel := context.WithCancel(w.t.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.Start(ctx) }()
-	w.t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			w.t.Errorf("InitialSync ended with %v", err)
-		}
-	})
+	w.run("InitialSync", s.Start)
 	return d
 }
 

@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"net/url"
@@ -29,15 +28,7 @@ func (w *world) cacheOfUsers(disturb func(http.RoundTripper) http.RoundTripper) 
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- mgr.Start(ctx) }()
-	w.t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			w.t.Errorf("the manager ended with %v", err)
-		}
-	})
+	w.run("the manager", mgr.Start)
 	w.eventually("the cache is filled", users.namespaces[w.ns].HasSynced)
 	return users
 }

@@ -84,17 +84,23 @@ func (w *world) replica() *directory.Directory {
 	if err := Setup(w.t.Context(), mgr, cfg); err != nil {
 		w.t.Fatal(err)
 	}
+	w.run("the manager", mgr.Start)
+	w.eventually("the directory is synced", d.HasSynced)
+	return d
+}
+
+// run starts what runs until its context ends, which is with the test.
+func (w *world) run(name string, start func(context.Context) error) {
+	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- mgr.Start(ctx) }()
+	go func() { done <- start(ctx) }()
 	w.t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
-			w.t.Errorf("the manager ended with %v", err)
+			w.t.Errorf("%s ended with %v", name, err)
 		}
 	})
-	w.eventually("the directory is synced", d.HasSynced)
-	return d
 }
 
 // restricted returns the connection of a user who has the generated role in the world's namespace and nothing else.
