@@ -12,7 +12,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
@@ -94,7 +97,7 @@ func newManager(o *options, cert getCertificate) (manager.Manager, error) {
 	grace := shutdownGrace
 	mgr, err := manager.New(config, manager.Options{
 		Scheme:                  scheme,
-		MapperProvider:          newMapper,
+		MapperProvider:          newRESTMapper,
 		Cache:                   controllers.CacheOptions(o.namespaces),
 		Client:                  controllers.ClientOptions(),
 		Metrics:                 metricsOptions(o, cert),
@@ -105,6 +108,17 @@ func newManager(o *options, cert getCertificate) (manager.Manager, error) {
 		return nil, fmt.Errorf("connect to the cluster: %w", err)
 	}
 	return mgr, nil
+}
+
+// newRESTMapper knows what the few kinds that are read and written here are called in the API. Asking the API server for all
+// of its groups costs a start, and searching them costs every read of the cache.
+func newRESTMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
+	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{corev1.SchemeGroupVersion, authv1alpha1.GroupVersion})
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("ConfigMap"), meta.RESTScopeNamespace)
+	mapper.Add(authv1alpha1.GroupVersion.WithKind("User"), meta.RESTScopeNamespace)
+	mapper.Add(authv1alpha1.GroupVersion.WithKind("Token"), meta.RESTScopeNamespace)
+	return mapper, nil
 }
 
 // metricsOptions lets only those read metrics and profiles whom the cluster allows to. The certificate is that of the tokens'

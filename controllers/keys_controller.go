@@ -67,7 +67,7 @@ func (r *KeysReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Re
 	keys, unreadable := token.ParseKeys(secret.Data)
 	r.report(ctx, secret, unreadable)
 	now := r.Now()
-	if canIssue(keys, now) {
+	if keys.CanIssue(now) {
 		r.Keys.Use(keys)
 	}
 	next, err := keys.Advance(now, r.Policy)
@@ -82,12 +82,6 @@ func (r *KeysReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Re
 		data = secret.Data // however it is spelled there
 	}
 	return again(), r.secret.write(ctx, secret, data, annotations(secret, next, now))
-}
-
-func canIssue(keys token.Keys, now time.Time) bool {
-	_, signs := keys.Current(token.Sign, now)
-	_, seals := keys.Current(token.Seal, now)
-	return signs && seals
 }
 
 // annotations returns those of the Secret as they should be with these keys.

@@ -18,19 +18,6 @@ const (
 	authorityEvery = time.Minute
 )
 
-// RequestKeyRotation asks the service that has this state folder, or the next one to start on it, to begin a rotation of its
-// keys. It needs to know no policy. The service acts within seconds.
-func RequestKeyRotation(dir string) error {
-	_, err := state.UpdateEntries(dir, state.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
-		if len(entries) == 0 {
-			return nil, fmt.Errorf("there are no keys in %s: name the state folder of a service with --state-dir", dir)
-		}
-		entries[token.RotationRequest] = []byte{}
-		return entries, nil
-	})
-	return err
-}
-
 // StateKeys keep the KeySet equal to the keys in a state folder, and those as the policy wants them: made at first start,
 // rotated by age or on request. Whoever edits the file is heard within seconds.
 type StateKeys struct {
@@ -54,7 +41,7 @@ func (k *StateKeys) Look() error {
 		entries, _ = state.ReadEntries(k.Dir, state.KeysEntries) // unwritten tells why they cannot be read
 	}
 	keys, unread := token.ParseKeys(entries)
-	if canIssue(keys, now) {
+	if keys.CanIssue(now) {
 		k.Keys.Use(keys)
 	}
 	problem := errors.Join(unwritten, unread)

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Keys are all keys of the service, as they are kept in one Secret or one file. It is an immutable value: Advance and Rotate
-// return the next one. A use has at most one key that issues, one that stands by to follow it, and any number that only
+// Keys are all keys of the service, as they are kept in one Secret or one file. It is an immutable value: Advance
+// returns the next one. A use has at most one key that issues, one that stands by to follow it, and any number that only
 // verify any more.
 type Keys struct {
 	list     []Key
@@ -90,6 +90,13 @@ func (ks Keys) Current(use Use, now time.Time) (Key, bool) {
 		}
 	}
 	return current, current.ID != ""
+}
+
+// CanIssue reports whether there is a key of each use to issue with.
+func (ks Keys) CanIssue(now time.Time) bool {
+	_, signs := ks.Current(Sign, now)
+	_, seals := ks.Current(Seal, now)
+	return signs && seals
 }
 
 // Equal says whether both hold the same keys with the same times, and the same request.

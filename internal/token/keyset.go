@@ -41,11 +41,9 @@ func (s *KeySet) Use(keys Keys) {
 // Keys returns the keys in force.
 func (s *KeySet) Keys() Keys { return s.load().keys }
 
-// Ready says whether there is a key to issue with.
+// Ready reports whether there is a key to issue with.
 func (s *KeySet) Ready(now time.Time) bool {
-	_, signs := s.Keys().Current(Sign, now)
-	_, seals := s.Keys().Current(Seal, now)
-	return signs && seals
+	return s.Keys().CanIssue(now)
 }
 
 // Public returns the public halves of the signing keys that have not ended, as the JWKS to publish: those that will sign,

@@ -49,12 +49,6 @@ func (ks Keys) Advance(now time.Time, p Policy) (Keys, error) {
 	return next, nil
 }
 
-// Rotate is Advance with a rotation asked for.
-func (ks Keys) Rotate(now time.Time, p Policy) (Keys, error) {
-	ks.rotation = true
-	return ks.Advance(now, p)
-}
-
 func (ks *Keys) advance(use Use, now time.Time, p Policy) error {
 	ks.dropStandby(use, func(k Key) bool { return use == Sign && k.Algorithm != p.Algorithm })
 	current, ok := ks.Current(use, now)
