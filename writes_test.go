@@ -15,8 +15,8 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/gatehouse-auth/gatehouse/api/apitest"
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
 // unlabelled is how many tokens are asked for, half of them at each login door.

@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/gatehouse-auth/gatehouse/api/apitest"
+	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
 func TestMain(m *testing.M) { os.Exit(apitest.Main(m)) }

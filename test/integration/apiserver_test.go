@@ -16,7 +16,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/yaml"
 
-	"github.com/gatehouse-auth/gatehouse/api/apitest"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
@@ -24,6 +23,7 @@ import (
 	kubernetesdoor "github.com/gatehouse-auth/gatehouse/server/kubernetes"
 	"github.com/gatehouse-auth/gatehouse/server/oauth"
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
+	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
 // forgotten is how long an API server that is set up as in docs/kubernetes.md may take a token that was good.
