@@ -24,6 +24,8 @@ import (
 	"github.com/go-logr/logr"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
@@ -70,6 +72,22 @@ func User(t testing.TB, name string) *rest.Config {
 		t.Fatalf("add user %s: %v", name, err)
 	}
 	return user.Config()
+}
+
+// Kubeconfig writes one for the administrator and returns its path.
+func Kubeconfig(t testing.TB) string {
+	t.Helper()
+	config := start(t).Config
+	api := clientcmdapi.NewConfig()
+	api.Clusters["test"] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthorityData: config.CAData}
+	api.AuthInfos["test"] = &clientcmdapi.AuthInfo{ClientCertificateData: config.CertData, ClientKeyData: config.KeyData}
+	api.Contexts["test"] = &clientcmdapi.Context{Cluster: "test", AuthInfo: "test"}
+	api.CurrentContext = "test"
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*api, path); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // Assets returns the folder of kube-apiserver and etcd, for tests that start an API server of their own. Where there is

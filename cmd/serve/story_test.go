@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
@@ -74,7 +74,7 @@ func TestTheStoryOfAUser(t *testing.T) {
 // newStory starts the service as serve does and returns when it is ready.
 func newStory(t *testing.T) *story {
 	t.Helper()
-	t.Setenv("KUBECONFIG", kubeconfig(t, apitest.Config(t)))
+	t.Setenv("KUBECONFIG", apitest.Kubeconfig(t))
 	t.Setenv("POD_NAMESPACE", "gatehouse-system")
 	s := &story{T: t, api: storyClient(t)}
 	for _, name := range []string{"gatehouse-system", "gatehouse-users"} {
@@ -83,21 +83,25 @@ func newStory(t *testing.T) *story {
 			t.Fatal(err)
 		}
 	}
-	o := storyOptions(t)
-	c, err := newCore(o, slog.New(slog.DiscardHandler))
+	o := NewOptions()
+	o.BindAddress, o.HealthProbeBindAddress, o.MetricsBindAddress, o.DrainDelay = "127.0.0.1:0", "127.0.0.1:0", noAddress, 0
+	if err := o.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := New(o, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- serveCluster(ctx, o, c) }()
+	go func() { ended <- c.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("the service ended with %v", err)
 		}
 	})
-	s.base = "https://" + c.listener.Addr().String()
+	s.base = "https://" + c.Address().String()
 	s.http = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.publishedCA()}}}
 	s.eventually(func() bool {
 		status, body := s.get("/status/v1/simple", "")
@@ -106,22 +110,9 @@ func newStory(t *testing.T) *story {
 	return s
 }
 
-func storyOptions(t *testing.T) *options {
-	t.Helper()
-	var out *options
-	cmd := newServeCommand(func(_ context.Context, o *options) error { out = o; return nil })
-	cmd.SetArgs([]string{
-		"--bind-address", "127.0.0.1:0", "--health-probe-bind-address", "127.0.0.1:0", "--metrics-bind-address", "0", "--drain-delay", "0s",
-	})
-	if err := cmd.Execute(); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
 func storyClient(t *testing.T) client.Client {
 	t.Helper()
-	if err := authv1alpha1.AddToScheme(clientgoscheme.Scheme); err != nil {
+	if err := v1alpha1.AddToScheme(clientgoscheme.Scheme); err != nil {
 		t.Fatal(err)
 	}
 	c, err := client.New(apitest.Config(t), client.Options{Scheme: clientgoscheme.Scheme})
@@ -144,15 +135,15 @@ func (s *story) publishedCA() *x509.CertPool {
 }
 
 // declare applies a User and its Secret and waits until the user may log in.
-func (s *story) declare() *authv1alpha1.User {
+func (s *story) declare() *v1alpha1.User {
 	s.Helper()
 	meta := metav1.ObjectMeta{Name: "story", Namespace: "gatehouse-users"}
 	secret := &corev1.Secret{ObjectMeta: meta, Type: corev1.SecretTypeBasicAuth, StringData: map[string]string{"username": storyLogin, "password": storyPassword}}
 	if err := s.api.Create(s.Context(), secret); err != nil && !apierrors.IsAlreadyExists(err) {
 		s.Fatal(err)
 	}
-	user := &authv1alpha1.User{ObjectMeta: meta, Spec: authv1alpha1.UserSpec{Login: storyLogin, Passwords: []authv1alpha1.Password{{
-		PlaintextFrom: &authv1alpha1.SecretSource{SecretKeyRef: authv1alpha1.SecretKeyRef{Name: "story", Key: "password"}},
+	user := &v1alpha1.User{ObjectMeta: meta, Spec: v1alpha1.UserSpec{Login: storyLogin, Passwords: []v1alpha1.Password{{
+		PlaintextFrom: &v1alpha1.SecretSource{SecretKeyRef: v1alpha1.SecretKeyRef{Name: "story", Key: "password"}},
 	}}}}
 	if err := s.api.Create(s.Context(), user); err != nil {
 		s.Fatal(err)

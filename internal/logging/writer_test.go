@@ -1,4 +1,4 @@
-package batch_test
+package logging_test
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/batch"
+	"github.com/gatehouse-auth/gatehouse/internal/logging"
 )
 
 // sink counts how often it is written to, and may be made to block.
@@ -39,17 +39,17 @@ func (s *sink) String() string {
 func TestManyLinesAreWrittenAtOnceAndSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &sink{}
-		w := batch.NewWriter(out)
+		w := logging.NewWriter(out)
 		for i := range 100 {
 			fmt.Fprintf(w, "line %d\n", i)
 		}
-		time.Sleep(batch.Delay)
+		time.Sleep(logging.Delay)
 		synctest.Wait()
 		if lines := strings.Count(out.String(), "\n"); lines != 100 || out.writes != 1 {
 			t.Errorf("%d lines in %d writes, want 100 in 1", lines, out.writes)
 		}
 		fmt.Fprintln(w, "one more")
-		time.Sleep(batch.Delay)
+		time.Sleep(logging.Delay)
 		synctest.Wait()
 		if !strings.HasSuffix(out.String(), "line 99\none more\n") {
 			t.Errorf("the line after a batch has not come: %q", out.String()[len(out.String())-20:])
@@ -59,7 +59,7 @@ func TestManyLinesAreWrittenAtOnceAndSoon(t *testing.T) {
 
 func TestFlushPassesOnWhatHasNotBeen(t *testing.T) {
 	out := &sink{}
-	w := batch.NewWriter(out)
+	w := logging.NewWriter(out)
 	fmt.Fprint(w, "last words")
 	w.Flush()
 	if got := out.String(); got != "last words" {
@@ -70,7 +70,7 @@ func TestFlushPassesOnWhatHasNotBeen(t *testing.T) {
 func TestNothingIsLostWhenTheLogIsStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &sink{closed: make(chan struct{})}
-		w := batch.NewWriter(out)
+		w := logging.NewWriter(out)
 		line := strings.Repeat("x", 1023) + "\n"
 		const lines = 5000 // more than may wait
 		done := make(chan struct{})
@@ -97,7 +97,7 @@ func TestNothingIsLostWhenTheLogIsStuck(t *testing.T) {
 
 func TestLinesOfManyWritersStayWhole(t *testing.T) {
 	out := &sink{}
-	w := batch.NewWriter(out)
+	w := logging.NewWriter(out)
 	var all sync.WaitGroup
 	for writer := range 8 {
 		all.Go(func() {

@@ -1,4 +1,4 @@
-package main
+package cmd
 
 import (
 	"errors"
@@ -61,7 +61,7 @@ func noArguments(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// run checks the options before it asks for anything, and prints nothing but the result to standard output.
+// Run checks the options before it asks for anything, and prints nothing but the result to standard output.
 func (h *hashPassword) run(cmd *cobra.Command) error {
 	if err := h.check(cmd.Flags().Changed); err != nil {
 		return err

@@ -1,19 +1,14 @@
-package main
+package cmd
 
 import (
 	"bytes"
 	"maps"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gatehouse-auth/gatehouse/controllers"
@@ -123,21 +118,6 @@ func TestKeysOfAFolderWithoutAServiceAreNotMade(t *testing.T) {
 	}
 }
 
-// kubeconfig writes one for the API server of the tests.
-func kubeconfig(t *testing.T, config *rest.Config) string {
-	t.Helper()
-	api := clientcmdapi.NewConfig()
-	api.Clusters["test"] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthorityData: config.CAData}
-	api.AuthInfos["test"] = &clientcmdapi.AuthInfo{ClientCertificateData: config.CertData, ClientKeyData: config.KeyData}
-	api.Contexts["test"] = &clientcmdapi.Context{Cluster: "test", AuthInfo: "test"}
-	api.CurrentContext = "test"
-	path := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := clientcmd.WriteToFile(*api, path); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 func TestKeysInAClusterAreListedAndTheirRotationIsAskedFor(t *testing.T) {
 	config := apitest.Config(t)
 	c, err := client.New(config, client.Options{})
@@ -148,7 +128,7 @@ func TestKeysInAClusterAreListedAndTheirRotationIsAskedFor(t *testing.T) {
 	if err := c.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
-	where := []string{"--kubeconfig", kubeconfig(t, config), "-n", ns.Name}
+	where := []string{"--kubeconfig", apitest.Kubeconfig(t), "-n", ns.Name}
 	if _, _, err := runKeys(append(where, "rotate")...); err == nil || !strings.Contains(err.Error(), controllers.KeysSecret) {
 		t.Errorf("where there are no keys: error %v", err)
 	}
@@ -182,5 +162,3 @@ func TestKeysInAClusterAreListedAndTheirRotationIsAskedFor(t *testing.T) {
 		t.Errorf("the keys are\n%s", stdout)
 	}
 }
-
-func TestMain(m *testing.M) { os.Exit(apitest.Main(m)) }

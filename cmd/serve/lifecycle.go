@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 
 // stopping returns a context that ends a while after ctx. In that while readiness is gone and every answer closes its
 // connection, but requests are still taken: it takes some seconds until no client is sent here any more.
-func (c *core) stopping(ctx context.Context, delay time.Duration) context.Context {
+func (c *App) stopping(ctx context.Context, delay time.Duration) context.Context {
 	later, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() {
 		c.log.Info("draining", "delay", delay.String())

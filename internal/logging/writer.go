@@ -1,5 +1,4 @@
-// Package batch gathers what is written in many small pieces and passes it on in few large ones.
-package batch
+package logging
 
 import (
 	"io"

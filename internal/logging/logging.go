@@ -1,0 +1,28 @@
+// Package logging makes the logger of the process, whose lines are written in batches.
+package logging
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// New returns a logger that writes to out at a level of slog or above, as JSON or text, and a function that writes what is still
+// pending; call it before the process ends. A format or level that does not exist is an error.
+func New(out io.Writer, format, level string) (log *slog.Logger, flush func(), err error) {
+	options := &slog.HandlerOptions{}
+	var least slog.Level
+	if err := least.UnmarshalText([]byte(level)); err != nil {
+		return nil, nil, fmt.Errorf("log level %q is not one of debug, info, warn, error", level)
+	}
+	options.Level = least
+	writer := NewWriter(out)
+	switch format {
+	case "json":
+		return slog.New(slog.NewJSONHandler(writer, options)), writer.Flush, nil
+	case "text":
+		return slog.New(slog.NewTextHandler(writer, options)), writer.Flush, nil
+	default:
+		return nil, nil, fmt.Errorf("log format %q is neither json nor text", format)
+	}
+}
