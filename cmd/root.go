@@ -1,3 +1,4 @@
+// Package cmd is the command line of gatehouse.
 package cmd
 
 import (

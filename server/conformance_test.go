@@ -11,13 +11,6 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
-	"github.com/gatehouse-auth/gatehouse/internal/token"
-	"github.com/gatehouse-auth/gatehouse/server/door"
-	"github.com/gatehouse-auth/gatehouse/server/forwardauth"
-	"github.com/gatehouse-auth/gatehouse/server/kubernetes"
-	"github.com/gatehouse-auth/gatehouse/server/oauth"
-	"github.com/gatehouse-auth/gatehouse/server/puppet"
-	"github.com/gatehouse-auth/gatehouse/server/redis"
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
@@ -27,21 +20,7 @@ func newGate(t testing.TB) *servertest.Gate {
 }
 
 func newGateWith(t testing.TB, o servertest.Options) *servertest.Gate {
-	g := servertest.New(t, o, func(g *servertest.Gate) []door.Door {
-		return []door.Door{
-			redis.New(redis.Config{Passwords: g.Passwords, Tokens: g.Tokens, Grants: g.Grants}),
-			puppet.New(puppet.Config{
-				Passwords: g.Passwords, Tokens: g.Tokens, Grants: g.Grants, Directory: g.Directory,
-				AdminGroups: []string{"gatehouse-admins"}, Version: "test", Now: g.Now,
-			}),
-			oauth.New(oauth.Config{
-				Passwords: g.Passwords, Tokens: g.Tokens, Grants: g.Grants,
-				Keys: g.Keys, Issuer: g.Issuer, Algorithm: token.ES256, Now: g.Now,
-			}),
-			kubernetes.New(kubernetes.Config{Tokens: g.Tokens, Audience: []string{g.Issuer}}),
-			forwardauth.New(forwardauth.Config{Passwords: g.Passwords, Tokens: g.Tokens}),
-		}
-	})
+	g := servertest.New(t, o)
 	g.Client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	g.Put(t, directory.User{Login: "alice", Created: g.Now()}, "right")
 	g.Put(t, directory.User{Login: "bob"}, "right")

@@ -12,19 +12,12 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/door"
 )
 
-// Config is what the handler of all doors needs.
-type Config struct {
-	Doors          []door.Door
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
-	Metrics        *Metrics
-}
-
-// Handler mounts the doors. A path that no door knows is answered in the dialect of its prefix, and in plain JSON where there
-// is none.
-func Handler(c Config) http.Handler {
-	m := &mounter{mux: http.NewServeMux(), requests: newRequests(c.TrustedProxies), metrics: c.Metrics}
-	for _, d := range c.Doors {
-		m.mount(d)
+// newHandler mounts the APIs. A path that no API knows is answered in the format of its prefix, and in plain JSON where there is
+// none.
+func newHandler(apis []door.Door, trustedProxies []netip.Prefix, metrics *Metrics) http.Handler {
+	m := &mounter{mux: http.NewServeMux(), requests: newRequests(trustedProxies), metrics: metrics}
+	for _, a := range apis {
+		m.mount(a)
 	}
 	m.prefix("/", door.Door{Name: "none", NotFound: plainNotFound})
 	return cleanPaths(m.mux)

@@ -9,9 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/gatehouse-auth/gatehouse/server"
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
@@ -65,7 +62,7 @@ func TestAPathThatIsNotThereIsAnErrorOfItsDialect(t *testing.T) {
 }
 
 func TestARequestWithoutAPathIsNotFound(t *testing.T) {
-	h := server.Handler(server.Config{Metrics: server.NewMetrics(prometheus.NewRegistry())})
+	h := newGate(t).Handler
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.URL.Path = "" // as in GET https://gatehouse.test HTTP/1.1
 	w := httptest.NewRecorder()

@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
 )
 
-// Metrics are the figures of the server, for Prometheus. Create them with NewMetrics.
+// Metrics are the figures of the server, for Prometheus. Create them with newMetrics.
 type Metrics struct {
 	requests *prometheus.HistogramVec
 	acts     *memory[act, prometheus.Counter]
@@ -27,8 +27,8 @@ func fast() []float64 {
 	return []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 }
 
-// NewMetrics registers the metrics of the server with r.
-func NewMetrics(r prometheus.Registerer) *Metrics {
+// newMetrics registers the metrics of the server with r.
+func newMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "gatehouse_request_duration_seconds", Buckets: fast(),

@@ -1,5 +1,5 @@
-// Package server answers HTTP: it mounts one door for each dialect that clients speak, and gives all of them the same limits,
-// metrics and audit. The doors translate between a dialect and the verdicts of internal/authn; they never meet.
+// Package server answers HTTP: it mounts each API that clients speak, and gives all of them the same limits, metrics and audit. An
+// API translates between its wire format and the verdicts of internal/authn. The APIs know nothing of one another.
 package server
 
 import (
@@ -16,9 +16,9 @@ const (
 	maximumHeader     = 32 << 10
 )
 
-// New returns a server for a handler with limits on everything that a client may spin out. http.Server adds 4 KiB to
+// NewHTTP returns a server for a handler with limits on everything that a client may spin out. http.Server adds 4 KiB to
 // MaxHeaderBytes by itself, which is taken off here.
-func New(h http.Handler) *http.Server {
+func NewHTTP(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: readHeaderTimeout,

@@ -10,27 +10,27 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
-// State is what the figures about the service as a whole are read from, each time they are asked for.
-type State struct {
-	Directory *directory.Directory
-	Keys      *token.KeySet
-	Now       func() time.Time
-	Version   string
-	// CertificateEnds returns when the certificate that is served ends; nil where none is served.
-	CertificateEnds func() time.Time
-	// Queued returns how many password hashes wait for a slot.
-	Queued func() int
+// state is what the figures about the service as a whole are read from, each time they are asked for.
+type state struct {
+	directory *directory.Directory
+	keys      *token.KeySet
+	now       func() time.Time
+	version   string
+	// certificateEnds returns when the certificate that is served ends; nil where none is served.
+	certificateEnds func() time.Time
+	// queued returns how many password hashes wait for a slot.
+	queued func() int
 }
 
-// RegisterState registers the figures with r.
-func RegisterState(r prometheus.Registerer, s State) {
+// registerState registers the figures with r.
+func registerState(r prometheus.Registerer, s state) {
 	r.MustRegister(&stateCollector{
-		State:       s,
+		state:       s,
 		synced:      describe("gatehouse_directory_synced", "1 when the directory holds every user that was listed at start."),
 		age:         describe("gatehouse_directory_last_event_age_seconds", "Time since the last news of users, Secrets or tokens arrived."),
 		users:       describe("gatehouse_users", "Users in the directory, by state.", "state"),
 		records:     describe("gatehouse_token_records", "Tokens with a label and tokens revoked one by one."),
-		queued:      describe("gatehouse_password_hash_queue_length", "Logins that wait for a slot to compute a password hash."),
+		waiting:     describe("gatehouse_password_hash_queue_length", "Logins that wait for a slot to compute a password hash."),
 		key:         describe("gatehouse_key_age_seconds", "Age of the key that issues tokens, by use.", "use"),
 		certificate: describe("gatehouse_certificate_expiry_timestamp_seconds", "When the certificate that is served ends."),
 		build:       describe("gatehouse_build_info", "1, with the versions of the binary and of Go.", "version", "go_version"),
@@ -42,13 +42,13 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 }
 
 type stateCollector struct {
-	State
-	synced, age, users, records, queued, key, certificate, build *prometheus.Desc
+	state
+	synced, age, users, records, waiting, key, certificate, build *prometheus.Desc
 }
 
 // Describe implements prometheus.Collector.
 func (c *stateCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.synced, c.age, c.users, c.records, c.queued, c.key, c.certificate, c.build} {
+	for _, d := range []*prometheus.Desc{c.synced, c.age, c.users, c.records, c.waiting, c.key, c.certificate, c.build} {
 		out <- d
 	}
 }
@@ -58,30 +58,30 @@ func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	now := c.Now()
+	now := c.now()
 	synced := 0.0
-	if c.Directory.HasSynced() {
+	if c.directory.HasSynced() {
 		synced = 1
 	}
 	gauge(c.synced, synced)
-	gauge(c.build, 1, c.Version, runtime.Version())
-	gauge(c.records, float64(c.Directory.RecordCount()))
-	gauge(c.queued, float64(c.Queued()))
-	if last := c.Directory.LastEvent(); !last.IsZero() {
+	gauge(c.build, 1, c.version, runtime.Version())
+	gauge(c.records, float64(c.directory.RecordCount()))
+	gauge(c.waiting, float64(c.queued()))
+	if last := c.directory.LastEvent(); !last.IsZero() {
 		gauge(c.age, now.Sub(last).Seconds())
 	}
-	for state, n := range c.Directory.CountByState(now) {
+	for state, n := range c.directory.CountByState(now) {
 		gauge(c.users, float64(n), state)
 	}
 	for _, use := range []token.Use{token.Sign, token.Seal} {
-		if k, ok := c.Keys.Keys().Current(use, now); ok {
+		if k, ok := c.keys.Keys().Current(use, now); ok {
 			gauge(c.key, now.Sub(k.ActiveAt).Seconds(), string(use))
 		}
 	}
-	if c.CertificateEnds == nil {
+	if c.certificateEnds == nil {
 		return
 	}
-	if end := c.CertificateEnds(); !end.IsZero() {
+	if end := c.certificateEnds(); !end.IsZero() {
 		gauge(c.certificate, float64(end.Unix()))
 	}
 }

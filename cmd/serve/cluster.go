@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -19,9 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	"github.com/go-logr/logr"
-
-	"github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers"
 )
 
@@ -86,7 +85,7 @@ func newManager(o *Options, log *slog.Logger) (manager.Manager, error) {
 	if err := corev1.AddToScheme(scheme); err != nil { // no others are read or written, and all of them take megabytes
 		return nil, fmt.Errorf("register the types of Kubernetes: %w", err)
 	}
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
+	if err := authv1alpha1.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("register the types of Gatehouse: %w", err)
 	}
 	grace := shutdownGrace
@@ -110,11 +109,11 @@ func newManager(o *Options, log *slog.Logger) (manager.Manager, error) {
 // newRESTMapper knows what the few kinds that are read and written here are called in the API. Asking the API server for all
 // of its groups costs a start, and searching them costs every read of the cache.
 func newRESTMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
-	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{corev1.SchemeGroupVersion, v1alpha1.GroupVersion})
+	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{corev1.SchemeGroupVersion, authv1alpha1.GroupVersion})
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("ConfigMap"), meta.RESTScopeNamespace)
-	mapper.Add(v1alpha1.GroupVersion.WithKind("User"), meta.RESTScopeNamespace)
-	mapper.Add(v1alpha1.GroupVersion.WithKind("Token"), meta.RESTScopeNamespace)
+	mapper.Add(authv1alpha1.GroupVersion.WithKind("User"), meta.RESTScopeNamespace)
+	mapper.Add(authv1alpha1.GroupVersion.WithKind("Token"), meta.RESTScopeNamespace)
 	return mapper, nil
 }
 

@@ -41,7 +41,7 @@ func (c *App) metricsServer(listener net.Listener, handler http.Handler) []manag
 	if listener == nil {
 		return nil
 	}
-	return []manager.Runnable{&manager.Server{Name: "metrics", Server: server.New(handler), Listener: listener}}
+	return []manager.Runnable{&manager.Server{Name: "metrics", Server: server.NewHTTP(handler), Listener: listener}}
 }
 
 // clusterMetrics serves metrics and profiles to those whom the cluster allows to read them. The certificate is that of the

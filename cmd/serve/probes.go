@@ -16,7 +16,7 @@ func (c *App) newProbeServer(cert certificate) *manager.Server {
 	mux := http.NewServeMux()
 	mux.Handle("/healthz", healthz.CheckHandler{Checker: healthz.Ping})
 	mux.Handle("/readyz", healthz.CheckHandler{Checker: func(*http.Request) error { return c.ready(cert) }})
-	return &manager.Server{Name: "probes", Server: server.New(mux), Listener: c.probes}
+	return &manager.Server{Name: "probes", Server: server.NewHTTP(mux), Listener: c.probes}
 }
 
 // ready says why requests should not be sent here, if so.

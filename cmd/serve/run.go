@@ -1,3 +1,4 @@
+// Package serve is what one process of the service is made of: its options, its source of users, its listeners and its end.
 package serve
 
 import (

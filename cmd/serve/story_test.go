@@ -18,7 +18,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
@@ -112,7 +112,7 @@ func newStory(t *testing.T) *story {
 
 func storyClient(t *testing.T) client.Client {
 	t.Helper()
-	if err := v1alpha1.AddToScheme(clientgoscheme.Scheme); err != nil {
+	if err := authv1alpha1.AddToScheme(clientgoscheme.Scheme); err != nil {
 		t.Fatal(err)
 	}
 	c, err := client.New(apitest.Config(t), client.Options{Scheme: clientgoscheme.Scheme})
@@ -135,15 +135,15 @@ func (s *story) publishedCA() *x509.CertPool {
 }
 
 // declare applies a User and its Secret and waits until the user may log in.
-func (s *story) declare() *v1alpha1.User {
+func (s *story) declare() *authv1alpha1.User {
 	s.Helper()
 	meta := metav1.ObjectMeta{Name: "story", Namespace: "gatehouse-users"}
 	secret := &corev1.Secret{ObjectMeta: meta, Type: corev1.SecretTypeBasicAuth, StringData: map[string]string{"username": storyLogin, "password": storyPassword}}
 	if err := s.api.Create(s.Context(), secret); err != nil && !apierrors.IsAlreadyExists(err) {
 		s.Fatal(err)
 	}
-	user := &v1alpha1.User{ObjectMeta: meta, Spec: v1alpha1.UserSpec{Login: storyLogin, Passwords: []v1alpha1.Password{{
-		PlaintextFrom: &v1alpha1.SecretSource{SecretKeyRef: v1alpha1.SecretKeyRef{Name: "story", Key: "password"}},
+	user := &authv1alpha1.User{ObjectMeta: meta, Spec: authv1alpha1.UserSpec{Login: storyLogin, Passwords: []authv1alpha1.Password{{
+		PlaintextFrom: &authv1alpha1.SecretSource{SecretKeyRef: authv1alpha1.SecretKeyRef{Name: "story", Key: "password"}},
 	}}}}
 	if err := s.api.Create(s.Context(), user); err != nil {
 		s.Fatal(err)

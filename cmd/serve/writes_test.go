@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
@@ -25,7 +25,7 @@ const unlabelled = 10_000
 // unlabelledTokensCostNoWrite counts by the API server's own metrics. status.lastTokenIssuedAt is the one thing that an issue
 // changes: a note in memory, which a batch writes every ten minutes for users who had no token for an hour. So nothing is
 // written while requests are answered, and nothing afterwards either for a user whose time is fresh, as this one's.
-func (s *story) unlabelledTokensCostNoWrite(user *v1alpha1.User) {
+func (s *story) unlabelledTokensCostNoWrite(user *authv1alpha1.User) {
 	s.Helper()
 	s.showIssued(user)
 	before := s.settledWrites()
@@ -44,7 +44,7 @@ func (s *story) unlabelledTokensCostNoWrite(user *v1alpha1.User) {
 }
 
 // showIssued lets status say that the user has just got a token, and waits until the service knows.
-func (s *story) showIssued(user *v1alpha1.User) {
+func (s *story) showIssued(user *authv1alpha1.User) {
 	s.Helper()
 	now := metav1.Now().UTC().Format(time.RFC3339)
 	patch := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"status":{"lastTokenIssuedAt":%q}}`, now))

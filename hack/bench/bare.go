@@ -38,7 +38,7 @@ func serveBare(args []string) error {
 	mux.HandleFunc("/bare/{size}", answerBare(func() {}))
 	mux.HandleFunc("/bare/{size}/"+signKernel, answerBare(k.sign))
 	mux.HandleFunc("/bare/{size}/"+checkKernel, answerBare(k.check))
-	return server.New(mux).Serve(tls.NewListener(listener, &tls.Config{
+	return server.NewHTTP(mux).Serve(tls.NewListener(listener, &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &cert, nil },
 		NextProtos:     []string{"h2", "http/1.1"},

@@ -12,13 +12,12 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
-	"github.com/gatehouse-auth/gatehouse/server/door"
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
 func newGate(t *testing.T) (*servertest.Gate, *directory.User) {
 	t.Helper()
-	g := servertest.New(t, servertest.Options{}, func(*servertest.Gate) []door.Door { return nil })
+	g := servertest.New(t, servertest.Options{})
 	u := &directory.User{Key: "gatehouse-users/jean", UID: "5b0c3f0e-6f6b-4c2a-9d55-2f3c1a7b9e01", Login: "jean"}
 	g.Directory.Put(u)
 	return g, u

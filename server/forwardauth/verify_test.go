@@ -9,8 +9,6 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
-	"github.com/gatehouse-auth/gatehouse/server/door"
-	"github.com/gatehouse-auth/gatehouse/server/forwardauth"
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
@@ -148,7 +146,7 @@ func TestVerifyRefusesEverybodyAlike(t *testing.T) {
 }
 
 func TestVerifyGuessesCountTowardsTheLock(t *testing.T) {
-	g := servertest.New(t, servertest.Options{LockAfter: 2, MemoTTL: time.Minute}, doors)
+	g := servertest.New(t, servertest.Options{LockAfter: 2, MemoTTL: time.Minute})
 	g.Put(t, directory.User{Login: "ada"}, secret)
 	for range 2 {
 		want(t, ask(t, g, basic("ada", "wrong")), http.StatusUnauthorized, `{"error":"valid credentials are needed"}`)
@@ -182,13 +180,9 @@ func TestALoginInUTF8ArrivesAsItIs(t *testing.T) {
 	}
 }
 
-func doors(g *servertest.Gate) []door.Door {
-	return []door.Door{forwardauth.New(forwardauth.Config{Passwords: g.Passwords, Tokens: g.Tokens})}
-}
-
 func newGate(t *testing.T) *servertest.Gate {
 	t.Helper()
-	return servertest.New(t, servertest.Options{MemoTTL: time.Minute}, doors)
+	return servertest.New(t, servertest.Options{MemoTTL: time.Minute})
 }
 
 func ask(t *testing.T, g *servertest.Gate, header http.Header) servertest.Answer {

@@ -9,8 +9,6 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
-	"github.com/gatehouse-auth/gatehouse/server/door"
-	"github.com/gatehouse-auth/gatehouse/server/kubernetes"
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
@@ -192,9 +190,7 @@ func TestWithoutADirectoryNoVerdictIsGiven(t *testing.T) {
 
 func newGate(t *testing.T) *servertest.Gate {
 	t.Helper()
-	return servertest.New(t, servertest.Options{}, func(g *servertest.Gate) []door.Door {
-		return []door.Door{kubernetes.New(kubernetes.Config{Tokens: g.Tokens, Audience: []string{servertest.Issuer}})}
-	})
+	return servertest.New(t, servertest.Options{})
 }
 
 func ask(t *testing.T, g *servertest.Gate, body string) servertest.Answer {

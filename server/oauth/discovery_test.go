@@ -11,8 +11,6 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
-	"github.com/gatehouse-auth/gatehouse/server/door"
-	"github.com/gatehouse-auth/gatehouse/server/oauth"
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
@@ -109,22 +107,14 @@ func checkClaims(t *testing.T, g gate, listed []string) {
 }
 
 func TestDiscoveryListsTheAlgorithmsOfAllKeysThatVerifyTheNewestFirst(t *testing.T) {
-	g := servertest.New(t, servertest.Options{}, func(g *servertest.Gate) []door.Door {
-		c := config(g)
-		c.Algorithm = token.EdDSA
-		return []door.Door{oauth.New(c)}
-	})
+	g := servertest.New(t, servertest.Options{Algorithm: token.EdDSA})
 	if got := fmt.Sprint(decode(t, g.Send(t, "GET", openidPath, ""))["id_token_signing_alg_values_supported"]); got != "[EdDSA ES256]" {
 		t.Errorf("got %s", got)
 	}
 }
 
 func TestAnIssuerWithASlashAtItsEndGetsNoSecondOne(t *testing.T) {
-	g := servertest.New(t, servertest.Options{}, func(g *servertest.Gate) []door.Door {
-		c := config(g)
-		c.Issuer = "https://gatehouse.test/"
-		return []door.Door{oauth.New(c)}
-	})
+	g := servertest.New(t, servertest.Options{Issuer: "https://gatehouse.test/"})
 	document := decode(t, g.Send(t, "GET", openidPath, ""))
 	if document["issuer"] != "https://gatehouse.test/" || document["jwks_uri"] != "https://gatehouse.test/.well-known/jwks.json" {
 		t.Errorf("%v", document)

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
-	"github.com/gatehouse-auth/gatehouse/server/door"
-	"github.com/gatehouse-auth/gatehouse/server/oauth"
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
@@ -150,12 +148,8 @@ func TestTheCallerComesBeforeTheQuestion(t *testing.T) {
 }
 
 func TestWhereNothingIsKnownOfTokensTheAnswerIsNeitherInactiveNorRevoked(t *testing.T) {
-	g := gate{servertest.New(t, servertest.Options{}, func(g *servertest.Gate) []door.Door {
-		c, tokens := config(g), *g.Tokens
-		tokens.Directory = directory.New()
-		c.Tokens = &tokens
-		return []door.Door{oauth.New(c)}
-	})}
+	g := gate{servertest.New(t, servertest.Options{})}
+	g.Tokens.Directory = directory.New()
 	g.Put(t, directory.User{Login: "bob"}, "bob-secret")
 	signed, _ := issue(t, g, "bob")
 	for _, path := range []string{introspectPath, revokePath} {

@@ -9,12 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
-	"github.com/gatehouse-auth/gatehouse/internal/token"
-	"github.com/gatehouse-auth/gatehouse/server/door"
-	"github.com/gatehouse-auth/gatehouse/server/oauth"
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
@@ -34,18 +30,9 @@ const (
 // gate is a service that also takes forms.
 type gate struct{ *servertest.Gate }
 
-func config(g *servertest.Gate) oauth.Config {
-	return oauth.Config{
-		Passwords: g.Passwords, Tokens: g.Tokens, Grants: g.Grants,
-		Keys: g.Keys, Issuer: g.Issuer, Algorithm: token.ES256, Now: g.Now,
-	}
-}
-
 // newGate starts the door with users in every state.
 func newGate(t testing.TB) gate {
-	g := gate{servertest.New(t, servertest.Options{LockAfter: 10, MemoTTL: time.Minute}, func(g *servertest.Gate) []door.Door {
-		return []door.Door{oauth.New(config(g))}
-	})}
+	g := gate{servertest.New(t, servertest.Options{LockAfter: 10, MemoTTL: time.Minute})}
 	past := g.Now().Add(-time.Hour)
 	g.Put(t, directory.User{Login: "alice", Groups: []string{"operators", "developers"}}, "alice-secret")
 	g.Put(t, directory.User{Login: "bob"}, "bob-secret")
@@ -63,12 +50,7 @@ func newGate(t testing.TB) gate {
 
 // newGateWithout starts the door with a directory that is not complete.
 func newGateWithout(t testing.TB) gate {
-	return gate{servertest.New(t, servertest.Options{}, func(g *servertest.Gate) []door.Door {
-		passwords, tokens, c := g.Passwords.PasswordConfig, *g.Tokens, config(g)
-		passwords.Directory, tokens.Directory = directory.New(), directory.New()
-		c.Passwords, c.Tokens = authn.NewPassword(passwords), &tokens
-		return []door.Door{oauth.New(c)}
-	})}
+	return gate{servertest.New(t, servertest.Options{Unsynced: true})}
 }
 
 func basic(login, password string) string {

@@ -10,11 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
-	"github.com/gatehouse-auth/gatehouse/server/door"
 	"github.com/gatehouse-auth/gatehouse/server/puppet"
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
@@ -40,9 +38,7 @@ func config(g *servertest.Gate) puppet.Config {
 
 // newGate starts the door with users in every state that it tells apart, or must not.
 func newGate(t testing.TB) *servertest.Gate {
-	g := servertest.New(t, servertest.Options{LockAfter: 10, MemoTTL: time.Minute}, func(g *servertest.Gate) []door.Door {
-		return []door.Door{puppet.New(config(g))}
-	})
+	g := servertest.New(t, servertest.Options{LockAfter: 10, MemoTTL: time.Minute})
 	past := g.Now().Add(-time.Hour)
 	g.Put(t, directory.User{Login: "alice", DisplayName: "Alice", Email: "alice@example.com", Groups: []string{"operators"}}, "right")
 	g.Put(t, directory.User{Login: "bob"}, "right")
@@ -60,13 +56,7 @@ func newGate(t testing.TB) *servertest.Gate {
 
 // newGateWithout starts the door with a directory that is not complete.
 func newGateWithout(t testing.TB) *servertest.Gate {
-	return servertest.New(t, servertest.Options{}, func(g *servertest.Gate) []door.Door {
-		passwords, tokens, c := g.Passwords.PasswordConfig, *g.Tokens, config(g)
-		c.Directory = directory.New()
-		passwords.Directory, tokens.Directory = c.Directory, c.Directory
-		c.Passwords, c.Tokens = authn.NewPassword(passwords), &tokens
-		return []door.Door{puppet.New(c)}
-	})
+	return servertest.New(t, servertest.Options{Unsynced: true})
 }
 
 func user(t testing.TB, g *servertest.Gate, login string) *directory.User {

@@ -11,11 +11,8 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
-	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
-	"github.com/gatehouse-auth/gatehouse/server/door"
-	"github.com/gatehouse-auth/gatehouse/server/redis"
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
@@ -23,13 +20,9 @@ var update = flag.Bool("update", false, "write the golden files")
 
 const authorizePath = "/v1/users/authorize"
 
-func newDoor(g *servertest.Gate) []door.Door {
-	return []door.Door{redis.New(redis.Config{Passwords: g.Passwords, Tokens: g.Tokens, Grants: g.Grants})}
-}
-
 // newGate starts the door with users in every state that it tells apart, or must not.
 func newGate(t testing.TB) *servertest.Gate {
-	g := servertest.New(t, servertest.Options{LockAfter: 10, MemoTTL: time.Minute}, newDoor)
+	g := servertest.New(t, servertest.Options{LockAfter: 10, MemoTTL: time.Minute})
 	past := g.Now().Add(-time.Hour)
 	g.Put(t, directory.User{Login: "alice", DisplayName: "Alice", Email: "alice@example.com", Groups: []string{"operators"}}, "a:b c")
 	g.Put(t, directory.User{Login: "revoked", Revoked: true}, "right")
@@ -292,11 +285,7 @@ func TestTheAnswersOfTheDialectStayAsTheyAre(t *testing.T) {
 }
 
 func TestADirectoryThatIsNotCompleteAnswersUnavailable(t *testing.T) {
-	g := servertest.New(t, servertest.Options{}, func(g *servertest.Gate) []door.Door {
-		passwords, tokens := g.Passwords.PasswordConfig, *g.Tokens
-		passwords.Directory, tokens.Directory = directory.New(), directory.New()
-		return []door.Door{redis.New(redis.Config{Passwords: authn.NewPassword(passwords), Tokens: &tokens, Grants: g.Grants})}
-	})
+	g := servertest.New(t, servertest.Options{Unsynced: true})
 	g.Send(t, "POST", authorizePath, "", basic("alice", "a:b c")).Golden(t, "unavailable", *update)
 	g.Send(t, "POST", refreshPath, "", "Authorization: JWT x").Golden(t, "unavailable", *update)
 }

@@ -3,6 +3,7 @@
 package servertest
 
 import (
+	"cmp"
 	"context"
 	"encoding/pem"
 	"log/slog"
@@ -18,13 +19,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
-	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/ledger"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 	"github.com/gatehouse-auth/gatehouse/server"
-	"github.com/gatehouse-auth/gatehouse/server/door"
 )
 
 // Issuer is the issuer and the audience of the tokens of a Gate, unless OwnURL says otherwise.
@@ -35,8 +34,12 @@ type Options struct {
 	LockAfter      int
 	MemoTTL        time.Duration
 	TrustedProxies []netip.Prefix
+	Algorithm      string // of keys that are yet to be made
+	Issuer         string // and the audience
 	// OwnURL makes the URL of the service the issuer and the audience, as whoever follows the discovery document needs it.
 	OwnURL bool
+	// Unsynced leaves the directory as it is before every user has been read.
+	Unsynced bool
 	// Log takes the audit instead of Events.
 	Log *slog.Logger
 }
@@ -47,14 +50,10 @@ type Gate struct {
 	Issuer string // and the audience
 	CA     []byte // PEM of what Client trusts
 	Client *http.Client
-	// Handler is what the service runs.
-	Handler http.Handler
 
+	*server.Server
 	Directory *directory.Directory
 	Keys      *token.KeySet
-	Passwords *authn.Password
-	Tokens    *authn.Token
-	Grants    *grant.Grants
 	Records   *Records
 	Registry  *prometheus.Registry
 
@@ -63,47 +62,41 @@ type Gate struct {
 	events []audit.Event
 }
 
-// New starts a service with the doors that doors returns and ends it with the test.
-func New(t testing.TB, o Options, doors func(*Gate) []door.Door) *Gate {
+// New starts a service and ends it with the test.
+func New(t testing.TB, o Options) *Gate {
 	t.Helper()
 	ts := httptest.NewUnstartedServer(nil)
-	g := &Gate{Issuer: Issuer, Directory: directory.New(), Keys: &token.KeySet{}, Registry: prometheus.NewRegistry()}
+	g := &Gate{
+		Issuer: cmp.Or(o.Issuer, Issuer), Directory: directory.New(), Keys: &token.KeySet{}, Registry: prometheus.NewRegistry(),
+	}
 	if o.OwnURL {
 		g.Issuer = "https://" + ts.Listener.Addr().String()
 	}
 	g.Records = &Records{gate: g}
-	metrics := server.NewMetrics(g.Registry)
 	keys, err := token.Keys{}.Advance(g.Now(), token.Policy{Algorithm: token.ES256, Interval: 720 * time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
 	g.Keys.Use(keys)
-	g.Directory.MarkSynced()
-	audience := []string{g.Issuer}
+	if !o.Unsynced {
+		g.Directory.MarkSynced()
+	}
 	write := func(_ context.Context, e audit.Event) { g.record(e) }
 	if o.Log != nil {
 		write = audit.Log(o.Log)
 	}
-	sink := func(ctx context.Context, e audit.Event) { write(ctx, e); metrics.Count(ctx, e) }
-	noted := func(*directory.User, ledger.Note) {}
-	g.Passwords = authn.NewPassword(authn.PasswordConfig{
-		Directory: g.Directory, Audit: sink, Observer: metrics, Noted: noted, Now: g.Now,
+	g.Server = server.New(server.Config{
+		Directory: g.Directory, Keys: g.Keys, Records: g.Records, Audit: write, Registry: g.Registry, Now: g.Now,
+		Noted:   func(*directory.User, ledger.Note) {},
+		Version: "1.2.3", Issuer: g.Issuer, Audience: []string{g.Issuer}, Algorithm: cmp.Or(o.Algorithm, token.ES256),
+		AdminGroups: []string{"wheel", "gatehouse-admins"}, TrustedProxies: o.TrustedProxies,
 		MemoTTL: o.MemoTTL, LockAfter: o.LockAfter, LockDuration: 30 * time.Minute,
-	})
-	g.Tokens = &authn.Token{
-		Directory: g.Directory, Audit: sink, Now: g.Now,
-		Verifier: &token.Verifier{Keys: g.Keys, Issuer: g.Issuer, Audience: audience},
-	}
-	g.Grants = grant.New(grant.Config{
-		Directory: g.Directory, Records: g.Records, Audit: sink, Noted: noted, Now: g.Now,
-		Issuer: &token.Issuer{Keys: g.Keys, URL: g.Issuer, Audience: audience},
 		Lifetimes: grant.Lifetimes{
 			JWTDefault: 300 * time.Second, JWTMaximum: 86400 * time.Second,
 			OpaqueDefault: time.Hour, OpaqueMaximum: 10 * 365 * 24 * time.Hour,
 		},
 	})
-	g.Handler = server.Handler(server.Config{Doors: doors(g), TrustedProxies: o.TrustedProxies, Metrics: metrics})
-	ts.Config = server.New(g.Handler)
+	ts.Config = server.NewHTTP(g.Handler)
 	ts.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	ts.StartTLS()
 	t.Cleanup(ts.Close)

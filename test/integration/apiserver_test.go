@@ -18,10 +18,6 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
-	"github.com/gatehouse-auth/gatehouse/internal/token"
-	"github.com/gatehouse-auth/gatehouse/server/door"
-	kubernetesdoor "github.com/gatehouse-auth/gatehouse/server/kubernetes"
-	"github.com/gatehouse-auth/gatehouse/server/oauth"
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
@@ -31,9 +27,7 @@ const forgotten = 20 * time.Second
 
 func TestAnAPIServerAsksTheServiceAboutTokens(t *testing.T) {
 	assets := apitest.Assets(t)
-	g := servertest.New(t, servertest.Options{OwnURL: true}, func(g *servertest.Gate) []door.Door {
-		return []door.Door{kubernetesdoor.New(kubernetesdoor.Config{Tokens: g.Tokens, Audience: []string{g.Issuer}})}
-	})
+	g := servertest.New(t, servertest.Options{OwnURL: true})
 	ca := write(t, "ca.crt", string(g.CA))
 	webhook := write(t, "webhook.yaml", pasted(t, "kubernetes.md", "/etc/kubernetes/gatehouse/webhook.yaml",
 		"https://auth.example.com", g.URL, "/etc/kubernetes/gatehouse/ca.crt", ca))
@@ -67,12 +61,7 @@ func TestAnAPIServerAsksTheServiceAboutTokens(t *testing.T) {
 
 func TestAnAPIServerTakesTheServiceAsOIDCIssuer(t *testing.T) {
 	assets := apitest.Assets(t)
-	g := servertest.New(t, servertest.Options{OwnURL: true}, func(g *servertest.Gate) []door.Door {
-		return []door.Door{oauth.New(oauth.Config{
-			Passwords: g.Passwords, Tokens: g.Tokens, Grants: g.Grants,
-			Keys: g.Keys, Issuer: g.Issuer, Algorithm: token.ES256, Now: g.Now,
-		})}
-	})
+	g := servertest.New(t, servertest.Options{OwnURL: true})
 	ca := strings.ReplaceAll(strings.TrimSpace(string(g.CA)), "\n", "\n      ")
 	configuration := write(t, "authentication.yaml", pasted(t, "kubernetes.md", "/etc/kubernetes/gatehouse/authentication.yaml",
 		"https://auth.example.com", g.Issuer,

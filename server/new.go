@@ -1,0 +1,101 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatehouse-auth/gatehouse/internal/audit"
+	"github.com/gatehouse-auth/gatehouse/internal/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/ledger"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/forwardauth"
+	"github.com/gatehouse-auth/gatehouse/server/kubernetes"
+	"github.com/gatehouse-auth/gatehouse/server/oauth"
+	"github.com/gatehouse-auth/gatehouse/server/puppet"
+	"github.com/gatehouse-auth/gatehouse/server/redis"
+)
+
+// Config is what a service answers from, and its policy.
+type Config struct {
+	Directory *directory.Directory
+	Keys      *token.KeySet
+	Records   grant.Records
+	Noted     func(*directory.User, ledger.Note) // takes what status is to say of a login; must not block
+	Audit     audit.Sink
+	Registry  prometheus.Registerer
+	Now       func() time.Time
+
+	Version        string
+	Issuer         string
+	Audience       []string
+	Algorithm      string // of new signing keys
+	Lifetimes      grant.Lifetimes
+	AdminGroups    []string       // whose members may list and revoke the tokens of others
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+
+	LockAfter       int           // failures in a row; 0: never
+	LockDuration    time.Duration // 0: until it is lifted
+	MemoTTL         time.Duration // 0: no password is remembered
+	HashConcurrency int           // 0: by the number of cores
+
+	// CertificateEnds returns when the certificate that is served ends; nil where none is served.
+	CertificateEnds func() time.Time
+}
+
+// Server is a service without its connections: the verdicts, and the handler of all APIs.
+type Server struct {
+	Passwords *authn.Password
+	Tokens    *authn.Token
+	Grants    *grant.Grants
+	Handler   http.Handler
+}
+
+// New makes the verdicts and mounts every API on them. It registers its metrics with c.Registry.
+func New(c Config) *Server {
+	metrics := newMetrics(c.Registry)
+	write := c.Audit
+	c.Audit = func(ctx context.Context, e audit.Event) { write(ctx, e); metrics.Count(ctx, e) }
+	s := &Server{
+		Passwords: authn.NewPassword(authn.PasswordConfig{
+			Directory: c.Directory, Audit: c.Audit, Observer: metrics, Noted: c.Noted, Now: c.Now,
+			MemoTTL: c.MemoTTL, HashConcurrency: c.HashConcurrency, LockAfter: c.LockAfter, LockDuration: c.LockDuration,
+		}),
+		Tokens: &authn.Token{
+			Directory: c.Directory, Audit: c.Audit, Now: c.Now,
+			Verifier: &token.Verifier{Keys: c.Keys, Issuer: c.Issuer, Audience: c.Audience},
+		},
+		Grants: grant.New(grant.Config{
+			Directory: c.Directory, Records: c.Records, Lifetimes: c.Lifetimes, Audit: c.Audit, Noted: c.Noted, Now: c.Now,
+			Issuer: &token.Issuer{Keys: c.Keys, URL: c.Issuer, Audience: c.Audience},
+		}),
+	}
+	registerState(c.Registry, state{
+		directory: c.Directory, keys: c.Keys, now: c.Now, version: c.Version,
+		certificateEnds: c.CertificateEnds, queued: s.Passwords.Queued,
+	})
+	s.Handler = newHandler(s.apis(c), c.TrustedProxies, metrics)
+	return s
+}
+
+func (s *Server) apis(c Config) []door.Door {
+	return []door.Door{
+		redis.New(redis.Config{Passwords: s.Passwords, Tokens: s.Tokens, Grants: s.Grants}),
+		puppet.New(puppet.Config{
+			Passwords: s.Passwords, Tokens: s.Tokens, Grants: s.Grants, Directory: c.Directory,
+			AdminGroups: c.AdminGroups, Version: c.Version, Now: c.Now,
+		}),
+		oauth.New(oauth.Config{
+			Passwords: s.Passwords, Tokens: s.Tokens, Grants: s.Grants, Keys: c.Keys,
+			Issuer: c.Issuer, Algorithm: c.Algorithm, Now: c.Now,
+		}),
+		kubernetes.New(kubernetes.Config{Tokens: s.Tokens, Audience: c.Audience}),
+		forwardauth.New(forwardauth.Config{Passwords: s.Passwords, Tokens: s.Tokens}),
+	}
+}
