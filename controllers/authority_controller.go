@@ -24,6 +24,9 @@ import (
 // published under the key ca.crt.
 const AuthoritySecret = "gatehouse-ca"
 
+// publishTimeout is how long one ConfigMap may take.
+const publishTimeout = 5 * time.Second
+
 // AuthorityReconciler keeps the server certificate of this replica made from the CA that all replicas share, and the CA
 // itself alive: made at first start, followed by the next one long before it ends, published for clients. It watches the
 // Secret, so a change needs no restart, and it runs on every replica. What cannot be read is reported and left alone, and the
@@ -113,7 +116,7 @@ func (r *AuthorityReconciler) publish(ctx context.Context, bundle []byte) {
 }
 
 func (r *AuthorityReconciler) publishIn(ctx context.Context, namespace string, bundle []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	published := &corev1.ConfigMap{}
 	err := r.reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: AuthoritySecret}, published)

@@ -10,13 +10,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gatehouse-auth/gatehouse/internal/authority"
+	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
 const serverName = "gatehouse.example"
 
 // sourcesOf starts replicas that share the CA of a namespace and publish it in that of users too, and returns where each of
 // them has its server certificate from.
-func (b bench) sourcesOf(t testing.TB, replicas int, users string, c *clock) []*authority.Source {
+func (b systemBench) sourcesOf(t testing.TB, replicas int, users string, c *clock) []*authority.Source {
 	t.Helper()
 	var sources []*authority.Source
 	for range replicas {
@@ -27,13 +28,13 @@ func (b bench) sourcesOf(t testing.TB, replicas int, users string, c *clock) []*
 		}).SetupWithManager)
 	}
 	for _, source := range sources {
-		eventually(t, "every replica has a certificate", func() bool { return !source.NotAfter().IsZero() })
+		apitest.Eventually(t, "every replica has a certificate", func() bool { return !source.NotAfter().IsZero() })
 	}
 	return sources
 }
 
 // trusted says whether a client that trusts what is published in a namespace trusts what a replica shows.
-func (b bench) trusted(t testing.TB, namespace string, source *authority.Source, c *clock) bool {
+func (b systemBench) trusted(t testing.TB, namespace string, source *authority.Source, c *clock) bool {
 	t.Helper()
 	var published corev1.ConfigMap
 	if err := b.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: AuthoritySecret}, &published); err != nil {
@@ -50,11 +51,11 @@ func (b bench) trusted(t testing.TB, namespace string, source *authority.Source,
 }
 
 func TestReplicasShareOneCAThatIsPublished(t *testing.T) {
-	b, c := newBench(t, systemRole), &clock{}
+	b, c := newSystemBench(t), &clock{}
 	users := b.another(t, usersRole)
 	for _, source := range b.sourcesOf(t, 3, users, c) {
 		for _, namespace := range []string{b.namespace, users} {
-			eventually(t, "clients trust every replica", func() bool { return b.trusted(t, namespace, source, c) })
+			apitest.Eventually(t, "clients trust every replica", func() bool { return b.trusted(t, namespace, source, c) })
 		}
 	}
 	before := b.secret(t, AuthoritySecret).ResourceVersion
@@ -65,7 +66,7 @@ func TestReplicasShareOneCAThatIsPublished(t *testing.T) {
 }
 
 func TestADeletedCAIsMadeAnewAndPublished(t *testing.T) {
-	b, c := newBench(t, systemRole), &clock{}
+	b, c := newSystemBench(t), &clock{}
 	users := b.another(t, usersRole)
 	sources := b.sourcesOf(t, 2, users, c)
 	old, err := sources[0].GetCertificate(nil)
@@ -75,21 +76,21 @@ func TestADeletedCAIsMadeAnewAndPublished(t *testing.T) {
 	if err := b.Delete(t.Context(), b.secret(t, AuthoritySecret)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "another CA is in force", func() bool {
+	apitest.Eventually(t, "another CA is in force", func() bool {
 		leaf, err := sources[0].GetCertificate(nil)
 		return err == nil && !leaf.Leaf.Equal(old.Leaf) && b.trusted(t, users, sources[0], c) && b.trusted(t, users, sources[1], c)
 	})
 }
 
 func TestABrokenCAIsLeftAloneAndTheOneBeforeStays(t *testing.T) {
-	b, c := newBench(t, systemRole), &clock{}
+	b, c := newSystemBench(t), &clock{}
 	users := b.another(t, usersRole)
 	source := b.sourcesOf(t, 1, users, c)[0]
-	eventually(t, "the CA is published", func() bool { return b.trusted(t, users, source, c) })
+	apitest.Eventually(t, "the CA is published", func() bool { return b.trusted(t, users, source, c) })
 
 	b.patch(t, AuthoritySecret, map[string]any{"stringData": map[string]string{authority.KeyEntry: "lost"}})
 
-	eventually(t, "an Event says so", func() bool {
+	apitest.Eventually(t, "an Event says so", func() bool {
 		var events corev1.EventList
 		if err := b.List(t.Context(), &events); err != nil {
 			t.Fatal(err)
@@ -110,16 +111,16 @@ func TestABrokenCAIsLeftAloneAndTheOneBeforeStays(t *testing.T) {
 }
 
 func TestTheNextCAIsPublishedLongBeforeTheFirstEnds(t *testing.T) {
-	b, c := newBench(t, systemRole), &clock{}
+	b, c := newSystemBench(t), &clock{}
 	users := b.another(t, usersRole)
 	source := b.sourcesOf(t, 1, users, c)[0]
-	eventually(t, "the CA is published", func() bool { return b.trusted(t, users, source, c) })
+	apitest.Eventually(t, "the CA is published", func() bool { return b.trusted(t, users, source, c) })
 	first := b.bundle(t)
 
 	c.forward(8*365*24*time.Hour + 24*time.Hour)
 	b.patch(t, AuthoritySecret, map[string]any{"stringData": map[string]string{"note": "ours"}})
 
-	eventually(t, "two certificates are published", func() bool { return len(b.bundle(t)) > len(first) })
+	apitest.Eventually(t, "two certificates are published", func() bool { return len(b.bundle(t)) > len(first) })
 	if got := b.bundle(t)[:len(first)]; got != first {
 		t.Error("the first certificate is no longer published")
 	}
@@ -128,7 +129,7 @@ func TestTheNextCAIsPublishedLongBeforeTheFirstEnds(t *testing.T) {
 	}
 }
 
-func (b bench) bundle(t testing.TB) string {
+func (b systemBench) bundle(t testing.TB) string {
 	t.Helper()
 	published := corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: b.namespace, Name: AuthoritySecret}}
 	if err := b.Get(t.Context(), types.NamespacedName{Namespace: b.namespace, Name: AuthoritySecret}, &published); err != nil {

@@ -2,14 +2,9 @@ package controllers
 
 import (
 	"context"
-	"fmt"
 	"runtime/debug"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
@@ -18,10 +13,9 @@ import (
 // How InitialSync waits: it looks at the directory often, and lists anew when nothing has reached the directory for a while,
 // or not all of it for long, because what is deleted between a list and the start of a watch reaches nobody.
 const (
-	lookEvery    = 50 * time.Millisecond
-	listFirst    = 500 * time.Millisecond
-	listSeldom   = 10 * time.Second
-	listPageSize = 5000 // names and versions only; larger pages save little more
+	lookEvery  = 50 * time.Millisecond
+	listFirst  = 500 * time.Millisecond
+	listSeldom = 10 * time.Second
 )
 
 // InitialSync marks the directory synced once it is at least as new as the API server was when the process started. A synced
@@ -95,41 +89,4 @@ func (s syncSource) wait(ctx context.Context, patience time.Duration) bool {
 			return false
 		}
 	}
-}
-
-// sleep returns false when the context ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
-}
-
-// lister asks the API server itself what it holds.
-type lister struct {
-	reader     client.Reader // not a cache
-	namespaces []string
-}
-
-// list reads names and versions. Without a resourceVersion in the request the answer is consistent: it holds everything that
-// was written before the request.
-func (l lister) list(ctx context.Context, kind schema.GroupVersionKind) (listing, error) {
-	out := listing{objects: map[types.NamespacedName]string{}, versions: map[string]string{}}
-	for _, ns := range l.namespaces {
-		page := &metav1.PartialObjectMetadataList{}
-		page.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
-		for first := true; first || page.Continue != ""; first = false {
-			opts := []client.ListOption{client.InNamespace(ns), client.Limit(listPageSize), client.Continue(page.Continue)}
-			if err := l.reader.List(ctx, page, opts...); err != nil {
-				return listing{}, fmt.Errorf("list %s in %s: %w", kind.Kind, ns, err)
-			}
-			out.versions[ns] = page.ResourceVersion
-			for i := range page.Items {
-				out.objects[client.ObjectKeyFromObject(&page.Items[i])] = page.Items[i].ResourceVersion
-			}
-		}
-	}
-	return out, nil
 }

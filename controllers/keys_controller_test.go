@@ -17,6 +17,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/gatehouse-auth/gatehouse/internal/token"
+	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
 const month = 30 * 24 * time.Hour
@@ -27,8 +28,16 @@ type clock struct{ ahead atomic.Int64 }
 func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
 func (c *clock) forward(d time.Duration) { c.ahead.Add(int64(d)) }
 
+// systemBench is a namespace of the test's own and the service that has there what it has in its own namespace.
+type systemBench struct{ restricted }
+
+func newSystemBench(t testing.TB) systemBench {
+	t.Helper()
+	return systemBench{newRestricted(t, systemRole)}
+}
+
 // manage runs what setup adds to a manager until the test ends.
-func (b bench) manage(t testing.TB, setup func(ctrl.Manager) error) {
+func (b systemBench) manage(t testing.TB, setup func(ctrl.Manager) error) {
 	t.Helper()
 	mgr, err := ctrl.NewManager(b.config, ctrl.Options{
 		Scheme:     b.Scheme(),
@@ -54,7 +63,7 @@ func (b bench) manage(t testing.TB, setup func(ctrl.Manager) error) {
 }
 
 // keysOf starts replicas that share the keys of a namespace, and returns what each of them has in force.
-func (b bench) keysOf(t testing.TB, replicas int, c *clock) []*token.KeySet {
+func (b systemBench) keysOf(t testing.TB, replicas int, c *clock) []*token.KeySet {
 	t.Helper()
 	var sets []*token.KeySet
 	for range replicas {
@@ -68,7 +77,7 @@ func (b bench) keysOf(t testing.TB, replicas int, c *clock) []*token.KeySet {
 			},
 		}).SetupWithManager)
 	}
-	eventually(t, "all replicas have the same keys", func() bool {
+	apitest.Eventually(t, "all replicas have the same keys", func() bool {
 		for _, set := range sets {
 			if !set.Ready(c.now()) || !set.Keys().Equal(sets[0].Keys()) {
 				return false
@@ -79,7 +88,7 @@ func (b bench) keysOf(t testing.TB, replicas int, c *clock) []*token.KeySet {
 	return sets
 }
 
-func (b bench) secret(t testing.TB, name string) *corev1.Secret {
+func (b systemBench) secret(t testing.TB, name string) *corev1.Secret {
 	t.Helper()
 	secret := &corev1.Secret{}
 	if err := b.Get(context.Background(), types.NamespacedName{Namespace: b.namespace, Name: name}, secret); err != nil {
@@ -89,7 +98,7 @@ func (b bench) secret(t testing.TB, name string) *corev1.Secret {
 }
 
 // patch changes a Secret as kubectl patch --type=merge would.
-func (b bench) patch(t testing.TB, name string, change map[string]any) {
+func (b systemBench) patch(t testing.TB, name string, change map[string]any) {
 	t.Helper()
 	raw, err := json.Marshal(change)
 	if err != nil {
@@ -125,7 +134,7 @@ func issuedWith(t testing.TB, set *token.KeySet, now time.Time) (check func(*tok
 }
 
 func TestReplicasAgreeOnTheirFirstKeys(t *testing.T) {
-	b, c := newBench(t, systemRole), &clock{}
+	b, c := newSystemBench(t), &clock{}
 	sets := b.keysOf(t, 3, c)
 	for i, set := range sets {
 		check := issuedWith(t, set, c.now())
@@ -148,7 +157,7 @@ func TestReplicasAgreeOnTheirFirstKeys(t *testing.T) {
 }
 
 func TestRemovingTheCurrentKeyMakesThePublishedNextOneIssue(t *testing.T) {
-	b, c := newBench(t, systemRole), &clock{}
+	b, c := newSystemBench(t), &clock{}
 	sets := b.keysOf(t, 2, c)
 	before := current(sets[0], token.Sign, c.now())
 	public := sets[1].Public(c.now())
@@ -159,36 +168,36 @@ func TestRemovingTheCurrentKeyMakesThePublishedNextOneIssue(t *testing.T) {
 	}})
 
 	for _, set := range sets {
-		eventually(t, "another key signs", func() bool { return current(set, token.Sign, c.now()).ID != before.ID })
+		apitest.Eventually(t, "another key signs", func() bool { return current(set, token.Sign, c.now()).ID != before.ID })
 		if len(public.Key(current(set, token.Sign, c.now()).ID)) == 0 {
 			t.Error("the key that signs now had not been published")
 		}
 		if check(set) == nil {
 			t.Error("a token of the removed key is still accepted")
 		}
-		eventually(t, "another key stands by", func() bool { return len(set.Public(c.now()).Keys) == 2 })
+		apitest.Eventually(t, "another key stands by", func() bool { return len(set.Public(c.now()).Keys) == 2 })
 	}
-	eventually(t, "the annotation names the key", func() bool {
+	apitest.Eventually(t, "the annotation names the key", func() bool {
 		return b.secret(t, KeysSecret).Annotations[CurrentSigningKey] ==
 			current(sets[0], token.Sign, c.now()).EntryName()
 	})
 }
 
 func TestDeletingTheSecretMakesNewKeysForAllReplicas(t *testing.T) {
-	b, c := newBench(t, systemRole), &clock{}
+	b, c := newSystemBench(t), &clock{}
 	sets := b.keysOf(t, 2, c)
 	check := issuedWith(t, sets[0], c.now())
 	if err := b.Delete(t.Context(), b.secret(t, KeysSecret)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the old keys are gone", func() bool { return check(sets[0]) != nil && check(sets[1]) != nil })
-	eventually(t, "all replicas have the same keys", func() bool {
+	apitest.Eventually(t, "the old keys are gone", func() bool { return check(sets[0]) != nil && check(sets[1]) != nil })
+	apitest.Eventually(t, "all replicas have the same keys", func() bool {
 		return sets[0].Ready(c.now()) && sets[0].Keys().Equal(sets[1].Keys())
 	})
 }
 
 func TestGarbageAmongTheKeysIsReportedAndHarmless(t *testing.T) {
-	b, c := newBench(t, systemRole), &clock{}
+	b, c := newSystemBench(t), &clock{}
 	sets := b.keysOf(t, 2, c)
 	before := current(sets[0], token.Sign, c.now())
 	check := issuedWith(t, sets[0], c.now())
@@ -197,7 +206,7 @@ func TestGarbageAmongTheKeysIsReportedAndHarmless(t *testing.T) {
 		"README": "these are keys", string(token.Sign) + "-x": "{}",
 	}})
 	b.patch(t, KeysSecret, map[string]any{"stringData": map[string]string{token.RotationRequest: ""}})
-	eventually(t, "the keys rotate all the same", func() bool { return takeoverBegun(sets[1], before, c) })
+	apitest.Eventually(t, "the keys rotate all the same", func() bool { return takeoverBegun(sets[1], before, c) })
 
 	if err := check(sets[1]); err != nil {
 		t.Errorf("a good token is refused: %v", err)
@@ -205,7 +214,7 @@ func TestGarbageAmongTheKeysIsReportedAndHarmless(t *testing.T) {
 	if got := string(b.secret(t, KeysSecret).Data["README"]); got != "these are keys" {
 		t.Errorf("the entry that is no key has become %q", got)
 	}
-	eventually(t, "an Event says so", func() bool {
+	apitest.Eventually(t, "an Event says so", func() bool {
 		var events corev1.EventList
 		if err := b.List(t.Context(), &events, client.InNamespace(b.namespace)); err != nil {
 			t.Fatal(err)
@@ -230,7 +239,7 @@ func takeoverBegun(set *token.KeySet, before token.Key, c *clock) bool {
 }
 
 func TestARotationThatIsAskedForIsMadeOnce(t *testing.T) {
-	b, c := newBench(t, systemRole), &clock{}
+	b, c := newSystemBench(t), &clock{}
 	sets := b.keysOf(t, 3, c)
 	before := current(sets[0], token.Sign, c.now())
 	check := issuedWith(t, sets[0], c.now())
@@ -238,7 +247,7 @@ func TestARotationThatIsAskedForIsMadeOnce(t *testing.T) {
 	b.patch(t, KeysSecret, map[string]any{"stringData": map[string]string{token.RotationRequest: ""}})
 
 	for _, set := range sets {
-		eventually(t, "the takeover is known", func() bool { return takeoverBegun(set, before, c) })
+		apitest.Eventually(t, "the takeover is known", func() bool { return takeoverBegun(set, before, c) })
 	}
 	if got := current(sets[0], token.Sign, c.now()); got.ID != before.ID {
 		t.Error("the next key signs before verifiers can know it")
@@ -253,7 +262,7 @@ func TestARotationThatIsAskedForIsMadeOnce(t *testing.T) {
 		t.Error("the request is still there")
 	}
 	b.patch(t, KeysSecret, annotate("example.com/touched", "now"))
-	eventually(t, "a key stands by again", func() bool { return len(sets[2].Public(c.now()).Keys) == 3 })
+	apitest.Eventually(t, "a key stands by again", func() bool { return len(sets[2].Public(c.now()).Keys) == 3 })
 	if got := current(sets[2], token.Sign, c.now()); got.ID != after.ID {
 		t.Error("it rotates again without being asked")
 	}
@@ -263,17 +272,17 @@ func TestARotationThatIsAskedForIsMadeOnce(t *testing.T) {
 }
 
 func TestKeysRotateByAge(t *testing.T) {
-	b, c := newBench(t, systemRole), &clock{}
+	b, c := newSystemBench(t), &clock{}
 	sets := b.keysOf(t, 2, c)
 	before := current(sets[0], token.Sign, c.now())
 	c.forward(month)
 	b.patch(t, KeysSecret, annotate("example.com/touched", "now"))
 	for _, set := range sets {
-		eventually(t, "the takeover is known", func() bool { return takeoverBegun(set, before, c) })
+		apitest.Eventually(t, "the takeover is known", func() bool { return takeoverBegun(set, before, c) })
 	}
 	c.forward(25 * time.Hour)
 	b.patch(t, KeysSecret, annotate("example.com/touched", "again"))
-	eventually(t, "the old key is gone", func() bool {
+	apitest.Eventually(t, "the old key is gone", func() bool {
 		return !published(sets[0], before, c) && !published(sets[1], before, c)
 	})
 }

@@ -25,7 +25,7 @@ func (b bench) userOf(t testing.TB, u *directory.User) authv1alpha1.User {
 }
 
 func TestANoteReachesTheStatus(t *testing.T) {
-	b := newBench(t, usersRole)
+	b := newBench(t)
 	u := b.addUser(t)
 	l, who := ledgerOf(b, u)
 	until := time.Date(2030, 1, 1, 12, 0, 0, 500, time.UTC)
@@ -54,7 +54,7 @@ func TestANoteReachesTheStatus(t *testing.T) {
 }
 
 func TestTooManyFailuresLockForever(t *testing.T) {
-	b := newBench(t, usersRole)
+	b := newBench(t)
 	u := b.addUser(t)
 	l, who := ledgerOf(b, u)
 	if err := l.WriteNote(t.Context(), who, ledger.Note{Failures: 100, LockedUntil: time.Now()}); err != nil {
@@ -66,7 +66,7 @@ func TestTooManyFailuresLockForever(t *testing.T) {
 }
 
 func TestANoteThatChangesNothingIsNotWritten(t *testing.T) {
-	b := newBench(t, usersRole)
+	b := newBench(t)
 	u := b.addUser(t)
 	l, who := ledgerOf(b, u)
 	note := ledger.Note{LockedUntil: time.Now().Add(time.Hour), IssuedAt: time.Now()}
@@ -98,7 +98,7 @@ func TestANoteThatChangesNothingIsNotWritten(t *testing.T) {
 }
 
 func TestNotesOfAllReplicasAddUp(t *testing.T) {
-	b := newBench(t, usersRole)
+	b := newBench(t)
 	u := b.addUser(t)
 	var all sync.WaitGroup
 	for range 20 {

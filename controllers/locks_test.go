@@ -4,24 +4,33 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
 // A lock is lifted in memory at once, and stays lifted while status still shows it.
 func TestALockIsLiftedBeforeStatusKnows(t *testing.T) {
-	const spec = `{passwords: [{plaintextFrom: {secretKeyRef: {name: s, key: a}}}]}`
+	from := &authv1alpha1.SecretSource{SecretKeyRef: authv1alpha1.SecretKeyRef{Name: "s", Key: "a"}}
+	user := func() *authv1alpha1.User {
+		u := &authv1alpha1.User{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "jean", UID: "some-uid", Generation: 1}}
+		u.Spec.Passwords = []authv1alpha1.Password{{PlaintextFrom: from}}
+		return u
+	}
 	p, l := NewProjector(password.NewKeyer()), newLocks()
 	end := time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
 	version := func(generation int64, secret string, lockedUntil time.Time) *directory.User {
-		u := userOf(t, spec)
+		u := user()
 		u.Generation = generation
 		if !lockedUntil.IsZero() {
 			u.Status.LockedUntil = &metav1.Time{Time: lockedUntil}
 		}
-		return p.Project(u, holding(map[string]string{"a": secret})).User
+		return p.Project(u, func(string) *corev1.Secret {
+			return &corev1.Secret{Data: map[string][]byte{"a": []byte(secret)}}
+		}).User
 	}
 	var before *directory.User
 	steps := []struct {
@@ -39,7 +48,7 @@ func TestALockIsLiftedBeforeStatusKnows(t *testing.T) {
 		{"a lock that ends when the lifted one did", version(3, "new", end), true},
 	}
 	for _, step := range steps {
-		l.lift(userOf(t, spec), before, step.next)
+		l.lift(user(), before, step.next)
 		if got := !step.next.LockedUntil.IsZero(); got != step.locked {
 			t.Errorf("%s: locked = %v, want %v", step.name, got, step.locked)
 		}

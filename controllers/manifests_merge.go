@@ -3,7 +3,6 @@ package controllers
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"time"
 )
 
@@ -73,47 +72,6 @@ func (m *Manifests) enter(next map[objectKey]*held, h *held) {
 		next[h.key] = h
 	}
 }
-
-// claimUIDs leaves out users whose UID is no UID or another user's. Their last good version stays. Who has a UID keeps it; of
-// the others the first one gets it.
-func (m *Manifests) claimUIDs(next map[objectKey]*held) {
-	owners := make(map[string]*held, len(next))
-	users := sortedUsers(next)
-	for _, h := range users {
-		if id, ok := m.store.Identity(h.key.directoryKey()); ok && (h.user.UID == "" || string(h.user.UID) == id.UID) {
-			owners[id.UID] = h
-		}
-	}
-	for _, h := range users {
-		uid := string(h.user.UID)
-		if uid == "" || owners[uid] == h {
-			continue
-		}
-		switch owner := owners[uid]; {
-		case !canonicalUUID.MatchString(uid):
-			m.reports.object(h, "metadata.uid is no UUID like 123e4567-e89b-12d3-a456-426614174000; correct it, or leave it out to have one made")
-		case owner != nil:
-			m.reports.object(h, "metadata.uid is that of "+owner.key.String()+", in "+owner.place()+"; leave it out to have another one made")
-		default:
-			owners[uid] = h
-			continue
-		}
-		m.fallBack(next, h, owners)
-	}
-}
-
-// fallBack puts the version of a user that is in force in the place of one whose UID is refused, if its own UID is free.
-func (m *Manifests) fallBack(next map[objectKey]*held, refused *held, owners map[string]*held) {
-	delete(next, refused.key)
-	id, ok := m.store.Identity(refused.key.directoryKey())
-	if old := m.current[refused.key]; ok && old != nil && old.user.UID != refused.user.UID && owners[id.UID] == nil {
-		next[refused.key] = old
-		owners[id.UID] = old
-	}
-}
-
-// canonicalUUID is how a UUID is written (RFC 9562, section 4), in lower case.
-var canonicalUUID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
 // certain says whether every object that any file is meant to hold is known, so that what is not there is gone.
 func (m *Manifests) certain() bool {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/ledger"
 	"github.com/gatehouse-auth/gatehouse/internal/state"
 )
@@ -188,7 +189,7 @@ func (r *StateRecords) result(act string, err error) error {
 			r.log.Info("the state folder can be written again", "folder", r.store.Dir())
 		}
 	}
-	return unavailable(act, err)
+	return grant.Unavailable(act, err)
 }
 
 // plain is a time as it is read back: without a monotonic clock and a place.

@@ -7,12 +7,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/uuid"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
-	"github.com/gatehouse-auth/gatehouse/internal/state"
 )
 
 // enrolled is a User in the directory, with what it was made of.
@@ -63,80 +59,6 @@ func userKey(directoryKey string) objectKey {
 	return objectKey{"User", namespace, name}
 }
 
-// identify keeps who the users are: a UID for each that is new, and none any more for those that are gone. It returns the users
-// whose identity cannot be kept now. They must wait, because a token for a UID that the next start does not know is dead.
-func (m *Manifests) identify(users []*held, next map[objectKey]*held, now time.Time) (unkept map[objectKey]bool) {
-	gone := m.goneIdentities(next)
-	add := m.newIdentities(users, gone, now)
-	if len(add)+len(gone) == 0 {
-		return nil
-	}
-	err := m.store.Identify(add, gone)
-	if err == nil {
-		clear(m.forsaken)
-		return nil
-	}
-	m.unfinished = true
-	m.reports.add("", "users", "who the users are cannot be kept, so users who are new must wait: "+err.Error())
-	for _, key := range gone {
-		m.forsaken[key] = true
-	}
-	unkept = map[objectKey]bool{}
-	for _, id := range add {
-		unkept[userKey(id.Key)] = true
-	}
-	return unkept
-}
-
-// newIdentities returns the identities of users who have none, or none that fits their manifest.
-func (m *Manifests) newIdentities(users []*held, gone []string, now time.Time) []state.Identity {
-	isGone := map[string]bool{}
-	for _, key := range gone {
-		isGone[key] = true
-	}
-	var add []state.Identity
-	for i, h := range users {
-		key := h.key.directoryKey()
-		id, ok := m.store.Identity(key)
-		known := ok && !isGone[key]
-		given := string(h.user.UID)
-		if known && (given == "" || (given == id.UID && id.Given)) {
-			continue
-		}
-		if !known {
-			// Of users who appear together the first is the older, so that it is not left to chance who keeps a login.
-			id = state.Identity{Key: key, UID: string(uuid.NewUUID()), FirstSeen: plain(now.Add(time.Duration(i)))}
-		}
-		if given != "" {
-			id.UID, id.Given = given, true
-		}
-		add = append(add, id)
-	}
-	return add
-}
-
-// goneIdentities returns the users whose identities must never come back: those that are in no file, and those that were given
-// another UID.
-func (m *Manifests) goneIdentities(next map[objectKey]*held) []string {
-	certain, refused := m.certain(), m.refused()
-	var gone []string
-	for key, id := range m.store.Identities() {
-		k := userKey(key)
-		h := next[k]
-		switch {
-		case m.forsaken[key]:
-		case h != nil && (h.user.UID == "" || string(h.user.UID) == id.UID):
-			continue
-		case h == nil && refused[k]:
-			continue
-		case h == nil && !certain && m.enrolled[k] == nil:
-			continue
-		}
-		gone = append(gone, key)
-	}
-	return gone
-}
-
 // removeUsers takes out of the directory who is gone, or is another by now. It comes before anybody is put in, so that a UID may
 // move from one to another.
 func (m *Manifests) removeUsers(next map[objectKey]*held) {
@@ -168,17 +90,6 @@ func (m *Manifests) enrol(h *held) {
 	})
 	m.enrolled[h.key] = e
 	m.records.put(e.projection.User)
-}
-
-// identified returns a User as an API server would have it.
-func (m *Manifests) identified(h *held) *authv1alpha1.User {
-	id, _ := m.store.Identity(h.key.directoryKey())
-	u := *h.user
-	u.UID = types.UID(id.UID)
-	if u.CreationTimestamp.IsZero() {
-		u.CreationTimestamp = metav1.NewTime(id.FirstSeen)
-	}
-	return &u
 }
 
 func (m *Manifests) secret(namespace, name string) *corev1.Secret {

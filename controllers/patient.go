@@ -54,3 +54,13 @@ func untilAnswered[T any](ctx context.Context, ask func() (T, error)) (T, error)
 		}
 	}
 }
+
+// sleep returns false when the context ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}

@@ -68,12 +68,6 @@ func (p *progress) behind(l listing) (types.NamespacedName, bool) {
 	return types.NamespacedName{}, false
 }
 
-// listing is what the API server held at one moment in each namespace.
-type listing struct {
-	objects  map[types.NamespacedName]string // resourceVersion of the object
-	versions map[string]string               // resourceVersion of the list, by namespace
-}
-
 // older says whether resource version a is older than b. A version that cannot be compared counts as older, so that nobody
 // takes the directory for complete by mistake.
 func older(a, b string) bool {

@@ -13,16 +13,12 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
-
-// Secrets returns a Secret by its name in the user's namespace, or nil if there is none. Nobody may change what it returns.
-type Secrets func(name string) *corev1.Secret
 
 // Projector turns a User and its Secrets into the directory's user. It is where API types end: a field becomes behaviour
 // here. It is safe for concurrent use.

@@ -13,6 +13,7 @@ import (
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
+	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
 // userOf makes a User that never saw an API server.
@@ -158,7 +159,7 @@ func TestABrokenPasswordLeavesTheOthersAlone(t *testing.T) {
 func TestANewlineIsTrimmedFromAHashAndKeptInAPlaintext(t *testing.T) {
 	u := userOf(t, `{passwords: [{plaintextFrom: {secretKeyRef: {name: s, key: p}}}]}`)
 	u.Spec.Passwords = append(u.Spec.Passwords, hashed("h"))
-	got := NewProjector(password.NewKeyer()).Project(u, holding(map[string]string{"p": "plain\n", "h": hashOf(t, "hashed") + "\n"}))
+	got := NewProjector(password.NewKeyer()).Project(u, holding(map[string]string{"p": "plain\n", "h": apitest.WeakHash(t, "hashed") + "\n"}))
 	pws := got.User.Credentials.Passwords
 	if len(pws) != 2 {
 		t.Fatalf("problems = %+v", got.Problems)

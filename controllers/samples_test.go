@@ -9,12 +9,14 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
+
+	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
 // The samples are the first thing that anybody tries, and their comments say how to log in.
 func TestTheSamplesLogInAsTheirCommentsSay(t *testing.T) {
-	w := newWorld(t)
-	d := w.replica()
+	w := apitest.NewWorld(t)
+	d := replica(w)
 	files, err := filepath.Glob("../config/samples/*.yaml")
 	if err != nil || len(files) < 2 {
 		t.Fatalf("the samples are %v (%v)", files, err)
@@ -34,20 +36,20 @@ func TestTheSamplesLogInAsTheirCommentsSay(t *testing.T) {
 			if err := yaml.Unmarshal([]byte(document), o); err != nil {
 				t.Fatal(err)
 			}
-			o.SetNamespace(w.ns)
-			w.create(o)
+			o.SetNamespace(w.NS)
+			w.MustCreate(o)
 			if o.GetKind() == "User" {
 				user = o.GetName()
 			}
 		}
-		w.stands(user, "Active", "Active")
+		w.AwaitStatus(user, "Active", "Active")
 		comment := login.FindStringSubmatch(string(raw))
 		if comment == nil {
 			t.Fatalf("%s does not say how to log in", file)
 		}
 		line, _, _ := strings.Cut(string(raw)[strings.Index(string(raw), comment[0]):], "\n")
 		for _, pw := range secret.FindAllStringSubmatch(line, -1) {
-			w.eventually(comment[1]+" logs in with the password of "+file, func() bool { return verifies(d, comment[1], pw[1]) })
+			w.Eventually(comment[1]+" logs in with the password of "+file, func() bool { return apitest.Verifies(d, comment[1], pw[1]) })
 		}
 	}
 }

@@ -4,18 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
@@ -30,16 +25,6 @@ type Config struct {
 	// Namespaces are those of the users, the same that the manager's cache was narrowed to with CacheOptions.
 	Namespaces []string
 }
-
-// workers is how many objects one controller works on at a time: enough that one slow write does not hold up the rest.
-const workers = 4
-
-// cacheSyncTimeout is how long the first list of an informer may take. 100,000 Users on a busy API server take more than the
-// two minutes that controllers wait by default.
-const cacheSyncTimeout = 15 * time.Minute
-
-// spread is how far apart the replicas' writes of the same status are drawn, so that the first is seen by the others.
-const spread = 300 * time.Millisecond
 
 // Setup adds the controllers and InitialSync to a manager, all of them to run on every replica.
 func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
@@ -71,7 +56,10 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 		(&TokenExpiryReconciler{client: mgr.GetClient(), now: cfg.Now}).SetupWithManager(mgr),
 		mgr.Add(&InitialSync{
 			directory: cfg.Directory,
-			sources: []syncSource{users.syncSource(usersReached, api), {
+			sources: []syncSource{{
+				kind: "User", progress: usersReached, filled: users.filled,
+				list: func(ctx context.Context) (listing, error) { return users.list(ctx, api) },
+			}, {
 				kind: "Token", progress: tokensReached,
 				filled: func(ctx context.Context) { filled(ctx, mgr.GetCache(), &authv1alpha1.Token{}) },
 				list: func(ctx context.Context) (listing, error) {
@@ -87,39 +75,4 @@ func filled(ctx context.Context, informers cache.Informers, kind client.Object) 
 	if _, err := informers.GetInformer(ctx, kind); err != nil && ctx.Err() == nil {
 		log.FromContext(ctx).Error(err, "the cache cannot be filled yet") // the lists say when it is
 	}
-}
-
-// onEveryReplica are the options of a controller that fills memory.
-func onEveryReplica() controller.Options {
-	everywhere := false
-	return controller.Options{
-		MaxConcurrentReconciles: workers,
-		CacheSyncTimeout:        cacheSyncTimeout,
-		NeedLeaderElection:      &everywhere,
-	}
-}
-
-// inTheirOwnTime are the options of a controller that writes what all replicas compute alike.
-func inTheirOwnTime() controller.Options {
-	options := onEveryReplica()
-	options.NewQueue = func(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
-		return unhurried{priorityqueue.New(name, func(o *priorityqueue.Opts[reconcile.Request]) { o.RateLimiter = limiter })}
-	}
-	return options
-}
-
-// unhurried is a queue in which everything waits for a random moment longer than asked.
-type unhurried struct {
-	priorityqueue.PriorityQueue[reconcile.Request]
-}
-
-func (q unhurried) Add(r reconcile.Request) { q.AddWithOpts(priorityqueue.AddOpts{}, r) }
-
-func (q unhurried) AddAfter(r reconcile.Request, after time.Duration) {
-	q.AddWithOpts(priorityqueue.AddOpts{After: after}, r)
-}
-
-func (q unhurried) AddWithOpts(o priorityqueue.AddOpts, requests ...reconcile.Request) {
-	o.After += rand.N(spread) //nolint:gosec // spreads writes, guards nothing
-	q.PriorityQueue.AddWithOpts(o, requests...)
 }

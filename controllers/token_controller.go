@@ -116,18 +116,17 @@ func (r *TokenReconciler) settle(ctx context.Context, token tokenOfUser) error {
 	return nil
 }
 
-// recordOf is a Token as the directory holds it.
-func recordOf(t *authv1alpha1.Token) directory.Record {
-	return directory.Record{
-		ID:          t.Spec.TokenID,
-		UserKey:     t.Namespace + "/" + t.Spec.UserRef.Name,
-		UserUID:     t.Spec.UserRef.UID,
-		Kind:        string(t.Spec.Kind),
-		Label:       t.Spec.Label,
-		Description: t.Spec.Description,
-		Client:      t.Spec.Client,
-		IssuedAt:    t.Spec.IssuedAt.UTC(),
-		ExpiresAt:   t.Spec.ExpiresAt.UTC(),
-		Revoked:     t.Spec.Revoked,
+// byTokenID is the index of the cache that finds Tokens by the token they speak of.
+const byTokenID = "tokenID"
+
+// addIndexes teaches the cache to find objects otherwise than by name.
+func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
+	return indexer.IndexField(ctx, &authv1alpha1.Token{}, byTokenID, func(o client.Object) []string { return tokenIDs(o) })
+}
+
+func tokenIDs(o client.Object) []string {
+	if t, ok := o.(*authv1alpha1.Token); ok {
+		return []string{t.Spec.TokenID}
 	}
+	return nil
 }

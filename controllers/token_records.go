@@ -21,10 +21,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 )
 
-// patience is how long one act may take in all, however many calls to the API server it needs: somebody waits for the
-// answer.
-const patience = 5 * time.Second
-
 // attempts is how often an act is begun anew because another replica was faster.
 const attempts = 10
 
@@ -56,9 +52,9 @@ func (t *TokenRecords) CreateLabelled(ctx context.Context, r directory.Record, k
 	select {
 	case result := <-flight:
 		kept, _ := result.Val.(directory.Record)
-		return kept, unavailable("keep the record of a labelled token", result.Err)
+		return kept, grant.Unavailable("keep the record of a labelled token", result.Err)
 	case <-ctx.Done():
-		return directory.Record{}, unavailable("keep the record of a labelled token", ctx.Err())
+		return directory.Record{}, grant.Unavailable("keep the record of a labelled token", ctx.Err())
 	}
 }
 
@@ -136,7 +132,7 @@ func (t *TokenRecords) CountLabelled(ctx context.Context, u *directory.User, cou
 	var kept authv1alpha1.TokenList
 	namespace, _, _ := strings.Cut(u.Key, "/")
 	if err := t.Reader.List(ctx, &kept, client.InNamespace(namespace), client.MatchingLabels{userUIDLabel: u.UID}); err != nil {
-		return 0, unavailable("count the labelled tokens of a user", err)
+		return 0, grant.Unavailable("count the labelled tokens of a user", err)
 	}
 	n := 0
 	for i := range kept.Items {
@@ -156,7 +152,7 @@ func (t *TokenRecords) Labelled(ctx context.Context, u *directory.User, label st
 	if err := t.Reader.Get(ctx, key, token); apierrors.IsNotFound(err) {
 		return directory.Record{}, false, nil
 	} else if err != nil {
-		return directory.Record{}, false, unavailable("look up the record of a labelled token", err)
+		return directory.Record{}, false, grant.Unavailable("look up the record of a labelled token", err)
 	}
 	r := recordOf(token)
 	return r, r.UserUID == u.UID && r.Label == label, nil
@@ -168,7 +164,7 @@ func (t *TokenRecords) Revoke(ctx context.Context, r directory.Record) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	if err := t.revoke(ctx, r); err != nil {
-		return unavailable("keep the revocation of a token", err)
+		return grant.Unavailable("keep the revocation of a token", err)
 	}
 	r.Revoked = true
 	t.Directory.PutRecord(r)
@@ -237,7 +233,7 @@ func (t *TokenRecords) RevokeUser(ctx context.Context, u *directory.User, at tim
 		}
 	})
 	if err != nil {
-		return unavailable("keep the revocation of a user's tokens", err)
+		return grant.Unavailable("keep the revocation of a user's tokens", err)
 	}
 	t.Directory.RevokeTokens(u.UID, at)
 	return nil
@@ -249,18 +245,6 @@ func readable(t *authv1alpha1.Token) error {
 		return nil
 	}
 	return fmt.Errorf("the stored Token %s breaks the schema; correct or delete it: %s", client.ObjectKeyFromObject(t), t.Unreadable)
-}
-
-// bounded gives an act its time. A client that hangs up does not stop what was begun.
-func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), patience)
-}
-
-func unavailable(act string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w: %w", act, grant.ErrUnavailable, err)
 }
 
 // labelName names the record of a labelled token, so that a user has one for each label.
@@ -307,5 +291,21 @@ func newToken(key types.NamespacedName, r directory.Record) *authv1alpha1.Token 
 			ExpiresAt:   metav1.NewMicroTime(r.ExpiresAt.UTC()),
 			Revoked:     r.Revoked,
 		},
+	}
+}
+
+// recordOf is a Token as the directory holds it.
+func recordOf(t *authv1alpha1.Token) directory.Record {
+	return directory.Record{
+		ID:          t.Spec.TokenID,
+		UserKey:     t.Namespace + "/" + t.Spec.UserRef.Name,
+		UserUID:     t.Spec.UserRef.UID,
+		Kind:        string(t.Spec.Kind),
+		Label:       t.Spec.Label,
+		Description: t.Spec.Description,
+		Client:      t.Spec.Client,
+		IssuedAt:    t.Spec.IssuedAt.UTC(),
+		ExpiresAt:   t.Spec.ExpiresAt.UTC(),
+		Revoked:     t.Spec.Revoked,
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -23,70 +22,14 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
-	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
-// The namespaces that the generated role speaks of.
-const (
-	usersRole  = "gatehouse-users"
-	systemRole = "gatehouse-system"
-)
+// bench is a namespace of the test's own and the service that has a role there.
+type bench struct{ restricted }
 
-// bench is a namespace of the test's own, on a real API server, an administrator, and the service: a user who has there what
-// the generated role gives in one of its namespaces, and no other rights.
-type bench struct {
-	client.Client
-	config    *rest.Config // the service's
-	user      string
-	namespace string
-}
-
-func newBench(t testing.TB, role string) bench {
+func newBench(t testing.TB) bench {
 	t.Helper()
-	b := bench{Client: newClient(t, apitest.Config(t), nil)}
-	b.user = b.makeNamespace(t)
-	b.namespace = b.user
-	b.config = apitest.User(t, b.user)
-	b.config.QPS = -1
-	grantRole(t, b, role, b.namespace, b.user)
-	return b
-}
-
-// another makes one more namespace in which the service has the rights of a role.
-func (b bench) another(t testing.TB, role string) string {
-	t.Helper()
-	ns := b.makeNamespace(t)
-	grantRole(t, b, role, ns, b.user)
-	return ns
-}
-
-func (b bench) makeNamespace(t testing.TB) string {
-	t.Helper()
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-"}}
-	if err := b.Create(context.Background(), ns); err != nil {
-		t.Fatal(err)
-	}
-	return ns.Name
-}
-
-// newClient returns a client. With a mapper it need not ask the API server for its resources first.
-func newClient(t testing.TB, config *rest.Config, mapper meta.RESTMapper) client.Client {
-	t.Helper()
-	c, err := client.New(config, client.Options{Scheme: scheme(t), Mapper: mapper})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// addUser makes a User and returns it as a directory would hold it.
-func (b bench) addUser(t testing.TB) *directory.User {
-	t.Helper()
-	u := &authv1alpha1.User{ObjectMeta: metav1.ObjectMeta{GenerateName: "jj-", Namespace: b.namespace}}
-	if err := b.Create(context.Background(), u); err != nil {
-		t.Fatal(err)
-	}
-	return &directory.User{Key: b.namespace + "/" + u.Name, UID: string(u.UID), Login: u.Name}
+	return bench{newRestricted(t, usersRole)}
 }
 
 // replica returns the token records of one more replica, with a connection and a directory of its own.
@@ -151,7 +94,7 @@ func mustRevoke(t testing.TB, records *TokenRecords, r directory.Record) {
 }
 
 func TestTheRecordOfALabelIsFoundByAReplicaThatHasNotHeardOfIt(t *testing.T) {
-	b := newBench(t, usersRole)
+	b := newBench(t)
 	u, another := b.addUser(t), b.addUser(t)
 	made := mustCreate(t, b.replica(t, u), issued(u, "ci"))
 	elsewhere := b.replica(t, u)
@@ -172,7 +115,7 @@ func TestTheRecordOfALabelIsFoundByAReplicaThatHasNotHeardOfIt(t *testing.T) {
 }
 
 func TestLabelsAreCountedWhereTheyAreKept(t *testing.T) {
-	b := newBench(t, usersRole)
+	b := newBench(t)
 	u, another := b.addUser(t), b.addUser(t)
 	here := b.replica(t, u)
 	for _, label := range []string{"a", "b", "c"} {
@@ -190,7 +133,7 @@ func TestLabelsAreCountedWhereTheyAreKept(t *testing.T) {
 }
 
 func TestALabelHasOneTokenHoweverManyAskAtOnce(t *testing.T) {
-	b := newBench(t, usersRole)
+	b := newBench(t)
 	u := b.addUser(t)
 	const callers = 100
 	labels := 0
@@ -226,7 +169,7 @@ func TestALabelHasOneTokenHoweverManyAskAtOnce(t *testing.T) {
 }
 
 func TestALabelledTokenComesBackAsItWasIssued(t *testing.T) {
-	b := newBench(t, usersRole)
+	b := newBench(t)
 	u := b.addUser(t)
 	first := issued(u, "ß \"quoted\" 日本")
 	first.Description, first.Client = "nul \x00, line\u2028, "+strings.Repeat("x", 60000), strings.Repeat("y", 4000)
@@ -242,7 +185,7 @@ func TestALabelledTokenComesBackAsItWasIssued(t *testing.T) {
 }
 
 func TestLabelsOfDifferentUsersDoNotMeet(t *testing.T) {
-	b := newBench(t, usersRole)
+	b := newBench(t)
 	u, other := b.addUser(t), b.addUser(t)
 	records := b.replica(t, u, other)
 	if mustCreate(t, records, issued(u, "ci")).ID == mustCreate(t, records, issued(other, "ci")).ID {
@@ -251,7 +194,7 @@ func TestLabelsOfDifferentUsersDoNotMeet(t *testing.T) {
 }
 
 func TestARevokedTokenMakesRoomForAnotherAndStaysRevoked(t *testing.T) {
-	b := newBench(t, usersRole)
+	b := newBench(t)
 	u := b.addUser(t)
 	first := mustCreate(t, b.replica(t, u), issued(u, "ci"))
 	mustRevoke(t, b.replica(t, u), first)
@@ -270,7 +213,7 @@ func TestARevokedTokenMakesRoomForAnotherAndStaysRevoked(t *testing.T) {
 }
 
 func TestATokenRevokedByAReplicaThatDidNotKnowItsLabelIsNotHandedOutAgain(t *testing.T) {
-	b := newBench(t, usersRole)
+	b := newBench(t)
 	u := b.addUser(t)
 	first := mustCreate(t, b.replica(t, u), issued(u, "ci"))
 	unlabelled := first
@@ -283,7 +226,7 @@ func TestATokenRevokedByAReplicaThatDidNotKnowItsLabelIsNotHandedOutAgain(t *tes
 }
 
 func TestAnEndedTokenMakesRoomAndLeavesNothing(t *testing.T) {
-	b := newBench(t, usersRole)
+	b := newBench(t)
 	u := b.addUser(t)
 	first := issued(u, "ci")
 	first.IssuedAt, first.ExpiresAt = first.IssuedAt.Add(-time.Hour), first.IssuedAt.Add(-time.Second)
@@ -298,7 +241,7 @@ func TestAnEndedTokenMakesRoomAndLeavesNothing(t *testing.T) {
 }
 
 func TestAReplacementIsAgreedOnByAllReplicas(t *testing.T) {
-	b := newBench(t, usersRole)
+	b := newBench(t)
 	u := b.addUser(t)
 	for range 20 {
 		old := mustCreate(t, b.replica(t, u), issued(u, "ci"))
@@ -324,7 +267,7 @@ func TestAReplacementIsAgreedOnByAllReplicas(t *testing.T) {
 }
 
 func TestARevocationGoesIntoTheRecordOfTheLabel(t *testing.T) {
-	b := newBench(t, usersRole)
+	b := newBench(t)
 	u := b.addUser(t)
 	r := mustCreate(t, b.replica(t, u), issued(u, "ci"))
 	mustRevoke(t, b.replica(t, u), r)
@@ -334,7 +277,7 @@ func TestARevocationGoesIntoTheRecordOfTheLabel(t *testing.T) {
 }
 
 func TestARevocationMeansOneTokenAndNotItsSuccessor(t *testing.T) {
-	b := newBench(t, usersRole)
+	b := newBench(t)
 	u := b.addUser(t)
 	old := issued(u, "ci")
 	successor := mustCreate(t, b.replica(t, u), issued(u, "ci"))
@@ -348,7 +291,7 @@ func TestARevocationMeansOneTokenAndNotItsSuccessor(t *testing.T) {
 }
 
 func TestRevocationsCanBeRepeatedOnAllReplicasAtOnce(t *testing.T) {
-	b := newBench(t, usersRole)
+	b := newBench(t)
 	u := b.addUser(t)
 	for _, label := range []string{"", "ci"} {
 		r := issued(u, label)
@@ -376,7 +319,7 @@ func TestRevocationsCanBeRepeatedOnAllReplicasAtOnce(t *testing.T) {
 }
 
 func TestTheRevocationOfAUsersTokensNeverMovesBack(t *testing.T) {
-	b := newBench(t, usersRole)
+	b := newBench(t)
 	u := b.addUser(t)
 	base := time.Now().Add(-time.Hour)
 	var all sync.WaitGroup
@@ -401,12 +344,8 @@ func TestTheRevocationOfAUsersTokensNeverMovesBack(t *testing.T) {
 	}
 }
 
-func (b bench) key(u *directory.User) client.ObjectKey {
-	return client.ObjectKey{Namespace: b.namespace, Name: u.Login}
-}
-
 func TestTheRevocationOfAnotherUsersTokensWritesNothing(t *testing.T) {
-	b := newBench(t, usersRole)
+	b := newBench(t)
 	u := b.addUser(t)
 	former := *u
 	former.UID = "00000000-0000-4000-8000-000000000000"
@@ -424,10 +363,10 @@ func TestTheRevocationOfAnotherUsersTokensWritesNothing(t *testing.T) {
 }
 
 func TestWhatCannotBeWrittenIsUnavailable(t *testing.T) {
-	b := newBench(t, usersRole)
+	b := newBench(t)
 	u := b.addUser(t)
 	labelled := mustCreate(t, b.replica(t, u), issued(u, "ci"))
-	deaf, refusing, ending := b, b, newBench(t, usersRole)
+	deaf, refusing, ending := b, b, newBench(t)
 	deaf.config, refusing.config = through(t, b.config, true), through(t, b.config, false)
 	lost := ending.addUser(t)
 	if err := ending.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ending.namespace}}); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -172,11 +173,14 @@ func (r *registering) AddEventHandlerWithOptions(
 	return r.registration, err
 }
 
+// firstPause is how long the API server is left alone after it has not said how new it is; the pause doubles each time.
+const firstPause = 500 * time.Millisecond
+
 // begin asks the API server how new it is before all Users are read for the first time, until it answers or the context ends. It
 // asks anew before each try, so that one that takes long does not make do with an old answer. A list of one object without a
 // resourceVersion in the request tells: it is consistent.
 func (u *usersOfNamespace) begin(ctx context.Context) {
-	for pause := listFirst; !u.HasSynced(); pause = min(2*pause, 2*comeBack) {
+	for pause := firstPause; !u.HasSynced(); pause = min(2*pause, 2*comeBack) {
 		first := &metav1.PartialObjectMetadataList{}
 		first.SetGroupVersionKind(authv1alpha1.GroupVersion.WithKind("UserList"))
 		err := u.reader.List(ctx, first, client.InNamespace(u.namespace), client.Limit(1))
@@ -194,15 +198,12 @@ func (u *usersOfNamespace) begin(ctx context.Context) {
 	}
 }
 
-// syncSource says what InitialSync compares the directory with: what the cache holds where that will do, and otherwise a list.
-func (c *userCache) syncSource(reached *progress, api lister) syncSource {
-	list := func(ctx context.Context) (listing, error) {
-		if held, fresh := c.listing(); fresh {
-			return held, nil
-		}
-		return api.list(ctx, userKind())
+// list says what the cache holds where that is as new as the API server was, and otherwise what the API server lists.
+func (c *userCache) list(ctx context.Context, api lister) (listing, error) {
+	if held, fresh := c.listing(); fresh {
+		return held, nil
 	}
-	return syncSource{kind: userKind().Kind, progress: reached, filled: c.filled, list: list}
+	return api.list(ctx, userKind())
 }
 
 // listing says what the cache holds, and whether that is at least as new as the API server was before anything was listed. It

@@ -13,23 +13,25 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
 // cacheOfUsers starts a manager that has nothing but the cache, over connections to the API server that a test may disturb.
-func (w *world) cacheOfUsers(disturb func(http.RoundTripper) http.RoundTripper) *userCache {
-	w.t.Helper()
-	api := w.restricted()
+func cacheOfUsers(w *apitest.World, disturb func(http.RoundTripper) http.RoundTripper) *userCache {
+	w.T.Helper()
+	api := w.Restricted()
 	api.Wrap(disturb)
-	mgr, err := ctrl.NewManager(api, ctrl.Options{Scheme: scheme(w.t), Metrics: metricsserver.Options{BindAddress: "0"}})
+	mgr, err := ctrl.NewManager(api, ctrl.Options{Scheme: apitest.Scheme(w.T), Metrics: metricsserver.Options{BindAddress: "0"}})
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	users, err := newUserCache(mgr, []string{w.ns})
+	users, err := newUserCache(mgr, []string{w.NS})
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	w.run("the manager", mgr.Start)
-	w.eventually("the cache is filled", users.namespaces[w.ns].HasSynced)
+	w.Run("the manager", mgr.Start)
+	w.Eventually("the cache is filled", users.namespaces[w.NS].HasSynced)
 	return users
 }
 
@@ -93,15 +95,15 @@ func (b *brittle) asked() []url.Values {
 }
 
 func TestABrokenConnectionIsNoReasonToReadAllUsersAgain(t *testing.T) {
-	w := newWorld(t)
-	jean, way := w.user("jean", `{}`), &brittle{}
-	users := w.cacheOfUsers(func(to http.RoundTripper) http.RoundTripper { way.RoundTripper = to; return way })
+	w := apitest.NewWorld(t)
+	jean, way := w.NewUser("jean", `{}`), &brittle{}
+	users := cacheOfUsers(w, func(to http.RoundTripper) http.RoundTripper { way.RoundTripper = to; return way })
 	key := client.ObjectKeyFromObject(jean)
-	w.patch(jean, `{"spec":{"displayName":"Jean"}}`) // a watch that brought nothing is given up
-	w.eventually("the change is there", func() bool { return users.get(key).Spec.DisplayName == "Jean" })
+	w.MustPatch(jean, `{"spec":{"displayName":"Jean"}}`) // a watch that brought nothing is given up
+	w.Eventually("the change is there", func() bool { return users.get(key).Spec.DisplayName == "Jean" })
 	way.cut()
-	w.patch(jean, `{"spec":{"revoked":true}}`)
-	w.eventually("what changed meanwhile is there", func() bool { return users.get(key).Spec.Revoked })
+	w.MustPatch(jean, `{"spec":{"revoked":true}}`)
+	w.Eventually("what changed meanwhile is there", func() bool { return users.get(key).Spec.Revoked })
 	for i, query := range way.asked() {
 		if all := query.Has("sendInitialEvents"); all != (i == 0) {
 			t.Errorf("watch %d asks for %v", i, query)
@@ -113,9 +115,9 @@ func TestABrokenConnectionIsNoReasonToReadAllUsersAgain(t *testing.T) {
 }
 
 func TestTheCacheOfUsersFollowsTheAPIServer(t *testing.T) {
-	w := newWorld(t)
-	jean := w.user("jean", `{groups: [a]}`)
-	users := w.cacheOfUsers(undisturbed)
+	w := apitest.NewWorld(t)
+	jean := w.NewUser("jean", `{groups: [a]}`)
+	users := cacheOfUsers(w, undisturbed)
 	key := client.ObjectKeyFromObject(jean)
 	got := users.get(key)
 	if got == nil || got.ResourceVersion != jean.ResourceVersion || len(got.Spec.Groups) != 1 {
@@ -124,26 +126,26 @@ func TestTheCacheOfUsersFollowsTheAPIServer(t *testing.T) {
 	if got.ManagedFields != nil || got.Kind != "User" {
 		t.Errorf("the cache keeps managed fields %v, kind %q", got.ManagedFields, got.Kind)
 	}
-	w.patch(jean, `{"spec":{"revoked":true}}`)
-	w.eventually("the change is there", func() bool { return users.get(key).Spec.Revoked })
-	w.delete(jean)
-	w.eventually("the user is gone", func() bool { return users.get(key) == nil })
+	w.MustPatch(jean, `{"spec":{"revoked":true}}`)
+	w.Eventually("the change is there", func() bool { return users.get(key).Spec.Revoked })
+	w.MustDelete(jean)
+	w.Eventually("the user is gone", func() bool { return users.get(key) == nil })
 	if other := users.get(types.NamespacedName{Namespace: "elsewhere", Name: "jean"}); other != nil {
 		t.Errorf("the cache has %+v of a namespace that is none of its own", other)
 	}
 }
 
 func TestTheCacheOfUsersKnowsWhetherItIsAsNewAsTheAPIServerWas(t *testing.T) {
-	w := newWorld(t)
-	jean := w.user("jean", `{}`)
-	users := w.cacheOfUsers(undisturbed)
+	w := apitest.NewWorld(t)
+	jean := w.NewUser("jean", `{}`)
+	users := cacheOfUsers(w, undisturbed)
 	held, fresh := users.listing()
 	if version := held.objects[client.ObjectKeyFromObject(jean)]; !fresh || len(held.objects) != 1 || version != jean.ResourceVersion {
 		t.Errorf("the cache says %v, fresh: %v; want only %s of version %s", held.objects, fresh, jean.Name, jean.ResourceVersion)
 	}
-	u := users.namespaces[w.ns]
-	if u.atStart == "" || older(held.versions[w.ns], u.atStart) || older(u.atStart, jean.ResourceVersion) {
-		t.Errorf("version at start %q, of the list %q, of the user %q", u.atStart, held.versions[w.ns], jean.ResourceVersion)
+	u := users.namespaces[w.NS]
+	if u.atStart == "" || older(held.versions[w.NS], u.atStart) || older(u.atStart, jean.ResourceVersion) {
+		t.Errorf("version at start %q, of the list %q, of the user %q", u.atStart, held.versions[w.NS], jean.ResourceVersion)
 	}
 	for _, atStart := range []string{"", "x", u.atStart + "0"} {
 		u.mu.Lock()

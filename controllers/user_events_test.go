@@ -18,6 +18,7 @@ import (
 	restwatch "k8s.io/client-go/rest/watch"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
 // storedUser is a User as an API server sends it.
@@ -43,7 +44,7 @@ func decoderOf(stream io.Reader) *userEvents { return newUserEvents(io.NopCloser
 
 // decoderOfClientGo is what client-go would read the same stream with.
 func decoderOfClientGo(t testing.TB, stream io.Reader) watch.Decoder {
-	codecs := serializer.NewCodecFactory(scheme(t))
+	codecs := serializer.NewCodecFactory(apitest.Scheme(t))
 	info, ok := runtime.SerializerInfoForMediaType(codecs.SupportedMediaTypes(), runtime.ContentTypeJSON)
 	if !ok {
 		t.Fatal("client-go reads no JSON")

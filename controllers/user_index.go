@@ -142,14 +142,3 @@ func secretsNamed(u *authv1alpha1.User) []types.NamespacedName {
 	}
 	return out
 }
-
-// secretNames are the Secrets that a User's passwords are in; one may be named several times.
-func secretNames(u *authv1alpha1.User) []string {
-	var names []string
-	for _, p := range u.Spec.Passwords {
-		if ref := p.Source(); ref != nil {
-			names = append(names, ref.Name)
-		}
-	}
-	return names
-}

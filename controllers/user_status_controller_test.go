@@ -13,17 +13,18 @@ import (
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
+	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
 func TestConditionsSayWhatToDo(t *testing.T) {
-	w := newWorld(t)
-	w.replica()
+	w := apitest.NewWorld(t)
+	replica(w)
 	strong, err := password.Generate([]byte("strong-password"), password.Parameters{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.secret("s", map[string]string{
-		"good": strong, "weak": hashOf(t, "weak-password"), "line": strong + "\n", "empty": "", "long": strings.Repeat("x", 2000),
+	w.NewSecret("s", map[string]string{
+		"good": strong, "weak": apitest.WeakHash(t, "weak-password"), "line": strong + "\n", "empty": "", "long": strings.Repeat("x", 2000),
 		"bad": "$1$salt$qJH7.N4xYta3aEG/dfqo/0", "plain": "plain-password", "newline": "plain-password\n",
 	})
 	ref := func(kind, key string) string {
@@ -63,12 +64,12 @@ func TestConditionsSayWhatToDo(t *testing.T) {
 		"tokens valid after the future": authv1alpha1.ConditionTokensVoid,
 	}
 	for name := range cases {
-		w.user(objectName(name), cases[name].spec)
+		w.NewUser(objectName(name), cases[name].spec)
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			u := w.stands(objectName(name), c.state, c.reason)
-			ready := condition(u, authv1alpha1.ConditionReady)
+			u := w.AwaitStatus(objectName(name), c.state, c.reason)
+			ready := apitest.Condition(u, authv1alpha1.ConditionReady)
 			if want := c.reason == authv1alpha1.ReasonActive; (ready.Status == metav1.ConditionTrue) != want {
 				t.Errorf("Ready is %s for %s", ready.Status, c.reason)
 			}
@@ -78,7 +79,7 @@ func TestConditionsSayWhatToDo(t *testing.T) {
 				}
 			}
 			for _, kind := range []string{authv1alpha1.ConditionWeakHash, authv1alpha1.ConditionPlaintextNewline, authv1alpha1.ConditionTokensVoid} {
-				if got := condition(u, kind).Status; (got == metav1.ConditionTrue) != (remarks[name] == kind) {
+				if got := apitest.Condition(u, kind).Status; (got == metav1.ConditionTrue) != (remarks[name] == kind) {
 					t.Errorf("condition %s is %q", kind, got)
 				}
 			}
@@ -98,17 +99,17 @@ func objectName(sentence string) string {
 }
 
 func TestTheOlderUserKeepsTheLoginAndHandsItOver(t *testing.T) {
-	w := newWorld(t)
-	d := w.replica()
-	w.secret("shared", map[string]string{"password": "some-password"})
+	w := apitest.NewWorld(t)
+	d := replica(w)
+	w.NewSecret("shared", map[string]string{"password": "some-password"})
 	spec := `{login: jean@example.com, ` + strings.TrimPrefix(fromSecret, "{")
-	older := w.user("older", spec)
-	w.stands("older", "Active", "Active")
+	older := w.NewUser("older", spec)
+	w.AwaitStatus("older", "Active", "Active")
 	// creationTimestamp counts whole seconds, and within one the UID decides.
-	w.eventually("the next second has come", func() bool { return time.Now().Unix() > older.CreationTimestamp.Unix() })
-	younger := w.user("younger", spec)
-	conflict := w.stands("younger", "Invalid", "LoginConflict")
-	if got := condition(conflict, authv1alpha1.ConditionReady).Message; !strings.Contains(got, w.ns+"/older") {
+	w.Eventually("the next second has come", func() bool { return time.Now().Unix() > older.CreationTimestamp.Unix() })
+	younger := w.NewUser("younger", spec)
+	conflict := w.AwaitStatus("younger", "Invalid", "LoginConflict")
+	if got := apitest.Condition(conflict, authv1alpha1.ConditionReady).Message; !strings.Contains(got, w.NS+"/older") {
 		t.Errorf("the message does not name the older User: %s", got)
 	}
 	holds := func(uid any) func() bool {
@@ -117,74 +118,74 @@ func TestTheOlderUserKeepsTheLoginAndHandsItOver(t *testing.T) {
 	if !holds(older.UID)() {
 		t.Error("the older does not hold the login in the directory")
 	}
-	w.stands("older", "Active", "Active")
-	w.quiet()
-	w.patch(older, `{"spec":{"login":"jackson@example.com"}}`)
-	w.stands("younger", "Active", "Active")
-	w.eventually("the younger holds the login", holds(younger.UID))
-	w.patch(older, `{"spec":{"login":"jean@example.com"}}`)
-	w.stands("younger", "Invalid", "LoginConflict")
-	w.quiet()
-	w.delete(older)
-	w.stands("younger", "Active", "Active")
-	w.eventually("the younger holds the login again", holds(younger.UID))
+	w.AwaitStatus("older", "Active", "Active")
+	letQueuesEmpty()
+	w.MustPatch(older, `{"spec":{"login":"jackson@example.com"}}`)
+	w.AwaitStatus("younger", "Active", "Active")
+	w.Eventually("the younger holds the login", holds(younger.UID))
+	w.MustPatch(older, `{"spec":{"login":"jean@example.com"}}`)
+	w.AwaitStatus("younger", "Invalid", "LoginConflict")
+	letQueuesEmpty()
+	w.MustDelete(older)
+	w.AwaitStatus("younger", "Active", "Active")
+	w.Eventually("the younger holds the login again", holds(younger.UID))
 }
 
 func TestALoginThatIsANameCollidesToo(t *testing.T) {
-	w := newWorld(t)
-	w.replica()
-	w.secret("shared", map[string]string{"password": "some-password"})
-	first := w.user("jean", fromSecret)
-	w.eventually("the next second has come", func() bool { return time.Now().Unix() > first.CreationTimestamp.Unix() })
-	w.user("other", `{login: jean}`)
-	w.stands("other", "Invalid", "LoginConflict")
+	w := apitest.NewWorld(t)
+	replica(w)
+	w.NewSecret("shared", map[string]string{"password": "some-password"})
+	first := w.NewUser("jean", fromSecret)
+	w.Eventually("the next second has come", func() bool { return time.Now().Unix() > first.CreationTimestamp.Unix() })
+	w.NewUser("other", `{login: jean}`)
+	w.AwaitStatus("other", "Invalid", "LoginConflict")
 }
 
 func TestStateTurnsWhenItsTimeComes(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.replica()
-	w.secret("shared", map[string]string{"password": "some-password"})
+	w := apitest.NewWorld(t)
+	replica(w)
+	w.NewSecret("shared", map[string]string{"password": "some-password"})
 	soon := time.Now().Add(5 * time.Second).UTC().Format(time.RFC3339)
 	ref := `plaintextFrom: {secretKeyRef: {name: shared, key: password}}`
-	w.user("account", fmt.Sprintf(`{expiresAt: %q, passwords: [{%s}]}`, soon, ref))
-	w.user("password", fmt.Sprintf(`{passwords: [{expiresAt: %q, %s}]}`, soon, ref))
-	w.user("tokens", fmt.Sprintf(`{tokensValidAfter: %q, passwords: [{%s}]}`, soon, ref))
-	locked := w.user("locked", fromSecret)
-	w.patchStatus(locked, fmt.Sprintf(`{"status":{"lockedUntil":%q}}`, soon))
+	w.NewUser("account", fmt.Sprintf(`{expiresAt: %q, passwords: [{%s}]}`, soon, ref))
+	w.NewUser("password", fmt.Sprintf(`{passwords: [{expiresAt: %q, %s}]}`, soon, ref))
+	w.NewUser("tokens", fmt.Sprintf(`{tokensValidAfter: %q, passwords: [{%s}]}`, soon, ref))
+	locked := w.NewUser("locked", fromSecret)
+	w.MustPatchStatus(locked, fmt.Sprintf(`{"status":{"lockedUntil":%q}}`, soon))
 	for _, name := range []string{"account", "password", "tokens"} {
-		w.stands(name, "Active", "Active")
+		w.AwaitStatus(name, "Active", "Active")
 	}
-	w.stands("locked", "Locked", "Locked")
-	w.quiet()
-	w.stands("account", "Expired", "Expired")
-	w.stands("password", "PasswordExpired", "PasswordExpired")
-	w.stands("locked", "Active", "Active")
-	w.eventually("tokens are no longer void", func() bool {
-		u := w.stands("tokens", "Active", "Active")
-		return condition(u, authv1alpha1.ConditionTokensVoid).Status == ""
+	w.AwaitStatus("locked", "Locked", "Locked")
+	letQueuesEmpty()
+	w.AwaitStatus("account", "Expired", "Expired")
+	w.AwaitStatus("password", "PasswordExpired", "PasswordExpired")
+	w.AwaitStatus("locked", "Active", "Active")
+	w.Eventually("tokens are no longer void", func() bool {
+		u := w.AwaitStatus("tokens", "Active", "Active")
+		return apitest.Condition(u, authv1alpha1.ConditionTokensVoid).Status == ""
 	})
 }
 
 // The state of the world is what counts: a resourceVersion that did not move.
 func TestNoiseWritesNothing(t *testing.T) {
-	w := newWorld(t)
-	d := w.replica()
-	w.replica()
-	secret := w.secret("shared", map[string]string{"password": "some-password"})
-	w.user("jean", fromSecret)
-	u := w.stands("jean", "Active", "Active")
+	w := apitest.NewWorld(t)
+	d := replica(w)
+	replica(w)
+	secret := w.NewSecret("shared", map[string]string{"password": "some-password"})
+	w.NewUser("jean", fromSecret)
+	u := w.AwaitStatus("jean", "Active", "Active")
 	entry, _ := d.ByLogin("jean")
 	revision := entry.Credentials.Revision
 	for i := range 5 {
-		w.patch(u, fmt.Sprintf(`{"metadata":{"annotations":{"noise":"%d"}}}`, i))
-		w.patch(secret, fmt.Sprintf(`{"metadata":{"annotations":{"noise":"%d"}},"stringData":{"unrelated":"%d"}}`, i, i))
+		w.MustPatch(u, fmt.Sprintf(`{"metadata":{"annotations":{"noise":"%d"}}}`, i))
+		w.MustPatch(secret, fmt.Sprintf(`{"metadata":{"annotations":{"noise":"%d"}},"stringData":{"unrelated":"%d"}}`, i, i))
 	}
 	// A user who is made after the noise and has a status shows that the noise has arrived.
-	w.user("later", fromSecret)
-	w.stands("later", "Active", "Active")
-	w.quiet()
-	if after := w.read("jean"); after.ResourceVersion != u.ResourceVersion {
+	w.NewUser("later", fromSecret)
+	w.AwaitStatus("later", "Active", "Active")
+	letQueuesEmpty()
+	if after := w.ReadUser("jean"); after.ResourceVersion != u.ResourceVersion {
 		t.Errorf("noise was answered with a write: %v", after.ManagedFields)
 	}
 	if entry, _ := d.ByLogin("jean"); entry.Credentials.Revision != revision {
@@ -194,35 +195,35 @@ func TestNoiseWritesNothing(t *testing.T) {
 
 // Two replicas may come to different answers for a moment; the one that saw less must not win.
 func TestAStatusMadeFromAnOldVersionIsNotWritten(t *testing.T) {
-	w := newWorld(t)
-	old := w.user("jean", `{}`)
-	w.patchStatus(old.DeepCopy(), `{"status":{"state":"Locked","lockedUntil":"2099-01-01T00:00:00Z"}}`)
+	w := apitest.NewWorld(t)
+	old := w.NewUser("jean", `{}`)
+	w.MustPatchStatus(old.DeepCopy(), `{"status":{"state":"Locked","lockedUntil":"2099-01-01T00:00:00Z"}}`)
 	r := &UserStatusReconciler{client: w.Client, recorder: events.NewFakeRecorder(1)}
 	if err := r.write(t.Context(), old, authv1alpha1.UserStatus{State: authv1alpha1.UserActive}); err != nil {
 		t.Errorf("losing to another writer is an error: %v", err)
 	}
-	if got := w.read("jean").Status.State; got != authv1alpha1.UserLocked {
+	if got := w.ReadUser("jean").Status.State; got != authv1alpha1.UserLocked {
 		t.Errorf("state = %s, want what the other wrote", got)
 	}
 }
 
 func TestATransitionMakesOneEvent(t *testing.T) {
-	w := newWorld(t)
-	w.replica()
-	w.replica()
-	w.secret("s", map[string]string{"bad": "no hash", "weak": hashOf(t, "weak-password")})
-	w.user("bad", `{passwords: [{hashFrom: {secretKeyRef: {name: s, key: bad}}}]}`)
-	weak := w.user("weak", `{passwords: [{hashFrom: {secretKeyRef: {name: s, key: weak}}}]}`)
-	w.stands("bad", "Invalid", "InvalidHash")
-	w.stands("weak", "Active", "Active")
-	w.patchStatus(weak, `{"status":{"lockedUntil":"2099-01-01T00:00:00Z"}}`)
-	w.stands("weak", "Locked", "Locked")
-	w.patch(weak, `{"spec":{"displayName":"Weak"}}`) // another generation, the same standing
-	w.stands("weak", "Locked", "Locked")
+	w := apitest.NewWorld(t)
+	replica(w)
+	replica(w)
+	w.NewSecret("s", map[string]string{"bad": "no hash", "weak": apitest.WeakHash(t, "weak-password")})
+	w.NewUser("bad", `{passwords: [{hashFrom: {secretKeyRef: {name: s, key: bad}}}]}`)
+	weak := w.NewUser("weak", `{passwords: [{hashFrom: {secretKeyRef: {name: s, key: weak}}}]}`)
+	w.AwaitStatus("bad", "Invalid", "InvalidHash")
+	w.AwaitStatus("weak", "Active", "Active")
+	w.MustPatchStatus(weak, `{"status":{"lockedUntil":"2099-01-01T00:00:00Z"}}`)
+	w.AwaitStatus("weak", "Locked", "Locked")
+	w.MustPatch(weak, `{"spec":{"displayName":"Weak"}}`) // another generation, the same standing
+	w.AwaitStatus("weak", "Locked", "Locked")
 	got := map[string]int{}
-	w.eventually("all events are there", func() bool {
+	w.Eventually("all events are there", func() bool {
 		var list eventsv1.EventList
-		if err := w.List(t.Context(), &list, client.InNamespace(w.ns)); err != nil {
+		if err := w.List(t.Context(), &list, client.InNamespace(w.NS)); err != nil {
 			t.Fatal(err)
 		}
 		clear(got)

@@ -5,6 +5,7 @@ package grant
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
@@ -94,4 +95,12 @@ func (g *Grants) done(ctx context.Context, e audit.Event, err error) error {
 	}
 	g.Audit(ctx, e)
 	return err
+}
+
+// Unavailable returns an error of what could not be done that wraps ErrUnavailable and err, or nil when err is nil.
+func Unavailable(act string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w: %w", act, ErrUnavailable, err)
 }

@@ -15,21 +15,6 @@ import (
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 )
 
-// byTokenID is the index of the cache that finds Tokens by the token they speak of.
-const byTokenID = "tokenID"
-
-// addIndexes teaches the cache to find objects otherwise than by name.
-func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
-	return indexer.IndexField(ctx, &authv1alpha1.Token{}, byTokenID, func(o client.Object) []string { return tokenIDs(o) })
-}
-
-func tokenIDs(o client.Object) []string {
-	if t, ok := o.(*authv1alpha1.Token); ok {
-		return []string{t.Spec.TokenID}
-	}
-	return nil
-}
-
 // secretDataChanged lets a Secret's update pass when its values differ; tools that sync Secrets touch the metadata often. The
 // Secrets that are there at start cause nothing: no User is looked at before they are in the cache, and then every User is.
 func secretDataChanged() predicate.Predicate {
