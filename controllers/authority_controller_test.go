@@ -24,7 +24,7 @@ func (b systemBench) sourcesOf(t testing.TB, replicas int, users string, c *cloc
 		source := authority.NewSource([]string{serverName}, c.now)
 		sources = append(sources, source)
 		b.manage(t, (&AuthorityReconciler{
-			Namespace: b.namespace, Publish: []string{users, "a-namespace-that-is-not-there"}, Source: source, Now: c.now,
+			Namespace: b.Namespace, Publish: []string{users, "a-namespace-that-is-not-there"}, Source: source, Now: c.now,
 		}).SetupWithManager)
 	}
 	for _, source := range sources {
@@ -52,9 +52,9 @@ func (b systemBench) trusted(t testing.TB, namespace string, source *authority.S
 
 func TestReplicasShareOneCAThatIsPublished(t *testing.T) {
 	b, c := newSystemBench(t), &clock{}
-	users := b.another(t, usersRole)
+	users := b.Another(t, apitest.UsersRole)
 	for _, source := range b.sourcesOf(t, 3, users, c) {
-		for _, namespace := range []string{b.namespace, users} {
+		for _, namespace := range []string{b.Namespace, users} {
 			apitest.Eventually(t, "clients trust every replica", func() bool { return b.trusted(t, namespace, source, c) })
 		}
 	}
@@ -67,7 +67,7 @@ func TestReplicasShareOneCAThatIsPublished(t *testing.T) {
 
 func TestADeletedCAIsMadeAnewAndPublished(t *testing.T) {
 	b, c := newSystemBench(t), &clock{}
-	users := b.another(t, usersRole)
+	users := b.Another(t, apitest.UsersRole)
 	sources := b.sourcesOf(t, 2, users, c)
 	old, err := sources[0].GetCertificate(nil)
 	if err != nil {
@@ -84,7 +84,7 @@ func TestADeletedCAIsMadeAnewAndPublished(t *testing.T) {
 
 func TestABrokenCAIsLeftAloneAndTheOneBeforeStays(t *testing.T) {
 	b, c := newSystemBench(t), &clock{}
-	users := b.another(t, usersRole)
+	users := b.Another(t, apitest.UsersRole)
 	source := b.sourcesOf(t, 1, users, c)[0]
 	apitest.Eventually(t, "the CA is published", func() bool { return b.trusted(t, users, source, c) })
 
@@ -96,7 +96,7 @@ func TestABrokenCAIsLeftAloneAndTheOneBeforeStays(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, e := range events.Items {
-			if e.InvolvedObject.Namespace == b.namespace && e.Reason == "CAUnreadable" {
+			if e.InvolvedObject.Namespace == b.Namespace && e.Reason == "CAUnreadable" {
 				return true
 			}
 		}
@@ -112,7 +112,7 @@ func TestABrokenCAIsLeftAloneAndTheOneBeforeStays(t *testing.T) {
 
 func TestTheNextCAIsPublishedLongBeforeTheFirstEnds(t *testing.T) {
 	b, c := newSystemBench(t), &clock{}
-	users := b.another(t, usersRole)
+	users := b.Another(t, apitest.UsersRole)
 	source := b.sourcesOf(t, 1, users, c)[0]
 	apitest.Eventually(t, "the CA is published", func() bool { return b.trusted(t, users, source, c) })
 	first := b.bundle(t)
@@ -131,8 +131,8 @@ func TestTheNextCAIsPublishedLongBeforeTheFirstEnds(t *testing.T) {
 
 func (b systemBench) bundle(t testing.TB) string {
 	t.Helper()
-	published := corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: b.namespace, Name: AuthoritySecret}}
-	if err := b.Get(t.Context(), types.NamespacedName{Namespace: b.namespace, Name: AuthoritySecret}, &published); err != nil {
+	published := corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: b.Namespace, Name: AuthoritySecret}}
+	if err := b.Get(t.Context(), types.NamespacedName{Namespace: b.Namespace, Name: AuthoritySecret}, &published); err != nil {
 		t.Fatal(err)
 	}
 	return published.Data[authority.CertificateEntry]

@@ -7,6 +7,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 )
 
 // CacheOptions narrows the manager's cache to the namespaces of the users and to what of their objects is needed. At least
@@ -25,8 +26,8 @@ func CacheOptions(namespaces []string) cache.Options {
 		DefaultNamespaces: watched,
 		NewInformer:       newInformer,
 		ByObject: map[client.Object]cache.ByObject{
-			&authv1alpha1.Token{}: {Transform: slimObject, UnsafeDisableDeepCopy: &shared},
-			&corev1.Secret{}:      {Transform: slimSecret, UnsafeDisableDeepCopy: &shared, Field: exceptBulkySecrets()},
+			&authv1alpha1.Token{}: {Transform: projection.SlimObject, UnsafeDisableDeepCopy: &shared},
+			&corev1.Secret{}:      {Transform: projection.SlimSecret, UnsafeDisableDeepCopy: &shared, Field: exceptBulkySecrets()},
 		},
 	}
 }
@@ -57,19 +58,19 @@ func slimUser(object any) (any, error) {
 	if !ok {
 		return object, nil
 	}
-	u.Kind, u.APIVersion = once(u.Kind), once(u.APIVersion)
+	u.Kind, u.APIVersion = projection.Intern(u.Kind), projection.Intern(u.APIVersion)
 	for i, group := range u.Spec.Groups {
-		u.Spec.Groups[i] = once(group)
+		u.Spec.Groups[i] = projection.Intern(group)
 	}
 	for _, p := range u.Spec.Passwords {
 		if ref := p.Source(); ref != nil {
-			ref.Key = once(ref.Key)
+			ref.Key = projection.Intern(ref.Key)
 		}
 	}
-	u.Status.State = once(u.Status.State)
+	u.Status.State = projection.Intern(u.Status.State)
 	for i := range u.Status.Conditions {
 		c := &u.Status.Conditions[i]
-		c.Type, c.Status, c.Reason = once(c.Type), once(c.Status), once(c.Reason)
+		c.Type, c.Status, c.Reason = projection.Intern(c.Type), projection.Intern(c.Status), projection.Intern(c.Reason)
 	}
-	return slimObject(u)
+	return projection.SlimObject(u)
 }

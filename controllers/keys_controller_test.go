@@ -29,17 +29,17 @@ func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c
 func (c *clock) forward(d time.Duration) { c.ahead.Add(int64(d)) }
 
 // systemBench is a namespace of the test's own and the service that has there what it has in its own namespace.
-type systemBench struct{ restricted }
+type systemBench struct{ apitest.Restricted }
 
 func newSystemBench(t testing.TB) systemBench {
 	t.Helper()
-	return systemBench{newRestricted(t, systemRole)}
+	return systemBench{apitest.NewRestricted(t, apitest.SystemRole)}
 }
 
 // manage runs what setup adds to a manager until the test ends.
 func (b systemBench) manage(t testing.TB, setup func(ctrl.Manager) error) {
 	t.Helper()
-	mgr, err := ctrl.NewManager(b.config, ctrl.Options{
+	mgr, err := ctrl.NewManager(b.Config, ctrl.Options{
 		Scheme:     b.Scheme(),
 		Logger:     logr.Discard(), // what the manager logs is not what these tests are about
 		Metrics:    metricsserver.Options{BindAddress: "0"},
@@ -70,7 +70,7 @@ func (b systemBench) keysOf(t testing.TB, replicas int, c *clock) []*token.KeySe
 		set := &token.KeySet{}
 		sets = append(sets, set)
 		b.manage(t, (&KeysReconciler{
-			Namespace: b.namespace, Keys: set, Now: c.now,
+			Namespace: b.Namespace, Keys: set, Now: c.now,
 			Policy: token.Policy{
 				Algorithm: token.ES256, Interval: month,
 				Lifetime: map[token.Use]time.Duration{token.Sign: 24 * time.Hour, token.Seal: 365 * 24 * time.Hour},
@@ -91,7 +91,7 @@ func (b systemBench) keysOf(t testing.TB, replicas int, c *clock) []*token.KeySe
 func (b systemBench) secret(t testing.TB, name string) *corev1.Secret {
 	t.Helper()
 	secret := &corev1.Secret{}
-	if err := b.Get(context.Background(), types.NamespacedName{Namespace: b.namespace, Name: name}, secret); err != nil {
+	if err := b.Get(context.Background(), types.NamespacedName{Namespace: b.Namespace, Name: name}, secret); err != nil {
 		t.Fatal(err)
 	}
 	return secret
@@ -104,7 +104,7 @@ func (b systemBench) patch(t testing.TB, name string, change map[string]any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: b.namespace, Name: name}}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: b.Namespace, Name: name}}
 	if err := b.Patch(context.Background(), secret, client.RawPatch(types.MergePatchType, raw)); err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestGarbageAmongTheKeysIsReportedAndHarmless(t *testing.T) {
 	}
 	apitest.Eventually(t, "an Event says so", func() bool {
 		var events corev1.EventList
-		if err := b.List(t.Context(), &events, client.InNamespace(b.namespace)); err != nil {
+		if err := b.List(t.Context(), &events, client.InNamespace(b.Namespace)); err != nil {
 			t.Fatal(err)
 		}
 		for _, e := range events.Items {

@@ -18,7 +18,7 @@ func ledgerOf(b bench, u *directory.User) (*StatusLedger, ledger.User) {
 func (b bench) userOf(t testing.TB, u *directory.User) authv1alpha1.User {
 	t.Helper()
 	var o authv1alpha1.User
-	if err := b.Get(t.Context(), b.key(u), &o); err != nil {
+	if err := b.Get(t.Context(), b.Key(u), &o); err != nil {
 		t.Fatal(err)
 	}
 	return o
@@ -26,7 +26,7 @@ func (b bench) userOf(t testing.TB, u *directory.User) authv1alpha1.User {
 
 func TestANoteReachesTheStatus(t *testing.T) {
 	b := newBench(t)
-	u := b.addUser(t)
+	u := b.AddUser(t)
 	l, who := ledgerOf(b, u)
 	until := time.Date(2030, 1, 1, 12, 0, 0, 500, time.UTC)
 	at := time.Date(2029, 1, 1, 12, 0, 0, 900, time.UTC)
@@ -55,7 +55,7 @@ func TestANoteReachesTheStatus(t *testing.T) {
 
 func TestTooManyFailuresLockForever(t *testing.T) {
 	b := newBench(t)
-	u := b.addUser(t)
+	u := b.AddUser(t)
 	l, who := ledgerOf(b, u)
 	if err := l.WriteNote(t.Context(), who, ledger.Note{Failures: 100, LockedUntil: time.Now()}); err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func TestTooManyFailuresLockForever(t *testing.T) {
 
 func TestANoteThatChangesNothingIsNotWritten(t *testing.T) {
 	b := newBench(t)
-	u := b.addUser(t)
+	u := b.AddUser(t)
 	l, who := ledgerOf(b, u)
 	note := ledger.Note{LockedUntil: time.Now().Add(time.Hour), IssuedAt: time.Now()}
 	if err := l.WriteNote(t.Context(), who, note); err != nil {
@@ -99,7 +99,7 @@ func TestANoteThatChangesNothingIsNotWritten(t *testing.T) {
 
 func TestNotesOfAllReplicasAddUp(t *testing.T) {
 	b := newBench(t)
-	u := b.addUser(t)
+	u := b.AddUser(t)
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
@@ -27,7 +28,7 @@ func (l *locks) lift(u *authv1alpha1.User, before, next *directory.User) {
 		l.forget(u.UID)
 		return
 	}
-	if before != nil && before.UID == next.UID && !samePasswords(before.Credentials.Revision, next.Credentials.Revision) {
+	if before != nil && before.UID == next.UID && !projection.SamePasswords(before.Credentials.Revision, next.Credentials.Revision) {
 		l.remember(u.UID, next.LockedUntil)
 	}
 	if l.isLifted(u.UID, next.LockedUntil) {

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
@@ -20,7 +21,7 @@ func TestALockIsLiftedBeforeStatusKnows(t *testing.T) {
 		u.Spec.Passwords = []authv1alpha1.Password{{PlaintextFrom: from}}
 		return u
 	}
-	p, l := NewProjector(password.NewKeyer()), newLocks()
+	p, l := projection.NewProjector(password.NewKeyer(), nil), newLocks()
 	end := time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
 	version := func(generation int64, secret string, lockedUntil time.Time) *directory.User {
 		u := user()

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 	"github.com/gatehouse-auth/gatehouse/internal/state"
@@ -43,7 +44,7 @@ type Manifests struct {
 	store     *state.Store
 	records   *StateRecords
 	directory *directory.Directory
-	projector *Projector
+	projector *projection.Projector
 	log       *slog.Logger
 	now       func() time.Time
 
@@ -81,7 +82,7 @@ func NewManifests(cfg ManifestsConfig) (*Manifests, error) {
 
 // lastingProjector returns a Projector whose revisions mean the same after a restart, so that a lock is known to be about the same
 // passwords.
-func lastingProjector(keyer *password.Keyer, dir string) (*Projector, error) {
+func lastingProjector(keyer *password.Keyer, dir string) (*projection.Projector, error) {
 	const entry = "key"
 	entries, err := state.UpdateEntries(dir, "revisions", func(entries map[string][]byte) (map[string][]byte, error) {
 		if len(entries[entry]) == 0 {
@@ -93,7 +94,7 @@ func lastingProjector(keyer *password.Keyer, dir string) (*Projector, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Projector{keyer: keyer, key: entries[entry]}, nil
+	return projection.NewProjector(keyer, entries[entry]), nil
 }
 
 // Start reads the folder, marks the directory synced, and follows the folder until the context ends. It fails when the folder

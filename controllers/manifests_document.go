@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 )
 
 // objectKey names an object among all manifests. The zero objectKey names none.
@@ -203,7 +204,7 @@ func (r reader) secret(d *document, key objectKey, text, raw []byte) {
 		d.refuse(key, text, errs)
 		return
 	}
-	if _, err := slimSecret(secret); err != nil {
+	if _, err := projection.SlimSecret(secret); err != nil {
 		d.fail(fault{key: key, line: firstLine(text), message: err.Error()})
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/ledger"
@@ -106,7 +107,7 @@ func (r *StateRecords) WriteNote(_ context.Context, user ledger.User, note ledge
 
 // noted is a standing after a note. Failures and a lock are about certain passwords and end with them.
 func noted(s state.Standing, revision string, note ledger.Note) state.Standing {
-	if !samePasswords(s.Credentials, revision) {
+	if !projection.SamePasswords(s.Credentials, revision) {
 		s.FailedLogins, s.LockedUntil, s.Credentials = 0, time.Time{}, revision
 	}
 	next := ledger.State{FailedLogins: s.FailedLogins, LockedUntil: s.LockedUntil, LastTokenIssuedAt: s.LastTokenIssuedAt}.Apply(note)
@@ -174,7 +175,7 @@ func (r *StateRecords) putLocked(u *directory.User) {
 	standing := r.store.Standing(u.UID)
 	u.TokensRevokedAt, u.LastTokenIssuedAt = standing.TokensRevokedAt, standing.LastTokenIssuedAt
 	u.LockedUntil, u.FailedLogins = time.Time{}, 0
-	if samePasswords(standing.Credentials, u.Credentials.Revision) {
+	if projection.SamePasswords(standing.Credentials, u.Credentials.Revision) {
 		u.LockedUntil, u.FailedLogins = standing.LockedUntil, standing.FailedLogins
 	}
 	r.directory.Put(u)

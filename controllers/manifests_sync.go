@@ -9,13 +9,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 )
 
 // enrolled is a User in the directory, with what it was made of.
 type enrolled struct {
 	source     *authv1alpha1.User
 	secrets    map[string]*corev1.Secret // all that were looked up; nil where there was none
-	projection Projection
+	projection projection.Projection
 	user       *authv1alpha1.User // source with its identity
 }
 
@@ -115,16 +116,16 @@ func (m *Manifests) reportConditions(h *held, now time.Time) {
 	if e == nil {
 		return
 	}
-	s := standing{user: e.user, projection: e.projection, now: now}
+	s := projection.Status{User: e.user, Projection: e.projection, Now: now}
 	if holder, ok := m.directory.ByLogin(e.projection.User.Login); ok && holder.Key != h.key.directoryKey() {
-		s.holder = holder.Key
+		s.Holder = holder.Key
 	}
 	p := e.projection
 	usable := len(p.User.Credentials.Passwords)
-	if s.holder == "" && usable > 0 && len(p.Problems)+len(p.Weak)+len(p.Newlines) == 0 && !now.Before(p.User.TokensValidAfter) {
+	if s.Holder == "" && usable > 0 && len(p.Problems)+len(p.Weak)+len(p.Newlines) == 0 && !now.Before(p.User.TokensValidAfter) {
 		return // nearly everybody
 	}
-	for _, c := range s.status().Conditions {
+	for _, c := range s.Next().Conditions {
 		switch c.Reason {
 		case authv1alpha1.ReasonActive, authv1alpha1.ReasonRevoked, authv1alpha1.ReasonExpired,
 			authv1alpha1.ReasonPasswordExpired, authv1alpha1.ReasonLocked:

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 )
 
 // secretDataChanged lets a Secret's update pass when its values differ; tools that sync Secrets touch the metadata often. The
@@ -23,14 +24,14 @@ func secretDataChanged() predicate.Predicate {
 		after, also := e.ObjectNew.(*corev1.Secret)
 		return !ok || !also || before.UID != after.UID ||
 			!maps.EqualFunc(before.Data, after.Data, func(a, b []byte) bool { return string(a) == string(b) }) ||
-			before.Annotations[oversizedKeys] != after.Annotations[oversizedKeys]
+			before.Annotations[projection.OversizedKeys] != after.Annotations[projection.OversizedKeys]
 	}}
 }
 
 // secretsOf reads the Secrets that a User names from the cache, once each.
-func secretsOf(ctx context.Context, reader client.Reader, u *authv1alpha1.User) (Secrets, error) {
+func secretsOf(ctx context.Context, reader client.Reader, u *authv1alpha1.User) (projection.Secrets, error) {
 	found := map[string]*corev1.Secret{}
-	for _, name := range secretNames(u) {
+	for _, name := range projection.SecretNames(u) {
 		if _, known := found[name]; known {
 			continue
 		}

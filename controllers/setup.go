@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
@@ -32,7 +33,7 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 		return fmt.Errorf("add indexes to the cache: %w", err)
 	}
 	// One projector for both: its revisions compare within itself only.
-	projector, locks, secrets := NewProjector(cfg.Keyer), newLocks(), newSecretIndex()
+	projector, locks, secrets := projection.NewProjector(cfg.Keyer, nil), newLocks(), newSecretIndex()
 	users, err := newUserCache(mgr, cfg.Namespaces)
 	if err != nil {
 		return err

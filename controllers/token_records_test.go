@@ -22,14 +22,15 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
+	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
 // bench is a namespace of the test's own and the service that has a role there.
-type bench struct{ restricted }
+type bench struct{ apitest.Restricted }
 
 func newBench(t testing.TB) bench {
 	t.Helper()
-	return bench{newRestricted(t, usersRole)}
+	return bench{apitest.NewRestricted(t, apitest.UsersRole)}
 }
 
 // replica returns the token records of one more replica, with a connection and a directory of its own.
@@ -40,14 +41,14 @@ func (b bench) replica(t testing.TB, users ...*directory.User) *TokenRecords {
 		copied := *u
 		d.Put(&copied)
 	}
-	c := newClient(t, b.config, b.RESTMapper())
+	c := apitest.NewClient(t, b.Config, b.RESTMapper())
 	return &TokenRecords{Client: c, Reader: c, Directory: d, Now: time.Now}
 }
 
 func (b bench) tokens(t testing.TB) []authv1alpha1.Token {
 	t.Helper()
 	var list authv1alpha1.TokenList
-	if err := b.List(context.Background(), &list, client.InNamespace(b.namespace)); err != nil {
+	if err := b.List(context.Background(), &list, client.InNamespace(b.Namespace)); err != nil {
 		t.Fatal(err)
 	}
 	return list.Items
@@ -95,7 +96,7 @@ func mustRevoke(t testing.TB, records *TokenRecords, r directory.Record) {
 
 func TestTheRecordOfALabelIsFoundByAReplicaThatHasNotHeardOfIt(t *testing.T) {
 	b := newBench(t)
-	u, another := b.addUser(t), b.addUser(t)
+	u, another := b.AddUser(t), b.AddUser(t)
 	made := mustCreate(t, b.replica(t, u), issued(u, "ci"))
 	elsewhere := b.replica(t, u)
 	found, ok, err := elsewhere.Labelled(t.Context(), u, "ci")
@@ -116,7 +117,7 @@ func TestTheRecordOfALabelIsFoundByAReplicaThatHasNotHeardOfIt(t *testing.T) {
 
 func TestLabelsAreCountedWhereTheyAreKept(t *testing.T) {
 	b := newBench(t)
-	u, another := b.addUser(t), b.addUser(t)
+	u, another := b.AddUser(t), b.AddUser(t)
 	here := b.replica(t, u)
 	for _, label := range []string{"a", "b", "c"} {
 		mustCreate(t, here, issued(u, label))
@@ -134,7 +135,7 @@ func TestLabelsAreCountedWhereTheyAreKept(t *testing.T) {
 
 func TestALabelHasOneTokenHoweverManyAskAtOnce(t *testing.T) {
 	b := newBench(t)
-	u := b.addUser(t)
+	u := b.AddUser(t)
 	const callers = 100
 	labels := 0
 	for replicas, rounds := range map[int]int{2: 100, 10: 10} {
@@ -170,7 +171,7 @@ func TestALabelHasOneTokenHoweverManyAskAtOnce(t *testing.T) {
 
 func TestALabelledTokenComesBackAsItWasIssued(t *testing.T) {
 	b := newBench(t)
-	u := b.addUser(t)
+	u := b.AddUser(t)
 	first := issued(u, "ß \"quoted\" 日本")
 	first.Description, first.Client = "nul \x00, line\u2028, "+strings.Repeat("x", 60000), strings.Repeat("y", 4000)
 	mustCreate(t, b.replica(t, u), first)
@@ -186,7 +187,7 @@ func TestALabelledTokenComesBackAsItWasIssued(t *testing.T) {
 
 func TestLabelsOfDifferentUsersDoNotMeet(t *testing.T) {
 	b := newBench(t)
-	u, other := b.addUser(t), b.addUser(t)
+	u, other := b.AddUser(t), b.AddUser(t)
 	records := b.replica(t, u, other)
 	if mustCreate(t, records, issued(u, "ci")).ID == mustCreate(t, records, issued(other, "ci")).ID {
 		t.Error("two users got the same token")
@@ -195,7 +196,7 @@ func TestLabelsOfDifferentUsersDoNotMeet(t *testing.T) {
 
 func TestARevokedTokenMakesRoomForAnotherAndStaysRevoked(t *testing.T) {
 	b := newBench(t)
-	u := b.addUser(t)
+	u := b.AddUser(t)
 	first := mustCreate(t, b.replica(t, u), issued(u, "ci"))
 	mustRevoke(t, b.replica(t, u), first)
 
@@ -214,7 +215,7 @@ func TestARevokedTokenMakesRoomForAnotherAndStaysRevoked(t *testing.T) {
 
 func TestATokenRevokedByAReplicaThatDidNotKnowItsLabelIsNotHandedOutAgain(t *testing.T) {
 	b := newBench(t)
-	u := b.addUser(t)
+	u := b.AddUser(t)
 	first := mustCreate(t, b.replica(t, u), issued(u, "ci"))
 	unlabelled := first
 	unlabelled.Label = ""
@@ -227,7 +228,7 @@ func TestATokenRevokedByAReplicaThatDidNotKnowItsLabelIsNotHandedOutAgain(t *tes
 
 func TestAnEndedTokenMakesRoomAndLeavesNothing(t *testing.T) {
 	b := newBench(t)
-	u := b.addUser(t)
+	u := b.AddUser(t)
 	first := issued(u, "ci")
 	first.IssuedAt, first.ExpiresAt = first.IssuedAt.Add(-time.Hour), first.IssuedAt.Add(-time.Second)
 	mustCreate(t, b.replica(t, u), first)
@@ -242,7 +243,7 @@ func TestAnEndedTokenMakesRoomAndLeavesNothing(t *testing.T) {
 
 func TestAReplacementIsAgreedOnByAllReplicas(t *testing.T) {
 	b := newBench(t)
-	u := b.addUser(t)
+	u := b.AddUser(t)
 	for range 20 {
 		old := mustCreate(t, b.replica(t, u), issued(u, "ci"))
 		mustRevoke(t, b.replica(t, u), old)
@@ -268,7 +269,7 @@ func TestAReplacementIsAgreedOnByAllReplicas(t *testing.T) {
 
 func TestARevocationGoesIntoTheRecordOfTheLabel(t *testing.T) {
 	b := newBench(t)
-	u := b.addUser(t)
+	u := b.AddUser(t)
 	r := mustCreate(t, b.replica(t, u), issued(u, "ci"))
 	mustRevoke(t, b.replica(t, u), r)
 	if o := b.tokenNamed(t, ""); !strings.HasPrefix(o.Name, "label-") || !o.Spec.Revoked {
@@ -278,7 +279,7 @@ func TestARevocationGoesIntoTheRecordOfTheLabel(t *testing.T) {
 
 func TestARevocationMeansOneTokenAndNotItsSuccessor(t *testing.T) {
 	b := newBench(t)
-	u := b.addUser(t)
+	u := b.AddUser(t)
 	old := issued(u, "ci")
 	successor := mustCreate(t, b.replica(t, u), issued(u, "ci"))
 	mustRevoke(t, b.replica(t, u), old) // by a replica that has not heard of the successor
@@ -292,7 +293,7 @@ func TestARevocationMeansOneTokenAndNotItsSuccessor(t *testing.T) {
 
 func TestRevocationsCanBeRepeatedOnAllReplicasAtOnce(t *testing.T) {
 	b := newBench(t)
-	u := b.addUser(t)
+	u := b.AddUser(t)
 	for _, label := range []string{"", "ci"} {
 		r := issued(u, label)
 		if label != "" {
@@ -320,7 +321,7 @@ func TestRevocationsCanBeRepeatedOnAllReplicasAtOnce(t *testing.T) {
 
 func TestTheRevocationOfAUsersTokensNeverMovesBack(t *testing.T) {
 	b := newBench(t)
-	u := b.addUser(t)
+	u := b.AddUser(t)
 	base := time.Now().Add(-time.Hour)
 	var all sync.WaitGroup
 	for _, i := range rand.Perm(30) {
@@ -336,7 +337,7 @@ func TestTheRevocationOfAUsersTokensNeverMovesBack(t *testing.T) {
 	}
 	all.Wait()
 	var o authv1alpha1.User
-	if err := b.Get(t.Context(), b.key(u), &o); err != nil {
+	if err := b.Get(t.Context(), b.Key(u), &o); err != nil {
 		t.Fatal(err)
 	}
 	if want := base.Add(29 * time.Minute).Truncate(time.Second); !o.Status.TokensRevokedAt.Time.Equal(want) {
@@ -346,7 +347,7 @@ func TestTheRevocationOfAUsersTokensNeverMovesBack(t *testing.T) {
 
 func TestTheRevocationOfAnotherUsersTokensWritesNothing(t *testing.T) {
 	b := newBench(t)
-	u := b.addUser(t)
+	u := b.AddUser(t)
 	former := *u
 	former.UID = "00000000-0000-4000-8000-000000000000"
 	gone := *u
@@ -357,19 +358,19 @@ func TestTheRevocationOfAnotherUsersTokensWritesNothing(t *testing.T) {
 		}
 	}
 	var o authv1alpha1.User
-	if err := b.Get(t.Context(), b.key(u), &o); err != nil || o.Status.TokensRevokedAt != nil {
+	if err := b.Get(t.Context(), b.Key(u), &o); err != nil || o.Status.TokensRevokedAt != nil {
 		t.Errorf("the tokens of the user of the same name are void, error %v", err)
 	}
 }
 
 func TestWhatCannotBeWrittenIsUnavailable(t *testing.T) {
 	b := newBench(t)
-	u := b.addUser(t)
+	u := b.AddUser(t)
 	labelled := mustCreate(t, b.replica(t, u), issued(u, "ci"))
 	deaf, refusing, ending := b, b, newBench(t)
-	deaf.config, refusing.config = through(t, b.config, true), through(t, b.config, false)
-	lost := ending.addUser(t)
-	if err := ending.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ending.namespace}}); err != nil {
+	deaf.Config, refusing.Config = through(t, b.Config, true), through(t, b.Config, false)
+	lost := ending.AddUser(t)
+	if err := ending.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ending.Namespace}}); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
@@ -22,7 +23,7 @@ type UserReconciler struct {
 	reader    client.Reader                    // of Secrets
 	secrets   *userIndex[types.NamespacedName] // kept here, read by UserStatusReconciler too
 	directory *directory.Directory
-	projector *Projector
+	projector *projection.Projector
 	progress  *progress
 	locks     *locks
 	now       func() time.Time

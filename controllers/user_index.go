@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 )
 
 // userIndex finds Users by something that their specs say. An index of the cache would do the same, but keeps two sets for
@@ -137,7 +138,7 @@ func requests(keys []types.NamespacedName) []reconcile.Request {
 
 func secretsNamed(u *authv1alpha1.User) []types.NamespacedName {
 	var out []types.NamespacedName
-	for _, name := range secretNames(u) {
+	for _, name := range projection.SecretNames(u) {
 		out = append(out, types.NamespacedName{Namespace: u.Namespace, Name: name})
 	}
 	return out

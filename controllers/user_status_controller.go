@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
@@ -31,7 +32,7 @@ type UserStatusReconciler struct {
 	secrets   *userIndex[types.NamespacedName] // kept by UserReconciler
 	logins    *userIndex[string]
 	directory *directory.Directory
-	projector *Projector
+	projector *projection.Projector
 	locks     *locks
 	recorder  events.EventRecorder
 	now       func() time.Time
@@ -69,22 +70,22 @@ func (r *UserStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if !r.inForce(s.projection.User) {
+	if !r.inForce(s.Projection.User) {
 		return ctrl.Result{RequeueAfter: lookEvery}, nil
 	}
-	if err := r.write(ctx, u, s.status()); err != nil {
+	if err := r.write(ctx, u, s.Next()); err != nil {
 		return ctrl.Result{}, err
 	}
-	return ctrl.Result{RequeueAfter: s.again()}, nil
+	return ctrl.Result{RequeueAfter: s.RequeueAfter()}, nil
 }
 
-func (r *UserStatusReconciler) standing(ctx context.Context, u *authv1alpha1.User) (standing, error) {
+func (r *UserStatusReconciler) standing(ctx context.Context, u *authv1alpha1.User) (projection.Status, error) {
 	secrets, err := secretsOf(ctx, r.client, u)
 	if err != nil {
-		return standing{}, err
+		return projection.Status{}, err
 	}
-	s := standing{user: u, projection: r.projector.Project(u, secrets), holder: r.holder(u), now: r.now()}
-	s.lifted = r.locks.isLifted(u.UID, s.projection.User.LockedUntil)
+	s := projection.Status{User: u, Projection: r.projector.Project(u, secrets), Holder: r.holder(u), Now: r.now()}
+	s.Lifted = r.locks.isLifted(u.UID, s.Projection.User.LockedUntil)
 	return s, nil
 }
 

@@ -1,4 +1,4 @@
-package controllers
+package projection
 
 import (
 	"maps"
@@ -56,7 +56,7 @@ func TestEveryFieldOfAUserReachesTheDirectory(t *testing.T) {
 	u.CreationTimestamp = *moment("2026-01-01T00:00:00Z")
 	u.Status = authv1alpha1.UserStatus{LockedUntil: moment("2026-12-01T00:00:00Z"), FailedLogins: 7,
 		TokensRevokedAt: moment("2026-12-02T00:00:00Z"), LastTokenIssuedAt: moment("2026-12-03T00:00:00Z")}
-	got := NewProjector(password.NewKeyer()).Project(u, holding(map[string]string{"a": "x"})).User
+	got := NewProjector(password.NewKeyer(), nil).Project(u, holding(map[string]string{"a": "x"})).User
 	checks := map[string]bool{
 		"Key":               got.Key == "ns/jean",
 		"UID":               got.UID == "some-uid",
@@ -84,14 +84,14 @@ func TestEveryFieldOfAUserReachesTheDirectory(t *testing.T) {
 }
 
 func TestAnEmptySpecIsAUserWithDefaults(t *testing.T) {
-	got := NewProjector(password.NewKeyer()).Project(userOf(t, `{}`), holding(nil)).User
+	got := NewProjector(password.NewKeyer(), nil).Project(userOf(t, `{}`), holding(nil)).User
 	if got.Login != "jean" || !got.ExpiresAt.IsZero() || got.MaximumLifetime != 0 || got.Groups != nil || len(got.Credentials.Passwords) != 0 {
 		t.Errorf("got %+v", got)
 	}
 }
 
 func TestTheRevisionStandsForThePasswords(t *testing.T) {
-	p := NewProjector(password.NewKeyer())
+	p := NewProjector(password.NewKeyer(), nil)
 	values := map[string]string{"a": "one", "b": "two", "c": "unrelated"}
 	base := p.Project(userOf(t, twoPasswords), holding(values)).User.Credentials.Revision
 	with := func(key, value string) map[string]string {
@@ -125,8 +125,8 @@ func TestTheRevisionStandsForThePasswords(t *testing.T) {
 			if (got == base) != c.same {
 				t.Errorf("the revision stays = %v, want %v", got == base, c.same)
 			}
-			if samePasswords(got, base) != c.samePws {
-				t.Errorf("the passwords count as the same = %v, want %v", samePasswords(got, base), c.samePws)
+			if SamePasswords(got, base) != c.samePws {
+				t.Errorf("the passwords count as the same = %v, want %v", SamePasswords(got, base), c.samePws)
 			}
 		})
 	}
@@ -137,7 +137,7 @@ func TestTheRevisionStandsForThePasswords(t *testing.T) {
 	if one.User.Credentials.Revision == two.User.Credentials.Revision {
 		t.Error("two lists of passwords have one revision")
 	}
-	if other := NewProjector(password.NewKeyer()).Project(userOf(t, twoPasswords), holding(values)); other.User.Credentials.Revision == base {
+	if other := NewProjector(password.NewKeyer(), nil).Project(userOf(t, twoPasswords), holding(values)); other.User.Credentials.Revision == base {
 		t.Error("two processes have the same digest of a plaintext")
 	}
 }
@@ -147,7 +147,7 @@ func hashed(key string) authv1alpha1.Password {
 }
 
 func TestABrokenPasswordLeavesTheOthersAlone(t *testing.T) {
-	got := NewProjector(password.NewKeyer()).Project(userOf(t, twoPasswords), holding(map[string]string{"b": "two"}))
+	got := NewProjector(password.NewKeyer(), nil).Project(userOf(t, twoPasswords), holding(map[string]string{"b": "two"}))
 	if len(got.Problems) != 1 || got.Problems[0].Reason != authv1alpha1.ReasonSecretKeyNotFound || !strings.HasPrefix(got.Problems[0].Message, "passwords[0]: ") {
 		t.Errorf("problems = %+v", got.Problems)
 	}
@@ -159,7 +159,7 @@ func TestABrokenPasswordLeavesTheOthersAlone(t *testing.T) {
 func TestANewlineIsTrimmedFromAHashAndKeptInAPlaintext(t *testing.T) {
 	u := userOf(t, `{passwords: [{plaintextFrom: {secretKeyRef: {name: s, key: p}}}]}`)
 	u.Spec.Passwords = append(u.Spec.Passwords, hashed("h"))
-	got := NewProjector(password.NewKeyer()).Project(u, holding(map[string]string{"p": "plain\n", "h": apitest.WeakHash(t, "hashed") + "\n"}))
+	got := NewProjector(password.NewKeyer(), nil).Project(u, holding(map[string]string{"p": "plain\n", "h": apitest.WeakHash(t, "hashed") + "\n"}))
 	pws := got.User.Credentials.Passwords
 	if len(pws) != 2 {
 		t.Fatalf("problems = %+v", got.Problems)
@@ -182,7 +182,7 @@ func TestASlimSecretKeepsWhatAUserMayNeed(t *testing.T) {
 		Data: map[string][]byte{"ok": []byte("x"), "limit": make([]byte, maximumValue), "big": make([]byte, maximumValue+1), "huge": make([]byte, 1<<20)},
 	}
 	for range 2 { // slimming what is slim changes nothing
-		if _, err := slimSecret(secret); err != nil {
+		if _, err := SlimSecret(secret); err != nil {
 			t.Fatal(err)
 		}
 		if len(secret.Data) != 2 || secret.ManagedFields != nil || secret.Labels != nil || secret.Annotations["a"] != "" || secret.ResourceVersion != "7" {
@@ -198,8 +198,8 @@ func TestASlimSecretKeepsWhatAUserMayNeed(t *testing.T) {
 
 // What somebody writes into the annotation of a Secret makes no key of it too large.
 func TestAnAnnotationOfTheOwnersMakesNothingTooLarge(t *testing.T) {
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{oversizedKeys: "ok"}}, Data: map[string][]byte{"ok": []byte("x")}}
-	if _, err := slimSecret(secret); err != nil {
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{OversizedKeys: "ok"}}, Data: map[string][]byte{"ok": []byte("x")}}
+	if _, err := SlimSecret(secret); err != nil {
 		t.Fatal(err)
 	}
 	if oversized(secret, "ok") {

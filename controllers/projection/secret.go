@@ -1,4 +1,4 @@
-package controllers
+package projection
 
 import (
 	"maps"
@@ -17,21 +17,21 @@ import (
 // below it.
 const maximumValue = 4096
 
-// oversizedKeys is an annotation that exists in the cache only: the keys whose values were too long to keep, one a line.
-const oversizedKeys = authv1alpha1.Group + "/oversized-keys"
+// OversizedKeys is an annotation that exists in the cache only: the keys whose values were too long to keep, one a line.
+const OversizedKeys = authv1alpha1.Group + "/oversized-keys"
 
 // Secrets returns a Secret by its name in the user's namespace, or nil if there is none. Nobody may change what it returns.
 type Secrets func(name string) *corev1.Secret
 
-// slimSecret also drops values that are too long for a password or a hash, and keeps their keys in an annotation, so that a
+// SlimSecret also drops values that are too long for a password or a hash, and keeps their keys in an annotation, so that a
 // condition can say so. A Secret that was slimmed before stays as it is.
-func slimSecret(object any) (any, error) {
+func SlimSecret(object any) (any, error) {
 	secret, ok := object.(*corev1.Secret)
 	if !ok {
 		return object, nil
 	}
 	keys := oversizedIn(secret)
-	if _, err := slimObject(secret); err != nil {
+	if _, err := SlimObject(secret); err != nil {
 		return nil, err
 	}
 	for _, key := range slices.Sorted(maps.Keys(secret.Data)) {
@@ -41,7 +41,7 @@ func slimSecret(object any) (any, error) {
 		}
 	}
 	if len(keys) > 0 {
-		secret.Annotations = map[string]string{oversizedKeys: strings.Join(keys, "\n")}
+		secret.Annotations = map[string]string{OversizedKeys: strings.Join(keys, "\n")}
 	}
 	return secret, nil
 }
@@ -53,17 +53,17 @@ func oversized(secret *corev1.Secret, key string) bool {
 }
 
 func oversizedIn(secret *corev1.Secret) []string {
-	if keys, ok := secret.Annotations[oversizedKeys]; ok {
+	if keys, ok := secret.Annotations[OversizedKeys]; ok {
 		return strings.Split(keys, "\n")
 	}
 	return nil
 }
 
-// once returns the one copy of a string that the process keeps.
-func once[S ~string](s S) S { return unique.Make(s).Value() }
+// Intern returns the one copy of a string that the process keeps.
+func Intern[S ~string](s S) S { return unique.Make(s).Value() }
 
-// secretNames are the Secrets that a User's passwords are in; one may be named several times.
-func secretNames(u *authv1alpha1.User) []string {
+// SecretNames are the Secrets that a User's passwords are in; one may be named several times.
+func SecretNames(u *authv1alpha1.User) []string {
 	var names []string
 	for _, p := range u.Spec.Passwords {
 		if ref := p.Source(); ref != nil {
@@ -73,15 +73,15 @@ func secretNames(u *authv1alpha1.User) []string {
 	return names
 }
 
-// slimObject drops the metadata that nobody here reads; last-applied annotations and managed fields are often larger than
+// SlimObject drops the metadata that nobody here reads; last-applied annotations and managed fields are often larger than
 // the object.
-func slimObject(object any) (any, error) {
+func SlimObject(object any) (any, error) {
 	if o, ok := object.(metav1.Object); ok {
 		o.SetManagedFields(nil)
 		o.SetAnnotations(nil)
 		o.SetLabels(nil)
 		o.SetOwnerReferences(nil)
-		o.SetNamespace(once(o.GetNamespace()))
+		o.SetNamespace(Intern(o.GetNamespace()))
 	}
 	return object, nil
 }

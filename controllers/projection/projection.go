@@ -1,4 +1,6 @@
-package controllers
+// Package projection turns a User and its Secrets into the user of the directory and into the status of the User. API types end
+// here. It depends on nothing that runs.
+package projection
 
 import (
 	"bytes"
@@ -27,10 +29,13 @@ type Projector struct {
 	key   []byte // of the digests in revisions: what a revision tells about a password is worth nothing elsewhere
 }
 
-// NewProjector returns a Projector whose plaintext passwords are digests under keyer.
-func NewProjector(keyer *password.Keyer) *Projector {
-	key := make([]byte, sha256.Size)
-	_, _ = rand.Read(key) // never fails, by its own contract
+// NewProjector returns a Projector whose plaintext passwords are digests under keyer. Revisions of one key compare; without a
+// key, with nil, they compare within this Projector only.
+func NewProjector(keyer *password.Keyer, key []byte) *Projector {
+	if key == nil {
+		key = make([]byte, sha256.Size)
+		_, _ = rand.Read(key) // never fails, by its own contract
+	}
 	return &Projector{keyer: keyer, key: key}
 }
 
@@ -54,7 +59,7 @@ type Problem struct {
 // The credentials' revision changes with the object's generation and with the passwords that its references lead to. It does
 // not change with status, nor with anything else in a Secret.
 func (p *Projector) Project(u *authv1alpha1.User, secrets Secrets) Projection {
-	b := projecting{Projector: p, secrets: secrets, digest: hmac.New(sha256.New, p.key), out: Projection{User: entry(u)}}
+	b := projectionInProgress{Projector: p, secrets: secrets, digest: hmac.New(sha256.New, p.key), out: Projection{User: baseUser(u)}}
 	for i := range u.Spec.Passwords {
 		b.add(&u.Spec.Passwords[i], "passwords["+strconv.Itoa(i)+"]")
 	}
@@ -62,16 +67,16 @@ func (p *Projector) Project(u *authv1alpha1.User, secrets Secrets) Projection {
 	return b.out
 }
 
-// projecting is one call of Project.
-type projecting struct {
+// projectionInProgress is one call of Project.
+type projectionInProgress struct {
 	*Projector
 	secrets Secrets
 	digest  hash.Hash // of what the references led to
 	out     Projection
 }
 
-// entry is everything about a user but its passwords.
-func entry(u *authv1alpha1.User) *directory.User {
+// baseUser is everything about a user but its passwords.
+func baseUser(u *authv1alpha1.User) *directory.User {
 	e := &directory.User{
 		Key:               u.Namespace + "/" + u.Name,
 		UID:               string(u.UID),
@@ -81,25 +86,25 @@ func entry(u *authv1alpha1.User) *directory.User {
 		Groups:            shared(u.Spec.Groups),
 		Created:           u.CreationTimestamp.Time,
 		Revoked:           u.Spec.Revoked,
-		ExpiresAt:         at(u.Spec.ExpiresAt),
-		TokensValidAfter:  at(u.Spec.TokensValidAfter),
-		TokensRevokedAt:   at(u.Status.TokensRevokedAt),
-		LockedUntil:       at(u.Status.LockedUntil),
+		ExpiresAt:         timeOf(u.Spec.ExpiresAt),
+		TokensValidAfter:  timeOf(u.Spec.TokensValidAfter),
+		TokensRevokedAt:   timeOf(u.Status.TokensRevokedAt),
+		LockedUntil:       timeOf(u.Status.LockedUntil),
 		FailedLogins:      int(u.Status.FailedLogins),
-		LastTokenIssuedAt: at(u.Status.LastTokenIssuedAt),
+		LastTokenIssuedAt: timeOf(u.Status.LastTokenIssuedAt),
 		Credentials:       &directory.Credentials{},
 	}
 	if policy := u.Spec.TokenPolicy; policy != nil {
-		e.DefaultLifetime = lasting(policy.DefaultLifetime)
-		e.MaximumLifetime = lasting(policy.MaximumLifetime)
+		e.DefaultLifetime = durationOf(policy.DefaultLifetime)
+		e.MaximumLifetime = durationOf(policy.MaximumLifetime)
 	}
 	return e
 }
 
 // add resolves one password. What cannot be used is left out and reported; the others still log in.
-func (b *projecting) add(spec *authv1alpha1.Password, name string) {
+func (b *projectionInProgress) add(spec *authv1alpha1.Password, name string) {
 	value, problem := resolve(spec.Source(), b.secrets)
-	note(b.digest, spec.HashFrom != nil, value)
+	addToDigest(b.digest, spec.HashFrom != nil, value)
 	var h *password.Hash
 	if problem == nil {
 		h, problem = b.read(spec, value)
@@ -110,11 +115,11 @@ func (b *projecting) add(spec *authv1alpha1.Password, name string) {
 	}
 	b.remark(spec, name, value, h)
 	c := b.out.User.Credentials
-	c.Passwords = append(c.Passwords, directory.Password{Hash: h, ExpiresAt: at(spec.ExpiresAt)})
+	c.Passwords = append(c.Passwords, directory.Password{Hash: h, ExpiresAt: timeOf(spec.ExpiresAt)})
 }
 
 // remark notes what is odd about a password that works.
-func (b *projecting) remark(spec *authv1alpha1.Password, name string, value []byte, h *password.Hash) {
+func (b *projectionInProgress) remark(spec *authv1alpha1.Password, name string, value []byte, h *password.Hash) {
 	weak, newline := h.Weak(), spec.HashFrom == nil && bytes.HasSuffix(value, []byte("\n"))
 	if weak == "" && !newline {
 		return
@@ -177,8 +182,8 @@ func describe(ref *authv1alpha1.SecretKeyRef) string {
 	return fmt.Sprintf("key %q of Secret %q", ref.Key, ref.Name)
 }
 
-// note adds what one reference led to. Lengths keep two lists of values apart that would read the same in one row.
-func note(digest hash.Hash, hashed bool, value []byte) {
+// addToDigest adds what one reference led to. Lengths keep two lists of values apart that would read the same in one row.
+func addToDigest(digest hash.Hash, hashed bool, value []byte) {
 	var head [9]byte
 	if hashed {
 		head[0] = 1
@@ -193,8 +198,8 @@ func revision(generation int64, digest hash.Hash) string {
 	return strconv.FormatInt(generation, 10) + "/" + hex.EncodeToString(digest.Sum(nil)[:16])
 }
 
-// samePasswords says whether two revisions of one process stand for the same passwords, whatever else has changed.
-func samePasswords(a, b string) bool {
+// SamePasswords says whether two revisions of one process stand for the same passwords, whatever else has changed.
+func SamePasswords(a, b string) bool {
 	_, x, _ := strings.Cut(a, "/")
 	_, y, _ := strings.Cut(b, "/")
 	return x == y
@@ -207,19 +212,19 @@ func shared(groups []string) []string {
 	}
 	out := make([]string, len(groups))
 	for i, g := range groups {
-		out[i] = once(g)
+		out[i] = Intern(g)
 	}
 	return out
 }
 
-func at(t *metav1.Time) time.Time {
+func timeOf(t *metav1.Time) time.Time {
 	if t == nil {
 		return time.Time{}
 	}
 	return t.Time
 }
 
-func lasting(d *metav1.Duration) time.Duration {
+func durationOf(d *metav1.Duration) time.Duration {
 	if d == nil {
 		return 0
 	}

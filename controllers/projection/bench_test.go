@@ -1,4 +1,4 @@
-package controllers
+package projection
 
 import (
 	"testing"
@@ -11,7 +11,7 @@ import (
 func BenchmarkProject(b *testing.B) {
 	const spec = `{login: jean@example.com, email: jean@example.com, groups: [deployers, readers], expiresAt: "2028-01-01T00:00:00Z", `
 	const hash = "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"
-	p := NewProjector(password.NewKeyer())
+	p := NewProjector(password.NewKeyer(), nil)
 	for name, from := range map[string]string{"hash": "hashFrom", "plaintext": "plaintextFrom"} {
 		b.Run(name, func(b *testing.B) {
 			u, secrets := userOf(b, spec+`passwords: [{`+from+`: {secretKeyRef: {name: s, key: a}}}]}`), holding(map[string]string{"a": hash})

@@ -1,4 +1,4 @@
-package controllers
+package projection
 
 import (
 	"testing"
@@ -11,10 +11,10 @@ import (
 )
 
 // stand projects a User at a moment, with the password "x" under the key "a".
-func stand(t *testing.T, u *authv1alpha1.User, now time.Time) standing {
+func stand(t *testing.T, u *authv1alpha1.User, now time.Time) Status {
 	t.Helper()
-	p := NewProjector(password.NewKeyer()).Project(u, holding(map[string]string{"a": "x"}))
-	return standing{user: u, projection: p, now: now}
+	p := NewProjector(password.NewKeyer(), nil).Project(u, holding(map[string]string{"a": "x"}))
+	return Status{User: u, Projection: p, Now: now}
 }
 
 func TestTimesTurnStateToTheSecond(t *testing.T) {
@@ -36,17 +36,17 @@ func TestTimesTurnStateToTheSecond(t *testing.T) {
 			u := userOf(t, c.spec)
 			u.Status.LockedUntil = c.lockedUntil
 			before := stand(t, u, end.Add(-time.Nanosecond))
-			if got := before.status().State; got != c.before {
+			if got := before.Next().State; got != c.before {
 				t.Errorf("just before: %s, want %s", got, c.before)
 			}
-			if got := before.again(); got != time.Nanosecond {
+			if got := before.RequeueAfter(); got != time.Nanosecond {
 				t.Errorf("comes back after %v, want 1ns", got)
 			}
 			after := stand(t, u, end)
-			if got := after.status().State; got != c.after {
+			if got := after.Next().State; got != c.after {
 				t.Errorf("at the end: %s, want %s", got, c.after)
 			}
-			if got := after.again(); got != 0 {
+			if got := after.RequeueAfter(); got != 0 {
 				t.Errorf("comes back after %v although no time is to come", got)
 			}
 		})
@@ -67,7 +67,7 @@ func TestTheNearestTimeBringsAUserBack(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			if got := stand(t, userOf(t, c.spec), now).again(); got != c.want {
+			if got := stand(t, userOf(t, c.spec), now).RequeueAfter(); got != c.want {
 				t.Errorf("again = %v, want %v", got, c.want)
 			}
 		})
@@ -78,15 +78,15 @@ func TestTheNearestTimeBringsAUserBack(t *testing.T) {
 func TestStatusIsItsOwnFixedPoint(t *testing.T) {
 	now := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
 	u := userOf(t, `{tokensValidAfter: "2099-01-01T00:00:00Z", passwords: [{plaintextFrom: {secretKeyRef: {name: s, key: a}}}, {hashFrom: {secretKeyRef: {name: s, key: a}}}]}`)
-	u.Status = stand(t, u, now).status()
-	later := stand(t, u, now.Add(time.Hour)).status()
+	u.Status = stand(t, u, now).Next()
+	later := stand(t, u, now.Add(time.Hour)).Next()
 	for i, c := range later.Conditions {
 		if c != u.Status.Conditions[i] {
 			t.Errorf("condition %s changed from %+v to %+v", c.Type, u.Status.Conditions[i], c)
 		}
 	}
 	u.Spec.TokensValidAfter = nil
-	for _, c := range stand(t, u, now).status().Conditions {
+	for _, c := range stand(t, u, now).Next().Conditions {
 		if c.Type == authv1alpha1.ConditionTokensVoid {
 			t.Error("a condition stays although it is no longer true")
 		}
@@ -98,7 +98,7 @@ func TestAStatusKeepsWhatOthersWroteThere(t *testing.T) {
 	u.Status.FailedLogins = 3
 	u.Status.TokensRevokedAt = &metav1.Time{Time: time.Unix(1e9, 0)}
 	u.Status.Conditions = []metav1.Condition{{Type: "Theirs", Status: metav1.ConditionTrue, Reason: "Theirs"}}
-	got := stand(t, u, time.Unix(2e9, 0)).status()
+	got := stand(t, u, time.Unix(2e9, 0)).Next()
 	if got.FailedLogins != 3 || got.TokensRevokedAt == nil || got.Conditions[0].Type != "Theirs" {
 		t.Errorf("status = %+v", got)
 	}

@@ -1,0 +1,82 @@
+package apitest
+
+import (
+	"context"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+)
+
+// The namespaces that the generated role speaks of.
+const (
+	UsersRole  = "gatehouse-users"
+	SystemRole = "gatehouse-system"
+)
+
+// Restricted is a namespace of the test's own, on a real API server, an administrator, and the service: a user who has there what
+// the generated role gives in one of its namespaces, and no other rights.
+type Restricted struct {
+	client.Client
+	Config    *rest.Config // the service's
+	user      string
+	Namespace string
+}
+
+func NewRestricted(t testing.TB, role string) Restricted {
+	t.Helper()
+	b := Restricted{Client: NewClient(t, Config(t), nil)}
+	b.user = b.makeNamespace(t)
+	b.Namespace = b.user
+	b.Config = User(t, b.user)
+	b.Config.QPS = -1
+	GrantRole(t, b, role, b.Namespace, b.user)
+	return b
+}
+
+// Another makes one more namespace in which the service has the rights of a role.
+func (b Restricted) Another(t testing.TB, role string) string {
+	t.Helper()
+	ns := b.makeNamespace(t)
+	GrantRole(t, b, role, ns, b.user)
+	return ns
+}
+
+func (b Restricted) makeNamespace(t testing.TB) string {
+	t.Helper()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-"}}
+	if err := b.Create(context.Background(), ns); err != nil {
+		t.Fatal(err)
+	}
+	return ns.Name
+}
+
+// NewClient returns a client. With a mapper it need not ask the API server for its resources first.
+func NewClient(t testing.TB, config *rest.Config, mapper meta.RESTMapper) client.Client {
+	t.Helper()
+	c, err := client.New(config, client.Options{Scheme: Scheme(t), Mapper: mapper})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// AddUser makes a User and returns it as a directory would hold it.
+func (b Restricted) AddUser(t testing.TB) *directory.User {
+	t.Helper()
+	u := &authv1alpha1.User{ObjectMeta: metav1.ObjectMeta{GenerateName: "jj-", Namespace: b.Namespace}}
+	if err := b.Create(context.Background(), u); err != nil {
+		t.Fatal(err)
+	}
+	return &directory.User{Key: b.Namespace + "/" + u.Name, UID: string(u.UID), Login: u.Name}
+}
+
+func (b Restricted) Key(u *directory.User) client.ObjectKey {
+	return client.ObjectKey{Namespace: b.Namespace, Name: u.Login}
+}
