@@ -12,7 +12,7 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
-	"github.com/gatehouse-auth/gatehouse/controllers"
+	"github.com/gatehouse-auth/gatehouse/controllers/standalone"
 	"github.com/gatehouse-auth/gatehouse/internal/state"
 )
 
@@ -30,12 +30,12 @@ func (c *App) serveStandalone(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 
-	keys := &controllers.StateKeys{Dir: o.StateDir, Keys: c.keys, Policy: o.keyPolicy(), Log: c.log, Now: c.now}
+	keys := &standalone.Keys{Dir: o.StateDir, Keys: c.keys, Policy: o.keyPolicy(), Log: c.log, Now: c.now}
 	if err := keys.Look(); err != nil {
 		return fmt.Errorf("read the keys: %w", err)
 	}
-	records := controllers.NewStateRecords(store, c.directory, c.log, c.now)
-	manifests, err := controllers.NewManifests(controllers.ManifestsConfig{
+	records := standalone.NewRecords(store, c.directory, c.log, c.now)
+	manifests, err := standalone.New(standalone.Config{
 		Dir: o.Manifests, Store: store, Records: records, Directory: c.directory, Keyer: c.keyer, Log: c.log, Now: c.now,
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/gatehouse-auth/gatehouse/controllers"
+	"github.com/gatehouse-auth/gatehouse/controllers/standalone"
 	"github.com/gatehouse-auth/gatehouse/internal/authority"
 )
 
@@ -54,7 +55,7 @@ func (c *App) folderCertificate() (certificate, manager.Runnable, error) {
 		return cert, watcher, err
 	}
 	own := authority.NewSource(localNames(o), c.now)
-	file := &controllers.StateAuthority{Dir: o.StateDir, Source: own, Log: c.log, Now: c.now}
+	file := &standalone.Authority{Dir: o.StateDir, Source: own, Log: c.log, Now: c.now}
 	if err := file.Look(); err != nil {
 		return certificate{}, nil, fmt.Errorf("read the CA: %w", err)
 	}

@@ -1,4 +1,6 @@
-package controllers
+// Package standalone serves Users from a folder of manifests, without a cluster: it fills the directory, and keeps records, keys and the
+// CA in a state folder.
+package standalone
 
 import (
 	"context"
@@ -11,25 +13,26 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
+	"github.com/gatehouse-auth/gatehouse/controllers/standalone/manifest"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 	"github.com/gatehouse-auth/gatehouse/internal/state"
 )
 
 const (
-	// quiet is how long nothing must happen in the folder before it is read, so that a file is read after it was written, and
+	// settle is how long nothing must happen in the folder before it is read, so that a file is read after it was written, and
 	// noisy is how long that is waited for.
-	quiet = 100 * time.Millisecond
-	noisy = time.Second
+	settle    = 100 * time.Millisecond
+	maxSettle = time.Second
 	// pollEvery is how often the folder is looked at without an event: file systems of other machines send none.
 	pollEvery = 5 * time.Second
 )
 
-// ManifestsConfig is what Manifests need.
-type ManifestsConfig struct {
+// Config is what Manifests need.
+type Config struct {
 	Dir       string // the folder of manifests
 	Store     *state.Store
-	Records   *StateRecords
+	Records   *Records
 	Directory *directory.Directory
 	Keyer     *password.Keyer // of plaintext passwords
 	Log       *slog.Logger
@@ -38,34 +41,33 @@ type ManifestsConfig struct {
 
 // Manifests fill the directory from a folder of the same YAML that kubectl applies: *.yaml, *.yml and *.json, not hidden and not
 // in folders below, with any number of Users and Secrets in each. What an API server would refuse is reported with file and
-// line, and the last good version of that object stays. The folder is watched. Create them with NewManifests and start them
+// line, and the last good version of that object stays. The folder is watched. Create them with New and start them
 // with Start.
 type Manifests struct {
 	store     *state.Store
-	records   *StateRecords
+	records   *Records
 	directory *directory.Directory
 	projector *projection.Projector
 	log       *slog.Logger
 	now       func() time.Time
 
-	reader  reader
-	folder  manifestFolder
+	folder  *manifest.Folder
 	reports reports
 	missing bool // the folder could not be read the last time
 
-	current  map[objectKey]*held
-	enrolled map[objectKey]*enrolled
-	forsaken map[string]bool // identities that are gone but could not be dropped yet
+	current   map[manifest.Key]*active
+	projected map[manifest.Key]*projected
+	undropped map[string]bool // identities that are gone but could not be dropped yet
 
 	unfinished bool // something waits for its time, or for the disk
 }
 
-// NewManifests returns Manifests that have read nothing yet.
-func NewManifests(cfg ManifestsConfig) (*Manifests, error) {
+// New returns Manifests that have read nothing yet.
+func New(cfg Config) (*Manifests, error) {
 	if inFolder(cfg.Dir, cfg.Store.Dir()) {
 		return nil, fmt.Errorf("the state folder must not be the folder of the manifests, %s, itself: name another one with --state-dir", cfg.Dir)
 	}
-	schema, err := newUserSchema()
+	folder, err := manifest.NewFolder(cfg.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -75,8 +77,8 @@ func NewManifests(cfg ManifestsConfig) (*Manifests, error) {
 	}
 	return &Manifests{
 		store: cfg.Store, records: cfg.Records, directory: cfg.Directory, projector: projector, log: cfg.Log, now: cfg.Now,
-		reader: reader{schema}, folder: manifestFolder{dir: cfg.Dir}, reports: reports{log: cfg.Log},
-		enrolled: map[objectKey]*enrolled{}, forsaken: map[string]bool{},
+		folder: folder, reports: reports{log: cfg.Log},
+		projected: map[manifest.Key]*projected{}, undropped: map[string]bool{},
 	}, nil
 }
 
@@ -102,12 +104,12 @@ func lastingProjector(keyer *password.Keyer, dir string) (*projection.Projector,
 func (m *Manifests) Start(ctx context.Context) error {
 	watch := m.watch()
 	defer watch.close()
-	if _, err := m.folder.scan(m.reader, m.now()); err != nil { //nolint:contextcheck // the rules of the schema have a budget
+	if _, err := m.folder.Scan(m.now()); err != nil { //nolint:contextcheck // the rules of the schema have a budget
 		return fmt.Errorf("read the manifests: %w: name a folder of User and Secret YAML with --manifests", err)
 	}
 	m.sync(m.now())
 	m.directory.MarkSynced()
-	m.log.Info("the manifests are read", "folder", m.folder.dir, "files", len(m.folder.files), "users", m.directory.Len())
+	m.log.Info("the manifests are read", "folder", m.folder.Dir, "files", m.folder.Len(), "users", m.directory.Len())
 	m.follow(ctx, watch)
 	return nil
 }
@@ -125,34 +127,34 @@ func (m *Manifests) follow(ctx context.Context, watch *folderWatch) {
 		case <-ctx.Done():
 			return
 		case e := <-watch.events:
-			if !concerns(e.Name) {
+			if !relevant(e.Name) {
 				continue
 			}
 			if first.IsZero() {
 				first = m.now()
 			}
-			timer.Reset(min(quiet, max(0, noisy-m.now().Sub(first))))
+			timer.Reset(min(settle, max(0, maxSettle-m.now().Sub(first))))
 		case err := <-watch.errors:
 			m.log.Warn("events of the manifests were lost; the folder is read again", "error", err)
-			timer.Reset(quiet)
+			timer.Reset(settle)
 		case <-timer.C:
 			first = time.Time{}
-			m.again(watch) //nolint:contextcheck // the rules of the schema have a budget
+			m.rescan(watch) //nolint:contextcheck // the rules of the schema have a budget
 			timer.Reset(m.wait())
 		}
 	}
 }
 
-// again reads what has changed. While the folder is away, everything stays: it is about to be put back, or a disk is missing.
-func (m *Manifests) again(watch *folderWatch) {
-	watch.renew(m.folder.dir)
-	changed, err := m.folder.scan(m.reader, m.now())
+// rescan reads what has changed. While the folder is away, everything stays: it is about to be put back, or a disk is missing.
+func (m *Manifests) rescan(watch *folderWatch) {
+	watch.renew(m.folder.Dir)
+	changed, err := m.folder.Scan(m.now())
 	if missing := err != nil; missing != m.missing {
 		m.missing = missing
 		if missing {
 			m.log.Error("the folder of the manifests cannot be read; everything stays as it was", "error", err)
 		} else {
-			m.log.Info("the folder of the manifests can be read again", "folder", m.folder.dir)
+			m.log.Info("the folder of the manifests can be read again", "folder", m.folder.Dir)
 		}
 	}
 	if err != nil {
@@ -167,8 +169,8 @@ func (m *Manifests) again(watch *folderWatch) {
 // wait returns how long the folder may be left alone.
 func (m *Manifests) wait() time.Duration {
 	wait := pollEvery
-	if m.folder.unsettled() {
-		wait = clockGrain
+	if m.folder.Unsettled() {
+		wait = manifest.ClockGrain
 	}
 	for _, h := range m.current {
 		if !h.missing.IsZero() {
@@ -178,9 +180,9 @@ func (m *Manifests) wait() time.Duration {
 	return wait
 }
 
-// concerns says whether an event of a file may change what the manifests are. Names with two dots are how a mounted ConfigMap or
+// relevant says whether an event of a file may change what the manifests are. Names with two dots are how a mounted ConfigMap or
 // Secret is swapped for its next version.
-func concerns(path string) bool {
+func relevant(path string) bool {
 	name := filepath.Base(path)
-	return isManifest(name) || strings.HasPrefix(name, "..")
+	return manifest.IsManifest(name) || strings.HasPrefix(name, "..")
 }

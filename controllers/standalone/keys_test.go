@@ -1,4 +1,4 @@
-package controllers_test
+package standalone_test
 
 import (
 	"log/slog"
@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/controllers"
+	"github.com/gatehouse-auth/gatehouse/controllers/standalone"
 	"github.com/gatehouse-auth/gatehouse/internal/authority"
 	"github.com/gatehouse-auth/gatehouse/internal/state"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
@@ -16,14 +16,14 @@ import (
 
 var keyTime = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-func stateKeys(dir string, now *time.Time, log *logged) *controllers.StateKeys {
-	return &controllers.StateKeys{
+func stateKeys(dir string, now *time.Time, log *logged) *standalone.Keys {
+	return &standalone.Keys{
 		Dir: dir, Keys: &token.KeySet{}, Log: slog.New(slog.NewTextHandler(log, nil)), Now: func() time.Time { return *now },
 		Policy: token.Policy{Algorithm: token.ES256, Interval: 720 * time.Hour, Lifetime: map[token.Use]time.Duration{token.Sign: 24 * time.Hour, token.Seal: 24 * time.Hour}},
 	}
 }
 
-func signer(t *testing.T, k *controllers.StateKeys, now time.Time) string {
+func signer(t *testing.T, k *standalone.Keys, now time.Time) string {
 	t.Helper()
 	key, ok := k.Keys.Keys().Current(token.Sign, now)
 	if !ok {
@@ -124,10 +124,10 @@ func TestAnEntryThatIsNoKeyIsKeptAndReported(t *testing.T) {
 
 func TestTheCAIsMadeOnceAndPublished(t *testing.T) {
 	dir, now := t.TempDir(), keyTime
-	look := func() (*controllers.StateAuthority, string) {
+	look := func() (*standalone.Authority, string) {
 		t.Helper()
-		a := &controllers.StateAuthority{
-			Dir: dir, Source: authority.NewSource([]string{"localhost"}, func() time.Time { return now }), Log: quiet(),
+		a := &standalone.Authority{
+			Dir: dir, Source: authority.NewSource([]string{"localhost"}, func() time.Time { return now }), Log: settle(),
 			Now: func() time.Time { return now },
 		}
 		must(t, a.Look())

@@ -1,4 +1,6 @@
-package controllers
+// Package manifest turns the bytes of a folder into Users and Secrets, and into faults with file and line. It knows no store and no
+// directory.
+package manifest
 
 import (
 	"bytes"
@@ -20,34 +22,43 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 )
 
-// objectKey names an object among all manifests. The zero objectKey names none.
-type objectKey struct {
-	kind, namespace, name string
+// Key names an object among all manifests. The zero Key names none.
+type Key struct {
+	Kind, Namespace, Name string
 }
 
 // String is the way people are told: User gatehouse-users/alice.
-func (k objectKey) String() string { return k.kind + " " + k.namespace + "/" + k.name }
+func (k Key) String() string { return k.Kind + " " + k.Namespace + "/" + k.Name }
 
-// object is a User or a Secret that a manifest declares. It is immutable.
-type object struct {
-	key    objectKey
-	line   int // from 1, within the document
-	user   *authv1alpha1.User
-	secret *corev1.Secret
+// DirectoryKey is the key of a User in the directory.
+func (k Key) DirectoryKey() string { return k.Namespace + "/" + k.Name }
+
+// UserKey is the key of the User with a key in the directory.
+func UserKey(directoryKey string) Key {
+	namespace, name, _ := strings.Cut(directoryKey, "/")
+	return Key{"User", namespace, name}
 }
 
-// fault is something in a manifest that cannot be used, or that is not for this service.
-type fault struct {
-	key     objectKey // zero: what it is about cannot be told
-	line    int       // as in object
-	message string    // holds no value
-	foreign bool      // no error: an object of a kind that is ignored
+// Object is a User or a Secret that a manifest declares. It is immutable.
+type Object struct {
+	Key    Key
+	Line   int // from 1, within the document
+	User   *authv1alpha1.User
+	Secret *corev1.Secret
 }
 
-// document is one document of a file, read. It is immutable.
-type document struct {
-	objects []object
-	faults  []fault
+// Fault is something in a manifest that cannot be used, or that is not for this service.
+type Fault struct {
+	Key     Key    // zero: what it is about cannot be told
+	Line    int    // as in object
+	Message string // holds no value
+	Foreign bool   // no error: an object of a kind that is ignored
+}
+
+// Document is one document of a file, read. It is immutable.
+type Document struct {
+	objects []Object
+	faults  []Fault
 }
 
 // section is the text of one document, and the line of the file it begins at, from 1.
@@ -99,11 +110,11 @@ func lineAt(text []byte, offset int64) int { return bytes.Count(text[:offset], [
 
 // reader reads documents. It is safe for concurrent use.
 type reader struct {
-	schema *userSchema
+	schema *Schema
 }
 
 // document reads one document in YAML or JSON.
-func (r reader) document(text []byte, isJSON bool) *document {
+func (r reader) document(text []byte, isJSON bool) *Document {
 	raw := text
 	if !isJSON {
 		var err error
@@ -112,12 +123,12 @@ func (r reader) document(text []byte, isJSON bool) *document {
 		}
 	}
 	if bytes.Equal(raw, []byte("null")) {
-		return &document{}
+		return &Document{}
 	}
-	d := &document{}
+	d := &Document{}
 	var h head
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &h); err != nil {
-		d.fail(fault{line: firstLine(text), message: "it is no object with apiVersion, kind and metadata: " + err.Error()})
+		d.fail(Fault{Line: firstLine(text), Message: "it is no object with apiVersion, kind and metadata: " + err.Error()})
 	} else if strings.HasSuffix(h.Kind, "List") {
 		r.list(d, text, h.Items)
 	} else {
@@ -127,11 +138,11 @@ func (r reader) document(text []byte, isJSON bool) *document {
 }
 
 // list reads the objects of a list, such as kubectl get prints. A list in a list is an object of another kind.
-func (r reader) list(d *document, text []byte, items []json.RawMessage) {
+func (r reader) list(d *Document, text []byte, items []json.RawMessage) {
 	for _, item := range items {
 		var h head
 		if err := kjson.UnmarshalCaseSensitivePreserveInts(item, &h); err != nil {
-			d.fail(fault{line: firstLine(text), message: "an item of the list is no object with apiVersion, kind and metadata: " + err.Error()})
+			d.fail(Fault{Line: firstLine(text), Message: "an item of the list is no object with apiVersion, kind and metadata: " + err.Error()})
 			continue
 		}
 		r.object(d, h, text, item)
@@ -148,37 +159,37 @@ type head struct {
 	Items []json.RawMessage `json:"items"` // of a list
 }
 
-func (h head) key() objectKey {
+func (h head) key() Key {
 	if h.Metadata.Namespace == "" {
-		return objectKey{h.Kind, usersNamespace, h.Metadata.Name}
+		return Key{h.Kind, DefaultNamespace, h.Metadata.Name}
 	}
-	return objectKey{h.Kind, h.Metadata.Namespace, h.Metadata.Name}
+	return Key{h.Kind, h.Metadata.Namespace, h.Metadata.Name}
 }
 
 // object reads one JSON object into d. text is the whole document, for the numbers of lines.
-func (r reader) object(d *document, h head, text, raw []byte) {
+func (r reader) object(d *Document, h head, text, raw []byte) {
 	key := h.key()
 	switch group := h.GroupVersionKind().Group; {
 	case h.Kind == "" || h.APIVersion == "":
-		d.fail(fault{line: firstLine(text), message: noKind})
+		d.fail(Fault{Line: firstLine(text), Message: noKind})
 	case group == authv1alpha1.Group && h.Kind == "User" && h.APIVersion != authv1alpha1.GroupVersion.String():
-		d.fail(fault{key: key, line: firstLine(text), message: "apiVersion must be " + authv1alpha1.GroupVersion.String()})
+		d.fail(Fault{Key: key, Line: firstLine(text), Message: "apiVersion must be " + authv1alpha1.GroupVersion.String()})
 	case group == authv1alpha1.Group && h.Kind == "User":
 		r.user(d, key, text, raw)
 	case h.APIVersion == "v1" && h.Kind == "Secret":
 		r.secret(d, key, text, raw)
 	case h.Kind != "Namespace" && h.Kind != "Kustomization":
-		d.fail(fault{key: key, line: firstLine(text), foreign: true, message: "only Users and Secrets are read here; it is ignored"})
+		d.fail(Fault{Key: key, Line: firstLine(text), Foreign: true, Message: "only Users and Secrets are read here; it is ignored"})
 	}
 }
 
 const noKind = `it has no apiVersion and kind; a User begins with "apiVersion: ` + authv1alpha1.Group + `/v1alpha1" and "kind: User"`
 
-func (r reader) user(d *document, key objectKey, text, raw []byte) {
+func (r reader) user(d *Document, key Key, text, raw []byte) {
 	var decoded map[string]any
 	duplicates, err := kjson.UnmarshalStrict(raw, &decoded)
 	if err = errors.Join(append(duplicates, err)...); err != nil {
-		d.fail(fault{key: key, line: firstLine(text), message: err.Error()})
+		d.fail(Fault{Key: key, Line: firstLine(text), Message: err.Error()})
 		return
 	}
 	user, errs := r.schema.user(decoded)
@@ -186,10 +197,10 @@ func (r reader) user(d *document, key objectKey, text, raw []byte) {
 		d.refuse(key, text, errs)
 		return
 	}
-	d.objects = append(d.objects, object{key: key, line: firstLine(text), user: user})
+	d.objects = append(d.objects, Object{Key: key, Line: firstLine(text), User: user})
 }
 
-func (r reader) secret(d *document, key objectKey, text, raw []byte) {
+func (r reader) secret(d *Document, key Key, text, raw []byte) {
 	secret := &corev1.Secret{}
 	unknown, err := kjson.UnmarshalStrict(raw, secret)
 	if err = errors.Join(append(unknown, err)...); err != nil {
@@ -197,7 +208,7 @@ func (r reader) secret(d *document, key objectKey, text, raw []byte) {
 		if strings.Contains(message, "cannot unmarshal") {
 			message += "; a value that looks like a number or like yes and no must be in quotes"
 		}
-		d.fail(fault{key: key, line: firstLine(text), message: message})
+		d.fail(Fault{Key: key, Line: firstLine(text), Message: message})
 		return
 	}
 	if errs := finishSecret(secret); len(errs) > 0 {
@@ -205,36 +216,36 @@ func (r reader) secret(d *document, key objectKey, text, raw []byte) {
 		return
 	}
 	if _, err := projection.SlimSecret(secret); err != nil {
-		d.fail(fault{key: key, line: firstLine(text), message: err.Error()})
+		d.fail(Fault{Key: key, Line: firstLine(text), Message: err.Error()})
 		return
 	}
-	d.objects = append(d.objects, object{key: key, line: firstLine(text), secret: secret})
+	d.objects = append(d.objects, Object{Key: key, Line: firstLine(text), Secret: secret})
 }
 
 // fail enters a fault. An object without a name is none that could be told from others.
-func (d *document) fail(f fault) {
-	if f.key.name == "" {
-		f.key = objectKey{}
+func (d *Document) fail(f Fault) {
+	if f.Key.Name == "" {
+		f.Key = Key{}
 	}
 	d.faults = append(d.faults, f)
 }
 
 // refuse reports what a schema says about an object, each with the line of the field.
-func (d *document) refuse(key objectKey, text []byte, errs field.ErrorList) {
+func (d *Document) refuse(key Key, text []byte, errs field.ErrorList) {
 	find := fieldLines(text)
 	for _, err := range errs {
-		d.fail(fault{key: key, line: find(err.Field), message: describeField(err)})
+		d.fail(Fault{Key: key, Line: find(err.Field), Message: describeField(err)})
 	}
 }
 
-func faulty(f fault) *document { return &document{faults: []fault{f}} }
+func faulty(f Fault) *Document { return &Document{faults: []Fault{f}} }
 
 // lineInMessage finds the line of the document that a YAML parser complains about.
 var lineInMessage = regexp.MustCompile(`line (\d+): `)
 
 // yamlFault takes the line out of what the YAML parser says about a text, since the line of the file is another one. To YAML a
 // line also ends with characters that no editor counts, so the line may be one that the text has not.
-func yamlFault(err error, text []byte) fault {
+func yamlFault(err error, text []byte) Fault {
 	message, line := strings.TrimPrefix(err.Error(), "yaml: "), 1
 	if found := lineInMessage.FindStringSubmatch(message); found != nil {
 		if n, err := strconv.Atoi(found[1]); err == nil {
@@ -243,5 +254,5 @@ func yamlFault(err error, text []byte) fault {
 		message = lineInMessage.ReplaceAllString(message, "")
 	}
 	message = strings.ReplaceAll(strings.TrimPrefix(message, "unmarshal errors:\n  "), "\n  ", "; ")
-	return fault{line: line, message: fmt.Sprintf("it is no YAML: %s", message)}
+	return Fault{Line: line, Message: fmt.Sprintf("it is no YAML: %s", message)}
 }

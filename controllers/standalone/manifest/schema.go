@@ -1,4 +1,4 @@
-package controllers
+package manifest
 
 import (
 	"context"
@@ -33,19 +33,19 @@ import (
 	"github.com/gatehouse-auth/gatehouse/config/crd"
 )
 
-// usersNamespace is where objects are that name no namespace.
-const usersNamespace = "gatehouse-users"
+// DefaultNamespace is where objects are that name no namespace.
+const DefaultNamespace = "gatehouse-users"
 
-// userSchema is what an API server with the CRD makes of a User: the same schema, read from the same file, in the same order
+// Schema is what an API server with the CRD makes of a User: the same schema, read from the same file, in the same order
 // of steps. It is safe for concurrent use.
-type userSchema struct {
+type Schema struct {
 	structural *schema.Structural
 	validator  schemavalidation.SchemaValidator
 	rules      *cel.Validator
 }
 
-// newUserSchema reads the schema out of the CRD that this program carries.
-func newUserSchema() (*userSchema, error) {
+// NewSchema reads the schema out of the CRD that this program carries.
+func NewSchema() (*Schema, error) {
 	raw, err := crd.Bases.ReadFile("bases/auth.gatehouse.dev_users.yaml")
 	if err != nil {
 		return nil, fmt.Errorf("read the definition of User: %w", err)
@@ -62,7 +62,7 @@ func newUserSchema() (*userSchema, error) {
 	return nil, fmt.Errorf("the definition of User has no version %s", authv1alpha1.GroupVersion.Version)
 }
 
-func compileSchema(props *apiextensionsv1.JSONSchemaProps) (*userSchema, error) {
+func compileSchema(props *apiextensionsv1.JSONSchemaProps) (*Schema, error) {
 	internal := &apiextensions.JSONSchemaProps{}
 	if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(props, internal, nil); err != nil {
 		return nil, fmt.Errorf("convert the schema of User: %w", err)
@@ -75,12 +75,12 @@ func compileSchema(props *apiextensionsv1.JSONSchemaProps) (*userSchema, error) 
 	if err != nil {
 		return nil, fmt.Errorf("compile the schema of User: %w", err)
 	}
-	return &userSchema{structural, validator, cel.NewValidator(structural, true, celconfig.PerCallLimit)}, nil
+	return &Schema{structural, validator, cel.NewValidator(structural, true, celconfig.PerCallLimit)}, nil
 }
 
 // user turns a decoded document into a User, or says what the API server would refuse it for. Status is not looked at. The
 // document is used up.
-func (s *userSchema) user(object map[string]any) (*authv1alpha1.User, field.ErrorList) {
+func (s *Schema) user(object map[string]any) (*authv1alpha1.User, field.ErrorList) {
 	delete(object, "status")
 	meta, errs := s.coerce(object)
 	if len(errs) == 0 {
@@ -119,7 +119,7 @@ func generation(spec any) (int64, error) {
 
 // coerce does what happens when a request is decoded: unknown fields are refused, as kubectl asks for, nulls dropped and
 // defaults set.
-func (s *userSchema) coerce(object map[string]any) (*metav1.ObjectMeta, field.ErrorList) {
+func (s *Schema) coerce(object map[string]any) (*metav1.ObjectMeta, field.ErrorList) {
 	meta, found, unknown, err := objectmeta.GetObjectMetaWithOptions(object, objectmeta.ObjectMetaOptions{ReturnUnknownFieldPaths: true})
 	if err != nil {
 		return nil, field.ErrorList{field.Invalid(field.NewPath("metadata"), nil, err.Error())}
@@ -128,7 +128,7 @@ func (s *userSchema) coerce(object map[string]any) (*metav1.ObjectMeta, field.Er
 		meta = &metav1.ObjectMeta{}
 	}
 	if meta.Namespace == "" {
-		meta.Namespace = usersNamespace
+		meta.Namespace = DefaultNamespace
 	}
 	pruned := pruning.PruneWithOptions(object, s.structural, true, schema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
 	var errs field.ErrorList
@@ -143,7 +143,7 @@ func (s *userSchema) coerce(object map[string]any) (*metav1.ObjectMeta, field.Er
 // validate does what happens when a request is validated. The rules come last, since they may rely on the schema.
 //
 // A budget bounds the rules, so there is nothing to cancel.
-func (s *userSchema) validate(object map[string]any) field.ErrorList {
+func (s *Schema) validate(object map[string]any) field.ErrorList {
 	errs := schemavalidation.ValidateCustomResource(nil, object, s.validator)
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, s.structural, object)...)
 	if len(errs) > 0 || s.rules == nil {
@@ -160,7 +160,7 @@ func validateMeta(meta *metav1.ObjectMeta) field.ErrorList {
 // finishSecret checks a decoded Secret as far as it matters here and merges its stringData into its data.
 func finishSecret(secret *corev1.Secret) field.ErrorList {
 	if secret.Namespace == "" {
-		secret.Namespace = usersNamespace
+		secret.Namespace = DefaultNamespace
 	}
 	errs := validateMeta(&secret.ObjectMeta)
 	errs = append(errs, validateKeys("data", maps.Keys(secret.Data))...)

@@ -1,4 +1,4 @@
-package controllers_test
+package standalone_test
 
 import (
 	"encoding/base64"
@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/controllers"
+	"github.com/gatehouse-auth/gatehouse/controllers/standalone"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 	"github.com/gatehouse-auth/gatehouse/internal/state"
@@ -387,17 +387,17 @@ func TestOfTwoUsersWithOneLoginTheOlderHasIt(t *testing.T) {
 
 func TestStartSaysWhatIsWrongWithItsFolders(t *testing.T) {
 	h := newHouse(t, nil)
-	config := controllers.ManifestsConfig{
+	config := standalone.Config{
 		Dir: filepath.Join(h.dir, "nowhere"), Store: h.store, Records: h.records, Directory: directory.New(),
-		Keyer: password.NewKeyer(), Log: quiet(), Now: time.Now,
+		Keyer: password.NewKeyer(), Log: settle(), Now: time.Now,
 	}
-	m, err := controllers.NewManifests(config)
+	m, err := standalone.New(config)
 	must(t, err)
 	if err := m.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "--manifests") {
 		t.Errorf("got error %v", err)
 	}
 	config.Dir = h.store.Dir()
-	if _, err := controllers.NewManifests(config); err == nil || !strings.Contains(err.Error(), "--state-dir") {
+	if _, err := standalone.New(config); err == nil || !strings.Contains(err.Error(), "--state-dir") {
 		t.Errorf("got error %v", err)
 	}
 }

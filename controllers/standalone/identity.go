@@ -1,4 +1,4 @@
-package controllers
+package standalone
 
 import (
 	"regexp"
@@ -9,12 +9,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/uuid"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/standalone/manifest"
 	"github.com/gatehouse-auth/gatehouse/internal/state"
 )
 
 // identify keeps who the users are: a UID for each that is new, and none any more for those that are gone. It returns the users
 // whose identity cannot be kept now. They must wait, because a token for a UID that the next start does not know is dead.
-func (m *Manifests) identify(users []*held, next map[objectKey]*held, now time.Time) (unkept map[objectKey]bool) {
+func (m *Manifests) identify(users []*active, next map[manifest.Key]*active, now time.Time) (unkept map[manifest.Key]bool) {
 	gone := m.goneIdentities(next)
 	add := m.newIdentities(users, gone, now)
 	if len(add)+len(gone) == 0 {
@@ -22,39 +23,39 @@ func (m *Manifests) identify(users []*held, next map[objectKey]*held, now time.T
 	}
 	err := m.store.Identify(add, gone)
 	if err == nil {
-		clear(m.forsaken)
+		clear(m.undropped)
 		return nil
 	}
 	m.unfinished = true
 	m.reports.add("", "users", "who the users are cannot be kept, so users who are new must wait: "+err.Error())
 	for _, key := range gone {
-		m.forsaken[key] = true
+		m.undropped[key] = true
 	}
-	unkept = map[objectKey]bool{}
+	unkept = map[manifest.Key]bool{}
 	for _, id := range add {
-		unkept[userKey(id.Key)] = true
+		unkept[manifest.UserKey(id.Key)] = true
 	}
 	return unkept
 }
 
 // newIdentities returns the identities of users who have none, or none that fits their manifest.
-func (m *Manifests) newIdentities(users []*held, gone []string, now time.Time) []state.Identity {
+func (m *Manifests) newIdentities(users []*active, gone []string, now time.Time) []state.Identity {
 	isGone := map[string]bool{}
 	for _, key := range gone {
 		isGone[key] = true
 	}
 	var add []state.Identity
 	for i, h := range users {
-		key := h.key.directoryKey()
+		key := h.Key.DirectoryKey()
 		id, ok := m.store.Identity(key)
 		known := ok && !isGone[key]
-		given := string(h.user.UID)
+		given := string(h.User.UID)
 		if known && (given == "" || (given == id.UID && id.Given)) {
 			continue
 		}
 		if !known {
 			// Of users who appear together the first is the older, so that it is not left to chance who keeps a login.
-			id = state.Identity{Key: key, UID: string(uuid.NewUUID()), FirstSeen: plain(now.Add(time.Duration(i)))}
+			id = state.Identity{Key: key, UID: string(uuid.NewUUID()), FirstSeen: normalize(now.Add(time.Duration(i)))}
 		}
 		if given != "" {
 			id.UID, id.Given = given, true
@@ -66,19 +67,19 @@ func (m *Manifests) newIdentities(users []*held, gone []string, now time.Time) [
 
 // goneIdentities returns the users whose identities must never come back: those that are in no file, and those that were given
 // another UID.
-func (m *Manifests) goneIdentities(next map[objectKey]*held) []string {
-	certain, refused := m.certain(), m.refused()
+func (m *Manifests) goneIdentities(next map[manifest.Key]*active) []string {
+	certain, refused := m.folder.Certain(), m.folder.Refused()
 	var gone []string
 	for key, id := range m.store.Identities() {
-		k := userKey(key)
+		k := manifest.UserKey(key)
 		h := next[k]
 		switch {
-		case m.forsaken[key]:
-		case h != nil && (h.user.UID == "" || string(h.user.UID) == id.UID):
+		case m.undropped[key]:
+		case h != nil && (h.User.UID == "" || string(h.User.UID) == id.UID):
 			continue
 		case h == nil && refused[k]:
 			continue
-		case h == nil && !certain && m.enrolled[k] == nil:
+		case h == nil && !certain && m.projected[k] == nil:
 			continue
 		}
 		gone = append(gone, key)
@@ -87,9 +88,9 @@ func (m *Manifests) goneIdentities(next map[objectKey]*held) []string {
 }
 
 // identified returns a User as an API server would have it.
-func (m *Manifests) identified(h *held) *authv1alpha1.User {
-	id, _ := m.store.Identity(h.key.directoryKey())
-	u := *h.user
+func (m *Manifests) identified(h *active) *authv1alpha1.User {
+	id, _ := m.store.Identity(h.Key.DirectoryKey())
+	u := *h.User
 	u.UID = types.UID(id.UID)
 	if u.CreationTimestamp.IsZero() {
 		u.CreationTimestamp = metav1.NewTime(id.FirstSeen)
@@ -99,16 +100,16 @@ func (m *Manifests) identified(h *held) *authv1alpha1.User {
 
 // claimUIDs leaves out users whose UID is no UID or another user's. Their last good version stays. Who has a UID keeps it; of
 // the others the first one gets it.
-func (m *Manifests) claimUIDs(next map[objectKey]*held) {
-	owners := make(map[string]*held, len(next))
+func (m *Manifests) claimUIDs(next map[manifest.Key]*active) {
+	owners := make(map[string]*active, len(next))
 	users := sortedUsers(next)
 	for _, h := range users {
-		if id, ok := m.store.Identity(h.key.directoryKey()); ok && (h.user.UID == "" || string(h.user.UID) == id.UID) {
+		if id, ok := m.store.Identity(h.Key.DirectoryKey()); ok && (h.User.UID == "" || string(h.User.UID) == id.UID) {
 			owners[id.UID] = h
 		}
 	}
 	for _, h := range users {
-		uid := string(h.user.UID)
+		uid := string(h.User.UID)
 		if uid == "" || owners[uid] == h {
 			continue
 		}
@@ -116,7 +117,7 @@ func (m *Manifests) claimUIDs(next map[objectKey]*held) {
 		case !canonicalUUID.MatchString(uid):
 			m.reports.object(h, "metadata.uid is no UUID like 123e4567-e89b-12d3-a456-426614174000; correct it, or leave it out to have one made")
 		case owner != nil:
-			m.reports.object(h, "metadata.uid is that of "+owner.key.String()+", in "+owner.place()+"; leave it out to have another one made")
+			m.reports.object(h, "metadata.uid is that of "+owner.Key.String()+", in "+owner.place()+"; leave it out to have another one made")
 		default:
 			owners[uid] = h
 			continue
@@ -126,11 +127,11 @@ func (m *Manifests) claimUIDs(next map[objectKey]*held) {
 }
 
 // fallBack puts the version of a user that is in force in the place of one whose UID is refused, if its own UID is free.
-func (m *Manifests) fallBack(next map[objectKey]*held, refused *held, owners map[string]*held) {
-	delete(next, refused.key)
-	id, ok := m.store.Identity(refused.key.directoryKey())
-	if old := m.current[refused.key]; ok && old != nil && old.user.UID != refused.user.UID && owners[id.UID] == nil {
-		next[refused.key] = old
+func (m *Manifests) fallBack(next map[manifest.Key]*active, refused *active, owners map[string]*active) {
+	delete(next, refused.Key)
+	id, ok := m.store.Identity(refused.Key.DirectoryKey())
+	if old := m.current[refused.Key]; ok && old != nil && old.User.UID != refused.User.UID && owners[id.UID] == nil {
+		next[refused.Key] = old
 		owners[id.UID] = old
 	}
 }

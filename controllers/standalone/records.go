@@ -1,4 +1,4 @@
-package controllers
+package standalone
 
 import (
 	"context"
@@ -17,10 +17,10 @@ import (
 // sweepEvery is how often the records of ended tokens are removed.
 const sweepEvery = time.Minute
 
-// StateRecords keeps token records, revocations and login news in the state folder of a service that stands alone. What it
+// Records keeps token records, revocations and login news in the state folder of a service that stands alone. What it
 // has kept it puts into the Directory before it returns. Every error of a record or a revocation wraps grant.ErrUnavailable.
-// Create it with NewStateRecords. It is safe for concurrent use.
-type StateRecords struct {
+// Create it with NewRecords. It is safe for concurrent use.
+type Records struct {
 	store     *state.Store
 	directory *directory.Directory
 	log       *slog.Logger
@@ -30,9 +30,9 @@ type StateRecords struct {
 	failing atomic.Bool
 }
 
-// NewStateRecords returns StateRecords and puts the token records of the store into the directory.
-func NewStateRecords(store *state.Store, d *directory.Directory, log *slog.Logger, now func() time.Time) *StateRecords {
-	r := &StateRecords{store: store, directory: d, log: log, now: now}
+// NewRecords returns Records and puts the token records of the store into the directory.
+func NewRecords(store *state.Store, d *directory.Directory, log *slog.Logger, now func() time.Time) *Records {
+	r := &Records{store: store, directory: d, log: log, now: now}
 	for _, t := range store.Tokens() {
 		d.PutRecord(stateRecord(t))
 	}
@@ -40,7 +40,7 @@ func NewStateRecords(store *state.Store, d *directory.Directory, log *slog.Logge
 }
 
 // CreateLabelled keeps the record of a token with a label, or returns the one that keep calls good.
-func (r *StateRecords) CreateLabelled(_ context.Context, record directory.Record, keep func(directory.Record) bool) (directory.Record, error) {
+func (r *Records) CreateLabelled(_ context.Context, record directory.Record, keep func(directory.Record) bool) (directory.Record, error) {
 	kept, err := r.store.CreateLabelled(stateToken(record), func(t state.Token) bool { return keep(stateRecord(t)) })
 	if err := r.result("keep the record of a labelled token", err); err != nil {
 		return directory.Record{}, err
@@ -51,7 +51,7 @@ func (r *StateRecords) CreateLabelled(_ context.Context, record directory.Record
 
 // Labelled returns the record of a user and a label. The directory holds every record of the state folder: no other process
 // writes there.
-func (r *StateRecords) Labelled(_ context.Context, u *directory.User, label string) (directory.Record, bool, error) {
+func (r *Records) Labelled(_ context.Context, u *directory.User, label string) (directory.Record, bool, error) {
 	for _, known := range r.directory.RecordsOf(u.UID) {
 		if known.Label == label {
 			return known, true, nil
@@ -61,12 +61,12 @@ func (r *StateRecords) Labelled(_ context.Context, u *directory.User, label stri
 }
 
 // CountLabelled counts records with a label of a user, all of which the directory holds.
-func (r *StateRecords) CountLabelled(_ context.Context, u *directory.User, counts func(directory.Record) bool) (int, error) {
+func (r *Records) CountLabelled(_ context.Context, u *directory.User, counts func(directory.Record) bool) (int, error) {
 	return r.directory.CountLabelled(u.UID, counts), nil
 }
 
 // Revoke keeps that a token is revoked.
-func (r *StateRecords) Revoke(_ context.Context, record directory.Record) error {
+func (r *Records) Revoke(_ context.Context, record directory.Record) error {
 	revoked, err := r.store.Revoke(stateToken(record))
 	if err := r.result("revoke a token", err); err != nil {
 		return err
@@ -76,9 +76,9 @@ func (r *StateRecords) Revoke(_ context.Context, record directory.Record) error 
 }
 
 // RevokeUser keeps that every token of a user issued up to and including the second of at is void.
-func (r *StateRecords) RevokeUser(_ context.Context, u *directory.User, at time.Time) error {
+func (r *Records) RevokeUser(_ context.Context, u *directory.User, at time.Time) error {
 	err := r.store.UpdateStanding(u.UID, func(s state.Standing) state.Standing {
-		s.TokensRevokedAt = plain(at)
+		s.TokensRevokedAt = normalize(at)
 		return s
 	})
 	if err := r.result("revoke all tokens of a user", err); err != nil {
@@ -90,7 +90,7 @@ func (r *StateRecords) RevokeUser(_ context.Context, u *directory.User, at time.
 
 // WriteNote applies one note to what is kept of a user's logins. It writes nothing when the note changes nothing, or when the
 // user is gone or another by now.
-func (r *StateRecords) WriteNote(_ context.Context, user ledger.User, note ledger.Note) error {
+func (r *Records) WriteNote(_ context.Context, user ledger.User, note ledger.Note) error {
 	u, ok := r.directory.ByUID(user.UID)
 	if !ok {
 		return nil
@@ -111,7 +111,7 @@ func noted(s state.Standing, revision string, note ledger.Note) state.Standing {
 		s.FailedLogins, s.LockedUntil, s.Credentials = 0, time.Time{}, revision
 	}
 	next := ledger.State{FailedLogins: s.FailedLogins, LockedUntil: s.LockedUntil, LastTokenIssuedAt: s.LastTokenIssuedAt}.Apply(note)
-	s.FailedLogins, s.LockedUntil, s.LastTokenIssuedAt = next.FailedLogins, plain(next.LockedUntil), plain(next.LastTokenIssuedAt)
+	s.FailedLogins, s.LockedUntil, s.LastTokenIssuedAt = next.FailedLogins, normalize(next.LockedUntil), normalize(next.LastTokenIssuedAt)
 	if s.FailedLogins == 0 && s.LockedUntil.IsZero() {
 		s.Credentials = ""
 	}
@@ -119,14 +119,14 @@ func noted(s state.Standing, revision string, note ledger.Note) state.Standing {
 }
 
 // Start removes the records of ended tokens until the context ends.
-func (r *StateRecords) Start(ctx context.Context) error {
+func (r *Records) Start(ctx context.Context) error {
 	return every(ctx, sweepEvery, r.sweep)
 }
 
 // NeedLeaderElection says that this runs wherever the service runs.
-func (r *StateRecords) NeedLeaderElection() bool { return false }
+func (r *Records) NeedLeaderElection() bool { return false }
 
-func (r *StateRecords) sweep() {
+func (r *Records) sweep() {
 	ended, err := r.store.DropExpired(r.now())
 	if r.result("remove the records of ended tokens", err) != nil {
 		return // which is logged; they do no harm until the next time
@@ -137,14 +137,14 @@ func (r *StateRecords) sweep() {
 }
 
 // put enters a user into the directory together with what is known of it.
-func (r *StateRecords) put(u *directory.User) {
+func (r *Records) put(u *directory.User) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.putLocked(u)
 }
 
 // remove takes a user out of the directory, and the records of its tokens that are not kept any more.
-func (r *StateRecords) remove(key string) {
+func (r *Records) remove(key string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	u, ok := r.directory.ByKey(key)
@@ -161,7 +161,7 @@ func (r *StateRecords) remove(key string) {
 }
 
 // refresh has the directory show what was just kept of a user.
-func (r *StateRecords) refresh(uid string) {
+func (r *Records) refresh(uid string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if u, ok := r.directory.ByUID(uid); ok {
@@ -171,7 +171,7 @@ func (r *StateRecords) refresh(uid string) {
 }
 
 // putLocked is put for whoever holds mu.
-func (r *StateRecords) putLocked(u *directory.User) {
+func (r *Records) putLocked(u *directory.User) {
 	standing := r.store.Standing(u.UID)
 	u.TokensRevokedAt, u.LastTokenIssuedAt = standing.TokensRevokedAt, standing.LastTokenIssuedAt
 	u.LockedUntil, u.FailedLogins = time.Time{}, 0
@@ -182,7 +182,7 @@ func (r *StateRecords) putLocked(u *directory.User) {
 }
 
 // result makes an error of the state folder one that says to try again, and tells the operator when that begins and ends.
-func (r *StateRecords) result(act string, err error) error {
+func (r *Records) result(act string, err error) error {
 	if failing := err != nil; r.failing.Swap(failing) != failing {
 		if failing {
 			r.log.Error("the state folder cannot be written: nothing can be revoked until it can", "folder", r.store.Dir(), "error", err)
@@ -193,14 +193,14 @@ func (r *StateRecords) result(act string, err error) error {
 	return grant.Unavailable(act, err)
 }
 
-// plain is a time as it is read back: without a monotonic clock and a place.
-func plain(t time.Time) time.Time { return t.Round(0).UTC() }
+// normalize is a time as it is read back: without a monotonic clock and a place.
+func normalize(t time.Time) time.Time { return t.Round(0).UTC() }
 
 func stateToken(r directory.Record) state.Token {
 	return state.Token{
 		ID: r.ID, UserKey: r.UserKey, UserUID: r.UserUID, Kind: r.Kind,
 		Label: r.Label, Description: r.Description, Client: r.Client,
-		IssuedAt: plain(r.IssuedAt), ExpiresAt: plain(r.ExpiresAt), Revoked: r.Revoked,
+		IssuedAt: normalize(r.IssuedAt), ExpiresAt: normalize(r.ExpiresAt), Revoked: r.Revoked,
 	}
 }
 

@@ -1,4 +1,4 @@
-package controllers
+package standalone
 
 import (
 	"context"
@@ -16,9 +16,9 @@ const (
 	authorityEvery = time.Minute
 )
 
-// StateKeys keep the KeySet equal to the keys in a state folder, and those as the policy wants them: made at first start,
+// Keys keep the KeySet equal to the keys in a state folder, and those as the policy wants them: made at first start,
 // rotated by age or on request. Whoever edits the file is heard within seconds.
-type StateKeys struct {
+type Keys struct {
 	Dir    string
 	Keys   *token.KeySet
 	Policy token.Policy
@@ -30,7 +30,7 @@ type StateKeys struct {
 
 // Look reads the keys, writes what is due, and puts in force what is on the disk then. When that cannot be written, what is there
 // is used; it is an error only if no key of it can issue.
-func (k *StateKeys) Look() error {
+func (k *Keys) Look() error {
 	now := k.Now()
 	entries, unwritten := state.UpdateEntries(k.Dir, state.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
 		return k.next(entries, now)
@@ -51,7 +51,7 @@ func (k *StateKeys) Look() error {
 }
 
 // next returns the entries as they should be.
-func (k *StateKeys) next(entries map[string][]byte, now time.Time) (map[string][]byte, error) {
+func (k *Keys) next(entries map[string][]byte, now time.Time) (map[string][]byte, error) {
 	keys, _ := token.ParseKeys(entries) // Look complains about entries that cannot be read; they are kept
 	next, err := keys.Advance(now, k.Policy)
 	if err != nil || next.Equal(keys) {
@@ -61,9 +61,9 @@ func (k *StateKeys) next(entries map[string][]byte, now time.Time) (map[string][
 }
 
 // Start looks at the keys until the context ends.
-func (k *StateKeys) Start(ctx context.Context) error {
+func (k *Keys) Start(ctx context.Context) error {
 	return every(ctx, keysEvery, func() { _ = k.Look() }) // which has complained
 }
 
 // NeedLeaderElection says that this runs wherever the service runs.
-func (k *StateKeys) NeedLeaderElection() bool { return false }
+func (k *Keys) NeedLeaderElection() bool { return false }

@@ -1,4 +1,4 @@
-package controllers_test
+package standalone_test
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/ledger"
 )
 
-func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+func settle() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func record(u *directory.User, id string) directory.Record {
 	now := time.Now()

@@ -1,4 +1,4 @@
-package controllers_test
+package standalone_test
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/gatehouse-auth/gatehouse/controllers"
+	"github.com/gatehouse-auth/gatehouse/controllers/standalone"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 	"github.com/gatehouse-auth/gatehouse/internal/state"
@@ -25,7 +25,7 @@ type house struct {
 	t         testing.TB
 	dir       string // of manifests
 	store     *state.Store
-	records   *controllers.StateRecords
+	records   *standalone.Records
 	directory *directory.Directory
 	log       *logged
 	stop      func()
@@ -50,8 +50,8 @@ func (h *house) start() {
 	store, err := state.Open(filepath.Join(h.dir, ".gatehouse"), log)
 	must(h.t, err)
 	h.store, h.directory = store, directory.New()
-	h.records = controllers.NewStateRecords(store, h.directory, log, time.Now)
-	m, err := controllers.NewManifests(controllers.ManifestsConfig{
+	h.records = standalone.NewRecords(store, h.directory, log, time.Now)
+	m, err := standalone.New(standalone.Config{
 		Dir: h.dir, Store: store, Records: h.records, Directory: h.directory,
 		Keyer: password.NewKeyer(), Log: log, Now: time.Now,
 	})

@@ -1,4 +1,4 @@
-package controllers
+package standalone
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/state"
 )
 
-// StateAuthority keeps the service's own CA in a state folder, renews it in time, and publishes its certificates there.
-type StateAuthority struct {
+// Authority keeps the service's own CA in a state folder, renews it in time, and publishes its certificates there.
+type Authority struct {
 	Dir    string
 	Source *authority.Source
 	Log    *slog.Logger
@@ -21,7 +21,7 @@ type StateAuthority struct {
 }
 
 // Look reads the CA, makes it or the next one when that is due, puts it in force and publishes its certificates.
-func (a *StateAuthority) Look() error {
+func (a *Authority) Look() error {
 	entries, err := state.UpdateEntries(a.Dir, state.CAEntries, a.next)
 	if err != nil {
 		return err
@@ -36,7 +36,7 @@ func (a *StateAuthority) Look() error {
 	return state.PublishCertificates(a.Dir, ca.Bundle())
 }
 
-func (a *StateAuthority) next(entries map[string][]byte) (map[string][]byte, error) {
+func (a *Authority) next(entries map[string][]byte) (map[string][]byte, error) {
 	var ca authority.Authority
 	if len(entries) > 0 {
 		var err error
@@ -52,12 +52,12 @@ func (a *StateAuthority) next(entries map[string][]byte) (map[string][]byte, err
 }
 
 // Start looks at the CA until the context ends. What goes wrong is logged, and the CA before it stays in force.
-func (a *StateAuthority) Start(ctx context.Context) error {
+func (a *Authority) Start(ctx context.Context) error {
 	return every(ctx, authorityEvery, func() { a.complain(a.Log, "the CA in the state folder", a.Look()) })
 }
 
 // NeedLeaderElection says that this runs wherever the service runs.
-func (a *StateAuthority) NeedLeaderElection() bool { return false }
+func (a *Authority) NeedLeaderElection() bool { return false }
 
 // every calls f at an interval until the context ends.
 func every(ctx context.Context, interval time.Duration, f func()) error {

@@ -1,24 +1,18 @@
-package controllers
+package manifest
 
 import (
 	"bytes"
 	"fmt"
-	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/gatehouse-auth/gatehouse/internal/directory"
-	"github.com/gatehouse-auth/gatehouse/internal/password"
-	"github.com/gatehouse-auth/gatehouse/internal/state"
 )
 
 func testReader(t testing.TB) reader {
 	t.Helper()
-	schema, err := newUserSchema()
+	schema, err := NewSchema()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,47 +38,6 @@ metadata: {name: b}
 spec: {}
 `
 
-// TestAFileCutShortAnywhereLosesNothing cuts a file at every byte, as somebody sees it who reads while it is written, also at
-// the end of a document, where what is left looks like a whole file.
-func TestAFileCutShortAnywhereLosesNothing(t *testing.T) {
-	dir := t.TempDir()
-	log := slog.New(slog.DiscardHandler)
-	store, err := state.Open(filepath.Join(dir, ".gatehouse"), log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = store.Close() }()
-	d := directory.New()
-	m, err := NewManifests(ManifestsConfig{
-		Dir: dir, Store: store, Records: NewStateRecords(store, d, log, time.Now), Directory: d, Keyer: password.NewKeyer(), Log: log, Now: time.Now,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	read := func(text string) {
-		t.Helper()
-		now := time.Now()
-		if err := os.WriteFile(filepath.Join(dir, "f.yaml"), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := m.folder.scan(m.reader, now); err != nil {
-			t.Fatal(err)
-		}
-		m.sync(now)
-	}
-	read(threeDocuments)
-	uids := store.Identities()
-	for cut := range len(threeDocuments) {
-		read(threeDocuments[:cut])
-		if len(m.current) != 3 || d.Len() != 2 {
-			t.Errorf("cut after %q: %d objects are left", threeDocuments[max(0, cut-20):cut], len(m.current))
-		}
-	}
-	if !maps.Equal(uids, store.Identities()) {
-		t.Errorf("users are others now: %v, before %v", store.Identities(), uids)
-	}
-}
-
 func TestOnlyDocumentsThatChangedAreReadAgain(t *testing.T) {
 	r, path := testReader(t), filepath.Join(t.TempDir(), "f.yaml")
 	write := func(text string) {
@@ -96,10 +49,10 @@ func TestOnlyDocumentsThatChangedAreReadAgain(t *testing.T) {
 	before := r.file(path, nil, time.Now())
 	write("\n\n---\n" + strings.Replace(threeDocuments, "secret", "changed", 1))
 	after := r.file(path, before, time.Now())
-	if before.objects[2].user != after.objects[2].user || before.objects[1].secret == after.objects[1].secret {
+	if before.Objects[2].User != after.Objects[2].User || before.Objects[1].Secret == after.Objects[1].Secret {
 		t.Error("want the same second user and another Secret")
 	}
-	if got := after.objects[2].line; got != 17 {
+	if got := after.Objects[2].Line; got != 17 {
 		t.Errorf("the second user is at line %d now, want 17", got)
 	}
 }
@@ -117,8 +70,8 @@ func TestAFileTooLongIsNotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := testReader(t).file(path, nil, time.Now())
-	if len(f.faults) != 1 || !strings.Contains(f.faults[0].message, "longer than 128 MiB") || !f.blind {
-		t.Errorf("got %+v", f.faults)
+	if len(f.Faults) != 1 || !strings.Contains(f.Faults[0].Message, "longer than 128 MiB") || !f.Unparsed {
+		t.Errorf("got %+v", f.Faults)
 	}
 }
 
@@ -159,16 +112,16 @@ func FuzzManifest(f *testing.F) {
 				t.Error("the documents are not the file")
 			}
 		}
-		var file manifestFile
+		var file File
 		file.read(r, sections, isJSON, nil)
 		lines := bytes.Count(text, []byte("\n")) + 1
-		for _, o := range file.objects {
-			if (o.user == nil) == (o.secret == nil) || o.key.name == "" || o.key.namespace == "" || o.line < 1 || o.line > lines {
+		for _, o := range file.Objects {
+			if (o.User == nil) == (o.Secret == nil) || o.Key.Name == "" || o.Key.Namespace == "" || o.Line < 1 || o.Line > lines {
 				t.Errorf("object %+v", o)
 			}
 		}
-		for _, fault := range file.faults {
-			if fault.message == "" || fault.line < 1 || fault.line > lines {
+		for _, fault := range file.Faults {
+			if fault.Message == "" || fault.Line < 1 || fault.Line > lines {
 				t.Errorf("fault %+v in %d lines", fault, lines)
 			}
 		}
@@ -204,8 +157,8 @@ stringData: {hash: '$2y$10$zJnaPcLPolqMhHfmIP8I4Os2VgbXPLNCQ1/Ddk/oCp/Mq32xkKIQW
 	r := testReader(b)
 	b.Run("first", func(b *testing.B) {
 		for b.Loop() {
-			folder := manifestFolder{dir: dir}
-			if _, err := folder.scan(r, time.Now()); err != nil {
+			folder := Folder{Dir: dir, reader: r}
+			if _, err := folder.Scan(time.Now()); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -1,4 +1,4 @@
-package controllers
+package standalone
 
 import (
 	"errors"
@@ -23,7 +23,7 @@ func (m *Manifests) watch() *folderWatch {
 		return &folderWatch{}
 	}
 	w := &folderWatch{watcher: watcher, events: watcher.Events, errors: watcher.Errors}
-	w.renew(m.folder.dir)
+	w.renew(m.folder.Dir)
 	return w
 }
 

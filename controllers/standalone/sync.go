@@ -1,19 +1,19 @@
-package controllers
+package standalone
 
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
+	"github.com/gatehouse-auth/gatehouse/controllers/standalone/manifest"
 )
 
-// enrolled is a User in the directory, with what it was made of.
-type enrolled struct {
+// projected is a User in the directory, with what it was made of.
+type projected struct {
 	source     *authv1alpha1.User
 	secrets    map[string]*corev1.Secret // all that were looked up; nil where there was none
 	projection projection.Projection
@@ -29,8 +29,8 @@ func (m *Manifests) sync(now time.Time) {
 	m.removeUsers(next)
 	m.current = next
 	for _, h := range users {
-		if !unkept[h.key] {
-			m.enrol(h)
+		if !unkept[h.Key] {
+			m.project(h)
 		}
 	}
 	for _, h := range users {
@@ -40,37 +40,30 @@ func (m *Manifests) sync(now time.Time) {
 	m.directory.Touch(now)
 }
 
-func sortedUsers(objects map[objectKey]*held) []*held {
-	var users []*held
+func sortedUsers(objects map[manifest.Key]*active) []*active {
+	var users []*active
 	for _, h := range objects {
-		if h.user != nil {
+		if h.User != nil {
 			users = append(users, h)
 		}
 	}
-	slices.SortFunc(users, func(a, b *held) int {
-		return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.line, b.line), cmp.Compare(a.key.name, b.key.name))
+	slices.SortFunc(users, func(a, b *active) int {
+		return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Key.Name, b.Key.Name))
 	})
 	return users
 }
 
-func (k objectKey) directoryKey() string { return k.namespace + "/" + k.name }
-
-func userKey(directoryKey string) objectKey {
-	namespace, name, _ := strings.Cut(directoryKey, "/")
-	return objectKey{"User", namespace, name}
-}
-
 // removeUsers takes out of the directory who is gone, or is another by now. It comes before anybody is put in, so that a UID may
 // move from one to another.
-func (m *Manifests) removeUsers(next map[objectKey]*held) {
-	before, removed := len(m.enrolled), 0
-	for k, e := range m.enrolled {
-		id, ok := m.store.Identity(k.directoryKey())
-		if next[k] != nil && ok && id.UID == string(e.user.UID) && !m.forsaken[k.directoryKey()] {
+func (m *Manifests) removeUsers(next map[manifest.Key]*active) {
+	before, removed := len(m.projected), 0
+	for k, e := range m.projected {
+		id, ok := m.store.Identity(k.DirectoryKey())
+		if next[k] != nil && ok && id.UID == string(e.user.UID) && !m.undropped[k.DirectoryKey()] {
 			continue
 		}
-		m.records.remove(k.directoryKey())
-		delete(m.enrolled, k)
+		m.records.remove(k.DirectoryKey())
+		delete(m.projected, k)
 		removed++
 	}
 	if removed > 10 && removed > before/2 {
@@ -78,29 +71,29 @@ func (m *Manifests) removeUsers(next map[objectKey]*held) {
 	}
 }
 
-// enrol projects a user into the directory, if anything about it has changed.
-func (m *Manifests) enrol(h *held) {
-	old := m.enrolled[h.key]
-	if old != nil && old.source == h.user && m.sameSecrets(h.key.namespace, old) {
+// project projects a user into the directory, if anything about it has changed.
+func (m *Manifests) project(h *active) {
+	old := m.projected[h.Key]
+	if old != nil && old.source == h.User && m.sameSecrets(h.Key.Namespace, old) {
 		return
 	}
-	e := &enrolled{source: h.user, secrets: map[string]*corev1.Secret{}, user: m.identified(h)}
+	e := &projected{source: h.User, secrets: map[string]*corev1.Secret{}, user: m.identified(h)}
 	e.projection = m.projector.Project(e.user, func(name string) *corev1.Secret {
-		e.secrets[name] = m.secret(h.key.namespace, name)
+		e.secrets[name] = m.secret(h.Key.Namespace, name)
 		return e.secrets[name]
 	})
-	m.enrolled[h.key] = e
+	m.projected[h.Key] = e
 	m.records.put(e.projection.User)
 }
 
 func (m *Manifests) secret(namespace, name string) *corev1.Secret {
-	if h := m.current[objectKey{"Secret", namespace, name}]; h != nil {
-		return h.secret
+	if h := m.current[manifest.Key{Kind: "Secret", Namespace: namespace, Name: name}]; h != nil {
+		return h.Secret
 	}
 	return nil
 }
 
-func (m *Manifests) sameSecrets(namespace string, e *enrolled) bool {
+func (m *Manifests) sameSecrets(namespace string, e *projected) bool {
 	for name, secret := range e.secrets {
 		if m.secret(namespace, name) != secret {
 			return false
@@ -111,13 +104,13 @@ func (m *Manifests) sameSecrets(namespace string, e *enrolled) bool {
 
 // reportConditions tells what status would say about a user who is not as it should be. What the User itself asks for, such as
 // revoked, is no news.
-func (m *Manifests) reportConditions(h *held, now time.Time) {
-	e := m.enrolled[h.key]
+func (m *Manifests) reportConditions(h *active, now time.Time) {
+	e := m.projected[h.Key]
 	if e == nil {
 		return
 	}
 	s := projection.Status{User: e.user, Projection: e.projection, Now: now}
-	if holder, ok := m.directory.ByLogin(e.projection.User.Login); ok && holder.Key != h.key.directoryKey() {
+	if holder, ok := m.directory.ByLogin(e.projection.User.Login); ok && holder.Key != h.Key.DirectoryKey() {
 		s.Holder = holder.Key
 	}
 	p := e.projection

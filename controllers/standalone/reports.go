@@ -1,4 +1,4 @@
-package controllers
+package standalone
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/gatehouse-auth/gatehouse/controllers/standalone/manifest"
 )
 
 // reportsAtOnce is how many new reports are logged one by one; of a folder in which every user is at fault nobody reads more.
@@ -70,15 +72,15 @@ func (r *reports) put(n report) {
 	r.now[strings.Join([]string{file, n.about, n.message}, "\x00")] = n
 }
 
-func (r *reports) fault(file string, f fault) {
-	n := report{fmt.Sprintf("%s:%d", file, f.line), "", f.message, slog.LevelError}
-	if (f.key != objectKey{}) {
-		n.about = f.key.String()
+func (r *reports) fault(file string, f manifest.Fault) {
+	n := report{fmt.Sprintf("%s:%d", file, f.Line), "", f.Message, slog.LevelError}
+	if (f.Key != manifest.Key{}) {
+		n.about = f.Key.String()
 	}
-	if f.foreign {
+	if f.Foreign {
 		n.level = slog.LevelInfo
 	}
 	r.put(n)
 }
 
-func (r *reports) object(h *held, message string) { r.add(h.place(), h.key.String(), message) }
+func (r *reports) object(h *active, message string) { r.add(h.place(), h.Key.String(), message) }
