@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/record"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
@@ -70,7 +71,7 @@ func (r *TokenReconciler) put(ctx context.Context, key types.NamespacedName, t *
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if t.Spec.TokenID != "" { // only one that is unreadable has none
-		r.directory.PutRecord(recordOf(t))
+		r.directory.PutRecord(record.FromToken(t))
 	}
 	token := tokenOfUser{t.Spec.UserRef.UID, t.Spec.TokenID}
 	if before, known := r.tokens[key]; known && before != token {
@@ -106,7 +107,7 @@ func (r *TokenReconciler) settle(ctx context.Context, token tokenOfUser) error {
 	}
 	spoken := false
 	for i := range others.Items {
-		record := recordOf(&others.Items[i])
+		record := record.FromToken(&others.Items[i])
 		spoken = spoken || record.UserUID == token.uid
 		r.directory.PutRecord(record)
 	}

@@ -22,6 +22,7 @@ import (
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers"
+	"github.com/gatehouse-auth/gatehouse/controllers/record"
 )
 
 // The calls to the API server that one replica may make: client-go's own limit of 5 a second would hold up status for
@@ -56,10 +57,10 @@ func (c *App) serveCluster(ctx context.Context) error {
 		return err
 	}
 	web, logins := c.newService(source{
-		records: &controllers.TokenRecords{
+		records: &record.Tokens{
 			Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Directory: c.directory, Now: c.now,
 		},
-		logins:      &controllers.StatusLedger{Client: mgr.GetClient(), Reader: mgr.GetAPIReader()},
+		logins:      &record.Logins{Client: mgr.GetClient(), Reader: mgr.GetAPIReader()},
 		certificate: cert,
 	})
 	metrics, err := c.clusterMetrics(mgr, cert)

@@ -21,7 +21,7 @@ type Record struct {
 // user's verdict.
 func (r Record) Live(now time.Time) bool { return !r.Revoked && now.Before(r.ExpiresAt) }
 
-// recordOf returns the index of the record that names a user among those of one token, or -1.
+// FromToken returns the index of the record that names a user among those of one token, or -1.
 func recordOf(records []Record, uid string) int {
 	for i := range records {
 		if records[i].UserUID == uid {

@@ -1,4 +1,4 @@
-package controllers
+package record
 
 import (
 	"context"
@@ -13,16 +13,16 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/ledger"
 )
 
-// StatusLedger writes news about users' logins into the status of their Users. It is safe for concurrent use.
-type StatusLedger struct {
+// Logins writes news about users' logins into the status of their Users. It is safe for concurrent use.
+type Logins struct {
 	Client client.Client // writes
 	Reader client.Reader // reads the API server itself, not a cache
 }
 
 // WriteNote applies one note to the status of a user. It writes nothing when the note changes nothing, or when the user is
 // gone or another by now. After an error it may be called again with the same note: at worst failures count twice.
-func (l *StatusLedger) WriteNote(ctx context.Context, user ledger.User, note ledger.Note) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (l *Logins) WriteNote(ctx context.Context, user ledger.User, note ledger.Note) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	note = wholeSeconds(note)
 	err := userStatuses{l.Client, l.Reader}.change(ctx, user.Key, user.UID, func(status *authv1alpha1.UserStatus) {

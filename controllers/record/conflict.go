@@ -1,4 +1,4 @@
-package controllers
+package record
 
 import (
 	"context"
@@ -14,13 +14,13 @@ import (
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 )
 
-// patience is how long one act may take in all, however many calls to the API server it needs: somebody waits for the
+// timeout is how long one act may take in all, however many calls to the API server it needs: somebody waits for the
 // answer.
-const patience = 5 * time.Second
+const timeout = 5 * time.Second
 
 // bounded gives an act its time. A client that hangs up does not stop what was begun.
 func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), patience)
+	return context.WithTimeout(context.WithoutCancel(ctx), timeout)
 }
 
 // userStatuses changes single fields of the status of Users, whoever else writes there.

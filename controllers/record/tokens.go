@@ -1,4 +1,6 @@
-package controllers
+// Package record writes what must outlive the process to the API server while a client waits: token records as Tokens, and what is
+// known of logins into the status of Users.
+package record
 
 import (
 	"context"
@@ -24,11 +26,11 @@ import (
 // attempts is how often an act is begun anew because another replica was faster.
 const attempts = 10
 
-// TokenRecords keeps token records as Tokens and revocations by user name in the status of Users. What it has kept it puts
+// Tokens keeps token records as Tokens and revocations by user name in the status of Users. What it has kept it puts
 // into the Directory before it returns, so that this replica knows it before its informers do. Every error wraps
 // grant.ErrUnavailable, and then the outcome on the API server may be unknown, but nothing was promised to anybody. It is
 // safe for concurrent use and must not be copied.
-type TokenRecords struct {
+type Tokens struct {
 	Client    client.Client // writes
 	Reader    client.Reader // reads the API server itself, not a cache
 	Directory *directory.Directory
@@ -42,7 +44,7 @@ type TokenRecords struct {
 // CreateLabelled keeps the record of a token with a label, or returns the one that is kept already when keep says that it is
 // still good. The object is named after user and label, so that of any number of replicas one makes it and the others find
 // it. Callers who ask for the same label at the same time share one answer.
-func (t *TokenRecords) CreateLabelled(ctx context.Context, r directory.Record, keep func(directory.Record) bool) (directory.Record, error) {
+func (t *Tokens) CreateLabelled(ctx context.Context, r directory.Record, keep func(directory.Record) bool) (directory.Record, error) {
 	key := keyOf(r, labelName(r.UserUID, r.Label))
 	flight := t.flights.DoChan(key.String(), func() (any, error) {
 		ctx, cancel := bounded(ctx)
@@ -58,7 +60,7 @@ func (t *TokenRecords) CreateLabelled(ctx context.Context, r directory.Record, k
 	}
 }
 
-func (t *TokenRecords) createLabelled(ctx context.Context, r directory.Record, keep func(directory.Record) bool) (directory.Record, error) {
+func (t *Tokens) createLabelled(ctx context.Context, r directory.Record, keep func(directory.Record) bool) (directory.Record, error) {
 	key := keyOf(r, labelName(r.UserUID, r.Label))
 	for range attempts {
 		err := t.Client.Create(ctx, newToken(key, r))
@@ -92,8 +94,8 @@ func (t *TokenRecords) createLabelled(ctx context.Context, r directory.Record, k
 
 // known is the record that an object of a label stands for. Its token may also be revoked in a record of its own: a replica that
 // did not know the label yet has kept the revocation there.
-func (t *TokenRecords) known(ctx context.Context, labelled *authv1alpha1.Token) (directory.Record, error) {
-	r := recordOf(labelled)
+func (t *Tokens) known(ctx context.Context, labelled *authv1alpha1.Token) (directory.Record, error) {
+	r := FromToken(labelled)
 	if err := readable(labelled); err != nil || r.Revoked {
 		return r, err
 	}
@@ -109,9 +111,9 @@ func (t *TokenRecords) known(ctx context.Context, labelled *authv1alpha1.Token) 
 
 // retire makes room for another token of the same label. A revocation that still matters moves to a record of its own first,
 // and the object goes only as it was read, so that a revocation in between is not lost.
-func (t *TokenRecords) retire(ctx context.Context, old *authv1alpha1.Token) error {
+func (t *Tokens) retire(ctx context.Context, old *authv1alpha1.Token) error {
 	if old.Spec.Revoked && t.Now().Before(old.Spec.ExpiresAt.Time) {
-		if err := t.keepRevoked(ctx, recordOf(old)); err != nil {
+		if err := t.keepRevoked(ctx, FromToken(old)); err != nil {
 			return err
 		}
 	}
@@ -126,7 +128,7 @@ func (t *TokenRecords) retire(ctx context.Context, old *authv1alpha1.Token) erro
 const userUIDLabel = authv1alpha1.Group + "/user-uid"
 
 // CountLabelled counts records with a label of a user as the API server has them.
-func (t *TokenRecords) CountLabelled(ctx context.Context, u *directory.User, counts func(directory.Record) bool) (int, error) {
+func (t *Tokens) CountLabelled(ctx context.Context, u *directory.User, counts func(directory.Record) bool) (int, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	var kept authv1alpha1.TokenList
@@ -136,7 +138,7 @@ func (t *TokenRecords) CountLabelled(ctx context.Context, u *directory.User, cou
 	}
 	n := 0
 	for i := range kept.Items {
-		if r := recordOf(&kept.Items[i]); r.Label != "" && r.UserUID == u.UID && counts(r) {
+		if r := FromToken(&kept.Items[i]); r.Label != "" && r.UserUID == u.UID && counts(r) {
 			n++
 		}
 	}
@@ -144,7 +146,7 @@ func (t *TokenRecords) CountLabelled(ctx context.Context, u *directory.User, cou
 }
 
 // Labelled returns the record of a user and a label as the API server has it.
-func (t *TokenRecords) Labelled(ctx context.Context, u *directory.User, label string) (directory.Record, bool, error) {
+func (t *Tokens) Labelled(ctx context.Context, u *directory.User, label string) (directory.Record, bool, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	token := &authv1alpha1.Token{}
@@ -154,13 +156,13 @@ func (t *TokenRecords) Labelled(ctx context.Context, u *directory.User, label st
 	} else if err != nil {
 		return directory.Record{}, false, grant.Unavailable("look up the record of a labelled token", err)
 	}
-	r := recordOf(token)
+	r := FromToken(token)
 	return r, r.UserUID == u.UID && r.Label == label, nil
 }
 
 // Revoke keeps that a token is revoked: in the record of its label, if it has one, else in a record named after its id. Doing
 // so again, or on several replicas at once, is no error.
-func (t *TokenRecords) Revoke(ctx context.Context, r directory.Record) error {
+func (t *Tokens) Revoke(ctx context.Context, r directory.Record) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	if err := t.revoke(ctx, r); err != nil {
@@ -171,7 +173,7 @@ func (t *TokenRecords) Revoke(ctx context.Context, r directory.Record) error {
 	return nil
 }
 
-func (t *TokenRecords) revoke(ctx context.Context, r directory.Record) error {
+func (t *Tokens) revoke(ctx context.Context, r directory.Record) error {
 	if r.Label != "" {
 		found, err := t.markRevoked(ctx, keyOf(r, labelName(r.UserUID, r.Label)), r.ID)
 		if found || err != nil {
@@ -182,7 +184,7 @@ func (t *TokenRecords) revoke(ctx context.Context, r directory.Record) error {
 }
 
 // keepRevoked makes sure that there is a record under the token's id that says revoked.
-func (t *TokenRecords) keepRevoked(ctx context.Context, r directory.Record) error {
+func (t *Tokens) keepRevoked(ctx context.Context, r directory.Record) error {
 	r.Revoked = true
 	key := keyOf(r, idName(r.ID))
 	for range attempts {
@@ -199,7 +201,7 @@ func (t *TokenRecords) keepRevoked(ctx context.Context, r directory.Record) erro
 }
 
 // markRevoked revokes in an existing record and says whether there is one, of this very token, under this name.
-func (t *TokenRecords) markRevoked(ctx context.Context, key types.NamespacedName, id string) (found bool, err error) {
+func (t *Tokens) markRevoked(ctx context.Context, key types.NamespacedName, id string) (found bool, err error) {
 	err = onConflict(ctx, func() error {
 		token := &authv1alpha1.Token{}
 		if err := t.Reader.Get(ctx, key, token); err != nil {
@@ -223,7 +225,7 @@ func (t *TokenRecords) markRevoked(ctx context.Context, key types.NamespacedName
 
 // RevokeUser keeps in the user's status that every token issued up to and including the second of at is void. The time there
 // never moves back. A user who is gone by now, or is another, has no tokens to revoke.
-func (t *TokenRecords) RevokeUser(ctx context.Context, u *directory.User, at time.Time) error {
+func (t *Tokens) RevokeUser(ctx context.Context, u *directory.User, at time.Time) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	at = at.UTC().Truncate(time.Second)
@@ -294,8 +296,8 @@ func newToken(key types.NamespacedName, r directory.Record) *authv1alpha1.Token 
 	}
 }
 
-// recordOf is a Token as the directory holds it.
-func recordOf(t *authv1alpha1.Token) directory.Record {
+// FromToken is a Token as the directory holds it.
+func FromToken(t *authv1alpha1.Token) directory.Record {
 	return directory.Record{
 		ID:          t.Spec.TokenID,
 		UserKey:     t.Namespace + "/" + t.Spec.UserRef.Name,

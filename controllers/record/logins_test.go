@@ -1,4 +1,4 @@
-package controllers
+package record
 
 import (
 	"sync"
@@ -11,8 +11,8 @@ import (
 )
 
 // ledgerOf returns the ledger of one replica and the name it knows a user by.
-func ledgerOf(b bench, u *directory.User) (*StatusLedger, ledger.User) {
-	return &StatusLedger{Client: b, Reader: b}, ledger.User{Key: u.Key, UID: u.UID}
+func ledgerOf(b bench, u *directory.User) (*Logins, ledger.User) {
+	return &Logins{Client: b, Reader: b}, ledger.User{Key: u.Key, UID: u.UID}
 }
 
 func (b bench) userOf(t testing.TB, u *directory.User) authv1alpha1.User {

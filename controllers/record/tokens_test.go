@@ -1,4 +1,4 @@
-package controllers
+package record
 
 import (
 	"context"
@@ -34,7 +34,7 @@ func newBench(t testing.TB) bench {
 }
 
 // replica returns the token records of one more replica, with a connection and a directory of its own.
-func (b bench) replica(t testing.TB, users ...*directory.User) *TokenRecords {
+func (b bench) replica(t testing.TB, users ...*directory.User) *Tokens {
 	t.Helper()
 	d := directory.New()
 	for _, u := range users {
@@ -42,7 +42,7 @@ func (b bench) replica(t testing.TB, users ...*directory.User) *TokenRecords {
 		d.Put(&copied)
 	}
 	c := apitest.NewClient(t, b.Config, b.RESTMapper())
-	return &TokenRecords{Client: c, Reader: c, Directory: d, Now: time.Now}
+	return &Tokens{Client: c, Reader: c, Directory: d, Now: time.Now}
 }
 
 func (b bench) tokens(t testing.TB) []authv1alpha1.Token {
@@ -75,7 +75,7 @@ func issued(u *directory.User, label string) directory.Record {
 
 func live(r directory.Record) bool { return r.Live(time.Now()) }
 
-func mustCreate(t testing.TB, records *TokenRecords, r directory.Record) directory.Record {
+func mustCreate(t testing.TB, records *Tokens, r directory.Record) directory.Record {
 	t.Helper()
 	kept, err := records.CreateLabelled(context.Background(), r, live)
 	if err != nil {
@@ -84,7 +84,7 @@ func mustCreate(t testing.TB, records *TokenRecords, r directory.Record) directo
 	return kept
 }
 
-func mustRevoke(t testing.TB, records *TokenRecords, r directory.Record) {
+func mustRevoke(t testing.TB, records *Tokens, r directory.Record) {
 	t.Helper()
 	if err := records.Revoke(context.Background(), r); err != nil {
 		t.Fatal(err)
@@ -139,7 +139,7 @@ func TestALabelHasOneTokenHoweverManyAskAtOnce(t *testing.T) {
 	const callers = 100
 	labels := 0
 	for replicas, rounds := range map[int]int{2: 100, 10: 10} {
-		var records []*TokenRecords
+		var records []*Tokens
 		for range replicas {
 			records = append(records, b.replica(t, u))
 		}
@@ -374,7 +374,7 @@ func TestWhatCannotBeWrittenIsUnavailable(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		records *TokenRecords
+		records *Tokens
 		user    *directory.User
 		only    string // the act that fails; empty: all
 	}{
