@@ -71,7 +71,7 @@ func (r *AuthorityReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ct
 	if len(secret.Data) > 0 {
 		if stored, err = authority.Parse(secret.Data); err != nil {
 			r.report(ctx, secret, err)
-			return again(), nil
+			return requeueSoon(), nil
 		}
 		r.reported = ""
 		if err := r.Source.Use(stored); err != nil {
@@ -81,7 +81,7 @@ func (r *AuthorityReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ct
 	}
 	next, err := stored.Advance(r.Now())
 	if err != nil || (len(secret.Data) > 0 && next.Equal(stored)) {
-		return again(), err
+		return requeueSoon(), err
 	}
 	entries, err := next.Encode()
 	if err != nil {
@@ -92,7 +92,7 @@ func (r *AuthorityReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ct
 		data = map[string][]byte{}
 	}
 	maps.Copy(data, entries)
-	return again(), r.secret.write(ctx, secret, data, secret.Annotations)
+	return requeueSoon(), r.secret.write(ctx, secret, data, secret.Annotations)
 }
 
 func (r *AuthorityReconciler) report(ctx context.Context, secret *corev1.Secret, err error) {

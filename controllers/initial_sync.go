@@ -7,6 +7,7 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
@@ -30,11 +31,11 @@ type InitialSync struct {
 // syncSource is one kind of object that the directory holds.
 type syncSource struct {
 	kind     string
-	progress *progress
+	progress *informer.Observed
 	// filled returns when the cache has been filled; a list before that would come too early.
-	filled func(context.Context)
+	awaitFilled func(context.Context)
 	// list says what the API server holds, or held at some time after the process started.
-	list func(context.Context) (listing, error)
+	list func(context.Context) (informer.Listing, error)
 }
 
 // NeedLeaderElection says that every replica waits for its own directory.
@@ -45,7 +46,7 @@ func (*InitialSync) NeedLeaderElection() bool { return false }
 func (s *InitialSync) Start(ctx context.Context) error {
 	logger := log.FromContext(ctx).WithName("initial-sync")
 	for _, source := range s.sources {
-		source.filled(ctx)
+		source.awaitFilled(ctx)
 	}
 	for _, source := range s.sources {
 		sourceCtx := log.IntoContext(ctx, logger.WithValues("kind", source.kind))
@@ -57,7 +58,7 @@ func (s *InitialSync) Start(ctx context.Context) error {
 		return nil //nolint:nilerr // the process ends; nothing has failed
 	}
 	for _, source := range s.sources {
-		source.progress.finish()
+		source.progress.Finish()
 	}
 	debug.FreeOSMemory() // filling the directory has left as much garbage behind as all that is kept
 	s.directory.MarkSynced()
@@ -71,20 +72,20 @@ func (s syncSource) wait(ctx context.Context, patience time.Duration) bool {
 	want, err := s.list(ctx)
 	if err != nil {
 		log.FromContext(ctx).Error(err, "the directory cannot be compared with the API server")
-		sleep(ctx, patience) // an API server that refuses at once is not asked at once again
+		informer.Sleep(ctx, patience) // an API server that refuses at once is not asked at once again
 		return false
 	}
 	listed := time.Now()
-	seen, moved := s.progress.count(), listed
+	seen, moved := s.progress.Count(), listed
 	for {
-		behind, waiting := s.progress.behind(want)
+		behind, waiting := s.progress.Behind(want)
 		if !waiting {
 			return true
 		}
-		if n := s.progress.count(); n != seen {
+		if n := s.progress.Count(); n != seen {
 			seen, moved = n, time.Now()
 		}
-		if time.Since(moved) > patience || time.Since(listed) > listSeldom || !sleep(ctx, lookEvery) {
+		if time.Since(moved) > patience || time.Since(listed) > listSeldom || !informer.Sleep(ctx, lookEvery) {
 			log.FromContext(ctx).Info("the directory is not complete yet", "waitingFor", behind.String())
 			return false
 		}

@@ -8,18 +8,19 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
 // waiting starts an InitialSync over the Users of a world, for a directory that the test fills by hand.
-func waiting(w *apitest.World, users *progress) *directory.Directory {
+func waiting(w *apitest.World, users *informer.Observed) *directory.Directory {
 	w.T.Helper()
 	d := directory.New()
 	s := &InitialSync{directory: d, sources: []syncSource{{
-		kind: "User", progress: users, filled: func(context.Context) {},
-		list: func(ctx context.Context) (listing, error) {
-			return lister{w.Client, []string{w.NS}}.list(ctx, userKind())
+		kind: "User", progress: users, awaitFilled: func(context.Context) {},
+		list: func(ctx context.Context) (informer.Listing, error) {
+			return informer.NewLister(w.Client, []string{w.NS}).List(ctx, informer.UserKind())
 		},
 	}}}
 	w.Run("InitialSync", s.Start)
@@ -34,8 +35,8 @@ func TestTheDirectoryIsNotSyncedBeforeItIsAsNewAsTheAPIServer(t *testing.T) {
 	other := w.NewUser("other", `{}`)
 	key, otherKey := client.ObjectKeyFromObject(before), client.ObjectKeyFromObject(other)
 
-	users := newProgress()
-	want, err := lister{w.Client, []string{w.NS}}.list(t.Context(), userKind())
+	users := informer.NewObserved()
+	want, err := informer.NewLister(w.Client, []string{w.NS}).List(t.Context(), informer.UserKind())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,21 +46,21 @@ func TestTheDirectoryIsNotSyncedBeforeItIsAsNewAsTheAPIServer(t *testing.T) {
 		behind bool
 	}{
 		{"nothing was reconciled", func() {}, true},
-		{"the version before the revocation was reconciled", func() { users.note(key, stale); users.note(otherKey, other.ResourceVersion) }, true},
+		{"the version before the revocation was reconciled", func() { users.Record(key, stale); users.Record(otherKey, other.ResourceVersion) }, true},
 		{"the revocation was reconciled, and a user who is gone is still there", func() {
-			users.note(key, before.ResourceVersion)
-			users.note(types.NamespacedName{Namespace: w.NS, Name: "gone"}, stale)
+			users.Record(key, before.ResourceVersion)
+			users.Record(types.NamespacedName{Namespace: w.NS, Name: "gone"}, stale)
 		}, true},
-		{"the user who is gone was taken out", func() { users.gone(types.NamespacedName{Namespace: w.NS, Name: "gone"}) }, false},
-		{"a version that cannot be compared", func() { users.note(key, "x") }, true},
+		{"the user who is gone was taken out", func() { users.Forget(types.NamespacedName{Namespace: w.NS, Name: "gone"}) }, false},
+		{"a version that cannot be compared", func() { users.Record(key, "x") }, true},
 		{"a user who came after the list", func() {
-			users.note(key, before.ResourceVersion)
-			users.note(types.NamespacedName{Namespace: w.NS, Name: "new"}, w.NewUser("new", `{}`).ResourceVersion)
+			users.Record(key, before.ResourceVersion)
+			users.Record(types.NamespacedName{Namespace: w.NS, Name: "new"}, w.NewUser("new", `{}`).ResourceVersion)
 		}, false},
 	}
 	for _, step := range steps {
 		step.do()
-		if behind, got := users.behind(want); got != step.behind {
+		if behind, got := users.Behind(want); got != step.behind {
 			t.Errorf("%s: behind = %v (%v), want %v", step.name, got, behind, step.behind)
 		}
 	}
@@ -68,14 +69,14 @@ func TestTheDirectoryIsNotSyncedBeforeItIsAsNewAsTheAPIServer(t *testing.T) {
 func TestInitialSyncWaitsForTheLastUser(t *testing.T) {
 	w := apitest.NewWorld(t)
 	jean, other := w.NewUser("jean", `{}`), w.NewUser("other", `{}`)
-	users := newProgress()
+	users := informer.NewObserved()
 	d := waiting(w, users)
-	users.note(client.ObjectKeyFromObject(jean), jean.ResourceVersion)
+	users.Record(client.ObjectKeyFromObject(jean), jean.ResourceVersion)
 	time.Sleep(3 * lookEvery)
 	if d.HasSynced() {
 		t.Fatal("synced although a user is missing")
 	}
-	users.note(client.ObjectKeyFromObject(other), other.ResourceVersion)
+	users.Record(client.ObjectKeyFromObject(other), other.ResourceVersion)
 	w.Eventually("the directory is synced", d.HasSynced)
 }
 
@@ -83,7 +84,7 @@ func TestInitialSyncWaitsForTheLastUser(t *testing.T) {
 func TestInitialSyncForgetsAUserThatWasDeletedMeanwhile(t *testing.T) {
 	w := apitest.NewWorld(t)
 	jean := w.NewUser("jean", `{}`)
-	d := waiting(w, newProgress())
+	d := waiting(w, informer.NewObserved())
 	time.Sleep(3 * lookEvery)
 	w.MustDelete(jean)
 	w.Eventually("the directory is synced", d.HasSynced)

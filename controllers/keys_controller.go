@@ -81,7 +81,7 @@ func (r *KeysReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Re
 	if next.Equal(keys) {
 		data = secret.Data // however it is spelled there
 	}
-	return again(), r.secret.write(ctx, secret, data, annotations(secret, next, now))
+	return requeueSoon(), r.secret.write(ctx, secret, data, annotations(secret, next, now))
 }
 
 // annotations returns those of the Secret as they should be with these keys.

@@ -7,6 +7,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
@@ -18,8 +19,8 @@ func replica(w *apitest.World) *directory.Directory {
 	w.T.Helper()
 	options := ctrl.Options{
 		Scheme:     apitest.Scheme(w.T),
-		Cache:      CacheOptions([]string{w.NS}),
-		Client:     ClientOptions(),
+		Cache:      informer.CacheOptions([]string{w.NS}),
+		Client:     informer.ClientOptions(),
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	}
@@ -39,4 +40,4 @@ func replica(w *apitest.World) *directory.Directory {
 
 // letQueuesEmpty waits until nothing is left in a queue for what has happened so far: nothing waits there for longer than spread, and
 // a write made then can bring its user back once more.
-func letQueuesEmpty() { time.Sleep(3 * spread) }
+func letQueuesEmpty() { time.Sleep(3 * informer.WriteJitter) }

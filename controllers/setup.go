@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
@@ -33,20 +34,20 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 		return fmt.Errorf("add indexes to the cache: %w", err)
 	}
 	// One projector for both: its revisions compare within itself only.
-	projector, locks, secrets := projection.NewProjector(cfg.Keyer, nil), newLocks(), newSecretIndex()
-	users, err := newUserCache(mgr, cfg.Namespaces)
+	projector, locks, secrets := projection.NewProjector(cfg.Keyer, nil), newLiftedLockouts(), informer.NewSecretIndex()
+	users, err := informer.NewUsers(mgr, cfg.Namespaces)
 	if err != nil {
 		return err
 	}
-	usersReached, tokensReached := newProgress(), newProgress()
-	api := lister{mgr.GetAPIReader(), cfg.Namespaces}
+	usersReached, tokensReached := informer.NewObserved(), informer.NewObserved()
+	api := informer.NewLister(mgr.GetAPIReader(), cfg.Namespaces)
 	return errors.Join(
 		(&UserReconciler{
 			users: users, reader: mgr.GetClient(), secrets: secrets,
 			directory: cfg.Directory, projector: projector, progress: usersReached, locks: locks, now: cfg.Now,
 		}).SetupWithManager(mgr),
 		(&UserStatusReconciler{
-			users: users, client: mgr.GetClient(), secrets: secrets, logins: newLoginIndex(),
+			users: users, client: mgr.GetClient(), secrets: secrets, logins: informer.NewLoginIndex(),
 			directory: cfg.Directory, projector: projector, locks: locks, now: cfg.Now,
 			recorder: mgr.GetEventRecorder("gatehouse"),
 		}).SetupWithManager(mgr),
@@ -58,21 +59,21 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 		mgr.Add(&InitialSync{
 			directory: cfg.Directory,
 			sources: []syncSource{{
-				kind: "User", progress: usersReached, filled: users.filled,
-				list: func(ctx context.Context) (listing, error) { return users.list(ctx, api) },
+				kind: "User", progress: usersReached, awaitFilled: users.AwaitFilled,
+				list: func(ctx context.Context) (informer.Listing, error) { return users.List(ctx, api) },
 			}, {
 				kind: "Token", progress: tokensReached,
-				filled: func(ctx context.Context) { filled(ctx, mgr.GetCache(), &authv1alpha1.Token{}) },
-				list: func(ctx context.Context) (listing, error) {
-					return api.list(ctx, authv1alpha1.GroupVersion.WithKind("Token"))
+				awaitFilled: func(ctx context.Context) { awaitFilled(ctx, mgr.GetCache(), &authv1alpha1.Token{}) },
+				list: func(ctx context.Context) (informer.Listing, error) {
+					return api.List(ctx, authv1alpha1.GroupVersion.WithKind("Token"))
 				},
 			}},
 		}),
 	)
 }
 
-// filled returns when a cache holds what was listed first of a kind.
-func filled(ctx context.Context, informers cache.Informers, kind client.Object) {
+// awaitFilled returns when a cache holds what was listed first of a kind.
+func awaitFilled(ctx context.Context, informers cache.Informers, kind client.Object) {
 	if _, err := informers.GetInformer(ctx, kind); err != nil && ctx.Err() == nil {
 		log.FromContext(ctx).Error(err, "the cache cannot be filled yet") // the lists say when it is
 	}

@@ -21,6 +21,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 )
 
 // The labels of what the service makes for itself.
@@ -44,7 +46,7 @@ func watchSystemSecret(mgr ctrl.Manager, key types.NamespacedName, reconciler fu
 		HTTPClient:        mgr.GetHTTPClient(),
 		Scheme:            mgr.GetScheme(),
 		Mapper:            mgr.GetRESTMapper(),
-		NewInformer:       newInformer,
+		NewInformer:       informer.NewRetryingInformer,
 		DefaultNamespaces: map[string]cache.Config{key.Namespace: {FieldSelector: fields.OneTermEqualSelector("metadata.name", key.Name)}},
 		DefaultTransform:  cache.TransformStripManagedFields(),
 	})
@@ -54,7 +56,7 @@ func watchSystemSecret(mgr ctrl.Manager, key types.NamespacedName, reconciler fu
 	if err := mgr.Add(own); err != nil {
 		return fmt.Errorf("add the cache for the secret %s: %w", key, err)
 	}
-	options := onEveryReplica()
+	options := informer.AllReplicas()
 	options.MaxConcurrentReconciles = 1
 	// A service without keys is no use, so it tries again soon for as long as it must.
 	options.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](100*time.Millisecond, 15*time.Second)
@@ -112,8 +114,8 @@ func (s *systemSecret) write(ctx context.Context, secret *corev1.Secret, data ma
 	return nil
 }
 
-// again asks for the next look at a Secret that changes with time: within a minute, at another moment on every replica.
-func again() ctrl.Result {
+// requeueSoon asks for the next look at a Secret that changes with time: within a minute, at another moment on every replica.
+func requeueSoon() ctrl.Result {
 	const half = 30 * time.Second
 	return ctrl.Result{RequeueAfter: half + rand.N(half)} //nolint:gosec // spreads writes, guards nothing
 }

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/record"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
@@ -23,7 +24,7 @@ import (
 type TokenReconciler struct {
 	client    client.Client
 	directory *directory.Directory
-	progress  *progress
+	progress  *informer.Observed
 	now       func() time.Time
 
 	mu     sync.Mutex                           // orders what several objects say about one token
@@ -40,7 +41,7 @@ func (r *TokenReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("token").
 		For(&authv1alpha1.Token{}).
-		WithOptions(onEveryReplica()).
+		WithOptions(informer.AllReplicas()).
 		Complete(r)
 }
 
@@ -52,7 +53,7 @@ func (r *TokenReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 		if !apierrors.IsNotFound(err) {
 			return ctrl.Result{}, err
 		}
-		r.progress.gone(req.NamespacedName)
+		r.progress.Forget(req.NamespacedName)
 		return ctrl.Result{}, r.forget(ctx, req.NamespacedName)
 	}
 	if t.Unreadable != "" {
@@ -61,7 +62,7 @@ func (r *TokenReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 	if err := r.put(ctx, req.NamespacedName, t); err != nil {
 		return ctrl.Result{}, err
 	}
-	r.progress.note(req.NamespacedName, t.ResourceVersion)
+	r.progress.Record(req.NamespacedName, t.ResourceVersion)
 	return ctrl.Result{}, nil
 }
 
@@ -107,9 +108,9 @@ func (r *TokenReconciler) settle(ctx context.Context, token tokenOfUser) error {
 	}
 	spoken := false
 	for i := range others.Items {
-		record := record.FromToken(&others.Items[i])
-		spoken = spoken || record.UserUID == token.uid
-		r.directory.PutRecord(record)
+		other := record.FromToken(&others.Items[i])
+		spoken = spoken || other.UserUID == token.uid
+		r.directory.PutRecord(other)
 	}
 	if !spoken {
 		r.directory.DeleteRecord(token.uid, token.id)

@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 )
 
 // removalDelay is how long a record outlives its token: longer than clocks differ, so that no replica misses the revocation
@@ -28,7 +29,7 @@ func (r *TokenExpiryReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("token-expiry").
 		For(&authv1alpha1.Token{}).
-		WithOptions(inTheirOwnTime()).
+		WithOptions(informer.Jittered()).
 		Complete(r)
 }
 

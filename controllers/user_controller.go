@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
@@ -19,13 +20,13 @@ import (
 // UserReconciler keeps the directory's entry of a User up to date with the User and its Secrets, on every replica. It never
 // writes to the API server, so nothing but the cache can hold it up.
 type UserReconciler struct {
-	users     *userCache
-	reader    client.Reader                    // of Secrets
-	secrets   *userIndex[types.NamespacedName] // kept here, read by UserStatusReconciler too
+	users     *informer.Users
+	reader    client.Reader                         // of Secrets
+	secrets   *informer.Index[types.NamespacedName] // kept here, read by UserStatusReconciler too
 	directory *directory.Directory
 	projector *projection.Projector
-	progress  *progress
-	locks     *locks
+	progress  *informer.Observed
+	locks     *liftedLockouts
 	now       func() time.Time
 }
 
@@ -37,10 +38,10 @@ type UserReconciler struct {
 func (r *UserReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("user").
-		Watches(&corev1.Secret{}, usersOfSecret(r.secrets), builder.WithPredicates(secretDataChanged())).
-		WithOptions(onEveryReplica())
-	for _, source := range r.users.sources(indexed[types.NamespacedName]{index: r.secrets, EventHandler: &gradual{
-		EventHandler: &handler.EnqueueRequestForObject{}, pause: atOnce, done: func() {},
+		Watches(&corev1.Secret{}, informer.UsersOfSecret(r.secrets), builder.WithPredicates(secretDataChanged())).
+		WithOptions(informer.AllReplicas())
+	for _, source := range r.users.Sources(informer.IndexedHandler[types.NamespacedName]{Index: r.secrets, EventHandler: &informer.PacedHandler{
+		EventHandler: &handler.EnqueueRequestForObject{}, Pause: informer.NoPause, Done: func() {},
 	}}) {
 		b = b.WatchesRawSource(source)
 	}
@@ -51,10 +52,10 @@ func (r *UserReconciler) SetupWithManager(mgr ctrl.Manager) error {
 // deleted is gone, whatever its finalizers wait for.
 func (r *UserReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	defer func() { r.directory.Touch(r.now()) }()
-	u := r.users.get(req.NamespacedName)
+	u := r.users.Get(req.NamespacedName)
 	if u == nil {
 		r.remove(req.String())
-		r.progress.gone(req.NamespacedName)
+		r.progress.Forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	if u.DeletionTimestamp != nil {
@@ -62,7 +63,7 @@ func (r *UserReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	} else if err := r.put(ctx, u); err != nil {
 		return ctrl.Result{}, err
 	}
-	r.progress.note(req.NamespacedName, u.ResourceVersion)
+	r.progress.Record(req.NamespacedName, u.ResourceVersion)
 	return ctrl.Result{}, nil
 }
 

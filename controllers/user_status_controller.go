@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
@@ -27,13 +28,13 @@ import (
 // find nothing to do. It has its own queue: no revocation ever waits behind it. It writes only what the directory of its own
 // replica already holds, so that nobody reads Ready of a password that is not in force anywhere.
 type UserStatusReconciler struct {
-	users     *userCache
-	client    client.Client                    // reads Secrets and writes
-	secrets   *userIndex[types.NamespacedName] // kept by UserReconciler
-	logins    *userIndex[string]
+	users     *informer.Users
+	client    client.Client                         // reads Secrets and writes
+	secrets   *informer.Index[types.NamespacedName] // kept by UserReconciler
+	logins    *informer.Index[string]
 	directory *directory.Directory
 	projector *projection.Projector
-	locks     *locks
+	locks     *liftedLockouts
 	recorder  events.EventRecorder
 	now       func() time.Time
 }
@@ -48,9 +49,9 @@ type UserStatusReconciler struct {
 func (r *UserStatusReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("user-status").
-		Watches(&corev1.Secret{}, usersOfSecret(r.secrets), builder.WithPredicates(secretDataChanged())).
-		WithOptions(inTheirOwnTime())
-	for _, source := range r.users.sources(usersOfLogin(r.logins)) {
+		Watches(&corev1.Secret{}, informer.UsersOfSecret(r.secrets), builder.WithPredicates(secretDataChanged())).
+		WithOptions(informer.Jittered())
+	for _, source := range r.users.Sources(informer.UsersOfLogin(r.logins)) {
 		b = b.WatchesRawSource(source)
 	}
 	return b.Complete(r)
@@ -62,7 +63,7 @@ func (r *UserStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	if err := r.directory.AwaitSync(ctx); err != nil {
 		return ctrl.Result{}, err
 	}
-	u := r.users.get(req.NamespacedName)
+	u := r.users.Get(req.NamespacedName)
 	if u == nil || u.DeletionTimestamp != nil {
 		return ctrl.Result{}, nil
 	}
@@ -99,8 +100,8 @@ func (r *UserStatusReconciler) inForce(u *directory.User) bool {
 // rule: the oldest by creation, then by UID.
 func (r *UserStatusReconciler) holder(u *authv1alpha1.User) string {
 	first := u
-	for _, key := range r.logins.of(u.EffectiveLogin()) {
-		other := r.users.get(key)
+	for _, key := range r.logins.Lookup(u.EffectiveLogin()) {
+		other := r.users.Get(key)
 		if other != nil && other.EffectiveLogin() == u.EffectiveLogin() && other.DeletionTimestamp == nil && seniority(other, first) < 0 {
 			first = other
 		}

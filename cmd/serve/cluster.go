@@ -22,6 +22,7 @@ import (
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers"
+	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/record"
 )
 
@@ -93,8 +94,8 @@ func newManager(o *Options, log *slog.Logger) (manager.Manager, error) {
 	mgr, err := manager.New(connection, manager.Options{
 		Scheme:                  scheme,
 		MapperProvider:          newRESTMapper,
-		Cache:                   controllers.CacheOptions(o.Namespaces),
-		Client:                  controllers.ClientOptions(),
+		Cache:                   informer.CacheOptions(o.Namespaces),
+		Client:                  informer.ClientOptions(),
 		Logger:                  logr.FromSlogHandler(log.Handler()),
 		Metrics:                 metricsserver.Options{BindAddress: noAddress},    // its own server, with metrics of its own
 		Controller:              config.Controller{SkipNameValidation: new(true)}, // names are unique in a manager, not in a process

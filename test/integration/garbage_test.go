@@ -25,6 +25,7 @@ import (
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers"
+	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
@@ -155,7 +156,7 @@ func (s *store) patch(kind, name, patch string) {
 func (s *store) replica() *directory.Directory {
 	s.t.Helper()
 	mgr, err := ctrl.NewManager(s.config, ctrl.Options{
-		Scheme: s.Scheme(), Cache: controllers.CacheOptions([]string{crowded}), Client: controllers.ClientOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
+		Scheme: s.Scheme(), Cache: informer.CacheOptions([]string{crowded}), Client: informer.ClientOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
 	s.must(err)

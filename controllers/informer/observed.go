@@ -1,4 +1,4 @@
-package controllers
+package informer
 
 import (
 	"sync"
@@ -7,52 +7,52 @@ import (
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 )
 
-// progress notes which version of each object has reached the directory, while somebody waits for that. It is safe for
+// Observed notes which version of each object has reached the directory, while somebody waits for that. It is safe for
 // concurrent use.
-type progress struct {
+type Observed struct {
 	mu      sync.Mutex
 	reached map[types.NamespacedName]string // resourceVersion; nil once nobody waits
-	noted   int                             // how often something was noted or gone
+	updates int                             // how often something was noted or gone
 }
 
-func newProgress() *progress { return &progress{reached: map[types.NamespacedName]string{}} }
+func NewObserved() *Observed { return &Observed{reached: map[types.NamespacedName]string{}} }
 
-// note says that the directory is as new as this version of the object.
-func (p *progress) note(key types.NamespacedName, resourceVersion string) {
+// Record says that the directory is as new as this version of the object.
+func (p *Observed) Record(key types.NamespacedName, resourceVersion string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.noted++
+	p.updates++
 	if p.reached != nil {
 		p.reached[key] = resourceVersion
 	}
 }
 
-// gone says that the directory does not hold the object. Deleting from a nil map does nothing.
-func (p *progress) gone(key types.NamespacedName) {
+// Forget says that the directory does not hold the object. Deleting from a nil map does nothing.
+func (p *Observed) Forget(key types.NamespacedName) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.noted++
+	p.updates++
 	delete(p.reached, key)
 }
 
-// count returns a number that changes whenever something reaches the directory.
-func (p *progress) count() int {
+// Count returns a number that changes whenever something reaches the directory.
+func (p *Observed) Count() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.noted
+	return p.updates
 }
 
-// finish forgets everything and notes nothing from now on.
-func (p *progress) finish() {
+// Finish forgets everything and notes nothing from now on.
+func (p *Observed) Finish() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.reached = nil
 }
 
-// behind returns an object in which the directory is older than the listing, if there is one: it lacks the object or has an
+// Behind returns an object in which the directory is older than the listing, if there is one: it lacks the object or has an
 // older version, or it has an object that was deleted before the listing was made. What was made or changed after the
 // listing is no reason to wait.
-func (p *progress) behind(l listing) (types.NamespacedName, bool) {
+func (p *Observed) Behind(l Listing) (types.NamespacedName, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for key, version := range l.objects {

@@ -1,4 +1,4 @@
-package controllers
+package informer
 
 import (
 	"math/rand/v2"
@@ -17,11 +17,11 @@ const workers = 4
 // two minutes that controllers wait by default.
 const cacheSyncTimeout = 15 * time.Minute
 
-// spread is how far apart the replicas' writes of the same status are drawn, so that the first is seen by the others.
-const spread = 300 * time.Millisecond
+// WriteJitter is how far apart the replicas' writes of the same status are drawn, so that the first is seen by the others.
+const WriteJitter = 300 * time.Millisecond
 
-// onEveryReplica are the options of a controller that fills memory.
-func onEveryReplica() controller.Options {
+// AllReplicas are the options of a controller that fills memory.
+func AllReplicas() controller.Options {
 	everywhere := false
 	return controller.Options{
 		MaxConcurrentReconciles: workers,
@@ -30,27 +30,27 @@ func onEveryReplica() controller.Options {
 	}
 }
 
-// inTheirOwnTime are the options of a controller that writes what all replicas compute alike.
-func inTheirOwnTime() controller.Options {
-	options := onEveryReplica()
+// Jittered are the options of a controller that writes what all replicas compute alike.
+func Jittered() controller.Options {
+	options := AllReplicas()
 	options.NewQueue = func(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
-		return unhurried{priorityqueue.New(name, func(o *priorityqueue.Opts[reconcile.Request]) { o.RateLimiter = limiter })}
+		return jitteredQueue{priorityqueue.New(name, func(o *priorityqueue.Opts[reconcile.Request]) { o.RateLimiter = limiter })}
 	}
 	return options
 }
 
-// unhurried is a queue in which everything waits for a random moment longer than asked.
-type unhurried struct {
+// jitteredQueue is a queue in which everything waits for a random moment longer than asked.
+type jitteredQueue struct {
 	priorityqueue.PriorityQueue[reconcile.Request]
 }
 
-func (q unhurried) Add(r reconcile.Request) { q.AddWithOpts(priorityqueue.AddOpts{}, r) }
+func (q jitteredQueue) Add(r reconcile.Request) { q.AddWithOpts(priorityqueue.AddOpts{}, r) }
 
-func (q unhurried) AddAfter(r reconcile.Request, after time.Duration) {
+func (q jitteredQueue) AddAfter(r reconcile.Request, after time.Duration) {
 	q.AddWithOpts(priorityqueue.AddOpts{After: after}, r)
 }
 
-func (q unhurried) AddWithOpts(o priorityqueue.AddOpts, requests ...reconcile.Request) {
-	o.After += rand.N(spread) //nolint:gosec // spreads writes, guards nothing
+func (q jitteredQueue) AddWithOpts(o priorityqueue.AddOpts, requests ...reconcile.Request) {
+	o.After += rand.N(WriteJitter) //nolint:gosec // spreads writes, guards nothing
 	q.PriorityQueue.AddWithOpts(o, requests...)
 }

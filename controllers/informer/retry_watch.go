@@ -1,4 +1,4 @@
-package controllers
+package informer
 
 import (
 	"context"
@@ -14,30 +14,30 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
-// An API server that does not answer is asked for a watch again after comeBack to twice that, and the log says so once in
-// sayAgain.
+// An API server that does not answer is asked for a watch again after retryDelay to twice that, and the log says so once in
+// logInterval.
 const (
-	comeBack = time.Second
-	sayAgain = time.Minute
+	retryDelay  = time.Second
+	logInterval = time.Minute
 )
 
-// newInformer makes an informer that follows changes again a second or two after its API server is back, however long that was
+// NewRetryingInformer makes an informer that follows changes again a second or two after its API server is back, however long that was
 // away. client-go by itself tries ever less often, up to a minute apart, and a revocation that was applied meanwhile would take
 // effect that much later. Replicas are few, and a try that nobody answers costs next to nothing.
-func newInformer(
+func NewRetryingInformer(
 	lw toolscache.ListerWatcher, object runtime.Object, resync time.Duration, indexers toolscache.Indexers,
 ) toolscache.SharedIndexInformer {
 	inner := toolscache.ToListerWatcherWithContext(lw)
 	return toolscache.NewSharedIndexInformer(&toolscache.ListWatch{
 		ListWithContextFunc: inner.ListWithContext,
 		WatchFuncWithContext: func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
-			return untilAnswered(ctx, func() (watch.Interface, error) { return inner.WatchWithContext(ctx, opts) })
+			return retryUntilAnswered(ctx, func() (watch.Interface, error) { return inner.WatchWithContext(ctx, opts) })
 		},
 	}, object, resync, indexers)
 }
 
-// untilAnswered asks again until the API server answers, be it with a refusal, or the context ends.
-func untilAnswered[T any](ctx context.Context, ask func() (T, error)) (T, error) {
+// retryUntilAnswered asks again until the API server answers, be it with a refusal, or the context ends.
+func retryUntilAnswered[T any](ctx context.Context, ask func() (T, error)) (T, error) {
 	var said time.Time
 	for {
 		answer, err := ask()
@@ -45,18 +45,18 @@ func untilAnswered[T any](ctx context.Context, ask func() (T, error)) (T, error)
 		if err == nil || errors.As(err, &refusal) {
 			return answer, err
 		}
-		if ctx.Err() == nil && time.Since(said) >= sayAgain {
+		if ctx.Err() == nil && time.Since(said) >= logInterval {
 			said = time.Now()
 			log.FromContext(ctx).Error(err, "the API server does not answer, and is asked again every second or two until it does")
 		}
-		if !sleep(ctx, comeBack+rand.N(comeBack)) { //nolint:gosec // spreads tries, guards nothing
+		if !Sleep(ctx, retryDelay+rand.N(retryDelay)) { //nolint:gosec // spreads tries, guards nothing
 			return answer, ctx.Err() // after another error client-go would wait before it looks at the context
 		}
 	}
 }
 
-// sleep returns false when the context ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
+// Sleep returns false when the context ended first.
+func Sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
 		return false

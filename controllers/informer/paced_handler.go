@@ -1,4 +1,4 @@
-package controllers
+package informer
 
 import (
 	"context"
@@ -13,16 +13,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// batch is how many of the objects that were listed at start enter a queue at once, and how many may be in it by then.
-const batch = 500
+// batchSize is how many of the objects that were listed at start enter a queue at once, and how many may be in it by then.
+const batchSize = 500
 
-// gradual is a handler that lets the objects that were listed at start enter the queue little by little. All at once they would
+// PacedHandler is a handler that lets the objects that were listed at start enter the queue little by little. All at once they would
 // make the queue's maps as large as they never need to be again, and Go's maps do not shrink. What happens later enters at once,
 // before them. It must not be copied.
-type gradual struct {
+type PacedHandler struct {
 	handler.EventHandler
-	pause func() time.Duration // between two batches
-	done  func()               // called when all have entered; more than once when the queue is faster than the list
+	Pause func() time.Duration // between two batches
+	Done  func()               // called when all have entered; more than once when the queue is faster than the list
 
 	mu      sync.Mutex
 	waiting []reconcile.Request
@@ -30,7 +30,7 @@ type gradual struct {
 }
 
 // Create implements handler.EventHandler.
-func (g *gradual) Create(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+func (g *PacedHandler) Create(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 	queue, ok := q.(priorityqueue.PriorityQueue[reconcile.Request])
 	if !ok || !e.IsInInitialList {
 		g.EventHandler.Create(ctx, e, q)
@@ -46,24 +46,24 @@ func (g *gradual) Create(ctx context.Context, e event.CreateEvent, q workqueue.T
 }
 
 // feed ends when nothing waits any more, or with the queue.
-func (g *gradual) feed(q priorityqueue.PriorityQueue[reconcile.Request]) {
+func (g *PacedHandler) feed(q priorityqueue.PriorityQueue[reconcile.Request]) {
 	for next := g.take(); len(next) > 0; next = g.take() {
-		for q.Len() > batch && !q.ShuttingDown() {
+		for q.Len() > batchSize && !q.ShuttingDown() {
 			time.Sleep(time.Millisecond)
 		}
 		if q.ShuttingDown() {
 			return
 		}
 		q.AddWithOpts(priorityqueue.AddOpts{Priority: new(handler.LowPriority)}, next...)
-		time.Sleep(g.pause())
+		time.Sleep(g.Pause())
 	}
-	g.done()
+	g.Done()
 }
 
-func (g *gradual) take() []reconcile.Request {
+func (g *PacedHandler) take() []reconcile.Request {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n := min(batch, len(g.waiting))
+	n := min(batchSize, len(g.waiting))
 	next := g.waiting[:n:n]
 	if g.waiting = g.waiting[n:]; n == 0 {
 		g.waiting, g.feeding = nil, false
@@ -71,5 +71,5 @@ func (g *gradual) take() []reconcile.Request {
 	return next
 }
 
-// atOnce makes no pause.
-func atOnce() time.Duration { return 0 }
+// NoPause makes no pause.
+func NoPause() time.Duration { return 0 }

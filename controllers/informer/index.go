@@ -1,4 +1,4 @@
-package controllers
+package informer
 
 import (
 	"context"
@@ -19,34 +19,34 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 )
 
-// userIndex finds Users by something that their specs say. An index of the cache would do the same, but keeps two sets for
+// Index finds Users by something that their specs say. An index of the cache would do the same, but keeps two sets for
 // each value, which is more than all else that the cache holds of a user. It is safe for concurrent use.
-type userIndex[K comparable] struct {
+type Index[K comparable] struct {
 	keys  func(*authv1alpha1.User) []K
 	mu    sync.Mutex
 	users map[K][]types.NamespacedName
 }
 
-// newSecretIndex finds Users by the Secrets that their passwords are in.
-func newSecretIndex() *userIndex[types.NamespacedName] {
-	return &userIndex[types.NamespacedName]{keys: secretsNamed, users: map[types.NamespacedName][]types.NamespacedName{}}
+// NewSecretIndex finds Users by the Secrets that their passwords are in.
+func NewSecretIndex() *Index[types.NamespacedName] {
+	return &Index[types.NamespacedName]{keys: secretKeys, users: map[types.NamespacedName][]types.NamespacedName{}}
 }
 
-// newLoginIndex finds Users by what a client types, also when it is the object's name.
-func newLoginIndex() *userIndex[string] {
+// NewLoginIndex finds Users by what a client types, also when it is the object's name.
+func NewLoginIndex() *Index[string] {
 	keys := func(u *authv1alpha1.User) []string { return []string{u.EffectiveLogin()} }
-	return &userIndex[string]{keys: keys, users: map[string][]types.NamespacedName{}}
+	return &Index[string]{keys: keys, users: map[string][]types.NamespacedName{}}
 }
 
-// of returns the Users with a key, in no order.
-func (x *userIndex[K]) of(key K) []types.NamespacedName {
+// Lookup returns the Users with a key, in no order.
+func (x *Index[K]) Lookup(key K) []types.NamespacedName {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return slices.Clone(x.users[key])
 }
 
 // replace enters the next version of a User in place of the one before; either may be nil.
-func (x *userIndex[K]) replace(before, next client.Object) {
+func (x *Index[K]) replace(before, next client.Object) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	old, _ := before.(*authv1alpha1.User)
@@ -60,7 +60,7 @@ func (x *userIndex[K]) replace(before, next client.Object) {
 	}
 	for _, key := range left {
 		if !slices.Contains(entered, key) {
-			x.leave(key, client.ObjectKeyFromObject(old))
+			x.removeUser(key, client.ObjectKeyFromObject(old))
 		}
 	}
 	for _, key := range entered {
@@ -70,7 +70,7 @@ func (x *userIndex[K]) replace(before, next client.Object) {
 	}
 }
 
-func (x *userIndex[K]) leave(key K, user types.NamespacedName) {
+func (x *Index[K]) removeUser(key K, user types.NamespacedName) {
 	rest := slices.DeleteFunc(x.users[key], func(other types.NamespacedName) bool { return other == user })
 	if len(rest) == 0 {
 		delete(x.users, key)
@@ -79,56 +79,56 @@ func (x *userIndex[K]) leave(key K, user types.NamespacedName) {
 	x.users[key] = rest
 }
 
-// indexed is a handler of Users that brings an index up to date before it hands an event on. Whoever is enqueued by the event
+// IndexedHandler is a handler of Users that brings an index up to date before it hands an event on. Whoever is enqueued by the event
 // reads the cache later than that. So a Secret that changes before the index knows its user is still read in time, and one
 // that changes afterwards finds the user in the index.
-type indexed[K comparable] struct {
+type IndexedHandler[K comparable] struct {
 	handler.EventHandler
-	index *userIndex[K]
+	Index *Index[K]
 }
 
 // Create implements handler.EventHandler.
-func (h indexed[K]) Create(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-	h.index.replace(nil, e.Object)
+func (h IndexedHandler[K]) Create(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	h.Index.replace(nil, e.Object)
 	h.EventHandler.Create(ctx, e, q)
 }
 
 // Update implements handler.EventHandler.
-func (h indexed[K]) Update(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-	h.index.replace(e.ObjectOld, e.ObjectNew)
+func (h IndexedHandler[K]) Update(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	h.Index.replace(e.ObjectOld, e.ObjectNew)
 	h.EventHandler.Update(ctx, e, q)
 }
 
 // Delete implements handler.EventHandler.
-func (h indexed[K]) Delete(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-	h.index.replace(e.Object, nil)
+func (h IndexedHandler[K]) Delete(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	h.Index.replace(e.Object, nil)
 	h.EventHandler.Delete(ctx, e, q)
 }
 
-// usersOfSecret enqueues every User that names a Secret.
-func usersOfSecret(index *userIndex[types.NamespacedName]) handler.EventHandler {
+// UsersOfSecret enqueues every User that names a Secret.
+func UsersOfSecret(index *Index[types.NamespacedName]) handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(func(_ context.Context, secret client.Object) []reconcile.Request {
-		return requests(index.of(client.ObjectKeyFromObject(secret)))
+		return requestsFor(index.Lookup(client.ObjectKeyFromObject(secret)))
 	})
 }
 
-// usersOfLogin keeps an index of logins, and enqueues a User and every other User that claims the same login, before or after
+// UsersOfLogin keeps an index of logins, and enqueues a User and every other User that claims the same login, before or after
 // the change.
-func usersOfLogin(index *userIndex[string]) handler.EventHandler {
+func UsersOfLogin(index *Index[string]) handler.EventHandler {
 	claimants := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
 		out := []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(o)}}
 		if u, ok := o.(*authv1alpha1.User); ok {
-			out = append(out, requests(index.of(u.EffectiveLogin()))...)
+			out = append(out, requestsFor(index.Lookup(u.EffectiveLogin()))...)
 		}
 		return out
 	})
 	// Every User is listed at start, so that its rivals need not be enqueued for it too.
 	// Nobody waits for their statuses, so they are looked at slowly enough to count as rest for the garbage collector.
-	unhurriedly := func() time.Duration { return spread + rand.N(spread) } //nolint:gosec // spreads work, guards nothing
-	return indexed[string]{index: index, EventHandler: &gradual{EventHandler: claimants, pause: unhurriedly, done: debug.FreeOSMemory}}
+	unhurriedly := func() time.Duration { return WriteJitter + rand.N(WriteJitter) } //nolint:gosec // spreads work, guards nothing
+	return IndexedHandler[string]{Index: index, EventHandler: &PacedHandler{EventHandler: claimants, Pause: unhurriedly, Done: debug.FreeOSMemory}}
 }
 
-func requests(keys []types.NamespacedName) []reconcile.Request {
+func requestsFor(keys []types.NamespacedName) []reconcile.Request {
 	out := make([]reconcile.Request, len(keys))
 	for i, key := range keys {
 		out[i].NamespacedName = key
@@ -136,7 +136,7 @@ func requests(keys []types.NamespacedName) []reconcile.Request {
 	return out
 }
 
-func secretsNamed(u *authv1alpha1.User) []types.NamespacedName {
+func secretKeys(u *authv1alpha1.User) []types.NamespacedName {
 	var out []types.NamespacedName
 	for _, name := range projection.SecretNames(u) {
 		out = append(out, types.NamespacedName{Namespace: u.Namespace, Name: name})

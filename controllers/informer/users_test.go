@@ -1,4 +1,4 @@
-package controllers
+package informer
 
 import (
 	"io"
@@ -18,7 +18,7 @@ import (
 )
 
 // cacheOfUsers starts a manager that has nothing but the cache, over connections to the API server that a test may disturb.
-func cacheOfUsers(w *apitest.World, disturb func(http.RoundTripper) http.RoundTripper) *userCache {
+func cacheOfUsers(w *apitest.World, disturb func(http.RoundTripper) http.RoundTripper) *Users {
 	w.T.Helper()
 	api := w.Restricted()
 	api.Wrap(disturb)
@@ -26,7 +26,7 @@ func cacheOfUsers(w *apitest.World, disturb func(http.RoundTripper) http.RoundTr
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	users, err := newUserCache(mgr, []string{w.NS})
+	users, err := NewUsers(mgr, []string{w.NS})
 	if err != nil {
 		w.T.Fatal(err)
 	}
@@ -100,10 +100,10 @@ func TestABrokenConnectionIsNoReasonToReadAllUsersAgain(t *testing.T) {
 	users := cacheOfUsers(w, func(to http.RoundTripper) http.RoundTripper { way.RoundTripper = to; return way })
 	key := client.ObjectKeyFromObject(jean)
 	w.MustPatch(jean, `{"spec":{"displayName":"Jean"}}`) // a watch that brought nothing is given up
-	w.Eventually("the change is there", func() bool { return users.get(key).Spec.DisplayName == "Jean" })
+	w.Eventually("the change is there", func() bool { return users.Get(key).Spec.DisplayName == "Jean" })
 	way.cut()
 	w.MustPatch(jean, `{"spec":{"revoked":true}}`)
-	w.Eventually("what changed meanwhile is there", func() bool { return users.get(key).Spec.Revoked })
+	w.Eventually("what changed meanwhile is there", func() bool { return users.Get(key).Spec.Revoked })
 	for i, query := range way.asked() {
 		if all := query.Has("sendInitialEvents"); all != (i == 0) {
 			t.Errorf("watch %d asks for %v", i, query)
@@ -119,7 +119,7 @@ func TestTheCacheOfUsersFollowsTheAPIServer(t *testing.T) {
 	jean := w.NewUser("jean", `{groups: [a]}`)
 	users := cacheOfUsers(w, undisturbed)
 	key := client.ObjectKeyFromObject(jean)
-	got := users.get(key)
+	got := users.Get(key)
 	if got == nil || got.ResourceVersion != jean.ResourceVersion || len(got.Spec.Groups) != 1 {
 		t.Fatalf("the cache has %+v, want %+v", got, jean)
 	}
@@ -127,10 +127,10 @@ func TestTheCacheOfUsersFollowsTheAPIServer(t *testing.T) {
 		t.Errorf("the cache keeps managed fields %v, kind %q", got.ManagedFields, got.Kind)
 	}
 	w.MustPatch(jean, `{"spec":{"revoked":true}}`)
-	w.Eventually("the change is there", func() bool { return users.get(key).Spec.Revoked })
+	w.Eventually("the change is there", func() bool { return users.Get(key).Spec.Revoked })
 	w.MustDelete(jean)
-	w.Eventually("the user is gone", func() bool { return users.get(key) == nil })
-	if other := users.get(types.NamespacedName{Namespace: "elsewhere", Name: "jean"}); other != nil {
+	w.Eventually("the user is gone", func() bool { return users.Get(key) == nil })
+	if other := users.Get(types.NamespacedName{Namespace: "elsewhere", Name: "jean"}); other != nil {
 		t.Errorf("the cache has %+v of a namespace that is none of its own", other)
 	}
 }

@@ -1,4 +1,4 @@
-package controllers
+package informer
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// listing is what the API server held at one moment in each namespace.
-type listing struct {
+// Listing is what the API server held at one moment in each namespace.
+type Listing struct {
 	objects  map[types.NamespacedName]string // resourceVersion of the object
 	versions map[string]string               // resourceVersion of the list, by namespace
 }
@@ -19,23 +19,26 @@ type listing struct {
 // listPageSize is large, since names and versions are small; larger pages save little more.
 const listPageSize = 5000
 
-// lister asks the API server itself what it holds.
-type lister struct {
+// Lister asks the API server itself what it holds.
+type Lister struct {
 	reader     client.Reader // not a cache
 	namespaces []string
 }
 
-// list reads names and versions. Without a resourceVersion in the request the answer is consistent: it holds everything that
+// NewLister returns a Lister of some namespaces. The reader must ask the API server itself.
+func NewLister(reader client.Reader, namespaces []string) Lister { return Lister{reader, namespaces} }
+
+// List reads names and versions. Without a resourceVersion in the request the answer is consistent: it holds everything that
 // was written before the request.
-func (l lister) list(ctx context.Context, kind schema.GroupVersionKind) (listing, error) {
-	out := listing{objects: map[types.NamespacedName]string{}, versions: map[string]string{}}
+func (l Lister) List(ctx context.Context, kind schema.GroupVersionKind) (Listing, error) {
+	out := Listing{objects: map[types.NamespacedName]string{}, versions: map[string]string{}}
 	for _, ns := range l.namespaces {
 		page := &metav1.PartialObjectMetadataList{}
 		page.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
 		for first := true; first || page.Continue != ""; first = false {
 			opts := []client.ListOption{client.InNamespace(ns), client.Limit(listPageSize), client.Continue(page.Continue)}
 			if err := l.reader.List(ctx, page, opts...); err != nil {
-				return listing{}, fmt.Errorf("list %s in %s: %w", kind.Kind, ns, err)
+				return Listing{}, fmt.Errorf("list %s in %s: %w", kind.Kind, ns, err)
 			}
 			out.versions[ns] = page.ResourceVersion
 			for i := range page.Items {

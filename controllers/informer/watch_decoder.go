@@ -1,4 +1,4 @@
-package controllers
+package informer
 
 import (
 	"errors"
@@ -18,37 +18,37 @@ import (
 // maximumEvent is the most bytes that one event may have. etcd takes objects of 1.5 MiB, which JSON makes longer.
 const maximumEvent = 16 << 20
 
-// userEvents reads what the API server answers to a watch of Users: one JSON object of type and object after another. It is not
+// watchDecoder reads what the API server answers to a watch of Users: one JSON object of type and object after another. It is not
 // safe for concurrent use, but Close may be called at any time.
-type userEvents struct {
+type watchDecoder struct {
 	body    io.ReadCloser
 	left    io.LimitedReader // of body
 	json    *jsontext.Decoder
 	options json.Options // for objects
-	event   userEvent    // kept for its memory
+	event   watchEvent   // kept for its memory
 }
 
-type userEvent struct {
+type watchEvent struct {
 	Type   watch.EventType `json:"type"`
 	Object jsontext.Value  `json:"object"`
 }
 
-func newUserEvents(body io.ReadCloser) *userEvents {
+func newWatchDecoder(body io.ReadCloser) *watchDecoder {
 	// As client-go does: the API server has checked what it stores.
 	leniently := json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	// Managed fields are often half of an object, and nobody here reads them.
 	sparingly := json.WithUnmarshalers(json.UnmarshalFromFunc(
 		func(in *jsontext.Decoder, _ *[]metav1.ManagedFieldsEntry) error { return in.SkipValue() }))
-	e := &userEvents{body: body, left: io.LimitedReader{R: body}, options: json.JoinOptions(leniently, sparingly)}
+	e := &watchDecoder{body: body, left: io.LimitedReader{R: body}, options: json.JoinOptions(leniently, sparingly)}
 	e.json = jsontext.NewDecoder(&e.left, leniently)
 	return e
 }
 
 // Decode implements watch.Decoder. It returns io.EOF after the last event, and io.ErrUnexpectedEOF when the stream ends within
 // one or its connection is lost. Its objects are Users, and a Status in an event of type Error.
-func (e *userEvents) Decode() (watch.EventType, runtime.Object, error) {
+func (e *watchDecoder) Decode() (watch.EventType, runtime.Object, error) {
 	e.left.N = maximumEvent
-	e.event = userEvent{Object: e.event.Object[:0]}
+	e.event = watchEvent{Object: e.event.Object[:0]}
 	if err := json.UnmarshalDecode(e.json, &e.event); err != nil {
 		switch {
 		case errors.Is(err, io.ErrUnexpectedEOF) && e.left.N > 0, net.IsHTTP2ConnectionLost(err):
@@ -72,11 +72,11 @@ func (e *userEvents) Decode() (watch.EventType, runtime.Object, error) {
 }
 
 // Close implements watch.Decoder.
-func (e *userEvents) Close() { _ = e.body.Close() } // nothing has been written
+func (e *watchDecoder) Close() { _ = e.body.Close() } // nothing has been written
 
 // user reads a User that the API server has stored, without managed fields. One that breaks today's schema is left to the
 // type's own reader, which says what is wrong with it.
-func (e *userEvents) user(raw []byte) (*authv1alpha1.User, error) {
+func (e *watchDecoder) user(raw []byte) (*authv1alpha1.User, error) {
 	type plain authv1alpha1.User // without that reader
 	user := &authv1alpha1.User{}
 	if err := json.Unmarshal(raw, (*plain)(user), e.options); err == nil {

@@ -1,4 +1,4 @@
-package controllers
+package informer
 
 import (
 	"context"
@@ -15,8 +15,8 @@ func TestAnAPIServerIsAskedSteadilyUntilItIsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun, last, tries := time.Now(), time.Now(), 0
 		const away = time.Hour
-		answer, err := untilAnswered(t.Context(), func() (string, error) {
-			if pause := time.Since(last); tries > 0 && (pause < comeBack || pause > 2*comeBack) {
+		answer, err := retryUntilAnswered(t.Context(), func() (string, error) {
+			if pause := time.Since(last); tries > 0 && (pause < retryDelay || pause > 2*retryDelay) {
 				t.Errorf("asked again after %v", pause)
 			}
 			tries, last = tries+1, time.Now()
@@ -25,7 +25,7 @@ func TestAnAPIServerIsAskedSteadilyUntilItIsBack(t *testing.T) {
 			}
 			return "here", nil
 		})
-		if late := time.Since(begun) - away; answer != "here" || err != nil || late > 2*comeBack {
+		if late := time.Since(begun) - away; answer != "here" || err != nil || late > 2*retryDelay {
 			t.Errorf("%q, %v, %v after it was back", answer, err, late)
 		}
 	})
@@ -34,7 +34,7 @@ func TestAnAPIServerIsAskedSteadilyUntilItIsBack(t *testing.T) {
 func TestARefusalOfTheAPIServerIsAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries := 0
-		_, err := untilAnswered(t.Context(), func() (int, error) {
+		_, err := retryUntilAnswered(t.Context(), func() (int, error) {
 			tries++
 			return 0, apierrors.NewResourceExpired("too old")
 		})
@@ -49,7 +49,7 @@ func TestNobodyIsAskedAfterTheEnd(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		begun := time.Now()
-		_, err := untilAnswered(ctx, func() (int, error) {
+		_, err := retryUntilAnswered(ctx, func() (int, error) {
 			if ctx.Err() != nil {
 				t.Error("asked after the end")
 			}

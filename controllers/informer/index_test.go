@@ -1,4 +1,4 @@
-package controllers
+package informer
 
 import (
 	"slices"
@@ -22,9 +22,9 @@ func naming(name, login string, secrets ...string) *authv1alpha1.User {
 }
 
 func TestUsersAreFoundByTheSecretsThatTheyNameNow(t *testing.T) {
-	x := newSecretIndex()
+	x := NewSecretIndex()
 	found := func(secret string) (out []string) {
-		for _, key := range x.of(types.NamespacedName{Namespace: "ns", Name: secret}) {
+		for _, key := range x.Lookup(types.NamespacedName{Namespace: "ns", Name: secret}) {
 			out = append(out, key.Name)
 		}
 		slices.Sort(out)
@@ -55,14 +55,14 @@ func TestUsersAreFoundByTheSecretsThatTheyNameNow(t *testing.T) {
 }
 
 func TestUsersAreFoundByTheLoginThatTheyClaimNow(t *testing.T) {
-	x := newLoginIndex()
+	x := NewLoginIndex()
 	x.replace(nil, naming("jean", ""))
 	x.replace(nil, naming("other", "jean"))
-	if got := x.of("jean"); len(got) != 2 {
+	if got := x.Lookup("jean"); len(got) != 2 {
 		t.Errorf("a name and a login claim the same, and %v are found", got)
 	}
 	x.replace(naming("other", "jean"), naming("other", "elsewhere"))
-	if got := x.of("jean"); len(got) != 1 || got[0].Name != "jean" {
+	if got := x.Lookup("jean"); len(got) != 1 || got[0].Name != "jean" {
 		t.Errorf("after one went, %v are found", got)
 	}
 }

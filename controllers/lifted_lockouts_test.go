@@ -21,7 +21,7 @@ func TestALockIsLiftedBeforeStatusKnows(t *testing.T) {
 		u.Spec.Passwords = []authv1alpha1.Password{{PlaintextFrom: from}}
 		return u
 	}
-	p, l := projection.NewProjector(password.NewKeyer(), nil), newLocks()
+	p, l := projection.NewProjector(password.NewKeyer(), nil), newLiftedLockouts()
 	end := time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
 	version := func(generation int64, secret string, lockedUntil time.Time) *directory.User {
 		u := user()

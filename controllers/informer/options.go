@@ -1,4 +1,4 @@
-package controllers
+package informer
 
 import (
 	corev1 "k8s.io/api/core/v1"
@@ -24,7 +24,7 @@ func CacheOptions(namespaces []string) cache.Options {
 	shared := true
 	return cache.Options{
 		DefaultNamespaces: watched,
-		NewInformer:       newInformer,
+		NewInformer:       NewRetryingInformer,
 		ByObject: map[client.Object]cache.ByObject{
 			&authv1alpha1.Token{}: {Transform: projection.SlimObject, UnsafeDisableDeepCopy: &shared},
 			&corev1.Secret{}:      {Transform: projection.SlimSecret, UnsafeDisableDeepCopy: &shared, Field: exceptBulkySecrets()},

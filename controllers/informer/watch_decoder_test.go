@@ -1,4 +1,4 @@
-package controllers
+package informer
 
 import (
 	"bytes"
@@ -40,7 +40,7 @@ func userStream(objects ...string) string {
 	return out.String()
 }
 
-func decoderOf(stream io.Reader) *userEvents { return newUserEvents(io.NopCloser(stream)) }
+func decoderOf(stream io.Reader) *watchDecoder { return newWatchDecoder(io.NopCloser(stream)) }
 
 // decoderOfClientGo is what client-go would read the same stream with.
 func decoderOfClientGo(t testing.TB, stream io.Reader) watch.Decoder {

@@ -1,4 +1,4 @@
-package controllers
+package informer
 
 import (
 	"fmt"
@@ -14,16 +14,16 @@ import (
 
 func TestWhatIsListedAtStartFillsNoQueueAndHoldsUpNoChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const listed = 10*batch + 1
+		const listed = 10*batchSize + 1
 		q := priorityqueue.New[reconcile.Request]("") // without a name, without metrics
 		defer q.ShutDown()
 		var fed atomic.Bool
-		g := &gradual{EventHandler: &handler.EnqueueRequestForObject{}, pause: atOnce, done: func() { fed.Store(true) }}
+		g := &PacedHandler{EventHandler: &handler.EnqueueRequestForObject{}, Pause: NoPause, Done: func() { fed.Store(true) }}
 		for i := range listed {
 			g.Create(t.Context(), event.CreateEvent{Object: naming(fmt.Sprint(i), ""), IsInInitialList: true}, q)
 		}
 		synctest.Wait()
-		if n := q.Len(); n == 0 || n > 2*batch {
+		if n := q.Len(); n == 0 || n > 2*batchSize {
 			t.Errorf("%d of %d are in the queue before anybody works on it", n, listed)
 		}
 		g.Create(t.Context(), event.CreateEvent{Object: naming("new", "")}, q)
@@ -35,7 +35,7 @@ func TestWhatIsListedAtStartFillsNoQueueAndHoldsUpNoChange(t *testing.T) {
 			if i == 0 && next.Name != "new" {
 				t.Errorf("%s comes before what is new", next.Name)
 			}
-			if longest := q.Len(); longest > 2*batch {
+			if longest := q.Len(); longest > 2*batchSize {
 				t.Fatalf("%d are in the queue", longest)
 			}
 			seen[next.Name] = true
