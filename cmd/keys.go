@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gatehouse-auth/gatehouse/controllers"
-	"github.com/gatehouse-auth/gatehouse/internal/state"
+	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
@@ -155,7 +155,7 @@ func (o *keysOptions) store() (keyStore, error) {
 type folderKeys string
 
 func (dir folderKeys) Entries(context.Context) (map[string][]byte, error) {
-	entries, err := state.ReadEntries(string(dir), state.KeysEntries)
+	entries, err := statedir.ReadEntries(string(dir), statedir.KeysEntries)
 	if err == nil && len(entries) == 0 {
 		err = dir.empty()
 	}
@@ -163,7 +163,7 @@ func (dir folderKeys) Entries(context.Context) (map[string][]byte, error) {
 }
 
 func (dir folderKeys) RequestRotation(context.Context) error {
-	_, err := state.UpdateEntries(string(dir), state.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
+	_, err := statedir.UpdateEntries(string(dir), statedir.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
 		if len(entries) == 0 {
 			return nil, dir.empty()
 		}

@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gatehouse-auth/gatehouse/controllers"
-	"github.com/gatehouse-auth/gatehouse/internal/state"
+	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
@@ -52,7 +52,7 @@ func advanced(t *testing.T, entries map[string][]byte) map[string][]byte {
 func serveKeys(t *testing.T, dir string) {
 	t.Helper()
 	look := func() {
-		_, err := state.UpdateEntries(dir, state.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
+		_, err := statedir.UpdateEntries(dir, statedir.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
 			return advanced(t, maps.Clone(entries)), nil
 		})
 		if err != nil {
@@ -87,7 +87,7 @@ func TestKeysListShowsWhatKeysAreForAndNothingPrivate(t *testing.T) {
 			t.Errorf("%q is there %d times, want %d:\n%s", words, got, times, stdout)
 		}
 	}
-	entries, err := state.ReadEntries(dir, state.KeysEntries)
+	entries, err := statedir.ReadEntries(dir, statedir.KeysEntries)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ func (s *sink) Write(b []byte) (int, error) { return len(b), nil }
 
 // BenchmarkRequest is the way of a request through the handler, without the network: logging, metrics and all.
 func BenchmarkRequest(b *testing.B) {
-	g := newGateWith(b, servertest.Options{MemoTTL: time.Hour, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+	g := newGateWith(b, servertest.Options{PasswordCacheTTL: time.Hour, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))})
 	jwtText, opaqueText := issue(b, g, "alice", jwt), issue(b, g, "alice", opaque)
 	const json = "Content-Type: application/json"
 	for _, c := range []struct{ name, method, path, body, headers string }{

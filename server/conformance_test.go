@@ -16,7 +16,7 @@ import (
 
 // newGate starts a service with all doors.
 func newGate(t testing.TB) *servertest.Gate {
-	return newGateWith(t, servertest.Options{MemoTTL: time.Minute})
+	return newGateWith(t, servertest.Options{PasswordCacheTTL: time.Minute})
 }
 
 func newGateWith(t testing.TB, o servertest.Options) *servertest.Gate {
@@ -139,11 +139,11 @@ func routes() map[string]route {
 	}
 }
 
-// act is something that happens while alice holds a token.
-type act func(t testing.TB, g *servertest.Gate, text string)
+// eventLabels is something that happens while alice holds a token.
+type eventLabels func(t testing.TB, g *servertest.Gate, text string)
 
 // put makes alice another version of herself.
-func put(change func(*servertest.Gate, *directory.User)) act {
+func put(change func(*servertest.Gate, *directory.User)) eventLabels {
 	return func(t testing.TB, g *servertest.Gate, _ string) {
 		next := directory.User{Login: "alice"}
 		change(g, &next)
@@ -152,7 +152,7 @@ func put(change func(*servertest.Gate, *directory.User)) act {
 }
 
 // sent is a request that must be answered with a status.
-func sent(status int, request func(testing.TB, *servertest.Gate, string) servertest.Answer) act {
+func sent(status int, request func(testing.TB, *servertest.Gate, string) servertest.Answer) eventLabels {
 	return func(t testing.TB, g *servertest.Gate, text string) {
 		t.Helper()
 		if a := request(t, g, text); a.Status != status {
@@ -161,7 +161,7 @@ func sent(status int, request func(testing.TB, *servertest.Gate, string) servert
 	}
 }
 
-func revokeBy(caller, parameter string, value func(testing.TB, *servertest.Gate, string) string) act {
+func revokeBy(caller, parameter string, value func(testing.TB, *servertest.Gate, string) string) eventLabels {
 	return sent(http.StatusNoContent, func(t testing.TB, g *servertest.Gate, text string) servertest.Answer {
 		body := marshal(t, map[string][]string{parameter: {value(t, g, text)}})
 		return g.Send(t, "DELETE", "/rbac-api/v2/tokens", body, "X-Authentication: "+issue(t, g, caller, opaque))
@@ -182,14 +182,14 @@ func tokenID(t testing.TB, g *servertest.Gate, text string) string {
 
 // ends are the ways in which a token ends, with the kinds of token that can end so.
 func ends() map[string]struct {
-	end   act
+	end   eventLabels
 	kinds []string
 } {
 	all, onRecord := []string{jwt, opaque, labelled}, []string{labelled}
 	gone := func(_ testing.TB, g *servertest.Gate, _ string) { g.Directory.Delete("gatehouse-users/alice") }
 	itself := func(_ testing.TB, _ *servertest.Gate, text string) string { return text }
 	return map[string]struct {
-		end   act
+		end   eventLabels
 		kinds []string
 	}{
 		"the user is revoked": {put(func(_ *servertest.Gate, u *directory.User) { u.Revoked = true }), all},
@@ -259,7 +259,7 @@ func TestATokenThatHasEndedIsDeadAtEveryRoute(t *testing.T) {
 }
 
 func TestWhatEndsNoTokenLeavesItGoodAtEveryRoute(t *testing.T) {
-	for name, happens := range map[string]act{
+	for name, happens := range map[string]eventLabels{
 		"nothing":                      func(testing.TB, *servertest.Gate, string) {},
 		"the account is locked":        put(func(g *servertest.Gate, u *directory.User) { u.LockedUntil = g.Now().Add(time.Hour) }),
 		"the password changes":         func(t testing.TB, g *servertest.Gate, _ string) { g.Put(t, directory.User{Login: "alice"}, "another") },

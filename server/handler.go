@@ -9,17 +9,17 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
 // newHandler mounts the APIs. A path that no API knows is answered in the format of its prefix, and in plain JSON where there is
 // none.
-func newHandler(apis []door.Door, trustedProxies []netip.Prefix, metrics *Metrics) http.Handler {
+func newHandler(apis []api.API, trustedProxies []netip.Prefix, metrics *Metrics) http.Handler {
 	m := &mounter{mux: http.NewServeMux(), requests: newRequests(trustedProxies), metrics: metrics}
 	for _, a := range apis {
 		m.mount(a)
 	}
-	m.prefix("/", door.Door{Name: "none", NotFound: plainNotFound})
+	m.prefix("/", api.API{Name: "none", NotFound: plainNotFound})
 	return cleanPaths(m.mux)
 }
 
@@ -29,7 +29,7 @@ type mounter struct {
 	metrics  *Metrics
 }
 
-func (m *mounter) mount(d door.Door) {
+func (m *mounter) mount(d api.API) {
 	for _, route := range d.Routes {
 		m.mux.Handle(route.Path, m.wrap(d.Name, route.Path, methods(d, route)))
 	}
@@ -39,7 +39,7 @@ func (m *mounter) mount(d door.Door) {
 	}
 }
 
-func (m *mounter) prefix(prefix string, d door.Door) {
+func (m *mounter) prefix(prefix string, d api.API) {
 	m.mux.Handle(prefix, m.wrap(d.Name, "unknown", d.NotFound))
 }
 
@@ -56,7 +56,7 @@ func (m *mounter) wrap(doorName, route string, h http.HandlerFunc) http.Handler 
 }
 
 // methods picks the handler of a route by method.
-func methods(d door.Door, route door.Route) http.HandlerFunc {
+func methods(d api.API, route api.Route) http.HandlerFunc {
 	if any := route.Methods["*"]; any != nil {
 		return any
 	}
@@ -125,5 +125,5 @@ func (r *statusRecorder) Write(b []byte) (int, error) {
 func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 func plainNotFound(w http.ResponseWriter, _ *http.Request) {
-	door.WriteJSON(w, http.StatusNotFound, map[string]string{"error": "there is nothing at this path"})
+	api.WriteJSON(w, http.StatusNotFound, map[string]string{"error": "there is nothing at this path"})
 }

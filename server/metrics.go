@@ -15,11 +15,11 @@ import (
 
 // Metrics are the figures of the server, for Prometheus. Create them with newMetrics.
 type Metrics struct {
-	requests *prometheus.HistogramVec
-	acts     *memory[act, prometheus.Counter]
-	memo     prometheus.Counter
-	waited   prometheus.Histogram
-	computed prometheus.Histogram
+	requests  *prometheus.HistogramVec
+	events    *lookupCache[eventLabels, prometheus.Counter]
+	cacheHits prometheus.Counter
+	waited    prometheus.Histogram
+	computed  prometheus.Histogram
 }
 
 // fast are the buckets for answers: tens of microseconds from memory, tenths of seconds for a hash, seconds in a queue.
@@ -34,7 +34,7 @@ func newMetrics(r prometheus.Registerer) *Metrics {
 			Name: "gatehouse_request_duration_seconds", Buckets: fast(),
 			Help: "Time to answer a request, by door, route and status code.",
 		}, []string{"door", "route", "code"}),
-		memo: prometheus.NewCounter(prometheus.CounterOpts{
+		cacheHits: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gatehouse_password_memo_hits_total",
 			Help: "Logins with a password that was verified a short while ago, which cost no hash.",
 		}),
@@ -51,8 +51,10 @@ func newMetrics(r prometheus.Registerer) *Metrics {
 		Name: "gatehouse_acts_total",
 		Help: "Logins, token checks, issues and revocations, by door, outcome and reason of a refusal.",
 	}, []string{"act", "door", "outcome", "reason"})
-	m.acts = remember(func(a act) prometheus.Counter { return acts.WithLabelValues(a.act, a.door, a.outcome, a.reason) })
-	r.MustRegister(m.requests, acts, m.memo, m.waited, m.computed)
+	m.events = newLookupCache(func(a eventLabels) prometheus.Counter {
+		return acts.WithLabelValues(a.act, a.door, a.outcome, a.reason)
+	})
+	r.MustRegister(m.requests, acts, m.cacheHits, m.waited, m.computed)
 	return m
 }
 
@@ -64,36 +66,36 @@ func (m *Metrics) HashComputed(d time.Duration) { m.computed.Observe(d.Seconds()
 
 // Count is an audit.Sink.
 func (m *Metrics) Count(ctx context.Context, e audit.Event) {
-	m.acts.of(act{e.Act, audit.RequestFrom(ctx).Door, e.Outcome, e.Reason}).Inc()
-	if e.Memo {
-		m.memo.Inc()
+	m.events.of(eventLabels{e.Name, audit.RequestFrom(ctx).API, e.Outcome, e.Reason}).Inc()
+	if e.Cached {
+		m.cacheHits.Inc()
 	}
 }
 
-// act is the labels of one counter of acts.
-type act struct{ act, door, outcome, reason string }
+// eventLabels is the labels of one counter of acts.
+type eventLabels struct{ act, door, outcome, reason string }
 
 // route returns the histograms of one route by status.
-func (m *Metrics) route(door, route string) *memory[int, prometheus.Observer] {
+func (m *Metrics) route(door, route string) *lookupCache[int, prometheus.Observer] {
 	byCode := m.requests.MustCurryWith(prometheus.Labels{"door": door, "route": route})
-	return remember(func(status int) prometheus.Observer { return byCode.WithLabelValues(strconv.Itoa(status)) })
+	return newLookupCache(func(status int) prometheus.Observer { return byCode.WithLabelValues(strconv.Itoa(status)) })
 }
 
-// memory keeps what find returned for each key, of which there are few, so that finding it again takes no lock. It is safe
+// lookupCache keeps what find returned for each key, of which there are few, so that finding it again takes no lock. It is safe
 // for concurrent use.
-type memory[K comparable, V any] struct {
+type lookupCache[K comparable, V any] struct {
 	find  func(K) V
 	mu    sync.Mutex // orders those who add
 	known atomic.Pointer[map[K]V]
 }
 
-func remember[K comparable, V any](find func(K) V) *memory[K, V] {
-	m := &memory[K, V]{find: find}
+func newLookupCache[K comparable, V any](find func(K) V) *lookupCache[K, V] {
+	m := &lookupCache[K, V]{find: find}
 	m.known.Store(&map[K]V{})
 	return m
 }
 
-func (m *memory[K, V]) of(key K) V {
+func (m *lookupCache[K, V]) of(key K) V {
 	if v, ok := (*m.known.Load())[key]; ok {
 		return v
 	}

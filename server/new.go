@@ -12,9 +12,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
-	"github.com/gatehouse-auth/gatehouse/internal/ledger"
+	"github.com/gatehouse-auth/gatehouse/internal/loginstate"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
-	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/api"
 	"github.com/gatehouse-auth/gatehouse/server/forwardauth"
 	"github.com/gatehouse-auth/gatehouse/server/kubernetes"
 	"github.com/gatehouse-auth/gatehouse/server/oauth"
@@ -24,13 +24,13 @@ import (
 
 // Config is what a service answers from, and its policy.
 type Config struct {
-	Directory *directory.Directory
-	Keys      *token.KeySet
-	Records   grant.Records
-	Noted     func(*directory.User, ledger.Note) // takes what status is to say of a login; must not block
-	Audit     audit.Sink
-	Registry  prometheus.Registerer
-	Now       func() time.Time
+	Directory    *directory.Directory
+	Keys         *token.KeySet
+	Records      grant.Records
+	LoginUpdated func(*directory.User, loginstate.Update) // takes what status is to say of a login; must not block
+	Audit        audit.Sink
+	Registry     prometheus.Registerer
+	Now          func() time.Time
 
 	Version        string
 	Issuer         string
@@ -40,10 +40,10 @@ type Config struct {
 	AdminGroups    []string       // whose members may list and revoke the tokens of others
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 
-	LockAfter       int           // failures in a row; 0: never
-	LockDuration    time.Duration // 0: until it is lifted
-	MemoTTL         time.Duration // 0: no password is remembered
-	HashConcurrency int           // 0: by the number of cores
+	LockAfter        int           // failures in a row; 0: never
+	LockDuration     time.Duration // 0: until it is lifted
+	PasswordCacheTTL time.Duration // 0: no password is remembered
+	HashConcurrency  int           // 0: by the number of cores
 
 	// CertificateEnds returns when the certificate that is served ends; nil where none is served.
 	CertificateEnds func() time.Time
@@ -64,15 +64,15 @@ func New(c Config) *Server {
 	c.Audit = func(ctx context.Context, e audit.Event) { write(ctx, e); metrics.Count(ctx, e) }
 	s := &Server{
 		Passwords: authn.NewPassword(authn.PasswordConfig{
-			Directory: c.Directory, Audit: c.Audit, Observer: metrics, Noted: c.Noted, Now: c.Now,
-			MemoTTL: c.MemoTTL, HashConcurrency: c.HashConcurrency, LockAfter: c.LockAfter, LockDuration: c.LockDuration,
+			Directory: c.Directory, Audit: c.Audit, Observer: metrics, LoginUpdated: c.LoginUpdated, Now: c.Now,
+			CacheTTL: c.PasswordCacheTTL, HashConcurrency: c.HashConcurrency, LockAfter: c.LockAfter, LockDuration: c.LockDuration,
 		}),
 		Tokens: &authn.Token{
 			Directory: c.Directory, Audit: c.Audit, Now: c.Now,
 			Verifier: &token.Verifier{Keys: c.Keys, Issuer: c.Issuer, Audience: c.Audience},
 		},
 		Grants: grant.New(grant.Config{
-			Directory: c.Directory, Records: c.Records, Lifetimes: c.Lifetimes, Audit: c.Audit, Noted: c.Noted, Now: c.Now,
+			Directory: c.Directory, Records: c.Records, Lifetimes: c.Lifetimes, Audit: c.Audit, LoginUpdated: c.LoginUpdated, Now: c.Now,
 			Issuer: &token.Issuer{Keys: c.Keys, URL: c.Issuer, Audience: c.Audience},
 		}),
 	}
@@ -84,8 +84,8 @@ func New(c Config) *Server {
 	return s
 }
 
-func (s *Server) apis(c Config) []door.Door {
-	return []door.Door{
+func (s *Server) apis(c Config) []api.API {
+	return []api.API{
 		redis.New(redis.Config{Passwords: s.Passwords, Tokens: s.Tokens, Grants: s.Grants}),
 		puppet.New(puppet.Config{
 			Passwords: s.Passwords, Tokens: s.Tokens, Grants: s.Grants, Directory: c.Directory,

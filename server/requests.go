@@ -33,7 +33,7 @@ func (q *requests) begin(w http.ResponseWriter, r *http.Request, door string) *h
 		id = q.prefix + strconv.FormatUint(q.count.Add(1), 36)
 	}
 	w.Header()["X-Request-Id"] = []string{id}
-	return r.WithContext(audit.WithRequest(r.Context(), audit.Request{ID: id, Door: door, Source: q.source(r)}))
+	return r.WithContext(audit.WithRequest(r.Context(), audit.Request{ID: id, API: door, Source: q.source(r)}))
 }
 
 // plainID says whether an id from outside may go into logs as it is.

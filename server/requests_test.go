@@ -51,7 +51,7 @@ func TestTheIDOfARequestIsTheClientsWhereItIsPlain(t *testing.T) {
 		r, w := httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder()
 		r.Header["X-Request-Id"] = ids
 		r = q.begin(w, r, "redis")
-		if request := audit.RequestFrom(r.Context()); request.Door != "redis" || request.ID != w.Header().Get("X-Request-Id") {
+		if request := audit.RequestFrom(r.Context()); request.API != "redis" || request.ID != w.Header().Get("X-Request-Id") {
 			t.Errorf("%+v is answered as %s", request, w.Header().Get("X-Request-Id"))
 		}
 		return w.Header().Get("X-Request-Id")

@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
-	"github.com/gatehouse-auth/gatehouse/internal/ledger"
+	"github.com/gatehouse-auth/gatehouse/internal/loginstate"
 	"github.com/gatehouse-auth/gatehouse/server"
 )
 
@@ -21,21 +21,21 @@ const drainTimeout = 15 * time.Second
 // source is where users come from and where records go: a cluster or a folder.
 type source struct {
 	records     grant.Records
-	logins      ledger.Writer
+	logins      loginstate.Writer
 	certificate certificate
 }
 
 // newService puts the server on top of the app and its source. Both results must be started.
-func (c *App) newService(s source) (web *manager.Server, notes *ledger.Ledger) {
+func (c *App) newService(s source) (web *manager.Server, notes *loginstate.Queue) {
 	o := c.options
-	notes = ledger.New(s.logins, c.log)
+	notes = loginstate.New(s.logins, c.log)
 	service := server.New(server.Config{
 		Directory: c.directory, Keys: c.keys, Records: s.records, Audit: audit.Log(c.log), Registry: c.registry, Now: c.now,
-		Noted:   func(u *directory.User, n ledger.Note) { notes.Note(ledger.User{Key: u.Key, UID: u.UID}, n) },
-		Version: o.Version, Issuer: o.IssuerURL, Audience: o.Audience, Algorithm: o.SigningAlgorithm, Lifetimes: o.lifetimes(),
+		LoginUpdated: func(u *directory.User, n loginstate.Update) { notes.Add(loginstate.User{Key: u.Key, UID: u.UID}, n) },
+		Version:      o.Version, Issuer: o.IssuerURL, Audience: o.Audience, Algorithm: o.SigningAlgorithm, Lifetimes: o.lifetimes(),
 		AdminGroups: o.AdminGroups, TrustedProxies: o.proxies, CertificateEnds: s.certificate.ends,
 		LockAfter: o.FailedAttemptsLockout, LockDuration: o.LockoutDuration,
-		MemoTTL: o.PasswordMemoTTL, HashConcurrency: o.PasswordHashConcurrency,
+		PasswordCacheTTL: o.PasswordMemoTTL, HashConcurrency: o.PasswordHashConcurrency,
 	})
 	return c.newWebServer(s, service.Handler), notes
 }

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/gatehouse-auth/gatehouse/controllers/standalone"
-	"github.com/gatehouse-auth/gatehouse/internal/state"
+	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 )
 
 // serveStandalone runs the service on the manifests of a folder, without a cluster.
@@ -24,7 +24,7 @@ func (c *App) serveStandalone(ctx context.Context) (err error) {
 		scheme = "http"
 	}
 	o.settle(scheme + "://localhost:" + c.port())
-	store, err := state.Open(o.StateDir, c.log)
+	store, err := statedir.Open(o.StateDir, c.log)
 	if err != nil {
 		return fmt.Errorf("open the state folder: %w", err)
 	}
@@ -73,7 +73,7 @@ func (c *App) announce(out io.Writer) {
 	case o.AllowHTTP:
 		base = "http://localhost:" + c.port()
 	case o.TLSCertDir == "":
-		ca := filepath.Join(o.StateDir, state.CertificateFile)
+		ca := filepath.Join(o.StateDir, statedir.CertificateFile)
 		if absolute, err := filepath.Abs(ca); err == nil {
 			ca = absolute
 		}

@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
-	"github.com/gatehouse-auth/gatehouse/internal/ledger"
+	"github.com/gatehouse-auth/gatehouse/internal/loginstate"
 )
 
 // Logins writes news about users' logins into the status of their Users. It is safe for concurrent use.
@@ -19,9 +19,9 @@ type Logins struct {
 	Reader client.Reader // reads the API server itself, not a cache
 }
 
-// WriteNote applies one note to the status of a user. It writes nothing when the note changes nothing, or when the user is
+// WriteLogin applies one note to the status of a user. It writes nothing when the note changes nothing, or when the user is
 // gone or another by now. After an error it may be called again with the same note: at worst failures count twice.
-func (l *Logins) WriteNote(ctx context.Context, user ledger.User, note ledger.Note) error {
+func (l *Logins) WriteLogin(ctx context.Context, user loginstate.User, note loginstate.Update) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	note = wholeSeconds(note)
@@ -36,7 +36,7 @@ func (l *Logins) WriteNote(ctx context.Context, user ledger.User, note ledger.No
 
 // wholeSeconds rounds times as status keeps them, so that a note that was written before changes nothing. A lock does not
 // get shorter by it.
-func wholeSeconds(n ledger.Note) ledger.Note {
+func wholeSeconds(n loginstate.Update) loginstate.Update {
 	if whole := n.LockedUntil.Truncate(time.Second); whole.Before(n.LockedUntil) {
 		n.LockedUntil = whole.Add(time.Second)
 	}
@@ -45,8 +45,8 @@ func wholeSeconds(n ledger.Note) ledger.Note {
 }
 
 // loginsOf reads from a status what is kept of a user's logins.
-func loginsOf(status *authv1alpha1.UserStatus) ledger.State {
-	state := ledger.State{FailedLogins: int(status.FailedLogins)}
+func loginsOf(status *authv1alpha1.UserStatus) loginstate.State {
+	state := loginstate.State{FailedLogins: int(status.FailedLogins)}
 	if status.LockedUntil != nil {
 		state.LockedUntil = status.LockedUntil.UTC()
 	}
@@ -57,7 +57,7 @@ func loginsOf(status *authv1alpha1.UserStatus) ledger.State {
 }
 
 // setLogins writes into a status what is kept of a user's logins.
-func setLogins(status *authv1alpha1.UserStatus, s ledger.State) {
+func setLogins(status *authv1alpha1.UserStatus, s loginstate.State) {
 	status.FailedLogins = int32(min(s.FailedLogins, math.MaxInt32)) //nolint:gosec // bounded here
 	status.LockedUntil = timeOrNil(s.LockedUntil)
 	status.LastTokenIssuedAt = timeOrNil(s.LastTokenIssuedAt)

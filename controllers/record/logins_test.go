@@ -7,12 +7,12 @@ import (
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
-	"github.com/gatehouse-auth/gatehouse/internal/ledger"
+	"github.com/gatehouse-auth/gatehouse/internal/loginstate"
 )
 
 // ledgerOf returns the ledger of one replica and the name it knows a user by.
-func ledgerOf(b bench, u *directory.User) (*Logins, ledger.User) {
-	return &Logins{Client: b, Reader: b}, ledger.User{Key: u.Key, UID: u.UID}
+func ledgerOf(b bench, u *directory.User) (*Logins, loginstate.User) {
+	return &Logins{Client: b, Reader: b}, loginstate.User{Key: u.Key, UID: u.UID}
 }
 
 func (b bench) userOf(t testing.TB, u *directory.User) authv1alpha1.User {
@@ -31,7 +31,7 @@ func TestANoteReachesTheStatus(t *testing.T) {
 	until := time.Date(2030, 1, 1, 12, 0, 0, 500, time.UTC)
 	at := time.Date(2029, 1, 1, 12, 0, 0, 900, time.UTC)
 
-	if err := l.WriteNote(t.Context(), who, ledger.Note{Failures: 10, LockedUntil: until, IssuedAt: at}); err != nil {
+	if err := l.WriteLogin(t.Context(), who, loginstate.Update{Failures: 10, LockedUntil: until, IssuedAt: at}); err != nil {
 		t.Fatal(err)
 	}
 
@@ -45,7 +45,7 @@ func TestANoteReachesTheStatus(t *testing.T) {
 	if want := at.Truncate(time.Second); !status.LastTokenIssuedAt.Time.Equal(want) {
 		t.Errorf("last token at %v, want %v", status.LastTokenIssuedAt, want)
 	}
-	if err := l.WriteNote(t.Context(), who, ledger.Note{Cleared: true}); err != nil {
+	if err := l.WriteLogin(t.Context(), who, loginstate.Update{Cleared: true}); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.userOf(t, u).Status.FailedLogins; got != 0 {
@@ -57,11 +57,11 @@ func TestTooManyFailuresLockForever(t *testing.T) {
 	b := newBench(t)
 	u := b.AddUser(t)
 	l, who := ledgerOf(b, u)
-	if err := l.WriteNote(t.Context(), who, ledger.Note{Failures: 100, LockedUntil: time.Now()}); err != nil {
+	if err := l.WriteLogin(t.Context(), who, loginstate.Update{Failures: 100, LockedUntil: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.userOf(t, u).Status.LockedUntil.Time; !got.Equal(ledger.Forever) {
-		t.Errorf("locked until %v, want %v", got, ledger.Forever)
+	if got := b.userOf(t, u).Status.LockedUntil.Time; !got.Equal(loginstate.Forever) {
+		t.Errorf("locked until %v, want %v", got, loginstate.Forever)
 	}
 }
 
@@ -69,8 +69,8 @@ func TestANoteThatChangesNothingIsNotWritten(t *testing.T) {
 	b := newBench(t)
 	u := b.AddUser(t)
 	l, who := ledgerOf(b, u)
-	note := ledger.Note{LockedUntil: time.Now().Add(time.Hour), IssuedAt: time.Now()}
-	if err := l.WriteNote(t.Context(), who, note); err != nil {
+	note := loginstate.Update{LockedUntil: time.Now().Add(time.Hour), IssuedAt: time.Now()}
+	if err := l.WriteLogin(t.Context(), who, note); err != nil {
 		t.Fatal(err)
 	}
 	before := b.userOf(t, u).ResourceVersion
@@ -79,16 +79,16 @@ func TestANoteThatChangesNothingIsNotWritten(t *testing.T) {
 	another.UID = "00000000-0000-4000-8000-000000000000"
 	gone.Key += "-gone"
 	for name, write := range map[string]struct {
-		user ledger.User
-		note ledger.Note
+		user loginstate.User
+		note loginstate.Update
 	}{
 		"the same news":                       {who, note},
-		"no news":                             {who, ledger.Note{}},
-		"news of a former user of that name":  {another, ledger.Note{Failures: 3}},
-		"news of a user who is gone":          {gone, ledger.Note{Failures: 3}},
-		"a success where nothing went before": {who, ledger.Note{Cleared: true}},
+		"no news":                             {who, loginstate.Update{}},
+		"news of a former user of that name":  {another, loginstate.Update{Failures: 3}},
+		"news of a user who is gone":          {gone, loginstate.Update{Failures: 3}},
+		"a success where nothing went before": {who, loginstate.Update{Cleared: true}},
 	} {
-		if err := l.WriteNote(t.Context(), write.user, write.note); err != nil {
+		if err := l.WriteLogin(t.Context(), write.user, write.note); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if after := b.userOf(t, u).ResourceVersion; after != before {
@@ -104,7 +104,7 @@ func TestNotesOfAllReplicasAddUp(t *testing.T) {
 	for range 20 {
 		all.Go(func() {
 			l, who := ledgerOf(b, u)
-			if err := l.WriteNote(t.Context(), who, ledger.Note{Failures: 3}); err != nil {
+			if err := l.WriteLogin(t.Context(), who, loginstate.Update{Failures: 3}); err != nil {
 				t.Error(err)
 			}
 		})

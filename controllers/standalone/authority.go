@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/authority"
-	"github.com/gatehouse-auth/gatehouse/internal/state"
+	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 )
 
 // Authority keeps the service's own CA in a state folder, renews it in time, and publishes its certificates there.
@@ -22,7 +22,7 @@ type Authority struct {
 
 // Look reads the CA, makes it or the next one when that is due, puts it in force and publishes its certificates.
 func (a *Authority) Look() error {
-	entries, err := state.UpdateEntries(a.Dir, state.CAEntries, a.next)
+	entries, err := statedir.UpdateEntries(a.Dir, statedir.CAEntries, a.next)
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func (a *Authority) Look() error {
 	if err := a.Source.Use(ca); err != nil {
 		return err
 	}
-	return state.PublishCertificates(a.Dir, ca.Bundle())
+	return statedir.PublishCertificates(a.Dir, ca.Bundle())
 }
 
 func (a *Authority) next(entries map[string][]byte) (map[string][]byte, error) {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
-	"github.com/gatehouse-auth/gatehouse/internal/state"
+	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 )
 
 const wholeFile = `# people
@@ -37,7 +37,7 @@ spec: {}
 func TestAFileCutShortAnywhereLosesNothing(t *testing.T) {
 	dir := t.TempDir()
 	log := slog.New(slog.DiscardHandler)
-	store, err := state.Open(filepath.Join(dir, ".gatehouse"), log)
+	store, err := statedir.Open(filepath.Join(dir, ".gatehouse"), log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,14 +17,14 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers/standalone"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
-	"github.com/gatehouse-auth/gatehouse/internal/state"
+	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 )
 
 // house is a service that stands alone, as far as its directory.
 type house struct {
 	t         testing.TB
 	dir       string // of manifests
-	store     *state.Store
+	store     *statedir.Store
 	records   *standalone.Records
 	directory *directory.Directory
 	log       *logged
@@ -47,7 +47,7 @@ func (h *house) start() {
 	h.t.Helper()
 	h.log = &logged{}
 	log := slog.New(slog.NewTextHandler(h.log, nil))
-	store, err := state.Open(filepath.Join(h.dir, ".gatehouse"), log)
+	store, err := statedir.Open(filepath.Join(h.dir, ".gatehouse"), log)
 	must(h.t, err)
 	h.store, h.directory = store, directory.New()
 	h.records = standalone.NewRecords(store, h.directory, log, time.Now)

@@ -10,7 +10,7 @@ import (
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers/standalone/manifest"
-	"github.com/gatehouse-auth/gatehouse/internal/state"
+	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 )
 
 // identify keeps who the users are: a UID for each that is new, and none any more for those that are gone. It returns the users
@@ -39,12 +39,12 @@ func (m *Manifests) identify(users []*active, next map[manifest.Key]*active, now
 }
 
 // newIdentities returns the identities of users who have none, or none that fits their manifest.
-func (m *Manifests) newIdentities(users []*active, gone []string, now time.Time) []state.Identity {
+func (m *Manifests) newIdentities(users []*active, gone []string, now time.Time) []statedir.Identity {
 	isGone := map[string]bool{}
 	for _, key := range gone {
 		isGone[key] = true
 	}
-	var add []state.Identity
+	var add []statedir.Identity
 	for i, h := range users {
 		key := h.Key.DirectoryKey()
 		id, ok := m.store.Identity(key)
@@ -55,7 +55,7 @@ func (m *Manifests) newIdentities(users []*active, gone []string, now time.Time)
 		}
 		if !known {
 			// Of users who appear together the first is the older, so that it is not left to chance who keeps a login.
-			id = state.Identity{Key: key, UID: string(uuid.NewUUID()), FirstSeen: normalize(now.Add(time.Duration(i)))}
+			id = statedir.Identity{Key: key, UID: string(uuid.NewUUID()), FirstSeen: normalize(now.Add(time.Duration(i)))}
 		}
 		if given != "" {
 			id.UID, id.Given = given, true

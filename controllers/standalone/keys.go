@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/state"
+	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
@@ -32,11 +32,11 @@ type Keys struct {
 // is used; it is an error only if no key of it can issue.
 func (k *Keys) Look() error {
 	now := k.Now()
-	entries, unwritten := state.UpdateEntries(k.Dir, state.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
+	entries, unwritten := statedir.UpdateEntries(k.Dir, statedir.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
 		return k.next(entries, now)
 	})
 	if unwritten != nil {
-		entries, _ = state.ReadEntries(k.Dir, state.KeysEntries) // unwritten tells why they cannot be read
+		entries, _ = statedir.ReadEntries(k.Dir, statedir.KeysEntries) // unwritten tells why they cannot be read
 	}
 	keys, unread := token.ParseKeys(entries)
 	if keys.CanIssue(now) {

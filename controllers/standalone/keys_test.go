@@ -10,7 +10,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/controllers/standalone"
 	"github.com/gatehouse-auth/gatehouse/internal/authority"
-	"github.com/gatehouse-auth/gatehouse/internal/state"
+	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
@@ -106,7 +106,7 @@ func TestKeysStayInForceWhileTheirFileCannotBeRead(t *testing.T) {
 func TestAnEntryThatIsNoKeyIsKeptAndReported(t *testing.T) {
 	dir, now, log := t.TempDir(), keyTime, &logged{}
 	must(t, stateKeys(dir, &now, log).Look())
-	_, err := state.UpdateEntries(dir, state.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
+	_, err := statedir.UpdateEntries(dir, statedir.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
 		entries["sign-mine"] = []byte("mine")
 		return entries, nil
 	})
@@ -115,7 +115,7 @@ func TestAnEntryThatIsNoKeyIsKeptAndReported(t *testing.T) {
 	must(t, k.Look())
 	now = now.Add(2000 * time.Hour)
 	must(t, k.Look())
-	entries, err := state.ReadEntries(dir, state.KeysEntries)
+	entries, err := statedir.ReadEntries(dir, statedir.KeysEntries)
 	must(t, err)
 	if string(entries["sign-mine"]) != "mine" || log.count("sign-mine") == 0 {
 		t.Errorf("the entry is %q; the log says\n%s", entries["sign-mine"], log)
@@ -134,12 +134,12 @@ func TestTheCAIsMadeOnceAndPublished(t *testing.T) {
 		if _, err := a.Source.GetCertificate(nil); err != nil {
 			t.Error(err)
 		}
-		bundle, err := os.ReadFile(filepath.Join(dir, state.CertificateFile))
+		bundle, err := os.ReadFile(filepath.Join(dir, statedir.CertificateFile))
 		must(t, err)
 		return a, string(bundle)
 	}
 	_, first := look()
-	must(t, os.Remove(filepath.Join(dir, state.CertificateFile)))
+	must(t, os.Remove(filepath.Join(dir, statedir.CertificateFile)))
 	a, again := look()
 	if first != again {
 		t.Error("the CA is another one after a restart")
@@ -156,7 +156,7 @@ func TestTheCAIsMadeOnceAndPublished(t *testing.T) {
 // requestRotation does what gatehouse keys rotate does.
 func requestRotation(t *testing.T, dir string) {
 	t.Helper()
-	_, err := state.UpdateEntries(dir, state.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
+	_, err := statedir.UpdateEntries(dir, statedir.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
 		entries[token.RotationRequest] = []byte{}
 		return entries, nil
 	})

@@ -10,8 +10,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
-	"github.com/gatehouse-auth/gatehouse/internal/ledger"
-	"github.com/gatehouse-auth/gatehouse/internal/state"
+	"github.com/gatehouse-auth/gatehouse/internal/loginstate"
+	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 )
 
 // sweepEvery is how often the records of ended tokens are removed.
@@ -21,7 +21,7 @@ const sweepEvery = time.Minute
 // has kept it puts into the Directory before it returns. Every error of a record or a revocation wraps grant.ErrUnavailable.
 // Create it with NewRecords. It is safe for concurrent use.
 type Records struct {
-	store     *state.Store
+	store     *statedir.Store
 	directory *directory.Directory
 	log       *slog.Logger
 	now       func() time.Time
@@ -31,7 +31,7 @@ type Records struct {
 }
 
 // NewRecords returns Records and puts the token records of the store into the directory.
-func NewRecords(store *state.Store, d *directory.Directory, log *slog.Logger, now func() time.Time) *Records {
+func NewRecords(store *statedir.Store, d *directory.Directory, log *slog.Logger, now func() time.Time) *Records {
 	r := &Records{store: store, directory: d, log: log, now: now}
 	for _, t := range store.Tokens() {
 		d.PutRecord(stateRecord(t))
@@ -41,7 +41,7 @@ func NewRecords(store *state.Store, d *directory.Directory, log *slog.Logger, no
 
 // CreateLabelled keeps the record of a token with a label, or returns the one that keep calls good.
 func (r *Records) CreateLabelled(_ context.Context, record directory.Record, keep func(directory.Record) bool) (directory.Record, error) {
-	kept, err := r.store.CreateLabelled(stateToken(record), func(t state.Token) bool { return keep(stateRecord(t)) })
+	kept, err := r.store.CreateLabelled(stateToken(record), func(t statedir.Token) bool { return keep(stateRecord(t)) })
 	if err := r.result("keep the record of a labelled token", err); err != nil {
 		return directory.Record{}, err
 	}
@@ -77,7 +77,7 @@ func (r *Records) Revoke(_ context.Context, record directory.Record) error {
 
 // RevokeUser keeps that every token of a user issued up to and including the second of at is void.
 func (r *Records) RevokeUser(_ context.Context, u *directory.User, at time.Time) error {
-	err := r.store.UpdateStanding(u.UID, func(s state.Standing) state.Standing {
+	err := r.store.UpdateStanding(u.UID, func(s statedir.Standing) statedir.Standing {
 		s.TokensRevokedAt = normalize(at)
 		return s
 	})
@@ -88,14 +88,14 @@ func (r *Records) RevokeUser(_ context.Context, u *directory.User, at time.Time)
 	return nil
 }
 
-// WriteNote applies one note to what is kept of a user's logins. It writes nothing when the note changes nothing, or when the
+// Write applies one note to what is kept of a user's logins. It writes nothing when the note changes nothing, or when the
 // user is gone or another by now.
-func (r *Records) WriteNote(_ context.Context, user ledger.User, note ledger.Note) error {
+func (r *Records) WriteLogin(_ context.Context, user loginstate.User, note loginstate.Update) error {
 	u, ok := r.directory.ByUID(user.UID)
 	if !ok {
 		return nil
 	}
-	err := r.store.UpdateStanding(user.UID, func(s state.Standing) state.Standing {
+	err := r.store.UpdateStanding(user.UID, func(s statedir.Standing) statedir.Standing {
 		return noted(s, u.Credentials.Revision, note)
 	})
 	if err := r.result("write what is known of the logins of a user", err); err != nil {
@@ -106,11 +106,11 @@ func (r *Records) WriteNote(_ context.Context, user ledger.User, note ledger.Not
 }
 
 // noted is a standing after a note. Failures and a lock are about certain passwords and end with them.
-func noted(s state.Standing, revision string, note ledger.Note) state.Standing {
+func noted(s statedir.Standing, revision string, note loginstate.Update) statedir.Standing {
 	if !projection.SamePasswords(s.Credentials, revision) {
 		s.FailedLogins, s.LockedUntil, s.Credentials = 0, time.Time{}, revision
 	}
-	next := ledger.State{FailedLogins: s.FailedLogins, LockedUntil: s.LockedUntil, LastTokenIssuedAt: s.LastTokenIssuedAt}.Apply(note)
+	next := loginstate.State{FailedLogins: s.FailedLogins, LockedUntil: s.LockedUntil, LastTokenIssuedAt: s.LastTokenIssuedAt}.Apply(note)
 	s.FailedLogins, s.LockedUntil, s.LastTokenIssuedAt = next.FailedLogins, normalize(next.LockedUntil), normalize(next.LastTokenIssuedAt)
 	if s.FailedLogins == 0 && s.LockedUntil.IsZero() {
 		s.Credentials = ""
@@ -196,15 +196,15 @@ func (r *Records) result(act string, err error) error {
 // normalize is a time as it is read back: without a monotonic clock and a place.
 func normalize(t time.Time) time.Time { return t.Round(0).UTC() }
 
-func stateToken(r directory.Record) state.Token {
-	return state.Token{
+func stateToken(r directory.Record) statedir.Token {
+	return statedir.Token{
 		ID: r.ID, UserKey: r.UserKey, UserUID: r.UserUID, Kind: r.Kind,
 		Label: r.Label, Description: r.Description, Client: r.Client,
 		IssuedAt: normalize(r.IssuedAt), ExpiresAt: normalize(r.ExpiresAt), Revoked: r.Revoked,
 	}
 }
 
-func stateRecord(t state.Token) directory.Record {
+func stateRecord(t statedir.Token) directory.Record {
 	return directory.Record{
 		ID: t.ID, UserKey: t.UserKey, UserUID: t.UserUID, Kind: t.Kind,
 		Label: t.Label, Description: t.Description, Client: t.Client,

@@ -10,7 +10,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
-	"github.com/gatehouse-auth/gatehouse/internal/ledger"
+	"github.com/gatehouse-auth/gatehouse/internal/loginstate"
 )
 
 func settle() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -26,13 +26,13 @@ func record(u *directory.User, id string) directory.Record {
 func TestARestartForgetsNothing(t *testing.T) {
 	h := newHouse(t, map[string]string{"users.yaml": account("alice", "x") + "---\n" + account("bob", "x")})
 	alice := h.user("alice")
-	bob := ledger.User{Key: h.user("bob").Key, UID: h.user("bob").UID}
+	bob := loginstate.User{Key: h.user("bob").Key, UID: h.user("bob").UID}
 	until, at := time.Now().Add(time.Hour), time.Now().Add(time.Minute)
 	kept, err := h.records.CreateLabelled(t.Context(), record(alice, "labelled"), live)
 	must(t, err)
 	must(t, h.records.Revoke(t.Context(), record(alice, "revoked")))
 	must(t, h.records.RevokeUser(t.Context(), alice, at))
-	must(t, h.records.WriteNote(t.Context(), bob, ledger.Note{Failures: 10, LockedUntil: until, IssuedAt: at}))
+	must(t, h.records.WriteLogin(t.Context(), bob, loginstate.Update{Failures: 10, LockedUntil: until, IssuedAt: at}))
 
 	check := func(when string) {
 		t.Helper()
@@ -78,16 +78,16 @@ func TestAChangedPasswordLiftsALock(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, map[string]string{"users.yaml": account("alice", "old")})
 			alice := h.user("alice")
-			user := ledger.User{Key: alice.Key, UID: alice.UID}
-			must(t, h.records.WriteNote(t.Context(), user, ledger.Note{Failures: 100, LockedUntil: time.Now().Add(time.Hour)}))
-			if u := h.user("alice"); !u.LockedUntil.Equal(ledger.Forever) {
+			user := loginstate.User{Key: alice.Key, UID: alice.UID}
+			must(t, h.records.WriteLogin(t.Context(), user, loginstate.Update{Failures: 100, LockedUntil: time.Now().Add(time.Hour)}))
+			if u := h.user("alice"); !u.LockedUntil.Equal(loginstate.Forever) {
 				t.Fatalf("she is locked until %s", u.LockedUntil)
 			}
 			change(h)
 			if u := h.user("alice"); u.Locked(time.Now()) || u.FailedLogins != 0 {
 				t.Errorf("she is still locked until %s, after %d failures", u.LockedUntil, u.FailedLogins)
 			}
-			must(t, h.records.WriteNote(t.Context(), user, ledger.Note{Failures: 1}))
+			must(t, h.records.WriteLogin(t.Context(), user, loginstate.Update{Failures: 1}))
 			if u := h.user("alice"); u.Locked(time.Now()) || u.FailedLogins != 1 {
 				t.Errorf("the lock came back with the next failure: %s, %d", u.LockedUntil, u.FailedLogins)
 			}
@@ -141,7 +141,7 @@ func TestANewUserWaitsUntilItsIdentityCanBeKept(t *testing.T) {
 
 func TestANoteAboutSomebodyElseIsNotWritten(t *testing.T) {
 	h := newHouse(t, map[string]string{"a.yaml": account("alice", "x")})
-	err := h.records.WriteNote(t.Context(), ledger.User{Key: h.user("alice").Key, UID: "gone"}, ledger.Note{Failures: 3})
+	err := h.records.WriteLogin(t.Context(), loginstate.User{Key: h.user("alice").Key, UID: "gone"}, loginstate.Update{Failures: 3})
 	if err != nil || h.user("alice").FailedLogins != 0 || h.store.Standing("gone").FailedLogins != 0 {
 		t.Errorf("got %v", err)
 	}

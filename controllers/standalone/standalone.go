@@ -16,7 +16,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers/standalone/manifest"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
-	"github.com/gatehouse-auth/gatehouse/internal/state"
+	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 )
 
 const (
@@ -31,7 +31,7 @@ const (
 // Config is what Manifests need.
 type Config struct {
 	Dir       string // the folder of manifests
-	Store     *state.Store
+	Store     *statedir.Store
 	Records   *Records
 	Directory *directory.Directory
 	Keyer     *password.Keyer // of plaintext passwords
@@ -44,7 +44,7 @@ type Config struct {
 // line, and the last good version of that object stays. The folder is watched. Create them with New and start them
 // with Start.
 type Manifests struct {
-	store     *state.Store
+	store     *statedir.Store
 	records   *Records
 	directory *directory.Directory
 	projector *projection.Projector
@@ -86,7 +86,7 @@ func New(cfg Config) (*Manifests, error) {
 // passwords.
 func lastingProjector(keyer *password.Keyer, dir string) (*projection.Projector, error) {
 	const entry = "key"
-	entries, err := state.UpdateEntries(dir, "revisions", func(entries map[string][]byte) (map[string][]byte, error) {
+	entries, err := statedir.UpdateEntries(dir, "revisions", func(entries map[string][]byte) (map[string][]byte, error) {
 		if len(entries[entry]) == 0 {
 			entries[entry] = make([]byte, sha256.Size)
 			_, _ = rand.Read(entries[entry]) // never fails, by its own contract

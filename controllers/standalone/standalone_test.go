@@ -12,7 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers/standalone"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
-	"github.com/gatehouse-auth/gatehouse/internal/state"
+	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 )
 
 func TestUsersAndSecretsOfAFolderLogIn(t *testing.T) {
@@ -408,7 +408,7 @@ func TestTheLossOfMostUsersIsSaidAloud(t *testing.T) {
 		all = append(all, account(fmt.Sprint("u", i), "x"))
 	}
 	h := newHouse(t, map[string]string{"users.yaml": strings.Join(all, "---\n")})
-	_, err := state.ReadEntries(h.store.Dir(), "revisions")
+	_, err := statedir.ReadEntries(h.store.Dir(), "revisions")
 	must(t, err)
 	h.write("users.yaml", all[0])
 	h.eventually("one is left", func() bool { return h.directory.Len() == 1 })

@@ -11,11 +11,11 @@ import (
 
 // The acts that are audited.
 const (
-	ActLogin      = "login"       // a password was checked
-	ActVerify     = "verify"      // a token was checked
-	ActIssue      = "issue"       // a token was made, or a labelled one handed out again
-	ActRevoke     = "revoke"      // one token was revoked
-	ActRevokeUser = "revoke-user" // all tokens of a user were revoked
+	Login      = "login"       // a password was checked
+	Verify     = "verify"      // a token was checked
+	Issue      = "issue"       // a token was made, or a labelled one handed out again
+	Revoke     = "revoke"      // one token was revoked
+	RevokeUser = "revoke-user" // all tokens of a user were revoked
 )
 
 // The outcomes of an act.
@@ -27,19 +27,19 @@ const (
 
 // Event is one act. Empty fields are left out of the log.
 type Event struct {
-	Act     string
+	Name    string
 	Outcome string
 	Reason  string // why it was refused or failed
 	Login   string // as the client typed it
 	UID     string
 	TokenID string
-	Memo    bool // the password was known from before, and no hash was computed
+	Cached  bool // the password was known from before, and no hash was computed
 }
 
 // Request says where an act came from. The server puts it into the context of every request.
 type Request struct {
 	ID     string
-	Door   string
+	API    string
 	Source netip.Addr
 }
 
@@ -79,7 +79,7 @@ func Log(logger *slog.Logger) Sink {
 	handler := logger.Handler() // without the Logger, which looks for the line of code that called it
 	return func(ctx context.Context, e Event) {
 		level := slog.LevelInfo
-		if e.Act == ActVerify && e.Outcome == Allowed {
+		if e.Name == Verify && e.Outcome == Allowed {
 			level = slog.LevelDebug
 		}
 		if !handler.Enabled(ctx, level) {
@@ -96,7 +96,7 @@ func addAttributes(record *slog.Record, r *Request, e Event) {
 	n := 0
 	add := func(a slog.Attr) { out[n] = a; n++ }
 	for _, a := range [...]struct{ key, value string }{
-		{"act", e.Act}, {"outcome", e.Outcome}, {"reason", e.Reason}, {"door", r.Door}, {"login", e.Login}, {"uid", e.UID},
+		{"event", e.Name}, {"outcome", e.Outcome}, {"reason", e.Reason}, {"api", r.API}, {"login", e.Login}, {"uid", e.UID},
 		{"token_id", e.TokenID}, {"request_id", r.ID},
 	} {
 		if a.value != "" {
@@ -106,8 +106,8 @@ func addAttributes(record *slog.Record, r *Request, e Event) {
 	if r.Source.IsValid() {
 		add(slog.String("source", r.Source.String()))
 	}
-	if e.Memo {
-		add(slog.Bool("memo", true))
+	if e.Cached {
+		add(slog.Bool("cached", true))
 	}
 	record.AddAttrs(out[:n]...)
 }

@@ -43,7 +43,7 @@ func BenchmarkPassword(b *testing.B) {
 func newBenchHouse(b *testing.B, memoTTL time.Duration) *house {
 	b.Helper()
 	h := newHouse(func(c *authn.PasswordConfig) {
-		c.MemoTTL = memoTTL
+		c.CacheTTL = memoTTL
 		c.Audit = func(context.Context, audit.Event) {}
 		c.Now = func() time.Time { return start }
 	})

@@ -12,7 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
-	"github.com/gatehouse-auth/gatehouse/internal/ledger"
+	"github.com/gatehouse-auth/gatehouse/internal/loginstate"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
@@ -28,7 +28,7 @@ type house struct {
 	mu     sync.Mutex
 	now    time.Time
 	events []audit.Event
-	notes  []ledger.Note
+	notes  []loginstate.Update
 }
 
 func newHouse(change func(*authn.PasswordConfig)) *house {
@@ -41,12 +41,12 @@ func newHouse(change func(*authn.PasswordConfig)) *house {
 			defer h.mu.Unlock()
 			h.events = append(h.events, e)
 		},
-		Noted: func(_ *directory.User, n ledger.Note) {
+		LoginUpdated: func(_ *directory.User, n loginstate.Update) {
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			h.notes = append(h.notes, n)
 		},
-		MemoTTL: 10 * time.Minute, LockAfter: 10, LockDuration: 30 * time.Minute, HashConcurrency: 2,
+		CacheTTL: 10 * time.Minute, LockAfter: 10, LockDuration: 30 * time.Minute, HashConcurrency: 2,
 	}
 	if change != nil {
 		change(&c)
@@ -70,7 +70,7 @@ func (h *house) advance(d time.Duration) {
 	h.now = h.now.Add(d)
 }
 
-func (h *house) heard() []ledger.Note {
+func (h *house) heard() []loginstate.Update {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.notes)

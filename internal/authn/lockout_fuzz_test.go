@@ -45,7 +45,7 @@ func FuzzLockout(f *testing.F) {
 	keyer := password.NewKeyer()
 	f.Fuzz(func(t *testing.T, script []byte) {
 		h := newHouse(func(c *authn.PasswordConfig) {
-			c.LockAfter, c.LockDuration, c.MemoTTL = lockAfter, lockFor, memoTTL
+			c.LockAfter, c.LockDuration, c.CacheTTL = lockAfter, lockFor, memoTTL
 		})
 		want := make([]account, 3)
 		for i := range want {

@@ -8,14 +8,14 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
-	"github.com/gatehouse-auth/gatehouse/internal/ledger"
+	"github.com/gatehouse-auth/gatehouse/internal/loginstate"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
 // fleet is three replicas of one service and the status that they share.
 type fleet struct {
 	replicas [3]*house
-	status   ledger.State
+	status   loginstate.State
 	read     [3]int // notes of each replica that status has
 	secret   directory.Password
 	now      time.Time
@@ -93,7 +93,7 @@ func TestNoGuesserHasMoreThanAHundredTriesAtThreeReplicas(t *testing.T) {
 					}
 					f.wait(31 * time.Minute)
 				}
-				if tries > 100 || !f.status.LockedUntil.Equal(ledger.Forever) {
+				if tries > 100 || !f.status.LockedUntil.Equal(loginstate.Forever) {
 					t.Errorf("%d wrong passwords were looked at, %d counted, locked until %s", tries, f.status.FailedLogins, f.status.LockedUntil)
 				}
 			})

@@ -9,7 +9,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
-	"github.com/gatehouse-auth/gatehouse/internal/ledger"
+	"github.com/gatehouse-auth/gatehouse/internal/loginstate"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
@@ -20,10 +20,10 @@ type PasswordConfig struct {
 	Observer  Observer
 	// Noted is told of failures, locks and successes after failures, so that status, other replicas and the next start
 	// learn of them. It must not block.
-	Noted func(*directory.User, ledger.Note)
-	Now   func() time.Time
+	LoginUpdated func(*directory.User, loginstate.Update)
+	Now          func() time.Time
 
-	MemoTTL         time.Duration // how long a verified password is remembered; 0: not at all
+	CacheTTL        time.Duration // how long a verified password is remembered; 0: not at all
 	HashConcurrency int           // password hashes at once; 0: automatic
 	LockAfter       int           // failed logins in a row; 0: never
 	LockDuration    time.Duration // 0: until lifted
@@ -56,7 +56,7 @@ func (a *Password) Queued() int { return a.hasher.gate.queued() }
 // A password that was verified a short while ago costs no hash, and no lock keeps it out.
 func (a *Password) Authenticate(ctx context.Context, login, plain string) (Identity, error) {
 	user, memo, err := a.check(ctx, login, plain)
-	event := audit.Event{Act: audit.ActLogin, Outcome: audit.Allowed, Login: clipped(login), Memo: memo}
+	event := audit.Event{Name: audit.Login, Outcome: audit.Allowed, Login: clipped(login), Cached: memo}
 	if user != nil {
 		event.UID = user.UID
 	}
@@ -127,8 +127,8 @@ func (a *Password) judge(ctx context.Context, login, plain string) (user *direct
 // the refusal must cost what every refusal costs, so it takes the long way.
 func (a *Password) remembered(user *directory.User, digest *[32]byte) bool {
 	now := a.Now()
-	i, ok := user.Credentials.Memo.Recall(digest, now)
-	return ok && a.MemoTTL > 0 && user.Check(now) == nil && !user.Credentials.Passwords[i].Expired(now)
+	i, ok := user.Credentials.Cache.Recall(digest, now)
+	return ok && a.CacheTTL > 0 && user.Check(now) == nil && !user.Credentials.Passwords[i].Expired(now)
 }
 
 // refuseUnknown makes a login that nobody has cost what a login of somebody's costs.
@@ -207,8 +207,8 @@ func (a *Password) verdict(asked *directory.User, match int, digest *[32]byte) e
 	if user.Credentials.Passwords[match].Expired(now) {
 		return ErrPasswordExpired
 	}
-	if a.MemoTTL > 0 {
-		user.Credentials.Memo.Remember(digest, match, now.Add(a.MemoTTL))
+	if a.CacheTTL > 0 {
+		user.Credentials.Cache.Remember(digest, match, now.Add(a.CacheTTL))
 	}
 	a.succeeded(user)
 	return nil
@@ -217,21 +217,21 @@ func (a *Password) verdict(asked *directory.User, match int, digest *[32]byte) e
 // failed counts a wrong password and begins a lock when it was one too many: for this replica, or for all of them since the
 // last success, as far as status tells. The second also counts what replicas saw that have been restarted since.
 func (a *Password) failed(user *directory.User, now time.Time) {
-	until := ledger.Forever
+	until := loginstate.Forever
 	if a.LockDuration > 0 {
 		until = now.Add(a.LockDuration)
 	}
-	note := ledger.Note{Failures: 1}
-	threshold := min(a.LockAfter, max(1, ledger.FailureLimit-user.FailedLogins))
+	note := loginstate.Update{Failures: 1}
+	threshold := min(a.LockAfter, max(1, loginstate.FailureLimit-user.FailedLogins))
 	if user.Credentials.Failures.Fail(threshold, until) {
 		note.LockedUntil = until
 	}
-	a.Noted(user, note)
+	a.LoginUpdated(user, note)
 }
 
 // succeeded forgets failures, here and in the record that all replicas share.
 func (a *Password) succeeded(user *directory.User) {
 	if user.Credentials.Failures.Succeed() || user.FailedLogins > 0 {
-		a.Noted(user, ledger.Note{Cleared: true})
+		a.LoginUpdated(user, loginstate.Update{Cleared: true})
 	}
 }

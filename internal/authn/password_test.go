@@ -12,7 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
-	"github.com/gatehouse-auth/gatehouse/internal/ledger"
+	"github.com/gatehouse-auth/gatehouse/internal/loginstate"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
@@ -122,7 +122,7 @@ func TestASecondLoginCostsNoHashUntilTheMemoEnds(t *testing.T) {
 }
 
 func TestWithoutAMemoEveryLoginCostsAHash(t *testing.T) {
-	h := newHouse(func(c *authn.PasswordConfig) { c.MemoTTL = 0 })
+	h := newHouse(func(c *authn.PasswordConfig) { c.CacheTTL = 0 })
 	h.put(t, "jean", bcrypt4(t, right))
 	for range 3 {
 		if err := h.login("jean", right); err != nil {
@@ -216,7 +216,7 @@ func TestALockWithoutDurationLastsUntilItIsLifted(t *testing.T) {
 	h := newHouse(func(c *authn.PasswordConfig) { c.LockAfter, c.LockDuration = 1, 0 })
 	h.put(t, "jean", bcrypt4(t, right))
 	_ = h.login("jean", wrong)
-	if last := h.heard()[0]; !last.LockedUntil.Equal(ledger.Forever) {
+	if last := h.heard()[0]; !last.LockedUntil.Equal(loginstate.Forever) {
 		t.Errorf("locked until %s", last.LockedUntil)
 	}
 	h.advance(100 * 365 * 24 * time.Hour)
@@ -393,10 +393,10 @@ func TestEveryLoginIsAuditedWithItsReasonAndWithoutItsPassword(t *testing.T) {
 		login, password string
 		want            audit.Event
 	}{
-		{"jean", right, audit.Event{Act: audit.ActLogin, Outcome: audit.Allowed, Login: "jean", UID: "uid-of-jean"}},
-		{"jean", right, audit.Event{Act: audit.ActLogin, Outcome: audit.Allowed, Login: "jean", UID: "uid-of-jean", Memo: true}},
-		{"jean", wrong, audit.Event{Act: audit.ActLogin, Outcome: audit.Refused, Reason: "wrong_password", Login: "jean", UID: "uid-of-jean"}},
-		{"nobody", wrong, audit.Event{Act: audit.ActLogin, Outcome: audit.Refused, Reason: "unknown_login", Login: "nobody"}},
+		{"jean", right, audit.Event{Name: audit.Login, Outcome: audit.Allowed, Login: "jean", UID: "uid-of-jean"}},
+		{"jean", right, audit.Event{Name: audit.Login, Outcome: audit.Allowed, Login: "jean", UID: "uid-of-jean", Cached: true}},
+		{"jean", wrong, audit.Event{Name: audit.Login, Outcome: audit.Refused, Reason: "wrong_password", Login: "jean", UID: "uid-of-jean"}},
+		{"nobody", wrong, audit.Event{Name: audit.Login, Outcome: audit.Refused, Reason: "unknown_login", Login: "nobody"}},
 	} {
 		_ = h.login(step.login, step.password)
 		if got := h.events[len(h.events)-1]; got != step.want {

@@ -26,7 +26,7 @@ type Token struct {
 // in the order of checks, the Claims of the Identity are filled in, so that a revocation can be repeated.
 func (a *Token) Authenticate(ctx context.Context, text string) (Identity, error) {
 	id, err := a.check(text)
-	event := audit.Event{Act: audit.ActVerify, Outcome: audit.Allowed, TokenID: id.Claims.ID, UID: id.Claims.UID}
+	event := audit.Event{Name: audit.Verify, Outcome: audit.Allowed, TokenID: id.Claims.ID, UID: id.Claims.UID}
 	if id.User != nil {
 		event.Login = id.User.Login
 	}

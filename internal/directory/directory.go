@@ -24,7 +24,7 @@ type Directory struct {
 	mu     sync.Mutex // orders writers
 	byKey  map[string]*User
 	rivals map[string][]*User // a login that several users claim -> all of them, the holder first
-	mix    mix
+	decoys decoys
 
 	synced    chan struct{} // closed once it is
 	syncOnce  sync.Once
@@ -40,7 +40,7 @@ func New() *Directory {
 		tokens:  newShards[[]string](),
 		byKey:   map[string]*User{},
 		rivals:  map[string][]*User{},
-		mix:     newMix(),
+		decoys:  newDecoys(),
 		synced:  make(chan struct{}),
 	}
 }
@@ -63,7 +63,7 @@ func (d *Directory) put(u *User) {
 	if old != nil && old.UID == u.UID {
 		u.succeed(old)
 	}
-	d.mix.replace(old, u)
+	d.decoys.replace(old, u)
 	d.byKey[u.Key] = u
 	d.byUID.set(u.UID, u)
 	d.claim(u)
@@ -102,7 +102,7 @@ func (d *Directory) Delete(key string) {
 		return
 	}
 	delete(d.byKey, key)
-	d.mix.replace(old, nil)
+	d.decoys.replace(old, nil)
 	d.releaseUID(old)
 	d.release(old)
 }

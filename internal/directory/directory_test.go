@@ -142,13 +142,13 @@ func TestMemoAndFailuresLiveAsLongAsTheCredentials(t *testing.T) {
 		d := directory.New()
 		d.Put(user("a", "x", 5))
 		u, _ := d.ByLogin("x")
-		u.Credentials.Memo.Remember(&digest, 0, start.Add(time.Hour))
+		u.Credentials.Cache.Remember(&digest, 0, start.Add(time.Hour))
 		u.Credentials.Failures.Fail(1, start.Add(time.Hour))
 		next := user("a", "x", 5)
 		next.Credentials = credentials(c.revision)
 		d.Put(next)
 		u, _ = d.ByLogin("x")
-		if _, ok := u.Credentials.Memo.Recall(&digest, start); ok != c.kept || u.Locked(start) != c.kept {
+		if _, ok := u.Credentials.Cache.Recall(&digest, start); ok != c.kept || u.Locked(start) != c.kept {
 			t.Errorf("%s: remembered %v, locked %v, want %v", name, ok, u.Locked(start), c.kept)
 		}
 	}

@@ -59,7 +59,7 @@ type Credentials struct {
 	Revision  string
 	Passwords []Password
 
-	Memo     Memo
+	Cache    PasswordCache
 	Failures Failures
 
 	reported atomic.Int64 // UNIX seconds of the last issue that ReportIssue said yes to

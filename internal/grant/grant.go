@@ -10,7 +10,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
-	"github.com/gatehouse-auth/gatehouse/internal/ledger"
+	"github.com/gatehouse-auth/gatehouse/internal/loginstate"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
@@ -67,8 +67,8 @@ type Config struct {
 	Lifetimes Lifetimes
 	Audit     audit.Sink
 	// Noted is told when a token was issued to a user who had none for a while. It must not block.
-	Noted func(*directory.User, ledger.Note)
-	Now   func() time.Time
+	LoginUpdated func(*directory.User, loginstate.Update)
+	Now          func() time.Time
 }
 
 // Grants issue and revoke tokens. They are safe for concurrent use.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
-	"github.com/gatehouse-auth/gatehouse/internal/ledger"
+	"github.com/gatehouse-auth/gatehouse/internal/loginstate"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
@@ -110,9 +110,9 @@ func (g *Grants) lifetime(u *directory.User, o Order) time.Duration {
 // here.
 func (g *Grants) issued(ctx context.Context, u *directory.User, c token.Claims, err error) error {
 	if now := g.Now(); err == nil && u.Credentials.ReportIssue(u.LastTokenIssuedAt, now, issuedCoarsely) {
-		g.Noted(u, ledger.Note{IssuedAt: now})
+		g.LoginUpdated(u, loginstate.Update{IssuedAt: now})
 	}
-	return g.done(ctx, audit.Event{Act: audit.ActIssue, Login: u.Login, UID: u.UID, TokenID: c.ID}, err)
+	return g.done(ctx, audit.Event{Name: audit.Issue, Login: u.Login, UID: u.UID, TokenID: c.ID}, err)
 }
 
 // atMost cuts a lifetime to the limits that are set.

@@ -59,11 +59,11 @@ func (g *Grants) revoke(ctx context.Context, login string, r directory.Record) e
 	}
 	r.Revoked = true
 	err := g.Records.Revoke(ctx, r)
-	return g.done(ctx, audit.Event{Act: audit.ActRevoke, Login: login, UID: r.UserUID, TokenID: r.ID}, err)
+	return g.done(ctx, audit.Event{Name: audit.Revoke, Login: login, UID: r.UserUID, TokenID: r.ID}, err)
 }
 
 // RevokeUser ends every token that a user has. Errors: ErrUnavailable.
 func (g *Grants) RevokeUser(ctx context.Context, u *directory.User) error {
 	err := g.Records.RevokeUser(ctx, u, g.Now())
-	return g.done(ctx, audit.Event{Act: audit.ActRevokeUser, Login: u.Login, UID: u.UID}, err)
+	return g.done(ctx, audit.Event{Name: audit.RevokeUser, Login: u.Login, UID: u.UID}, err)
 }

@@ -6,7 +6,7 @@ import (
 	"strconv"
 
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
-	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
 var (
@@ -27,5 +27,5 @@ func refuse(w http.ResponseWriter, err error) {
 }
 
 func answer(w http.ResponseWriter, status int, message string) {
-	door.WriteJSON(w, status, map[string]string{"error": message})
+	api.WriteJSON(w, status, map[string]string{"error": message})
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
-	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/api"
 	"github.com/gatehouse-auth/gatehouse/server/request"
 )
 
@@ -32,11 +32,11 @@ type Config struct {
 
 // New returns the door: /auth/verify and all below it, because Envoy and what is built on it append the path of the request.
 // It takes every method, because proxies forward the original one, and never reads a body.
-func New(c Config) door.Door {
+func New(c Config) api.API {
 	all := map[string]http.HandlerFunc{"*": verifier{c}.verify}
-	return door.Door{
+	return api.API{
 		Name:   "forwardauth",
-		Routes: []door.Route{{Path: "/auth/verify", Methods: all}, {Path: "/auth/verify/", Methods: all}},
+		Routes: []api.Route{{Path: "/auth/verify", Methods: all}, {Path: "/auth/verify/", Methods: all}},
 	}
 }
 

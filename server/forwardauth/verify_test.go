@@ -146,7 +146,7 @@ func TestVerifyRefusesEverybodyAlike(t *testing.T) {
 }
 
 func TestVerifyGuessesCountTowardsTheLock(t *testing.T) {
-	g := servertest.New(t, servertest.Options{LockAfter: 2, MemoTTL: time.Minute})
+	g := servertest.New(t, servertest.Options{LockAfter: 2, PasswordCacheTTL: time.Minute})
 	g.Put(t, directory.User{Login: "ada"}, secret)
 	for range 2 {
 		want(t, ask(t, g, basic("ada", "wrong")), http.StatusUnauthorized, `{"error":"valid credentials are needed"}`)
@@ -182,7 +182,7 @@ func TestALoginInUTF8ArrivesAsItIs(t *testing.T) {
 
 func newGate(t *testing.T) *servertest.Gate {
 	t.Helper()
-	return servertest.New(t, servertest.Options{MemoTTL: time.Minute})
+	return servertest.New(t, servertest.Options{PasswordCacheTTL: time.Minute})
 }
 
 func ask(t *testing.T, g *servertest.Gate, header http.Header) servertest.Answer {

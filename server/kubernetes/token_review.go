@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
-	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/api"
 	"github.com/gatehouse-auth/gatehouse/server/request"
 )
 
@@ -26,12 +26,12 @@ type Config struct {
 }
 
 // New returns the door.
-func New(c Config) door.Door {
+func New(c Config) api.API {
 	r := reviewer{c}
-	return door.Door{
+	return api.API{
 		Name:     "kubernetes",
 		Prefixes: []string{"/apis/"},
-		Routes: []door.Route{{
+		Routes: []api.Route{{
 			Path:    "/apis/authentication.k8s.io/v1/tokenreviews",
 			Methods: map[string]http.HandlerFunc{http.MethodPost: r.review},
 		}},
@@ -77,7 +77,7 @@ func (v reviewer) answer(w http.ResponseWriter, r *http.Request, q question) {
 	if err == nil {
 		review.Status = v.status(id, q.audiences)
 	}
-	door.WriteJSON(w, http.StatusOK, review)
+	api.WriteJSON(w, http.StatusOK, review)
 }
 
 // status says whose a good token is, if it is for one of the audiences asked for. Without any, the service's own are
@@ -112,5 +112,5 @@ func methodNotAllowed(w http.ResponseWriter, _ *http.Request) {
 }
 
 func fail(w http.ResponseWriter, status int, message string) {
-	door.WriteJSON(w, status, map[string]string{"error": message})
+	api.WriteJSON(w, status, map[string]string{"error": message})
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
 // metadata describes the service (RFC 8414, 2, and OpenID Connect Discovery 1.0, 3). What is listed holds, and a default that
@@ -33,7 +33,7 @@ type metadata struct {
 func (h *handler) discovery(w http.ResponseWriter, _ *http.Request) {
 	base := strings.TrimSuffix(h.Issuer, "/")
 	mayBeKept(w)
-	door.WriteJSON(w, http.StatusOK, metadata{
+	api.WriteJSON(w, http.StatusOK, metadata{
 		Issuer:            h.Issuer,
 		JWKSURI:           base + keysPath,
 		TokenEndpoint:     base + tokenPath,

@@ -4,7 +4,7 @@ import (
 	"net/http"
 
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
-	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
 // introspection is what is said of a good token (RFC 7662, 2.2): who its user is now, and what the token says of itself.
@@ -37,11 +37,11 @@ func (h *handler) introspect(w http.ResponseWriter, r *http.Request) {
 	id, err := h.Tokens.Authenticate(r.Context(), text)
 	switch {
 	case authn.IsRefusal(err):
-		door.Write(w, http.StatusOK, "application/json", []byte(inactive))
+		api.Write(w, http.StatusOK, "application/json", []byte(inactive))
 	case err != nil:
 		h.refuse(w, err)
 	default:
-		door.WriteJSON(w, http.StatusOK, introspectionOf(id))
+		api.WriteJSON(w, http.StatusOK, introspectionOf(id))
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 	"strconv"
 
 	"github.com/gatehouse-auth/gatehouse/internal/token"
-	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
 // mayBeKept lets everybody keep an answer for as long as the rotation of keys allows.
@@ -28,5 +28,5 @@ func (h *handler) keys(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	mayBeKept(w)
-	door.Write(w, http.StatusOK, "application/jwk-set+json", body)
+	api.Write(w, http.StatusOK, "application/jwk-set+json", body)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
-	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
 // Config is what the door translates to and what it publishes. All of it is needed.
@@ -26,7 +26,7 @@ type Config struct {
 }
 
 // New returns the door.
-func New(c Config) door.Door {
+func New(c Config) api.API {
 	h := &handler{Config: c, refusals: newRefusals(), unavailable: newUnavailable()}
 	get := func(f http.HandlerFunc) map[string]http.HandlerFunc {
 		return map[string]http.HandlerFunc{http.MethodGet: f}
@@ -34,10 +34,10 @@ func New(c Config) door.Door {
 	post := func(f http.HandlerFunc) map[string]http.HandlerFunc {
 		return map[string]http.HandlerFunc{http.MethodPost: f}
 	}
-	return door.Door{
+	return api.API{
 		Name:     "oauth",
 		Prefixes: []string{"/oauth2/", "/.well-known/"},
-		Routes: []door.Route{
+		Routes: []api.Route{
 			{Path: "/.well-known/openid-configuration", Methods: get(h.discovery)},
 			{Path: "/.well-known/oauth-authorization-server", Methods: get(h.discovery)},
 			{Path: keysPath, Methods: get(h.keys)},

@@ -32,7 +32,7 @@ type gate struct{ *servertest.Gate }
 
 // newGate starts the door with users in every state.
 func newGate(t testing.TB) gate {
-	g := gate{servertest.New(t, servertest.Options{LockAfter: 10, MemoTTL: time.Minute})}
+	g := gate{servertest.New(t, servertest.Options{LockAfter: 10, PasswordCacheTTL: time.Minute})}
 	past := g.Now().Add(-time.Hour)
 	g.Put(t, directory.User{Login: "alice", Groups: []string{"operators", "developers"}}, "alice-secret")
 	g.Put(t, directory.User{Login: "bob"}, "bob-secret")

@@ -4,7 +4,7 @@ import (
 	"net/http"
 
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
-	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
 // The grants of the token endpoint (RFC 6749, 4.3 and 4.4). The password grant should no longer be used where there is a
@@ -34,7 +34,7 @@ func (h *handler) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Pragma", "no-cache")
-	door.WriteJSON(w, http.StatusOK, tokenResponse{
+	api.WriteJSON(w, http.StatusOK, tokenResponse{
 		AccessToken: text,
 		TokenType:   "Bearer",
 		ExpiresIn:   int64(claims.ExpiresAt.Sub(claims.IssuedAt).Seconds()),

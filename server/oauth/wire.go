@@ -8,7 +8,7 @@ import (
 	"strconv"
 
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
-	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/api"
 	"github.com/gatehouse-auth/gatehouse/server/request"
 )
 
@@ -71,7 +71,7 @@ func errorBody(code, text string) []byte {
 func (h *handler) refuse(w http.ResponseWriter, err error) {
 	w.Header().Set("Pragma", "no-cache")
 	if invalid, ok := errors.AsType[invalidRequest](err); ok {
-		door.Write(w, http.StatusBadRequest, "application/json", errorBody("invalid_request", invalid.Error()))
+		api.Write(w, http.StatusBadRequest, "application/json", errorBody("invalid_request", invalid.Error()))
 		return
 	}
 	row := h.unavailable
@@ -84,14 +84,14 @@ func (h *handler) refuse(w http.ResponseWriter, err error) {
 	if row.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", strconv.Itoa(authn.RetryAfter(err)))
 	}
-	door.Write(w, row.status, "application/json", row.body)
+	api.Write(w, row.status, "application/json", row.body)
 }
 
 func notFound(w http.ResponseWriter, _ *http.Request) {
-	door.WriteJSON(w, http.StatusNotFound, map[string]string{"error": "there is nothing at this path"})
+	api.WriteJSON(w, http.StatusNotFound, map[string]string{"error": "there is nothing at this path"})
 }
 
 func methodNotAllowed(w http.ResponseWriter, _ *http.Request) {
 	text := "this path does not answer the method; the Allow header names those it does"
-	door.WriteJSON(w, http.StatusMethodNotAllowed, map[string]string{"error": text})
+	api.WriteJSON(w, http.StatusMethodNotAllowed, map[string]string{"error": text})
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/strictjson"
-	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
 // issuedToken is the answer of both routes that issue tokens. The one key comes first, because clients in shell scripts cut
@@ -60,7 +60,7 @@ func (h *handler) issue(w http.ResponseWriter, r *http.Request, u *directory.Use
 		h.wire.refuse(w, r, err)
 		return
 	}
-	door.WriteJSON(w, http.StatusOK, issuedToken{Token: text})
+	api.WriteJSON(w, http.StatusOK, issuedToken{Token: text})
 }
 
 func readLogin(r *http.Request) (login, password string, o grant.Order, err error) {

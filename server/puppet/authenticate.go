@@ -7,7 +7,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
-	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
 // dateFormat is how the API writes times: UTC, whole seconds.
@@ -45,7 +45,7 @@ type describedToken struct {
 // current answers GET /rbac-api/v1/users/current.
 func (h *handler) current(w http.ResponseWriter, r *http.Request) {
 	if id, ok := h.caller(w, r); ok {
-		door.WriteJSON(w, http.StatusOK, h.describeUser(id.User))
+		api.WriteJSON(w, http.StatusOK, h.describeUser(id.User))
 	}
 }
 
@@ -69,7 +69,7 @@ func (h *handler) authenticate(w http.ResponseWriter, r *http.Request) {
 		h.wire.write(w, r, h.wire.asQuestion(w, onToken(err)))
 		return
 	}
-	door.WriteJSON(w, http.StatusOK, h.describeToken(id))
+	api.WriteJSON(w, http.StatusOK, h.describeToken(id))
 }
 
 // asQuestion gives the failures of tokens the status they have where the token is no credential.

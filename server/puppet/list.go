@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
-	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
 // listedToken is how the list describes a token; its value is never listed.
@@ -66,7 +66,7 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request) {
 		h.wire.write(w, r, noSuchUser)
 		return
 	}
-	door.WriteJSON(w, http.StatusOK, p.of(h.Directory.RecordsOf(id)))
+	api.WriteJSON(w, http.StatusOK, p.of(h.Directory.RecordsOf(id)))
 }
 
 // parsePage reads the query. What is not known in it is ignored.

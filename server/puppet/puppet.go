@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
-	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
 // Config is what the door translates to. All of it is needed.
@@ -28,7 +28,7 @@ type Config struct {
 }
 
 // New returns the door.
-func New(c Config) door.Door {
+func New(c Config) api.API {
 	h := &handler{Config: c, wire: newWire()}
 	post := func(f http.HandlerFunc) map[string]http.HandlerFunc {
 		return map[string]http.HandlerFunc{http.MethodPost: f}
@@ -39,10 +39,10 @@ func New(c Config) door.Door {
 	remove := func(f http.HandlerFunc) map[string]http.HandlerFunc {
 		return map[string]http.HandlerFunc{http.MethodDelete: f}
 	}
-	return door.Door{
+	return api.API{
 		Name:     "puppet",
 		Prefixes: []string{"/rbac-api/", "/auth/", "/status/"},
-		Routes: []door.Route{
+		Routes: []api.Route{
 			{Path: "/rbac-api/v1/auth/token", Methods: post(h.login)},
 			{Path: "/auth/token", Methods: post(h.login)},
 			{Path: "/rbac-api/v1/tokens", Methods: post(h.generate)},

@@ -38,7 +38,7 @@ func config(g *servertest.Gate) puppet.Config {
 
 // newGate starts the door with users in every state that it tells apart, or must not.
 func newGate(t testing.TB) *servertest.Gate {
-	g := servertest.New(t, servertest.Options{LockAfter: 10, MemoTTL: time.Minute})
+	g := servertest.New(t, servertest.Options{LockAfter: 10, PasswordCacheTTL: time.Minute})
 	past := g.Now().Add(-time.Hour)
 	g.Put(t, directory.User{Login: "alice", DisplayName: "Alice", Email: "alice@example.com", Groups: []string{"operators"}}, "right")
 	g.Put(t, directory.User{Login: "bob"}, "right")

@@ -272,8 +272,8 @@ func TestEveryRevocationIsAudited(t *testing.T) {
 	done(t, g.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=bob", "", with(signed(t, g, "admin"))))
 	var one, all bool
 	for _, e := range g.Events() {
-		one = one || e.Act == audit.ActRevoke && e.TokenID == id && e.UID == servertest.UID("alice") && e.Outcome == audit.Allowed
-		all = all || e.Act == audit.ActRevokeUser && e.Login == "bob" && e.Outcome == audit.Allowed
+		one = one || e.Name == audit.Revoke && e.TokenID == id && e.UID == servertest.UID("alice") && e.Outcome == audit.Allowed
+		all = all || e.Name == audit.RevokeUser && e.Login == "bob" && e.Outcome == audit.Allowed
 	}
 	if !one || !all {
 		t.Errorf("audited were %+v", g.Events())

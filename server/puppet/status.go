@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
 // rbacService is the name under which clients of the API know this service.
@@ -35,18 +35,18 @@ func (h *handler) state() (string, int) {
 func (h *handler) statusSimple(w http.ResponseWriter, r *http.Request) {
 	const plain = "text/plain; charset=utf-8"
 	if name := r.PathValue("service"); name != "" && name != rbacService {
-		door.Write(w, http.StatusNotFound, plain, []byte("not found: "+name))
+		api.Write(w, http.StatusNotFound, plain, []byte("not found: "+name))
 		return
 	}
 	state, status := h.state()
-	door.Write(w, status, plain, []byte(state))
+	api.Write(w, status, plain, []byte(state))
 }
 
 // statusServices answers GET /status/v1/services: every service by its name, of which there is one.
 func (h *handler) statusServices(w http.ResponseWriter, r *http.Request) {
 	if level, ok := h.level(w, r); ok {
 		s, status := h.status(level)
-		door.WriteJSON(w, status, map[string]serviceStatus{rbacService: s})
+		api.WriteJSON(w, status, map[string]serviceStatus{rbacService: s})
 	}
 }
 
@@ -64,7 +64,7 @@ func (h *handler) statusService(w http.ResponseWriter, r *http.Request) {
 	}
 	s, status := h.status(level)
 	s.ServiceName = name
-	door.WriteJSON(w, status, s)
+	api.WriteJSON(w, status, s)
 }
 
 // level reads how much detail is asked for, or answers that it cannot be read. An answer takes no time here, so a timeout is

@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
-	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/api"
 	"github.com/gatehouse-auth/gatehouse/server/request"
 )
 
@@ -122,14 +122,14 @@ func (w *wire) refuse(rw http.ResponseWriter, r *http.Request, err error) {
 
 func (w *wire) write(rw http.ResponseWriter, r *http.Request, f *failure) {
 	if wantsHTML(r.Header.Values("Accept")) {
-		door.Write(rw, f.status, "text/html; charset=utf-8", []byte(html.EscapeString(f.msg)))
+		api.Write(rw, f.status, "text/html; charset=utf-8", []byte(html.EscapeString(f.msg)))
 		return
 	}
 	body := w.bodies[f]
 	if body == nil {
 		body = f.encode()
 	}
-	door.Write(rw, f.status, "application/json", body)
+	api.Write(rw, f.status, "application/json", body)
 }
 
 func (f *failure) encode() []byte {

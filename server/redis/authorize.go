@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
-	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/api"
 	"github.com/gatehouse-auth/gatehouse/server/request"
 )
 
@@ -38,5 +38,5 @@ func (h *handler) issue(ctx context.Context, w http.ResponseWriter, u *directory
 		h.refuse(w, err)
 		return
 	}
-	door.WriteJSON(w, http.StatusOK, accessToken{AccessToken: text})
+	api.WriteJSON(w, http.StatusOK, accessToken{AccessToken: text})
 }

@@ -22,7 +22,7 @@ const authorizePath = "/v1/users/authorize"
 
 // newGate starts the door with users in every state that it tells apart, or must not.
 func newGate(t testing.TB) *servertest.Gate {
-	g := servertest.New(t, servertest.Options{LockAfter: 10, MemoTTL: time.Minute})
+	g := servertest.New(t, servertest.Options{LockAfter: 10, PasswordCacheTTL: time.Minute})
 	past := g.Now().Add(-time.Hour)
 	g.Put(t, directory.User{Login: "alice", DisplayName: "Alice", Email: "alice@example.com", Groups: []string{"operators"}}, "a:b c")
 	g.Put(t, directory.User{Login: "revoked", Revoked: true}, "right")
@@ -302,7 +302,7 @@ func TestALoginIsAuditedWithoutItsPassword(t *testing.T) {
 	g.Send(t, "POST", authorizePath, "", basic("alice", "not hers"))
 	events := g.Events()
 	got := fmt.Sprintf("%+v", events)
-	if len(events) != 3 || events[0].Act != audit.ActLogin || events[1].Act != audit.ActIssue || events[2].Reason != "wrong_password" {
+	if len(events) != 3 || events[0].Name != audit.Login || events[1].Name != audit.Issue || events[2].Reason != "wrong_password" {
 		t.Errorf("events: %s", got)
 	}
 	if strings.Contains(got, "a:b c") || strings.Contains(got, "not hers") {

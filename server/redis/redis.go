@@ -10,7 +10,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
-	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
 // Config is what the door translates to. All of it is needed.
@@ -21,12 +21,12 @@ type Config struct {
 }
 
 // New returns the door.
-func New(c Config) door.Door {
+func New(c Config) api.API {
 	h := &handler{Config: c, refusals: newRefusals(), unavailable: newUnavailable()}
-	return door.Door{
+	return api.API{
 		Name:     "redis",
 		Prefixes: []string{"/v1/"},
-		Routes: []door.Route{
+		Routes: []api.Route{
 			{Path: "/v1/users/authorize", Methods: map[string]http.HandlerFunc{http.MethodPost: h.authorize}},
 			{Path: "/v1/users/refresh_jwt", Methods: map[string]http.HandlerFunc{http.MethodPost: h.refresh}},
 		},

@@ -49,7 +49,7 @@ func (h *handler) refreshable(ctx context.Context, text string) (*directory.User
 	}
 	// The token as such was good, so its check was audited as allowed; this refusal is the door's own.
 	h.Tokens.Audit(ctx, audit.Event{
-		Act: audit.ActIssue, Outcome: audit.Refused, Reason: authn.Reason(err),
+		Name: audit.Issue, Outcome: audit.Refused, Reason: authn.Reason(err),
 		Login: id.User.Login, UID: id.User.UID, TokenID: id.Claims.ID,
 	})
 	return nil, err

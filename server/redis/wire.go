@@ -12,7 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/strictjson"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
-	"github.com/gatehouse-auth/gatehouse/server/door"
+	"github.com/gatehouse-auth/gatehouse/server/api"
 	"github.com/gatehouse-auth/gatehouse/server/request"
 )
 
@@ -92,7 +92,7 @@ func errorBody(code, text string) []byte {
 // refuse answers with what the client may know of an error.
 func (h *handler) refuse(w http.ResponseWriter, err error) {
 	if bad, ok := errors.AsType[badRequest](err); ok {
-		door.Write(w, http.StatusBadRequest, "application/json", errorBody("bad_request", bad.Error()))
+		api.Write(w, http.StatusBadRequest, "application/json", errorBody("bad_request", bad.Error()))
 		return
 	}
 	row := h.unavailable
@@ -105,7 +105,7 @@ func (h *handler) refuse(w http.ResponseWriter, err error) {
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", strconv.Itoa(authn.RetryAfter(err)))
 	}
-	door.Write(w, row.status, "application/json", row.body)
+	api.Write(w, row.status, "application/json", row.body)
 }
 
 // readTTL reads the body of both routes: nothing, or a JSON object that may have a ttl. Other keys are ignored; username and

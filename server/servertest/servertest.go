@@ -21,7 +21,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
-	"github.com/gatehouse-auth/gatehouse/internal/ledger"
+	"github.com/gatehouse-auth/gatehouse/internal/loginstate"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 	"github.com/gatehouse-auth/gatehouse/server"
 )
@@ -31,11 +31,11 @@ const Issuer = "https://gatehouse.test"
 
 // Options change what New starts. The zero value has the defaults of the command line, with the clock of the machine.
 type Options struct {
-	LockAfter      int
-	MemoTTL        time.Duration
-	TrustedProxies []netip.Prefix
-	Algorithm      string // of keys that are yet to be made
-	Issuer         string // and the audience
+	LockAfter        int
+	PasswordCacheTTL time.Duration
+	TrustedProxies   []netip.Prefix
+	Algorithm        string // of keys that are yet to be made
+	Issuer           string // and the audience
 	// OwnURL makes the URL of the service the issuer and the audience, as whoever follows the discovery document needs it.
 	OwnURL bool
 	// Unsynced leaves the directory as it is before every user has been read.
@@ -87,10 +87,10 @@ func New(t testing.TB, o Options) *Gate {
 	}
 	g.Server = server.New(server.Config{
 		Directory: g.Directory, Keys: g.Keys, Records: g.Records, Audit: write, Registry: g.Registry, Now: g.Now,
-		Noted:   func(*directory.User, ledger.Note) {},
-		Version: "1.2.3", Issuer: g.Issuer, Audience: []string{g.Issuer}, Algorithm: cmp.Or(o.Algorithm, token.ES256),
+		LoginUpdated: func(*directory.User, loginstate.Update) {},
+		Version:      "1.2.3", Issuer: g.Issuer, Audience: []string{g.Issuer}, Algorithm: cmp.Or(o.Algorithm, token.ES256),
 		AdminGroups: []string{"wheel", "gatehouse-admins"}, TrustedProxies: o.TrustedProxies,
-		MemoTTL: o.MemoTTL, LockAfter: o.LockAfter, LockDuration: 30 * time.Minute,
+		PasswordCacheTTL: o.PasswordCacheTTL, LockAfter: o.LockAfter, LockDuration: 30 * time.Minute,
 		Lifetimes: grant.Lifetimes{
 			JWTDefault: 300 * time.Second, JWTMaximum: 86400 * time.Second,
 			OpaqueDefault: time.Hour, OpaqueMaximum: 10 * 365 * 24 * time.Hour,

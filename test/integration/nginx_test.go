@@ -27,7 +27,7 @@ func TestNginxLetsOnlyThoseThroughWhoAreGood(t *testing.T) {
 	if _, err := exec.LookPath("nginx"); err != nil {
 		t.Skip("nginx is not installed; Debian has it in nginx-light")
 	}
-	g := servertest.New(t, servertest.Options{MemoTTL: time.Minute, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	g := servertest.New(t, servertest.Options{PasswordCacheTTL: time.Minute, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	ada := directory.User{Login: "ada@example.com", Groups: []string{"operators", "developers"}}
 	user := g.Put(t, ada, "correct horse")
 	g.Put(t, directory.User{Login: "bob"}, "battery staple")

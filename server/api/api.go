@@ -1,5 +1,5 @@
 // Package door says what a door is: the routes of one dialect, and how that dialect says that there is nothing here.
-package door
+package api
 
 import (
 	"encoding/json"
@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// Door is one dialect as the server mounts it.
-type Door struct {
+// API is one dialect as the server mounts it.
+type API struct {
 	Name     string   // in logs and metrics
 	Prefixes []string // paths below these are answered in this dialect, "/v1/" for example
 	Routes   []Route

@@ -9,27 +9,27 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
-// mix counts which kinds of password checks the users of the directory cost, so that a login that nobody has can cost the
+// decoys counts which kinds of password checks the users of the directory cost, so that a login that nobody has can cost the
 // same. A user's profile is the list of its hashes that cost something, without their salts; users without any usable
 // password have none.
-type mix struct {
+type decoys struct {
 	mu       sync.RWMutex
 	profiles map[string]*profile
 	seed     maphash.Seed
 }
 
 type profile struct {
-	users   int
-	decoys  []*password.Hash
-	fallout uint64
+	users  int
+	decoys []*password.Hash
+	hash   uint64
 }
 
-func newMix() mix {
-	return mix{profiles: map[string]*profile{}, seed: maphash.MakeSeed()}
+func newDecoys() decoys {
+	return decoys{profiles: map[string]*profile{}, seed: maphash.MakeSeed()}
 }
 
 // replace counts a user's version out and the next one in; either may be nil.
-func (m *mix) replace(old, next *User) {
+func (m *decoys) replace(old, next *User) {
 	if old != nil && next != nil && old.Credentials == next.Credentials {
 		return
 	}
@@ -43,14 +43,14 @@ func (m *mix) replace(old, next *User) {
 	}
 }
 
-func (m *mix) enter(c *Credentials) {
+func (m *decoys) enter(c *Credentials) {
 	name := profileOf(c)
 	if name == "" {
 		return
 	}
 	p := m.profiles[name]
 	if p == nil {
-		p = &profile{fallout: maphash.String(m.seed, name)}
+		p = &profile{hash: maphash.String(m.seed, name)}
 		for _, pw := range c.Passwords {
 			p.decoys = append(p.decoys, pw.Hash.Decoy())
 		}
@@ -59,7 +59,7 @@ func (m *mix) enter(c *Credentials) {
 	p.users++
 }
 
-func (m *mix) leave(c *Credentials) {
+func (m *decoys) leave(c *Credentials) {
 	name := profileOf(c)
 	p := m.profiles[name]
 	if p == nil {
@@ -83,7 +83,7 @@ func profileOf(c *Credentials) string {
 // (weighted rendezvous hashing), so neither one answer nor many tell an unknown login from a known one. There are none while
 // nobody can log in.
 func (d *Directory) Decoys(login string) []*password.Hash {
-	m := &d.mix
+	m := &d.decoys
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	var best *profile
@@ -92,7 +92,7 @@ func (d *Directory) Decoys(login string) []*password.Hash {
 	for _, p := range m.profiles {
 		// A uniform number in (0,1] drawn from login and profile; -ln(u)/weight is least for each profile with a
 		// probability in proportion to its weight.
-		u := (float64(scramble(h^p.fallout)>>11) + 1) / (1 << 53)
+		u := (float64(scramble(h^p.hash)>>11) + 1) / (1 << 53)
 		if score := -math.Log(u) / float64(p.users); score < lowest {
 			best, lowest = p, score
 		}

@@ -1,4 +1,4 @@
-package state_test
+package statedir_test
 
 import (
 	"bufio"
@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/state"
+	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 )
 
 const (
@@ -41,7 +41,7 @@ func TestNoAnsweredRevocationIsForgottenWhenTheProcessIsKilled(t *testing.T) {
 				answered[line] = true
 			}
 		}
-		s, err := state.Open(dir, slog.New(slog.DiscardHandler)) // not open, which would keep all of them until the end
+		s, err := statedir.Open(dir, slog.New(slog.DiscardHandler)) // not open, which would keep all of them until the end
 		must(t, err)
 		tokens := s.Tokens()
 		for id := range answered {
@@ -82,7 +82,7 @@ func runAndKill(t *testing.T, dir string) string {
 
 // revokeUntilKilled revokes tokens and prints the id of each as soon as it is answered.
 func revokeUntilKilled(dir string) {
-	s, err := state.Open(dir, slog.New(slog.DiscardHandler))
+	s, err := statedir.Open(dir, slog.New(slog.DiscardHandler))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -98,7 +98,7 @@ func revokeUntilKilled(dir string) {
 		}()
 	}
 	for second := max(0, s.Standing("user").TokensRevokedAt.Unix()) + 1; ; second++ {
-		err := s.UpdateStanding("user", func(st state.Standing) state.Standing {
+		err := s.UpdateStanding("user", func(st statedir.Standing) statedir.Standing {
 			st.TokensRevokedAt = time.Unix(second, 0).UTC()
 			return st
 		})

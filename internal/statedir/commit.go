@@ -1,4 +1,4 @@
-package state
+package statedir
 
 // batch is changes that are written together.
 type batch struct {

@@ -1,6 +1,6 @@
 // Package ledger gathers news about users' logins and writes them, in batches and never on the request path, to where all
 // replicas and the next start find them: the status of the User, or a file when the service stands alone.
-package ledger
+package loginstate
 
 import "time"
 
@@ -11,8 +11,8 @@ var Forever = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) //nolint:gocheckn
 // 100; the rest is room for three replicas that each count up to a lock, 10 by default, before they hear of one another.
 const FailureLimit = 70
 
-// Note is news about one user. The zero Note says nothing.
-type Note struct {
+// Update is news about one user. The zero Note says nothing.
+type Update struct {
 	Failures    int       // failed logins since the last note
 	Cleared     bool      // a login succeeded, and the failures before it are forgotten; Failures came after it
 	LockedUntil time.Time // a lock that has begun; zero: none
@@ -20,7 +20,7 @@ type Note struct {
 }
 
 // merge returns both notes as one; next is the younger.
-func (n Note) merge(next Note) Note {
+func (n Update) merge(next Update) Update {
 	if next.Cleared {
 		n.Failures, n.Cleared = 0, true
 	}
@@ -43,7 +43,7 @@ type State struct {
 
 // Apply returns the state after a note. A lock never gets shorter by a note, and becomes endless when too many logins have
 // failed in a row.
-func (s State) Apply(n Note) State {
+func (s State) Apply(n Update) State {
 	if n.Cleared {
 		s.FailedLogins = 0
 	}

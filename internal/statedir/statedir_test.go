@@ -1,4 +1,4 @@
-package state_test
+package statedir_test
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/state"
+	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 )
 
 const ownProcessEnv = "GATEHOUSE_TEST_OWN_PROCESS"
@@ -29,9 +29,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func open(t *testing.T, dir string) *state.Store {
+func open(t *testing.T, dir string) *statedir.Store {
 	t.Helper()
-	s, err := state.Open(dir, slog.New(slog.DiscardHandler))
+	s, err := statedir.Open(dir, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func open(t *testing.T, dir string) *state.Store {
 	return s
 }
 
-func shut(t *testing.T, s *state.Store) {
+func shut(t *testing.T, s *statedir.Store) {
 	t.Helper()
 	if err := s.Close(); err != nil {
 		t.Error(err)
@@ -53,17 +53,17 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func token(id, user, label string) state.Token {
-	return state.Token{ID: id, UserKey: "ns/" + user, UserUID: user, Kind: "opaque", Label: label, IssuedAt: start, ExpiresAt: start.Add(time.Hour)}
+func token(id, user, label string) statedir.Token {
+	return statedir.Token{ID: id, UserKey: "ns/" + user, UserUID: user, Kind: "opaque", Label: label, IssuedAt: start, ExpiresAt: start.Add(time.Hour)}
 }
 
-func live(t state.Token) bool { return !t.Revoked }
+func live(t statedir.Token) bool { return !t.Revoked }
 
 func TestWhatWasAnsweredIsThereAfterARestart(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	must(t, s.Identify([]state.Identity{{Key: "ns/a", UID: "A", FirstSeen: start}, {Key: "ns/b", UID: "B", FirstSeen: start}}, nil))
-	must(t, s.UpdateStanding("A", func(st state.Standing) state.Standing {
+	must(t, s.Identify([]statedir.Identity{{Key: "ns/a", UID: "A", FirstSeen: start}, {Key: "ns/b", UID: "B", FirstSeen: start}}, nil))
+	must(t, s.UpdateStanding("A", func(st statedir.Standing) statedir.Standing {
 		st.TokensRevokedAt, st.LockedUntil, st.FailedLogins = start, start.Add(time.Minute), 3
 		return st
 	}))
@@ -93,8 +93,8 @@ func TestWhatWasAnsweredIsThereAfterARestart(t *testing.T) {
 func TestAUserWhoGoesTakesEverythingAlong(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	must(t, s.Identify([]state.Identity{{Key: "ns/a", UID: "A"}}, nil))
-	must(t, s.UpdateStanding("A", func(st state.Standing) state.Standing { st.FailedLogins = 1; return st }))
+	must(t, s.Identify([]statedir.Identity{{Key: "ns/a", UID: "A"}}, nil))
+	must(t, s.UpdateStanding("A", func(st statedir.Standing) statedir.Standing { st.FailedLogins = 1; return st }))
 	_, err := s.Revoke(token("1", "A", ""))
 	must(t, err)
 	_, err = s.Revoke(token("2", "B", ""))
@@ -103,7 +103,7 @@ func TestAUserWhoGoesTakesEverythingAlong(t *testing.T) {
 	shut(t, s)
 
 	s = open(t, dir)
-	if _, ok := s.Identity("ns/a"); ok || s.Standing("A") != (state.Standing{}) {
+	if _, ok := s.Identity("ns/a"); ok || s.Standing("A") != (statedir.Standing{}) {
 		t.Error("the user is still known")
 	}
 	if tokens := s.Tokens(); len(tokens) != 1 || !tokens["2"].Revoked {
@@ -113,8 +113,8 @@ func TestAUserWhoGoesTakesEverythingAlong(t *testing.T) {
 
 func TestAUserWithAGivenUIDComesBackAsItWas(t *testing.T) {
 	s := open(t, t.TempDir())
-	must(t, s.Identify([]state.Identity{{Key: "ns/a", UID: "A", Given: true}}, nil))
-	must(t, s.UpdateStanding("A", func(st state.Standing) state.Standing { st.TokensRevokedAt = start; return st }))
+	must(t, s.Identify([]statedir.Identity{{Key: "ns/a", UID: "A", Given: true}}, nil))
+	must(t, s.UpdateStanding("A", func(st statedir.Standing) statedir.Standing { st.TokensRevokedAt = start; return st }))
 	_, err := s.Revoke(token("1", "A", ""))
 	must(t, err)
 	must(t, s.Identify(nil, []string{"ns/a"}))
@@ -125,8 +125,8 @@ func TestAUserWithAGivenUIDComesBackAsItWas(t *testing.T) {
 
 func TestAUserMayGoAndComeInOneChange(t *testing.T) {
 	s := open(t, t.TempDir())
-	must(t, s.Identify([]state.Identity{{Key: "ns/a", UID: "old"}}, nil))
-	must(t, s.Identify([]state.Identity{{Key: "ns/a", UID: "new"}}, []string{"ns/a"}))
+	must(t, s.Identify([]statedir.Identity{{Key: "ns/a", UID: "old"}}, nil))
+	must(t, s.Identify([]statedir.Identity{{Key: "ns/a", UID: "new"}}, []string{"ns/a"}))
 	if id, _ := s.Identity("ns/a"); id.UID != "new" {
 		t.Errorf("got %q", id.UID)
 	}
@@ -173,7 +173,7 @@ func TestALabelThatIsTakenOverLeavesTheRevocationBehind(t *testing.T) {
 func TestARevocationOfAllTokensNeverMovesBack(t *testing.T) {
 	s := open(t, t.TempDir())
 	for _, at := range []time.Time{start, start.Add(-time.Hour), {}} {
-		must(t, s.UpdateStanding("A", func(st state.Standing) state.Standing { st.TokensRevokedAt = at; return st }))
+		must(t, s.UpdateStanding("A", func(st statedir.Standing) statedir.Standing { st.TokensRevokedAt = at; return st }))
 	}
 	if got := s.Standing("A").TokensRevokedAt; !got.Equal(start) {
 		t.Errorf("got %s", got)
@@ -200,7 +200,7 @@ func TestRecordsGoWhenTheirTokensHaveEnded(t *testing.T) {
 func TestAFolderHasOneProcess(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	_, err := state.Open(dir, slog.New(slog.DiscardHandler))
+	_, err := statedir.Open(dir, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "another process is using it") {
 		t.Errorf("got error %v", err)
 	}
@@ -213,7 +213,7 @@ func TestTheFolderIsForItsOwnerAlone(t *testing.T) {
 	s := open(t, dir)
 	_, err := s.Revoke(token("1", "A", ""))
 	must(t, err)
-	_, err = state.UpdateEntries(dir, state.KeysEntries, func(map[string][]byte) (map[string][]byte, error) {
+	_, err = statedir.UpdateEntries(dir, statedir.KeysEntries, func(map[string][]byte) (map[string][]byte, error) {
 		return map[string][]byte{"k": []byte("secret")}, nil
 	})
 	must(t, err)
@@ -232,7 +232,7 @@ func TestTheFolderIsForItsOwnerAlone(t *testing.T) {
 func TestAFolderThatEverybodyMayWriteIntoIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.Chmod(dir, 0o777)) // not through the umask
-	_, err := state.Open(dir, slog.New(slog.DiscardHandler))
+	_, err := statedir.Open(dir, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "chmod 700") {
 		t.Errorf("got error %v", err)
 	}
@@ -356,7 +356,7 @@ func TestTheJournalDoesNotGrowForEver(t *testing.T) {
 	for g := range 50 {
 		wg.Go(func() {
 			for i := range 200 {
-				if err := s.UpdateStanding(fmt.Sprint(g), func(st state.Standing) state.Standing {
+				if err := s.UpdateStanding(fmt.Sprint(g), func(st statedir.Standing) statedir.Standing {
 					st.FailedLogins, st.Credentials = i+1, strings.Repeat("x", 300)
 					return st
 				}); err != nil {
@@ -383,7 +383,7 @@ func TestTheJournalDoesNotGrowForEver(t *testing.T) {
 func TestNothingIsChangedAfterClose(t *testing.T) {
 	s := open(t, t.TempDir())
 	shut(t, s)
-	if _, err := s.Revoke(token("1", "A", "")); !errors.Is(err, state.ErrClosed) {
+	if _, err := s.Revoke(token("1", "A", "")); !errors.Is(err, statedir.ErrClosed) {
 		t.Errorf("got error %v", err)
 	}
 }
@@ -394,20 +394,20 @@ func TestEntriesAreReplacedWholeByOneProcessAtATime(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 50 {
 		wg.Go(func() {
-			_, err := state.UpdateEntries(dir, state.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
+			_, err := statedir.UpdateEntries(dir, statedir.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
 				entries[fmt.Sprint(i)] = []byte{0, 255, byte(i)}
 				return entries, nil
 			})
 			if err != nil {
 				t.Error(err)
 			}
-			if _, err := state.ReadEntries(dir, state.KeysEntries); err != nil {
+			if _, err := statedir.ReadEntries(dir, statedir.KeysEntries); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
-	entries, err := state.ReadEntries(dir, state.KeysEntries)
+	entries, err := statedir.ReadEntries(dir, statedir.KeysEntries)
 	if err != nil || len(entries) != 50 || entries["7"][2] != 7 {
 		t.Errorf("got %d entries, %v", len(entries), err)
 	}
@@ -416,7 +416,7 @@ func TestEntriesAreReplacedWholeByOneProcessAtATime(t *testing.T) {
 func TestEntriesStayWhenTheirUpdateFails(t *testing.T) {
 	dir := t.TempDir()
 	set := func(v string, err error) error {
-		_, err = state.UpdateEntries(dir, state.CAEntries, func(map[string][]byte) (map[string][]byte, error) {
+		_, err = statedir.UpdateEntries(dir, statedir.CAEntries, func(map[string][]byte) (map[string][]byte, error) {
 			return map[string][]byte{"ca.key": []byte(v)}, err
 		})
 		return err
@@ -425,7 +425,7 @@ func TestEntriesStayWhenTheirUpdateFails(t *testing.T) {
 	if err := set("two", context.Canceled); !errors.Is(err, context.Canceled) {
 		t.Errorf("got error %v", err)
 	}
-	if entries, _ := state.ReadEntries(dir, state.CAEntries); string(entries["ca.key"]) != "one" {
+	if entries, _ := statedir.ReadEntries(dir, statedir.CAEntries); string(entries["ca.key"]) != "one" {
 		t.Errorf("got %q", entries["ca.key"])
 	}
 }
@@ -433,7 +433,7 @@ func TestEntriesStayWhenTheirUpdateFails(t *testing.T) {
 func TestEntriesThatCannotBeReadAreNotReplacedNorQuoted(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(dir, "keys.json"), []byte(`{"sign-1":"c2VjcmV0"`), 0o600))
-	_, err := state.UpdateEntries(dir, state.KeysEntries, func(map[string][]byte) (map[string][]byte, error) {
+	_, err := statedir.UpdateEntries(dir, statedir.KeysEntries, func(map[string][]byte) (map[string][]byte, error) {
 		t.Error("the update began with nothing")
 		return nil, nil
 	})
@@ -444,9 +444,9 @@ func TestEntriesThatCannotBeReadAreNotReplacedNorQuoted(t *testing.T) {
 
 func TestTheCertificatesToTrustCanBeReadByEverybody(t *testing.T) {
 	dir := t.TempDir()
-	must(t, state.PublishCertificates(dir, []byte("PEM")))
-	must(t, state.PublishCertificates(dir, []byte("PEM 2")))
-	path := filepath.Join(dir, state.CertificateFile)
+	must(t, statedir.PublishCertificates(dir, []byte("PEM")))
+	must(t, statedir.PublishCertificates(dir, []byte("PEM 2")))
+	path := filepath.Join(dir, statedir.CertificateFile)
 	raw, err := os.ReadFile(path)
 	must(t, err)
 	info, err := os.Stat(path)

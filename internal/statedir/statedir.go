@@ -6,7 +6,7 @@
 // (entries.go); another process may change those while the service runs.
 //
 // The package is a leaf: it knows no directory, no Kubernetes and no HTTP.
-package state
+package statedir
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package ledger
+package loginstate
 
 import (
 	"context"
@@ -28,27 +28,27 @@ type User struct {
 // Writer writes one note. It must be safe to call again with the same note when it returned an error, and must write nothing
 // when the note changes nothing or the user is another by now.
 type Writer interface {
-	WriteNote(ctx context.Context, user User, note Note) error
+	WriteLogin(ctx context.Context, user User, update Update) error
 }
 
-// Ledger gathers notes until they are written. Create it with New and start it with Start. All methods are safe for
+// Queue gathers notes until they are written. Create it with New and start it with Start. All methods are safe for
 // concurrent use.
-type Ledger struct {
+type Queue struct {
 	writer Writer
 	log    *slog.Logger
 	urgent chan struct{}
 
 	mu      sync.Mutex
-	pending map[User]Note // at most one for each user of the directory
+	pending map[User]Update // at most one for each user of the directory
 }
 
 // New returns a ledger that writes with w.
-func New(w Writer, log *slog.Logger) *Ledger {
-	return &Ledger{writer: w, log: log, urgent: make(chan struct{}, 1), pending: map[User]Note{}}
+func New(w Writer, log *slog.Logger) *Queue {
+	return &Queue{writer: w, log: log, urgent: make(chan struct{}, 1), pending: map[User]Update{}}
 }
 
-// Note adds news about a user. It does not block.
-func (l *Ledger) Note(user User, n Note) {
+// Add adds news about a user. It does not block.
+func (l *Queue) Add(user User, n Update) {
 	l.add(user, n)
 	if n.LockedUntil.IsZero() {
 		return
@@ -59,45 +59,45 @@ func (l *Ledger) Note(user User, n Note) {
 	}
 }
 
-func (l *Ledger) add(user User, n Note) {
+func (l *Queue) add(user User, n Update) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.pending[user] = l.pending[user].merge(n)
 }
 
 // Start writes notes until the context ends, and then what concerns failures and locks once more.
-func (l *Ledger) Start(ctx context.Context) error {
+func (l *Queue) Start(ctx context.Context) error {
 	failures, issued := time.NewTicker(failuresEvery), time.NewTicker(issuedEvery)
 	defer failures.Stop()
 	defer issued.Stop()
 	for {
 		select {
 		case <-l.urgent:
-			l.flush(ctx, func(n Note) bool { return !n.LockedUntil.IsZero() })
+			l.flush(ctx, func(n Update) bool { return !n.LockedUntil.IsZero() })
 		case <-failures.C:
-			l.flush(ctx, Note.aboutFailures)
+			l.flush(ctx, Update.aboutFailures)
 		case <-issued.C:
-			l.flush(ctx, func(Note) bool { return true })
+			l.flush(ctx, func(Update) bool { return true })
 		case <-ctx.Done():
 			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closingTime)
 			defer cancel()
-			l.flush(closing, Note.aboutFailures)
+			l.flush(closing, Update.aboutFailures)
 			return nil
 		}
 	}
 }
 
 // NeedLeaderElection says that every replica writes its own notes.
-func (l *Ledger) NeedLeaderElection() bool { return false }
+func (l *Queue) NeedLeaderElection() bool { return false }
 
-func (n Note) aboutFailures() bool { return n.Failures > 0 || n.Cleared || !n.LockedUntil.IsZero() }
+func (n Update) aboutFailures() bool { return n.Failures > 0 || n.Cleared || !n.LockedUntil.IsZero() }
 
 // flush writes the pending notes that are wanted, locks first.
-func (l *Ledger) flush(ctx context.Context, wanted func(Note) bool) {
+func (l *Queue) flush(ctx context.Context, wanted func(Update) bool) {
 	locks, others := l.take(wanted)
 	pace := time.NewTicker(pace)
 	defer pace.Stop()
-	for _, batch := range []map[User]Note{locks, others} {
+	for _, batch := range []map[User]Update{locks, others} {
 		for user, n := range batch {
 			l.write(ctx, user, n)
 			<-pace.C
@@ -105,8 +105,8 @@ func (l *Ledger) flush(ctx context.Context, wanted func(Note) bool) {
 	}
 }
 
-func (l *Ledger) write(ctx context.Context, user User, n Note) {
-	err := l.writer.WriteNote(ctx, user, n)
+func (l *Queue) write(ctx context.Context, user User, n Update) {
+	err := l.writer.WriteLogin(ctx, user, n)
 	if err == nil {
 		return
 	}
@@ -118,10 +118,10 @@ func (l *Ledger) write(ctx context.Context, user User, n Note) {
 	l.pending[user] = n.merge(l.pending[user])
 }
 
-func (l *Ledger) take(wanted func(Note) bool) (locks, others map[User]Note) {
+func (l *Queue) take(wanted func(Update) bool) (locks, others map[User]Update) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	locks, others = map[User]Note{}, map[User]Note{}
+	locks, others = map[User]Update{}, map[User]Update{}
 	for user, n := range l.pending {
 		if !wanted(n) {
 			continue
