@@ -251,13 +251,13 @@ func TestEveryRequestIsCountedByItsDoorRouteAndStatus(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"gatehouse_request_duration_seconds 200 redis /v1/users/authorize ",
-		"gatehouse_request_duration_seconds 401 puppet /rbac-api/v1/users/{id}/tokens ",
-		"gatehouse_request_duration_seconds 404 puppet unknown ",
-		"gatehouse_request_duration_seconds 401 forwardauth /auth/verify/ ",
-		"gatehouse_request_duration_seconds 404 none unknown ",
-		"gatehouse_acts_total login redis allowed  ",
-		"gatehouse_acts_total issue redis allowed  ",
+		"gatehouse_request_duration_seconds redis 200 /v1/users/authorize ",
+		"gatehouse_request_duration_seconds puppet 401 /rbac-api/v1/users/{id}/tokens ",
+		"gatehouse_request_duration_seconds puppet 404 unknown ",
+		"gatehouse_request_duration_seconds forwardauth 401 /auth/verify/ ",
+		"gatehouse_request_duration_seconds none 404 unknown ",
+		"gatehouse_auth_events_total redis login allowed  ",
+		"gatehouse_auth_events_total redis issue allowed  ",
 	} {
 		if got[want] != 1 {
 			t.Errorf("%s: %d of %v", want, got[want], got)

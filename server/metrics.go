@@ -32,10 +32,10 @@ func newMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "gatehouse_request_duration_seconds", Buckets: fast(),
-			Help: "Time to answer a request, by door, route and status code.",
-		}, []string{"door", "route", "code"}),
+			Help: "Time to answer a request, by API, route and status code.",
+		}, []string{"api", "route", "code"}),
 		cacheHits: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "gatehouse_password_memo_hits_total",
+			Name: "gatehouse_password_cache_hits_total",
 			Help: "Logins with a password that was verified a short while ago, which cost no hash.",
 		}),
 		waited: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -48,9 +48,9 @@ func newMetrics(r prometheus.Registerer) *Metrics {
 		}),
 	}
 	acts := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "gatehouse_acts_total",
-		Help: "Logins, token checks, issues and revocations, by door, outcome and reason of a refusal.",
-	}, []string{"act", "door", "outcome", "reason"})
+		Name: "gatehouse_auth_events_total",
+		Help: "Logins, token checks, issues and revocations, by API, outcome and reason of a refusal.",
+	}, []string{"event", "api", "outcome", "reason"})
 	m.events = newLookupCache(func(a eventLabels) prometheus.Counter {
 		return acts.WithLabelValues(a.act, a.door, a.outcome, a.reason)
 	})
@@ -76,8 +76,8 @@ func (m *Metrics) Count(ctx context.Context, e audit.Event) {
 type eventLabels struct{ act, door, outcome, reason string }
 
 // route returns the histograms of one route by status.
-func (m *Metrics) route(door, route string) *lookupCache[int, prometheus.Observer] {
-	byCode := m.requests.MustCurryWith(prometheus.Labels{"door": door, "route": route})
+func (m *Metrics) route(api, route string) *lookupCache[int, prometheus.Observer] {
+	byCode := m.requests.MustCurryWith(prometheus.Labels{"api": api, "route": route})
 	return newLookupCache(func(status int) prometheus.Observer { return byCode.WithLabelValues(strconv.Itoa(status)) })
 }
 

@@ -191,7 +191,7 @@ func (w *world) selected(e *parser.VectorSelector) ([]string, error) {
 
 // known fails when a matcher asks for a value of one of our labels that no document has: such a query would match nothing, for ever.
 func (w *world) known(m *labels.Matcher) error {
-	if !slices.Contains([]string{"act", "outcome", "reason", "state", "use", "door"}, m.Name) {
+	if !slices.Contains([]string{"event", "outcome", "reason", "state", "use", "api"}, m.Name) {
 		return nil
 	}
 	for value := range strings.SplitSeq(m.Value, "|") {
@@ -240,8 +240,8 @@ func TestEachMistakeInAQueryIsFound(t *testing.T) {
 		`gatehouse_users_count`:                                           "no series",
 		`gatehouse_users{status="Locked"}`:                                "no label status",
 		`gatehouse_users{state="Looked"}`:                                 "value Looked",
-		`sum by (route) (gatehouse_acts_total)`:                           "no label route",
-		`rate(gatehouse_acts_total{reason=~"busy|sleepy"}[5m])`:           "value sleepy",
+		`sum by (route) (gatehouse_auth_events_total)`:                           "no label route",
+		`rate(gatehouse_auth_events_total{reason=~"busy|sleepy"}[5m])`:           "value sleepy",
 		`1 - absent(gatehouse_build_infos)`:                               "no series gatehouse_build_infos",
 		`gatehouse_users and on () sum(gatehouse_directory_synced{x=""})`: "no label x",
 	} {
