@@ -18,23 +18,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gatehouse-auth/gatehouse/controllers"
+	"github.com/gatehouse-auth/gatehouse/internal/keystore"
 	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
-// How long gatehouse keys rotate waits for a running service to begin, and how often it looks.
+// How long gatehouse keys rotate waits for a running service to begin, and how often it reads the keys meanwhile.
 const (
-	rotationPatience = 20 * time.Second
-	rotationLook     = 200 * time.Millisecond
+	rotationTimeout = 20 * time.Second
+	rotationPoll    = 200 * time.Millisecond
 )
-
-// keyStore is where a service keeps its keys.
-type keyStore interface {
-	// Entries returns the keys in entries by name.
-	Entries(ctx context.Context) (map[string][]byte, error)
-	// RequestRotation asks the service to begin a rotation.
-	RequestRotation(ctx context.Context) error
-}
 
 // keysOptions says which service's keys are meant.
 type keysOptions struct {
@@ -75,45 +68,48 @@ func newKeysCommand() *cobra.Command {
 }
 
 func (o *keysOptions) list(cmd *cobra.Command) error {
-	store, err := o.store()
+	stored, place, err := o.stored()
 	if err != nil {
 		return err
 	}
-	entries, err := store.Entries(cmd.Context())
+	entries, err := stored.Read(cmd.Context())
+	if err == nil && len(entries) == 0 {
+		err = keystore.ErrNoKeys
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", place, err)
 	}
 	return printKeys(cmd, entries)
 }
 
-// rotate asks for a rotation, waits for it to begin and shows the keys.
+// rotate requests a rotation, waits for it to begin and shows the keys.
 func (o *keysOptions) rotate(cmd *cobra.Command) error {
-	store, err := o.store()
+	stored, place, err := o.stored()
 	if err != nil {
 		return err
 	}
-	if err := store.RequestRotation(cmd.Context()); err != nil {
-		return err
+	if err := keystore.RequestRotation(cmd.Context(), stored); err != nil {
+		return fmt.Errorf("%s: %w", place, err)
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), rotationPatience)
+	ctx, cancel := context.WithTimeout(cmd.Context(), rotationTimeout)
 	defer cancel()
-	entries, err := begun(ctx, store)
+	entries, err := awaitRotation(ctx, stored)
 	if err != nil {
-		return fmt.Errorf("the rotation is asked for; whether it has begun is not known: %w", err)
+		return fmt.Errorf("rotation requested, but its status could not be read: %w", err)
 	}
 	if _, pending := entries[token.RotationRequest]; pending {
-		_, err := fmt.Fprintln(cmd.OutOrStdout(), "The rotation is asked for. No service has begun it yet; the next one that runs on these keys does.")
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), "Rotation requested. No running service has begun it yet; the next service that uses these keys begins it.")
 		return err
 	}
 	return printKeys(cmd, entries)
 }
 
-// begun returns the keys once the request is gone from them, or as they are when the time is over.
-func begun(ctx context.Context, store keyStore) (map[string][]byte, error) {
-	tick := time.NewTicker(rotationLook)
+// awaitRotation returns the keys once the request is gone from them, or as they are when the context ends.
+func awaitRotation(ctx context.Context, stored keystore.Entries) (map[string][]byte, error) {
+	tick := time.NewTicker(rotationPoll)
 	defer tick.Stop()
 	for {
-		entries, err := store.Entries(ctx)
+		entries, err := stored.Read(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -128,53 +124,28 @@ func begun(ctx context.Context, store keyStore) (map[string][]byte, error) {
 	}
 }
 
-// store opens the keys that the options name.
-func (o *keysOptions) store() (keyStore, error) {
+// stored returns the keys that the options name, and what the options call their place.
+func (o *keysOptions) stored() (_ keystore.Entries, place string, err error) {
 	if o.stateDir != "" {
-		return folderKeys(o.stateDir), nil
+		return statedir.EntriesFile{Dir: o.stateDir, Name: statedir.KeysEntries}, "--state-dir " + o.stateDir, nil
 	}
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = o.kubeconfig
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules,
 		&clientcmd.ConfigOverrides{CurrentContext: o.context}).ClientConfig()
 	if err != nil {
-		return nil, fmt.Errorf("no cluster to ask: %w; for a service that stands alone, give --state-dir DIR", err)
+		return nil, "", fmt.Errorf("no cluster to ask: %w; for a standalone service, give --state-dir DIR", err)
 	}
 	scheme := runtime.NewScheme()
 	if err := corev1.AddToScheme(scheme); err != nil {
-		return nil, fmt.Errorf("register the types of Kubernetes: %w", err)
+		return nil, "", fmt.Errorf("register the types of Kubernetes: %w", err)
 	}
 	c, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
-		return nil, fmt.Errorf("connect to the cluster: %w", err)
+		return nil, "", fmt.Errorf("connect to the cluster: %w", err)
 	}
-	return controllers.SharedKeys{Client: c, Namespace: o.namespace}, nil
-}
-
-// folderKeys are the keys in the state folder of this name.
-type folderKeys string
-
-func (dir folderKeys) Entries(context.Context) (map[string][]byte, error) {
-	entries, err := statedir.ReadEntries(string(dir), statedir.KeysEntries)
-	if err == nil && len(entries) == 0 {
-		err = dir.empty()
-	}
-	return entries, err
-}
-
-func (dir folderKeys) RequestRotation(context.Context) error {
-	_, err := statedir.UpdateEntries(string(dir), statedir.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
-		if len(entries) == 0 {
-			return nil, dir.empty()
-		}
-		entries[token.RotationRequest] = []byte{}
-		return entries, nil
-	})
-	return err
-}
-
-func (dir folderKeys) empty() error {
-	return fmt.Errorf("there are no keys in %s: name the state folder of a service with --state-dir", string(dir))
+	keys := controllers.NewKeysSecret(c, o.namespace)
+	return keys, "secret " + keys.Key.String(), nil
 }
 
 // printKeys prints what may be known of keys to everybody.

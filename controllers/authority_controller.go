@@ -3,8 +3,8 @@ package controllers
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/gatehouse-auth/gatehouse/internal/authority"
+	"github.com/gatehouse-auth/gatehouse/internal/keystore"
 )
 
 // AuthoritySecret is the name of the Secret with the service's own CA, and of the ConfigMaps in which its certificate is
@@ -27,20 +28,18 @@ const AuthoritySecret = "gatehouse-ca"
 // publishTimeout is how long one ConfigMap may take.
 const publishTimeout = 5 * time.Second
 
-// AuthorityReconciler keeps the server certificate of this replica made from the CA that all replicas share, and the CA
-// itself alive: made at first start, followed by the next one long before it ends, published for clients. It watches the
-// Secret, so a change needs no restart, and it runs on every replica. What cannot be read is reported and left alone, and the
-// CA before it stays in force.
+// AuthorityReconciler syncs the server certificate of this replica with the CA in the Secret that all replicas share, and publishes
+// the CA's certificate for clients. It watches the Secret, so a change needs no restart, and it runs on every replica.
 type AuthorityReconciler struct {
 	Namespace string   // the service's own
 	Publish   []string // namespaces that get the certificate, beside the service's own
 	Source    *authority.Source
 	Now       func() time.Time
 
-	secret   *systemSecret
-	reader   client.Reader // not a cache: a look a minute is less than a watch in every namespace
+	keeper   *keystore.CA
+	secret   *watchedSecret
+	reader   client.Reader // not a cache: one read a minute is less than a watch in every namespace
 	recorder events.EventRecorder
-	reported string // the last complaint
 }
 
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=create,namespace=gatehouse-system
@@ -55,64 +54,46 @@ type AuthorityReconciler struct {
 func (r *AuthorityReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.recorder, r.reader = mgr.GetEventRecorder(appName), mgr.GetAPIReader()
 	key := types.NamespacedName{Namespace: r.Namespace, Name: AuthoritySecret}
-	return watchSystemSecret(mgr, key, func(secret *systemSecret) reconcile.Reconciler {
+	return watchSystemSecret(mgr, key, func(secret *watchedSecret) reconcile.Reconciler {
 		r.secret = secret
+		r.keeper = &keystore.CA{
+			Entries: secret.SecretEntries, Source: r.Source, Now: r.Now, Publish: r.publish, Report: r.report,
+		}
 		return r
 	})
 }
 
-// Reconcile puts the stored CA in force, writes what is due, and publishes the certificate.
+// Reconcile puts the stored CA in force, stores what is due, and publishes the certificate.
 func (r *AuthorityReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
-	secret, err := r.secret.read(ctx)
-	if err != nil {
-		return ctrl.Result{}, err
+	err := r.keeper.Sync(ctx)
+	if errors.Is(err, keystore.ErrUnreadableCA) {
+		err = nil // report asks for help, and a retry before the Secret changes helps no one
 	}
-	var stored authority.Authority
-	if len(secret.Data) > 0 {
-		if stored, err = authority.Parse(secret.Data); err != nil {
-			r.report(ctx, secret, err)
-			return requeueSoon(), nil
-		}
-		r.reported = ""
-		if err := r.Source.Use(stored); err != nil {
-			return ctrl.Result{}, err
-		}
-		r.publish(ctx, stored.Bundle())
-	}
-	next, err := stored.Advance(r.Now())
-	if err != nil || (len(secret.Data) > 0 && next.Equal(stored)) {
-		return requeueSoon(), err
-	}
-	entries, err := next.Encode()
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	data := maps.Clone(secret.Data)
-	if data == nil {
-		data = map[string][]byte{}
-	}
-	maps.Copy(data, entries)
-	return requeueSoon(), r.secret.write(ctx, secret, data, secret.Annotations)
+	return requeueSoon(), err
 }
 
-func (r *AuthorityReconciler) report(ctx context.Context, secret *corev1.Secret, err error) {
-	if r.reported == err.Error() {
-		return
+func (r *AuthorityReconciler) report(ctx context.Context, problem error) {
+	switch {
+	case problem == nil:
+		log.FromContext(ctx).Info("the CA can be read and written again")
+	case errors.Is(problem, keystore.ErrUnreadableCA):
+		log.FromContext(ctx).Error(problem, "the CA stays as it is, and the one before stays in force; repair the Secret, or delete it to get a new CA")
+		r.secret.warn(ctx, r.recorder, "CAUnreadable", "ReadCA",
+			"This is not a CA with its key, and is left alone: put both back, or delete the Secret to get a new CA.")
+	default:
+		log.FromContext(ctx).Error(problem, "could not sync the CA; will retry")
 	}
-	r.reported = err.Error()
-	log.FromContext(ctx).Error(err, "the CA cannot be read and is left alone; delete the secret to get a new one")
-	r.recorder.Eventf(secret, nil, corev1.EventTypeWarning, "CAUnreadable", "ReadCA",
-		"This is no CA with its key, and is left alone: put both back, or delete the Secret to get a new CA.")
 }
 
-// publish makes the ConfigMaps show the certificates to trust. Where that cannot be done, service goes on, and the next look
+// publish makes the ConfigMaps show the certificates to trust. Where that cannot be done the service goes on, and the next sync
 // tries again.
-func (r *AuthorityReconciler) publish(ctx context.Context, bundle []byte) {
+func (r *AuthorityReconciler) publish(ctx context.Context, bundle []byte) error {
 	for _, namespace := range append([]string{r.Namespace}, r.Publish...) {
 		if err := r.publishIn(ctx, namespace, bundle); err != nil {
-			log.FromContext(ctx).Info("the certificate of the CA is not published", "namespace", namespace, "reason", err.Error())
+			log.FromContext(ctx).Info("could not publish the certificate of the CA; will retry", "namespace", namespace, "error", err.Error())
 		}
 	}
+	return nil
 }
 
 func (r *AuthorityReconciler) publishIn(ctx context.Context, namespace string, bundle []byte) error {
@@ -121,7 +102,7 @@ func (r *AuthorityReconciler) publishIn(ctx context.Context, namespace string, b
 	published := &corev1.ConfigMap{}
 	err := r.reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: AuthoritySecret}, published)
 	if apierrors.IsNotFound(err) {
-		return r.firstIn(ctx, namespace, bundle)
+		return r.createIn(ctx, namespace, bundle)
 	}
 	if err != nil {
 		return fmt.Errorf("read configmap %s/%s: %w", namespace, AuthoritySecret, err)
@@ -140,7 +121,7 @@ func (r *AuthorityReconciler) publishIn(ctx context.Context, namespace string, b
 	return nil
 }
 
-func (r *AuthorityReconciler) firstIn(ctx context.Context, namespace string, bundle []byte) error {
+func (r *AuthorityReconciler) createIn(ctx context.Context, namespace string, bundle []byte) error {
 	err := r.secret.client.Create(ctx, &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: AuthoritySecret, Labels: map[string]string{nameLabel: appName}},
 		Data:       map[string]string{authority.CertificateEntry: string(bundle)},

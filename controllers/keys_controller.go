@@ -2,18 +2,18 @@ package controllers
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/internal/keystore"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
@@ -26,21 +26,17 @@ const (
 	CurrentSigningKey = authv1alpha1.Group + "/current-signing-key"
 )
 
-// KeysReconciler keeps the KeySet of this replica equal to the Secret that all replicas share, and the Secret as the policy
-// wants it: made at first start, rotated by age or when somebody asks, and at once when the current key is gone. It watches
-// the Secret, so a change needs no restart, and it runs on every replica.
-//
-// Only what the Secret holds is ever put in force, and only when there is a key to issue with in it: until some replica has
-// written that, the keys before it stay.
+// KeysReconciler syncs the KeySet of this replica with the Secret that all replicas share. It watches the Secret, so a change needs
+// no restart, and it runs on every replica.
 type KeysReconciler struct {
 	Namespace string // the service's own
 	Keys      *token.KeySet
 	Policy    token.Policy
 	Now       func() time.Time
 
-	secret   *systemSecret
+	keeper   *keystore.Keys
+	secret   *watchedSecret
 	recorder events.EventRecorder
-	reported string // the last complaint about unreadable entries
 }
 
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=create,namespace=gatehouse-system
@@ -51,67 +47,46 @@ type KeysReconciler struct {
 func (r *KeysReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.recorder = mgr.GetEventRecorder(appName)
 	key := types.NamespacedName{Namespace: r.Namespace, Name: KeysSecret}
-	return watchSystemSecret(mgr, key, func(secret *systemSecret) reconcile.Reconciler {
+	return watchSystemSecret(mgr, key, func(secret *watchedSecret) reconcile.Reconciler {
 		r.secret = secret
+		entries := secret.SecretEntries
+		entries.annotations = r.annotations
+		r.keeper = &keystore.Keys{Entries: entries, Set: r.Keys, Policy: r.Policy, Now: r.Now, Report: r.report}
 		return r
 	})
 }
 
-// Reconcile puts the stored keys in force and writes what is due. Every replica computes the same, but for keys that are made
-// anew: of these the first written are right.
+// Reconcile puts the stored keys in force and stores what is due.
 func (r *KeysReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
-	secret, err := r.secret.read(ctx)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	keys, unreadable := token.ParseKeys(secret.Data)
-	r.report(ctx, secret, unreadable)
-	now := r.Now()
-	if keys.CanIssue(now) {
-		r.Keys.Use(keys)
-	}
-	next, err := keys.Advance(now, r.Policy)
-	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("advance the keys: %w", err)
-	}
-	data, err := next.Encode()
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	if next.Equal(keys) {
-		data = secret.Data // however it is spelled there
-	}
-	return requeueSoon(), r.secret.write(ctx, secret, data, annotations(secret, next, now))
+	return requeueSoon(), r.keeper.Sync(ctx)
 }
 
-// annotations returns those of the Secret as they should be with these keys.
-func annotations(secret *corev1.Secret, keys token.Keys, now time.Time) map[string]string {
-	out := maps.Clone(secret.Annotations)
-	if out == nil {
-		out = map[string]string{}
+// annotations returns those that the Secret has with these keys.
+func (r *KeysReconciler) annotations(before map[string]string, entries map[string][]byte) map[string]string {
+	keys, _ := token.ParseKeys(entries) // the keeper reports entries that cannot be read
+	after := maps.Clone(before)
+	if after == nil {
+		after = map[string]string{}
 	}
-	if current, ok := keys.Current(token.Sign, now); ok {
-		out[CurrentSigningKey] = current.EntryName()
+	if current, ok := keys.Current(token.Sign, r.Now()); ok {
+		after[CurrentSigningKey] = current.EntryName()
 	}
-	return out
+	return after
 }
 
-// report tells of entries that cannot be read, once for each set of them. They stay as they are, and the other keys are used.
-// The reasons are for the log only: what exactly is wrong with a key is not for everybody who may read Events.
-func (r *KeysReconciler) report(ctx context.Context, secret *corev1.Secret, unreadable error) {
-	complaint := ""
-	if unreadable != nil {
-		complaint = unreadable.Error()
-	}
-	if complaint == r.reported {
-		return
-	}
-	r.reported = complaint
-	if unreadable == nil {
+// report tells what is wrong with the keys. The reasons are for the log only: not everyone who may read Events may know what exactly
+// is wrong with a key.
+func (r *KeysReconciler) report(ctx context.Context, problem error) {
+	if problem == nil {
 		log.FromContext(ctx).Info("every entry of the keys can be read again")
 		return
 	}
-	log.FromContext(ctx).Error(unreadable, "entries of the keys cannot be read and are left alone")
-	r.recorder.Eventf(secret, nil, corev1.EventTypeWarning, "KeyUnreadable", "ReadKeys",
-		"Some entries are no keys and are left alone; the log of gatehouse names them. The other keys are in use.")
+	log.FromContext(ctx).Error(problem, "cannot read or write some of the keys; they are left as they are, and the others are in use")
+	r.secret.warn(ctx, r.recorder, "KeyUnreadable", "ReadKeys",
+		"Some entries are not keys and are left alone, or new keys cannot be stored; the log of gatehouse names them. The other keys are in use.")
+}
+
+// NewKeysSecret returns the keys in the Secret of a service in a cluster, as someone outside of the service reads and changes them.
+func NewKeysSecret(c client.Client, namespace string) SecretEntries {
+	return SecretEntries{Key: types.NamespacedName{Namespace: namespace, Name: KeysSecret}, reader: c, client: c}
 }

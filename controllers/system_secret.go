@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -31,17 +32,23 @@ const (
 	appName   = "gatehouse"
 )
 
-// systemSecret is one Secret of the service's own, which all replicas share. It is read through a cache that watches this
-// one object, so that the service needs no right to see any other, and whoever writes it first is right: the others see
-// that in their caches and find nothing to do.
-type systemSecret struct {
-	key    types.NamespacedName
-	cache  cache.Cache
+// SecretEntries are the entries of one Secret. They implement keystore.Entries: whoever writes first is right, and the others find
+// nothing to do.
+type SecretEntries struct {
+	Key types.NamespacedName
+
+	reader client.Reader
 	client client.Client
+	// annotations returns the annotations of the Secret with these entries, from those before; nil: they stay.
+	annotations func(before map[string]string, entries map[string][]byte) map[string]string
 }
 
+// watchedSecret is one Secret of the service's own, which all replicas share. It is read through a cache that watches this one
+// object, so that the service needs no right to see any other.
+type watchedSecret struct{ SecretEntries }
+
 // watchSystemSecret lets the manager call a reconciler at start, for every change of the Secret, and whenever it asks for it.
-func watchSystemSecret(mgr ctrl.Manager, key types.NamespacedName, reconciler func(*systemSecret) reconcile.Reconciler) error {
+func watchSystemSecret(mgr ctrl.Manager, key types.NamespacedName, reconciler func(*watchedSecret) reconcile.Reconciler) error {
 	own, err := cache.New(mgr.GetConfig(), cache.Options{
 		HTTPClient:        mgr.GetHTTPClient(),
 		Scheme:            mgr.GetScheme(),
@@ -65,7 +72,7 @@ func watchSystemSecret(mgr ctrl.Manager, key types.NamespacedName, reconciler fu
 		WatchesRawSource(source.Kind(own, &corev1.Secret{}, &handler.TypedEnqueueRequestForObject[*corev1.Secret]{})).
 		WatchesRawSource(atStart(key)).
 		WithOptions(options).
-		Complete(reconciler(&systemSecret{key: key, cache: own, client: mgr.GetClient()}))
+		Complete(reconciler(&watchedSecret{SecretEntries{Key: key, reader: own, client: mgr.GetClient()}}))
 }
 
 // atStart asks for one reconciliation, because a Secret that does not exist yet causes no event.
@@ -76,27 +83,57 @@ func atStart(key types.NamespacedName) source.Func {
 	}
 }
 
-// read returns the Secret as the cache has it, or one without a resource version when there is none.
-func (s *systemSecret) read(ctx context.Context) (*corev1.Secret, error) {
+// Read implements keystore.Entries.
+func (s SecretEntries) Read(ctx context.Context) (map[string][]byte, error) {
+	secret, err := s.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return secret.Data, nil
+}
+
+// Update implements keystore.Entries.
+func (s SecretEntries) Update(
+	ctx context.Context, next func(map[string][]byte) (map[string][]byte, error),
+) (map[string][]byte, error) {
+	secret, err := s.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := next(maps.Clone(secret.Data))
+	if err != nil {
+		return nil, fmt.Errorf("secret %s: %w", s.Key, err)
+	}
+	return s.write(ctx, secret, entries)
+}
+
+// read returns the Secret, or one without a resource version when there is none.
+func (s SecretEntries) read(ctx context.Context) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
-	err := s.cache.Get(ctx, s.key, secret)
+	err := s.reader.Get(ctx, s.Key, secret)
 	if apierrors.IsNotFound(err) {
 		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
-			Namespace: s.key.Namespace, Name: s.key.Name, Labels: map[string]string{nameLabel: appName},
+			Namespace: s.Key.Namespace, Name: s.Key.Name, Labels: map[string]string{nameLabel: appName},
 		}}, nil
 	}
-	return secret, err
+	if err != nil {
+		return nil, fmt.Errorf("read secret %s: %w", s.Key, err)
+	}
+	return secret, nil
 }
 
 func exists(secret *corev1.Secret) bool { return secret.ResourceVersion != "" }
 
-// write makes the Secret have these entries and annotations, if it has others. When another replica was faster, its version
-// stands, and the cache is about to show it.
-func (s *systemSecret) write(ctx context.Context, secret *corev1.Secret, data map[string][]byte, annotations map[string]string) error {
+// write makes the Secret have these entries, if it has others, and returns what it has. When another writer was faster, it is what
+// was read before.
+func (s SecretEntries) write(ctx context.Context, secret *corev1.Secret, entries map[string][]byte) (map[string][]byte, error) {
 	next := secret.DeepCopy()
-	next.Data, next.Annotations = data, annotations
-	if exists(secret) && equality.Semantic.DeepEqual(secret.Data, data) && maps.Equal(secret.Annotations, annotations) {
-		return nil
+	next.Data = entries
+	if s.annotations != nil {
+		next.Annotations = s.annotations(secret.Annotations, entries)
+	}
+	if exists(secret) && equality.Semantic.DeepEqual(secret.Data, entries) && maps.Equal(secret.Annotations, next.Annotations) {
+		return secret.Data, nil
 	}
 	var err error
 	if exists(secret) {
@@ -106,12 +143,19 @@ func (s *systemSecret) write(ctx context.Context, secret *corev1.Secret, data ma
 	}
 	if apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err) || (exists(secret) && apierrors.IsNotFound(err)) {
 		log.FromContext(ctx).V(1).Info("another replica was faster")
-		return nil
+		return secret.Data, nil
 	}
 	if err != nil {
-		return fmt.Errorf("write secret %s: %w", s.key, err)
+		return nil, fmt.Errorf("write secret %s: %w", s.Key, err)
 	}
-	return nil
+	return entries, nil
+}
+
+// warn makes an Event about the Secret.
+func (s *watchedSecret) warn(ctx context.Context, recorder events.EventRecorder, reason, action, message string) {
+	if secret, err := s.read(ctx); err == nil {
+		recorder.Eventf(secret, nil, corev1.EventTypeWarning, reason, action, "%s", message)
+	}
 }
 
 // requeueSoon asks for the next look at a Secret that changes with time: within a minute, at another moment on every replica.

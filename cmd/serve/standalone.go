@@ -30,8 +30,9 @@ func (c *App) serveStandalone(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 
-	keys := &standalone.Keys{Dir: o.StateDir, Keys: c.keys, Policy: o.keyPolicy(), Log: c.log, Now: c.now}
-	if err := keys.Look(); err != nil {
+	keys, keyUpkeep := standalone.NewKeys(o.StateDir, c.keys, o.keyPolicy(), c.log, c.now)
+	_ = keys.Sync(ctx) // Ready says whether what it reports keeps tokens from being issued
+	if err := keys.Ready(); err != nil {
 		return fmt.Errorf("read the keys: %w", err)
 	}
 	records := standalone.NewRecords(store, c.directory, c.log, c.now)
@@ -41,8 +42,8 @@ func (c *App) serveStandalone(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	feeding := []manager.Runnable{manifests, records, keys}
-	cert, renewal, err := c.folderCertificate()
+	feeding := []manager.Runnable{manifests, records, keyUpkeep}
+	cert, renewal, err := c.folderCertificate(ctx)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net/url"
@@ -45,7 +46,7 @@ func (c *App) clusterCertificate(mgr manager.Manager, namespace string) (certifi
 }
 
 // folderCertificate is the mounted one, or one of the CA in the state folder.
-func (c *App) folderCertificate() (certificate, manager.Runnable, error) {
+func (c *App) folderCertificate(ctx context.Context) (certificate, manager.Runnable, error) {
 	o := c.options
 	if o.AllowHTTP {
 		return certificate{}, nil, nil
@@ -55,11 +56,11 @@ func (c *App) folderCertificate() (certificate, manager.Runnable, error) {
 		return cert, watcher, err
 	}
 	own := authority.NewSource(localNames(o), c.now)
-	file := &standalone.Authority{Dir: o.StateDir, Source: own, Log: c.log, Now: c.now}
-	if err := file.Look(); err != nil {
-		return certificate{}, nil, fmt.Errorf("read the CA: %w", err)
+	ca, upkeep := standalone.NewCA(o.StateDir, own, c.log, c.now)
+	if err := ca.Sync(ctx); err != nil {
+		return certificate{}, nil, fmt.Errorf("read the CA: %w: restore ca.json from a backup, or remove it to have a new CA made", err)
 	}
-	return certificate{get: own.GetCertificate, ends: own.NotAfter}, file, nil
+	return certificate{get: own.GetCertificate, ends: own.NotAfter}, upkeep, nil
 }
 
 // mountedCertificate serves the certificate in --tls-cert-dir. The watcher must be started; it reads the files anew when they

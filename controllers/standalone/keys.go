@@ -2,68 +2,72 @@ package standalone
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/authority"
+	"github.com/gatehouse-auth/gatehouse/internal/keystore"
 	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
+// How often the files are read again: edits to the keys take effect within seconds.
 const (
-	// keysEvery and authorityEvery are how often the files are looked at.
-	keysEvery      = 5 * time.Second
-	authorityEvery = time.Minute
+	keysInterval = 5 * time.Second
+	caInterval   = time.Minute
 )
 
-// Keys keep the KeySet equal to the keys in a state folder, and those as the policy wants them: made at first start,
-// rotated by age or on request. Whoever edits the file is heard within seconds.
-type Keys struct {
-	Dir    string
-	Keys   *token.KeySet
-	Policy token.Policy
-	Log    *slog.Logger
-	Now    func() time.Time
-
-	complaints
+// NewKeys returns the keeper of the keys in a state folder, and what syncs them again and again. Sync them once before that.
+func NewKeys(dir string, set *token.KeySet, policy token.Policy, log *slog.Logger, now func() time.Time) (*keystore.Keys, *Periodic) {
+	keys := &keystore.Keys{
+		Entries: statedir.EntriesFile{Dir: dir, Name: statedir.KeysEntries},
+		Set:     set, Policy: policy, Now: now,
+		Report: func(_ context.Context, problem error) { logProblem(log, "keys", problem) },
+	}
+	return keys, &Periodic{keysInterval, func(ctx context.Context) { _ = keys.Sync(ctx) }} // which reports its errors
 }
 
-// Look reads the keys, writes what is due, and puts in force what is on the disk then. When that cannot be written, what is there
-// is used; it is an error only if no key of it can issue.
-func (k *Keys) Look() error {
-	now := k.Now()
-	entries, unwritten := statedir.UpdateEntries(k.Dir, statedir.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
-		return k.next(entries, now)
-	})
-	if unwritten != nil {
-		entries, _ = statedir.ReadEntries(k.Dir, statedir.KeysEntries) // unwritten tells why they cannot be read
+// NewCA returns the keeper of the service's own CA in a state folder, and what syncs it again and again. Sync it once before that.
+func NewCA(dir string, source *authority.Source, log *slog.Logger, now func() time.Time) (*keystore.CA, *Periodic) {
+	ca := &keystore.CA{
+		Entries: statedir.EntriesFile{Dir: dir, Name: statedir.CAEntries},
+		Source:  source, Now: now,
+		Publish: func(_ context.Context, bundle []byte) error { return statedir.PublishCertificates(dir, bundle) },
+		Report:  func(_ context.Context, problem error) { logProblem(log, "CA", problem) },
 	}
-	keys, unread := token.ParseKeys(entries)
-	if keys.CanIssue(now) {
-		k.Keys.Use(keys)
-	}
-	problem := errors.Join(unwritten, unread)
-	k.complain(k.Log, "the keys in the state folder", problem)
-	if !k.Keys.Ready(now) {
-		return errors.Join(errors.New("there is no key to issue tokens with"), problem)
-	}
-	return nil
+	return ca, &Periodic{caInterval, func(ctx context.Context) { _ = ca.Sync(ctx) }} // which reports its errors
 }
 
-// next returns the entries as they should be.
-func (k *Keys) next(entries map[string][]byte, now time.Time) (map[string][]byte, error) {
-	keys, _ := token.ParseKeys(entries) // Look complains about entries that cannot be read; they are kept
-	next, err := keys.Advance(now, k.Policy)
-	if err != nil || next.Equal(keys) {
-		return entries, err
+// logProblem logs what is wrong with a file of the state folder, and when it is over.
+func logProblem(log *slog.Logger, what string, problem error) {
+	if problem == nil {
+		log.Info("the state folder can be read and written again", "what", what)
+		return
 	}
-	return next.Encode()
+	log.Error("cannot read or write the state folder; what was read before stays in force", "what", what, "error", problem)
 }
 
-// Start looks at the keys until the context ends.
-func (k *Keys) Start(ctx context.Context) error {
-	return every(ctx, keysEvery, func() { _ = k.Look() }) // which has complained
+// Periodic calls a function at an interval.
+type Periodic struct {
+	interval time.Duration
+	call     func(context.Context)
 }
 
-// NeedLeaderElection says that this runs wherever the service runs.
-func (k *Keys) NeedLeaderElection() bool { return false }
+// Start calls the function until the context ends, for the first time after one interval.
+func (p *Periodic) Start(ctx context.Context) error {
+	return every(ctx, p.interval, func() { p.call(ctx) })
+}
+
+// every calls a function at an interval until the context ends, for the first time after one interval.
+func every(ctx context.Context, interval time.Duration, call func()) error {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			call()
+		}
+	}
+}

@@ -1,31 +1,40 @@
 package standalone_test
 
 import (
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/controllers/standalone"
 	"github.com/gatehouse-auth/gatehouse/internal/authority"
+	"github.com/gatehouse-auth/gatehouse/internal/keystore"
 	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
 var keyTime = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-func stateKeys(dir string, now *time.Time, log *logged) *standalone.Keys {
-	return &standalone.Keys{
-		Dir: dir, Keys: &token.KeySet{}, Log: slog.New(slog.NewTextHandler(log, nil)), Now: func() time.Time { return *now },
-		Policy: token.Policy{Algorithm: token.ES256, Interval: 720 * time.Hour, Lifetime: map[token.Use]time.Duration{token.Sign: 24 * time.Hour, token.Seal: 24 * time.Hour}},
+func stateKeys(dir string, now *time.Time, log *logged) *keystore.Keys {
+	policy := token.Policy{
+		Algorithm: token.ES256, Interval: 720 * time.Hour,
+		Lifetime: map[token.Use]time.Duration{token.Sign: 24 * time.Hour, token.Seal: 24 * time.Hour},
 	}
+	keys, _ := standalone.NewKeys(dir, &token.KeySet{}, policy, slog.New(slog.NewTextHandler(log, nil)), func() time.Time { return *now })
+	return keys
 }
 
-func signer(t *testing.T, k *standalone.Keys, now time.Time) string {
+// mustSync fails where the service could not start with these keys.
+func mustSync(t *testing.T, k *keystore.Keys) {
 	t.Helper()
-	key, ok := k.Keys.Keys().Current(token.Sign, now)
+	must(t, errors.Join(k.Sync(t.Context()), k.Ready()))
+}
+
+func signer(t *testing.T, k *keystore.Keys, now time.Time) string {
+	t.Helper()
+	key, ok := k.Set.Keys().Current(token.Sign, now)
 	if !ok {
 		t.Fatal("there is no key to sign with")
 	}
@@ -35,10 +44,10 @@ func signer(t *testing.T, k *standalone.Keys, now time.Time) string {
 func TestKeysSurviveARestart(t *testing.T) {
 	dir, now, log := t.TempDir(), keyTime, &logged{}
 	first := stateKeys(dir, &now, log)
-	must(t, first.Look())
+	mustSync(t, first)
 	second := stateKeys(dir, &now, log)
-	must(t, second.Look())
-	if !first.Keys.Keys().Equal(second.Keys.Keys()) || !second.Keys.Ready(now) {
+	mustSync(t, second)
+	if !first.Set.Keys().Equal(second.Set.Keys()) || !second.Set.Ready(now) {
 		t.Error("the keys are others after a restart")
 	}
 	if log.String() != "" {
@@ -49,28 +58,28 @@ func TestKeysSurviveARestart(t *testing.T) {
 func TestKeysRotateByAgeAndOnRequest(t *testing.T) {
 	dir, now, log := t.TempDir(), keyTime, &logged{}
 	k := stateKeys(dir, &now, log)
-	must(t, k.Look())
+	mustSync(t, k)
 	first := signer(t, k, now)
 
 	now = now.Add(time.Hour)
 	requestRotation(t, dir)
-	must(t, k.Look())
+	mustSync(t, k)
 	now = now.Add(time.Hour)
-	must(t, k.Look())
+	mustSync(t, k)
 	second := signer(t, k, now)
 	if second == first {
 		t.Error("an hour after a rotation was asked for, the old key still signs")
 	}
 	now = now.Add(time.Hour)
-	must(t, k.Look())
+	mustSync(t, k)
 	if signer(t, k, now) != second {
 		t.Error("one request rotated twice")
 	}
 
 	now = now.Add(721 * time.Hour)
-	must(t, k.Look())
+	mustSync(t, k)
 	now = now.Add(time.Hour)
-	must(t, k.Look())
+	mustSync(t, k)
 	if signer(t, k, now) == second {
 		t.Error("the key did not rotate by age")
 	}
@@ -82,22 +91,24 @@ func TestKeysRotateByAgeAndOnRequest(t *testing.T) {
 func TestKeysStayInForceWhileTheirFileCannotBeRead(t *testing.T) {
 	dir, now, log := t.TempDir(), keyTime, &logged{}
 	k := stateKeys(dir, &now, log)
-	must(t, k.Look())
+	mustSync(t, k)
 	first := signer(t, k, now)
 	good, err := os.ReadFile(filepath.Join(dir, "keys.json"))
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(dir, "keys.json"), []byte("{"), 0o600))
 	for range 3 {
-		_ = k.Look()
+		_ = k.Sync(t.Context())
 	}
 	if signer(t, k, now) != first || log.count("level=ERROR") != 1 {
 		t.Errorf("want the same key and one complaint; the log says\n%s", log)
 	}
-	if err := stateKeys(dir, &now, log).Look(); err == nil {
+	unreadable := stateKeys(dir, &now, log)
+	_ = unreadable.Sync(t.Context())
+	if err := unreadable.Ready(); err == nil {
 		t.Error("a start without a key that can be read must fail")
 	}
 	must(t, os.WriteFile(filepath.Join(dir, "keys.json"), good, 0o600))
-	must(t, k.Look())
+	mustSync(t, k)
 	if log.count("level=INFO") != 1 {
 		t.Errorf("the log says\n%s", log)
 	}
@@ -105,16 +116,16 @@ func TestKeysStayInForceWhileTheirFileCannotBeRead(t *testing.T) {
 
 func TestAnEntryThatIsNoKeyIsKeptAndReported(t *testing.T) {
 	dir, now, log := t.TempDir(), keyTime, &logged{}
-	must(t, stateKeys(dir, &now, log).Look())
+	mustSync(t, stateKeys(dir, &now, log))
 	_, err := statedir.UpdateEntries(dir, statedir.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
 		entries["sign-mine"] = []byte("mine")
 		return entries, nil
 	})
 	must(t, err)
 	k := stateKeys(dir, &now, log)
-	must(t, k.Look())
+	mustSync(t, k)
 	now = now.Add(2000 * time.Hour)
-	must(t, k.Look())
+	mustSync(t, k)
 	entries, err := statedir.ReadEntries(dir, statedir.KeysEntries)
 	must(t, err)
 	if string(entries["sign-mine"]) != "mine" || log.count("sign-mine") == 0 {
@@ -124,13 +135,11 @@ func TestAnEntryThatIsNoKeyIsKeptAndReported(t *testing.T) {
 
 func TestTheCAIsMadeOnceAndPublished(t *testing.T) {
 	dir, now := t.TempDir(), keyTime
-	look := func() (*standalone.Authority, string) {
+	look := func() (*keystore.CA, string) {
 		t.Helper()
-		a := &standalone.Authority{
-			Dir: dir, Source: authority.NewSource([]string{"localhost"}, func() time.Time { return now }), Log: settle(),
-			Now: func() time.Time { return now },
-		}
-		must(t, a.Look())
+		clock := func() time.Time { return now }
+		a, _ := standalone.NewCA(dir, authority.NewSource([]string{"localhost"}, clock), settle(), clock)
+		must(t, a.Sync(t.Context()))
 		if _, err := a.Source.GetCertificate(nil); err != nil {
 			t.Error(err)
 		}
@@ -145,7 +154,7 @@ func TestTheCAIsMadeOnceAndPublished(t *testing.T) {
 		t.Error("the CA is another one after a restart")
 	}
 	must(t, os.WriteFile(filepath.Join(dir, "ca.json"), []byte(`{"ca.crt":""}`), 0o600))
-	if err := a.Look(); err == nil || !strings.Contains(err.Error(), "ca.json") {
+	if err := a.Sync(t.Context()); !errors.Is(err, keystore.ErrUnreadableCA) {
 		t.Errorf("got error %v", err)
 	}
 	if _, err := a.Source.GetCertificate(nil); err != nil {
@@ -156,9 +165,5 @@ func TestTheCAIsMadeOnceAndPublished(t *testing.T) {
 // requestRotation does what gatehouse keys rotate does.
 func requestRotation(t *testing.T, dir string) {
 	t.Helper()
-	_, err := statedir.UpdateEntries(dir, statedir.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
-		entries[token.RotationRequest] = []byte{}
-		return entries, nil
-	})
-	must(t, err)
+	must(t, keystore.RequestRotation(t.Context(), statedir.EntriesFile{Dir: dir, Name: statedir.KeysEntries}))
 }

@@ -240,8 +240,8 @@ func TestEachMistakeInAQueryIsFound(t *testing.T) {
 		`gatehouse_users_count`:                                           "no series",
 		`gatehouse_users{status="Locked"}`:                                "no label status",
 		`gatehouse_users{state="Looked"}`:                                 "value Looked",
-		`sum by (route) (gatehouse_auth_events_total)`:                           "no label route",
-		`rate(gatehouse_auth_events_total{reason=~"busy|sleepy"}[5m])`:           "value sleepy",
+		`sum by (route) (gatehouse_auth_events_total)`:                    "no label route",
+		`rate(gatehouse_auth_events_total{reason=~"busy|sleepy"}[5m])`:    "value sleepy",
 		`1 - absent(gatehouse_build_infos)`:                               "no series gatehouse_build_infos",
 		`gatehouse_users and on () sum(gatehouse_directory_synced{x=""})`: "no label x",
 	} {
