@@ -24,8 +24,8 @@ func (s *sink) Write(b []byte) (int, error) { return len(b), nil }
 
 // BenchmarkRequest is the way of a request through the handler, without the network: logging, metrics and all.
 func BenchmarkRequest(b *testing.B) {
-	g := newGateWith(b, servertest.Options{PasswordCacheTTL: time.Hour, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))})
-	jwtText, opaqueText := issue(b, g, "alice", jwt), issue(b, g, "alice", opaque)
+	s := newServiceWith(b, servertest.Options{PasswordCacheTTL: time.Hour, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+	jwtText, opaqueText := issue(b, s, "alice", jwt), issue(b, s, "alice", opaque)
 	const json = "Content-Type: application/json"
 	for _, c := range []struct{ name, method, path, body, headers string }{
 		{"authorize", "POST", "/v1/users/authorize", `{"ttl":600}`, basic("alice", "right") + "\n" + json},
@@ -46,7 +46,7 @@ func BenchmarkRequest(b *testing.B) {
 			for b.Loop() {
 				body.Reset(c.body)
 				answer := sink{header: http.Header{}}
-				g.Handler.ServeHTTP(&answer, r)
+				s.Handler.ServeHTTP(&answer, r)
 				if answer.status != http.StatusOK {
 					b.Fatalf("status %d", answer.status)
 				}

@@ -15,17 +15,17 @@ import (
 )
 
 // newGate starts a service with all doors.
-func newGate(t testing.TB) *servertest.Gate {
-	return newGateWith(t, servertest.Options{PasswordCacheTTL: time.Minute})
+func newService(t testing.TB) *servertest.Service {
+	return newServiceWith(t, servertest.Options{PasswordCacheTTL: time.Minute})
 }
 
-func newGateWith(t testing.TB, o servertest.Options) *servertest.Gate {
-	g := servertest.New(t, o)
-	g.Client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	g.Put(t, directory.User{Login: "alice", Created: g.Now()}, "right")
-	g.Put(t, directory.User{Login: "bob"}, "right")
-	g.Put(t, directory.User{Login: "admin", Groups: []string{"gatehouse-admins"}}, "right")
-	return g
+func newServiceWith(t testing.TB, o servertest.Options) *servertest.Service {
+	s := servertest.New(t, o)
+	s.Client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	s.Put(t, directory.User{Login: "alice", Created: s.Now()}, "right")
+	s.Put(t, directory.User{Login: "bob"}, "right")
+	s.Put(t, directory.User{Login: "admin", Groups: []string{"gatehouse-admins"}}, "right")
+	return s
 }
 
 func basic(login, password string) string {
@@ -46,9 +46,9 @@ const (
 )
 
 // issue makes a token past the doors that lives for an hour.
-func issue(t testing.TB, g *servertest.Gate, login, kind string) string {
+func issue(t testing.TB, s *servertest.Service, login, kind string) string {
 	t.Helper()
-	u, ok := g.Directory.ByLogin(login)
+	u, ok := s.Directory.ByLogin(login)
 	if !ok {
 		t.Fatalf("no user %s", login)
 	}
@@ -56,11 +56,11 @@ func issue(t testing.TB, g *servertest.Gate, login, kind string) string {
 	var err error
 	switch kind {
 	case jwt:
-		text, _, err = g.Grants.JWT(t.Context(), u, time.Hour)
+		text, _, err = s.Grants.JWT(t.Context(), u, time.Hour)
 	case opaque:
-		text, err = g.Grants.Opaque(t.Context(), u, grant.Order{Lifetime: time.Hour})
+		text, err = s.Grants.Opaque(t.Context(), u, grant.Order{Lifetime: time.Hour})
 	case labelled:
-		text, err = g.Grants.Opaque(t.Context(), u, grant.Order{Lifetime: time.Hour, Label: label})
+		text, err = s.Grants.Opaque(t.Context(), u, grant.Order{Lifetime: time.Hour, Label: label})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -80,15 +80,15 @@ func (v verdict) of(a servertest.Answer) bool {
 
 // route is one that checks tokens: how it is asked about alice's token, and what it answers to a good and a dead one.
 type route struct {
-	ask         func(testing.TB, *servertest.Gate, string) servertest.Answer
+	ask         func(testing.TB, *servertest.Service, string) servertest.Answer
 	alive, dead verdict
 	kinds       []string // that it takes; all where there is nothing
 }
 
 // carrying asks a route with the token in a header.
-func carrying(method, path, body, header string, more ...string) func(testing.TB, *servertest.Gate, string) servertest.Answer {
-	return func(t testing.TB, g *servertest.Gate, text string) servertest.Answer {
-		return g.Send(t, method, path, body, append([]string{header + text}, more...)...)
+func carrying(method, path, body, header string, more ...string) func(testing.TB, *servertest.Service, string) servertest.Answer {
+	return func(t testing.TB, s *servertest.Service, text string) servertest.Answer {
+		return s.Send(t, method, path, body, append([]string{header + text}, more...)...)
 	}
 }
 
@@ -101,8 +101,8 @@ func marshal(t testing.TB, v any) string {
 	return string(body)
 }
 
-func review(t testing.TB, g *servertest.Gate, text string) servertest.Answer {
-	return g.Send(t, "POST", reviews, marshal(t, map[string]any{
+func review(t testing.TB, s *servertest.Service, text string) servertest.Answer {
+	return s.Send(t, "POST", reviews, marshal(t, map[string]any{
 		"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": map[string]string{"token": text},
 	}))
 }
@@ -116,17 +116,17 @@ func routes() map[string]route {
 		"refresh_jwt":            {carrying("POST", "/v1/users/refresh_jwt", "", "Authorization: JWT "), ok, refused, []string{jwt}},
 		"refresh_jwt, as Bearer": {carrying("POST", "/v1/users/refresh_jwt", "", bearer), ok, refused, []string{jwt}},
 		"users/current":          {ask: carrying("GET", current, "", puppetHeader), alive: ok, dead: refused},
-		"users/current, in the query": {ask: func(t testing.TB, g *servertest.Gate, text string) servertest.Answer {
-			return g.Send(t, "GET", current+"?token="+text, "")
+		"users/current, in the query": {ask: func(t testing.TB, s *servertest.Service, text string) servertest.Answer {
+			return s.Send(t, "GET", current+"?token="+text, "")
 		}, alive: ok, dead: refused},
 		"generate":       {ask: carrying("POST", "/rbac-api/v1/tokens", "", puppetHeader), alive: ok, dead: refused},
 		"list":           {ask: carrying("GET", listPath, "", puppetHeader), alive: ok, dead: refused},
 		"revoke, Puppet": {ask: carrying("DELETE", "/rbac-api/v2/tokens?revoke_tokens_by_labels=none", "", puppetHeader), alive: verdict{status: http.StatusNoContent}, dead: refused},
-		"authenticate": {ask: func(t testing.TB, g *servertest.Gate, text string) servertest.Answer {
-			return g.Send(t, "POST", "/rbac-api/v2/auth/token/authenticate", marshal(t, map[string]string{"token": text}))
+		"authenticate": {ask: func(t testing.TB, s *servertest.Service, text string) servertest.Answer {
+			return s.Send(t, "POST", "/rbac-api/v2/auth/token/authenticate", marshal(t, map[string]string{"token": text}))
 		}, alive: ok, dead: verdict{status: http.StatusForbidden}},
-		"introspect": {ask: func(t testing.TB, g *servertest.Gate, text string) servertest.Answer {
-			return g.Send(t, "POST", "/oauth2/introspect", url.Values{"token": {text}}.Encode(), basic("bob", "right"), formType)
+		"introspect": {ask: func(t testing.TB, s *servertest.Service, text string) servertest.Answer {
+			return s.Send(t, "POST", "/oauth2/introspect", url.Values{"token": {text}}.Encode(), basic("bob", "right"), formType)
 		}, alive: verdict{http.StatusOK, `"active":true`}, dead: verdict{http.StatusOK, `{"active":false}`}},
 		"introspect, as caller": {ask: carrying("POST", "/oauth2/introspect", "token=x", bearer, formType), alive: ok, dead: refused},
 		"revoke, as caller":     {ask: carrying("POST", "/oauth2/revoke", "token=x", bearer, formType), alive: ok, dead: refused},
@@ -140,40 +140,40 @@ func routes() map[string]route {
 }
 
 // eventLabels is something that happens while alice holds a token.
-type eventLabels func(t testing.TB, g *servertest.Gate, text string)
+type eventLabels func(t testing.TB, s *servertest.Service, text string)
 
 // put makes alice another version of herself.
-func put(change func(*servertest.Gate, *directory.User)) eventLabels {
-	return func(t testing.TB, g *servertest.Gate, _ string) {
+func put(change func(*servertest.Service, *directory.User)) eventLabels {
+	return func(t testing.TB, s *servertest.Service, _ string) {
 		next := directory.User{Login: "alice"}
-		change(g, &next)
-		g.Put(t, next, "right")
+		change(s, &next)
+		s.Put(t, next, "right")
 	}
 }
 
 // sent is a request that must be answered with a status.
-func sent(status int, request func(testing.TB, *servertest.Gate, string) servertest.Answer) eventLabels {
-	return func(t testing.TB, g *servertest.Gate, text string) {
+func sent(status int, request func(testing.TB, *servertest.Service, string) servertest.Answer) eventLabels {
+	return func(t testing.TB, s *servertest.Service, text string) {
 		t.Helper()
-		if a := request(t, g, text); a.Status != status {
+		if a := request(t, s, text); a.Status != status {
 			t.Fatalf("want %d, got\n%s", status, a)
 		}
 	}
 }
 
-func revokeBy(caller, parameter string, value func(testing.TB, *servertest.Gate, string) string) eventLabels {
-	return sent(http.StatusNoContent, func(t testing.TB, g *servertest.Gate, text string) servertest.Answer {
-		body := marshal(t, map[string][]string{parameter: {value(t, g, text)}})
-		return g.Send(t, "DELETE", "/rbac-api/v2/tokens", body, "X-Authentication: "+issue(t, g, caller, opaque))
+func revokeBy(caller, parameter string, value func(testing.TB, *servertest.Service, string) string) eventLabels {
+	return sent(http.StatusNoContent, func(t testing.TB, s *servertest.Service, text string) servertest.Answer {
+		body := marshal(t, map[string][]string{parameter: {value(t, s, text)}})
+		return s.Send(t, "DELETE", "/rbac-api/v2/tokens", body, "X-Authentication: "+issue(t, s, caller, opaque))
 	})
 }
 
-func always(value string) func(testing.TB, *servertest.Gate, string) string {
-	return func(testing.TB, *servertest.Gate, string) string { return value }
+func always(value string) func(testing.TB, *servertest.Service, string) string {
+	return func(testing.TB, *servertest.Service, string) string { return value }
 }
 
-func tokenID(t testing.TB, g *servertest.Gate, text string) string {
-	c, err := g.Tokens.Verifier.Verify(text, g.Now())
+func tokenID(t testing.TB, s *servertest.Service, text string) string {
+	c, err := s.Tokens.Verifier.Verify(text, s.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,44 +186,44 @@ func ends() map[string]struct {
 	kinds []string
 } {
 	all, onRecord := []string{jwt, opaque, labelled}, []string{labelled}
-	gone := func(_ testing.TB, g *servertest.Gate, _ string) { g.Directory.Delete("gatehouse-users/alice") }
-	itself := func(_ testing.TB, _ *servertest.Gate, text string) string { return text }
+	gone := func(_ testing.TB, s *servertest.Service, _ string) { s.Directory.Delete("gatehouse-users/alice") }
+	itself := func(_ testing.TB, _ *servertest.Service, text string) string { return text }
 	return map[string]struct {
 		end   eventLabels
 		kinds []string
 	}{
-		"the user is revoked": {put(func(_ *servertest.Gate, u *directory.User) { u.Revoked = true }), all},
-		"the account expires": {func(t testing.TB, g *servertest.Gate, text string) {
-			put(func(g *servertest.Gate, u *directory.User) { u.ExpiresAt = g.Now().Add(time.Minute) })(t, g, text)
-			g.Advance(time.Minute)
+		"the user is revoked": {put(func(_ *servertest.Service, u *directory.User) { u.Revoked = true }), all},
+		"the account expires": {func(t testing.TB, s *servertest.Service, text string) {
+			put(func(s *servertest.Service, u *directory.User) { u.ExpiresAt = s.Now().Add(time.Minute) })(t, s, text)
+			s.Advance(time.Minute)
 		}, all},
 		"the user is deleted": {gone, all},
-		"the user is deleted and made anew": {func(t testing.TB, g *servertest.Gate, text string) {
-			gone(t, g, text)
-			put(func(_ *servertest.Gate, u *directory.User) { u.UID = servertest.UID("alice the second") })(t, g, text)
+		"the user is deleted and made anew": {func(t testing.TB, s *servertest.Service, text string) {
+			gone(t, s, text)
+			put(func(_ *servertest.Service, u *directory.User) { u.UID = servertest.UID("alice the second") })(t, s, text)
 		}, all},
-		"the user is another, and nobody saw the first go": {put(func(_ *servertest.Gate, u *directory.User) { u.UID = servertest.UID("alice the second") }), all},
-		"the login turns out to be an older user's": {func(t testing.TB, g *servertest.Gate, _ string) {
-			g.Put(t, directory.User{Key: "gatehouse-users/older", UID: servertest.UID("older"), Login: "alice", Created: g.Now().Add(-time.Hour)}, "right")
+		"the user is another, and nobody saw the first go": {put(func(_ *servertest.Service, u *directory.User) { u.UID = servertest.UID("alice the second") }), all},
+		"the login turns out to be an older user's": {func(t testing.TB, s *servertest.Service, _ string) {
+			s.Put(t, directory.User{Key: "gatehouse-users/older", UID: servertest.UID("older"), Login: "alice", Created: s.Now().Add(-time.Hour)}, "right")
 		}, all},
-		"tokensValidAfter moves":               {put(func(g *servertest.Gate, u *directory.User) { u.TokensValidAfter = g.Now() }), all},
-		"tokensValidAfter moves to the future": {put(func(g *servertest.Gate, u *directory.User) { u.TokensValidAfter = g.Now().AddDate(1, 0, 0) }), all},
+		"tokensValidAfter moves":               {put(func(s *servertest.Service, u *directory.User) { u.TokensValidAfter = s.Now() }), all},
+		"tokensValidAfter moves to the future": {put(func(s *servertest.Service, u *directory.User) { u.TokensValidAfter = s.Now().AddDate(1, 0, 0) }), all},
 		"the user revokes all by name":         {revokeBy("alice", "revoke_tokens_by_usernames", always("alice")), all},
 		"an administrator revokes all by name": {revokeBy("admin", "revoke_tokens_by_usernames", always("alice")), all},
 		"an administrator revokes all by UUID": {revokeBy("admin", "revoke_tokens_by_ids", always(servertest.UID("alice"))), all},
 		"it is revoked by itself":              {revokeBy("bob", "revoke_tokens", itself), all},
-		"it is revoked by its path": {sent(http.StatusNoContent, func(t testing.TB, g *servertest.Gate, text string) servertest.Answer {
-			return g.Send(t, "DELETE", "/rbac-api/v2/tokens/"+text, "")
+		"it is revoked by its path": {sent(http.StatusNoContent, func(t testing.TB, s *servertest.Service, text string) servertest.Answer {
+			return s.Send(t, "DELETE", "/rbac-api/v2/tokens/"+text, "")
 		}), all},
-		"it is revoked with OAuth 2": {sent(http.StatusOK, func(t testing.TB, g *servertest.Gate, text string) servertest.Answer {
-			return g.Send(t, "POST", "/oauth2/revoke", url.Values{"token": {text}}.Encode(), basic("bob", "right"), formType)
+		"it is revoked with OAuth 2": {sent(http.StatusOK, func(t testing.TB, s *servertest.Service, text string) servertest.Answer {
+			return s.Send(t, "POST", "/oauth2/revoke", url.Values{"token": {text}}.Encode(), basic("bob", "right"), formType)
 		}), all},
-		"its record is revoked": {func(t testing.TB, g *servertest.Gate, text string) {
-			g.Directory.PutRecord(directory.Record{ID: tokenID(t, g, text), UserUID: servertest.UID("alice"), Revoked: true})
+		"its record is revoked": {func(t testing.TB, s *servertest.Service, text string) {
+			s.Directory.PutRecord(directory.Record{ID: tokenID(t, s, text), UserUID: servertest.UID("alice"), Revoked: true})
 		}, all},
 		"it is revoked by its id": {revokeBy("admin", "revoke_tokens_by_ids", tokenID), onRecord},
 		"its label is revoked":    {revokeBy("alice", "revoke_tokens_by_labels", always(label)), onRecord},
-		"its time is over":        {func(_ testing.TB, g *servertest.Gate, _ string) { g.Advance(time.Hour) }, all},
+		"its time is over":        {func(_ testing.TB, s *servertest.Service, _ string) { s.Advance(time.Hour) }, all},
 	}
 }
 
@@ -240,16 +240,16 @@ func TestATokenThatHasEndedIsDeadAtEveryRoute(t *testing.T) {
 	for name, e := range ends() {
 		for _, kind := range e.kinds {
 			t.Run(name+"/"+kind, func(t *testing.T) {
-				g := newGate(t)
-				text := issue(t, g, "alice", kind)
+				s := newService(t)
+				text := issue(t, s, "alice", kind)
 				each(t, kind, func(t *testing.T, r route) {
-					if a := r.ask(t, g, text); !r.alive.of(a) {
+					if a := r.ask(t, s, text); !r.alive.of(a) {
 						t.Errorf("dead before its end:\n%s", a)
 					}
 				})
-				e.end(t, g, text)
+				e.end(t, s, text)
 				each(t, kind, func(t *testing.T, r route) {
-					if a := r.ask(t, g, text); !r.dead.of(a) {
+					if a := r.ask(t, s, text); !r.dead.of(a) {
 						t.Errorf("alive:\n%s", a)
 					}
 				})
@@ -260,28 +260,28 @@ func TestATokenThatHasEndedIsDeadAtEveryRoute(t *testing.T) {
 
 func TestWhatEndsNoTokenLeavesItGoodAtEveryRoute(t *testing.T) {
 	for name, happens := range map[string]eventLabels{
-		"nothing":                      func(testing.TB, *servertest.Gate, string) {},
-		"the account is locked":        put(func(g *servertest.Gate, u *directory.User) { u.LockedUntil = g.Now().Add(time.Hour) }),
-		"the password changes":         func(t testing.TB, g *servertest.Gate, _ string) { g.Put(t, directory.User{Login: "alice"}, "another") },
-		"groups and name change":       put(func(_ *servertest.Gate, u *directory.User) { u.Groups, u.DisplayName = []string{"x"}, "Alice" }),
-		"the end is not yet":           put(func(g *servertest.Gate, u *directory.User) { u.ExpiresAt = g.Now().Add(time.Minute) }),
-		"older tokens become void":     put(func(g *servertest.Gate, u *directory.User) { u.TokensValidAfter = g.Now().Add(-time.Minute) }),
-		"the login is another":         func(t testing.TB, g *servertest.Gate, _ string) { rename(t, g) },
+		"nothing":                      func(testing.TB, *servertest.Service, string) {},
+		"the account is locked":        put(func(s *servertest.Service, u *directory.User) { u.LockedUntil = s.Now().Add(time.Hour) }),
+		"the password changes":         func(t testing.TB, s *servertest.Service, _ string) { s.Put(t, directory.User{Login: "alice"}, "another") },
+		"groups and name change":       put(func(_ *servertest.Service, u *directory.User) { u.Groups, u.DisplayName = []string{"x"}, "Alice" }),
+		"the end is not yet":           put(func(s *servertest.Service, u *directory.User) { u.ExpiresAt = s.Now().Add(time.Minute) }),
+		"older tokens become void":     put(func(s *servertest.Service, u *directory.User) { u.TokensValidAfter = s.Now().Add(-time.Minute) }),
+		"the login is another":         func(t testing.TB, s *servertest.Service, _ string) { rename(t, s) },
 		"another user's are revoked":   revokeBy("admin", "revoke_tokens_by_usernames", always("bob")),
 		"another label is revoked":     revokeBy("alice", "revoke_tokens_by_labels", always("another label")),
 		"the label of another user is": revokeBy("bob", "revoke_tokens_by_labels", always(label)),
-		"almost all its time is over":  func(_ testing.TB, g *servertest.Gate, _ string) { g.Advance(59 * time.Minute) },
-		"another token is revoked": func(t testing.TB, g *servertest.Gate, text string) {
-			revokeBy("bob", "revoke_tokens", always(issue(t, g, "alice", opaque)))(t, g, text)
+		"almost all its time is over":  func(_ testing.TB, s *servertest.Service, _ string) { s.Advance(59 * time.Minute) },
+		"another token is revoked": func(t testing.TB, s *servertest.Service, text string) {
+			revokeBy("bob", "revoke_tokens", always(issue(t, s, "alice", opaque)))(t, s, text)
 		},
 	} {
 		for _, kind := range []string{jwt, opaque, labelled} {
 			t.Run(name+"/"+kind, func(t *testing.T) {
-				g := newGate(t)
-				text := issue(t, g, "alice", kind)
-				happens(t, g, text)
+				s := newService(t)
+				text := issue(t, s, "alice", kind)
+				happens(t, s, text)
 				each(t, kind, func(t *testing.T, r route) {
-					if a := r.ask(t, g, text); !r.alive.of(a) {
+					if a := r.ask(t, s, text); !r.alive.of(a) {
 						t.Errorf("dead:\n%s", a)
 					}
 				})
@@ -291,6 +291,6 @@ func TestWhatEndsNoTokenLeavesItGoodAtEveryRoute(t *testing.T) {
 }
 
 // rename gives alice another login. Her UID, which tokens carry, stays.
-func rename(t testing.TB, g *servertest.Gate) {
-	g.Put(t, directory.User{Key: "gatehouse-users/alice", UID: servertest.UID("alice"), Login: "alicia"}, "right")
+func rename(t testing.TB, s *servertest.Service) {
+	s.Put(t, directory.User{Key: "gatehouse-users/alice", UID: servertest.UID("alice"), Login: "alicia"}, "right")
 }

@@ -41,7 +41,7 @@ func fails(t *testing.T, a servertest.Answer, status int, dialect, code string) 
 }
 
 func TestAPathThatIsNotThereIsAnErrorOfItsDialect(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	for path, dialect := range map[string]string{
 		"/v1/nothing": "redis", "/v1": "redis", "/v1/": "redis", "/v1/users/authorize/": "redis", "/V1/users/authorize": "other",
 		"/v1//users/authorize": "redis", "/v1/./users/authorize": "redis", "/v1/x/../users/authorize": "redis", "//v1/users/authorize": "redis",
@@ -55,14 +55,14 @@ func TestAPathThatIsNotThereIsAnErrorOfItsDialect(t *testing.T) {
 	} {
 		t.Run(path, func(t *testing.T) {
 			for _, method := range []string{"GET", "POST", "DELETE"} {
-				fails(t, g.Send(t, method, path, ""), http.StatusNotFound, dialect, "not_found")
+				fails(t, s.Send(t, method, path, ""), http.StatusNotFound, dialect, "not_found")
 			}
 		})
 	}
 }
 
 func TestARequestWithoutAPathIsNotFound(t *testing.T) {
-	h := newGate(t).Handler
+	h := newService(t).Handler
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.URL.Path = "" // as in GET https://gatehouse.test HTTP/1.1
 	w := httptest.NewRecorder()
@@ -87,14 +87,14 @@ func methodsOf() map[string][2]string {
 }
 
 func TestAMethodThatARouteDoesNotTakeIsAnErrorOfItsDialectAndAllowNamesTheOthers(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	for path, c := range methodsOf() {
 		t.Run(path, func(t *testing.T) {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "post"} {
 				if strings.Contains(", "+c[0]+", ", ", "+method+", ") {
 					continue
 				}
-				a := g.Send(t, method, path+"?_method=POST", "", "X-HTTP-Method-Override: POST", "X-HTTP-Method: POST")
+				a := s.Send(t, method, path+"?_method=POST", "", "X-HTTP-Method-Override: POST", "X-HTTP-Method: POST")
 				if a.Status != http.StatusMethodNotAllowed || a.Header.Get("Allow") != c[0] {
 					t.Errorf("%s: got\n%s", method, a)
 				}
@@ -111,14 +111,14 @@ func TestAMethodThatARouteDoesNotTakeIsAnErrorOfItsDialectAndAllowNamesTheOthers
 }
 
 func TestHeadIsAnsweredAsGetIsWithoutABody(t *testing.T) {
-	g := newGate(t)
-	credential := "X-Authentication: " + issue(t, g, "alice", opaque)
+	s := newService(t)
+	credential := "X-Authentication: " + issue(t, s, "alice", opaque)
 	for path, c := range methodsOf() {
 		if c[0] != "GET, HEAD" {
 			continue
 		}
 		path = strings.ReplaceAll(path, "/x/", "/"+servertest.UID("alice")+"/")
-		get, head := g.Send(t, "GET", path, "", credential), g.Send(t, "HEAD", path, "", credential)
+		get, head := s.Send(t, "GET", path, "", credential), s.Send(t, "HEAD", path, "", credential)
 		if get.Status != http.StatusOK || head.Body != "" || head.Header.Get("Content-Length") != fmt.Sprint(len(get.Body)) {
 			t.Errorf("%s: got\n%s\nand\n%s", path, get, head)
 		}
@@ -130,8 +130,8 @@ func TestHeadIsAnsweredAsGetIsWithoutABody(t *testing.T) {
 }
 
 func TestABodyOfMoreThan64KiBIsTooLargeInEveryDialectAnnouncedOrNot(t *testing.T) {
-	g := newGate(t)
-	puppetHeader, bearer := "X-Authentication: "+issue(t, g, "alice", opaque), "Authorization: Bearer "+issue(t, g, "alice", jwt)
+	s := newService(t)
+	puppetHeader, bearer := "X-Authentication: "+issue(t, s, "alice", opaque), "Authorization: Bearer "+issue(t, s, "alice", jwt)
 	large := strings.Repeat(" ", 64<<10+1)
 	for name, c := range map[string]struct {
 		method, path, header string
@@ -154,11 +154,11 @@ func TestABodyOfMoreThan64KiBIsTooLargeInEveryDialectAnnouncedOrNot(t *testing.T
 			if strings.HasPrefix(c.path, "/oauth2/") {
 				headers = append(headers, formType)
 			}
-			fails(t, g.Send(t, c.method, c.path, large, headers...), http.StatusRequestEntityTooLarge, c.dialect, "request_too_large")
-			if got := unannounced(t, g, c.method, c.path, large, headers...); got != http.StatusRequestEntityTooLarge {
+			fails(t, s.Send(t, c.method, c.path, large, headers...), http.StatusRequestEntityTooLarge, c.dialect, "request_too_large")
+			if got := unannounced(t, s, c.method, c.path, large, headers...); got != http.StatusRequestEntityTooLarge {
 				t.Errorf("without Content-Length: %d", got)
 			}
-			if a := g.Send(t, c.method, c.path, large[1:], headers...); a.Status == http.StatusRequestEntityTooLarge {
+			if a := s.Send(t, c.method, c.path, large[1:], headers...); a.Status == http.StatusRequestEntityTooLarge {
 				t.Errorf("64 KiB are too large:\n%s", a)
 			}
 		})
@@ -166,9 +166,9 @@ func TestABodyOfMoreThan64KiBIsTooLargeInEveryDialectAnnouncedOrNot(t *testing.T
 }
 
 // unannounced sends a body whose length the request does not tell.
-func unannounced(t *testing.T, g *servertest.Gate, method, path, body string, headers ...string) int {
+func unannounced(t *testing.T, s *servertest.Service, method, path, body string, headers ...string) int {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, g.URL+path, io.MultiReader(strings.NewReader(body)))
+	r, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, io.MultiReader(strings.NewReader(body)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func unannounced(t *testing.T, g *servertest.Gate, method, path, body string, he
 		name, value, _ := strings.Cut(h, ": ")
 		r.Header.Add(name, value)
 	}
-	response, err := g.Client.Do(r)
+	response, err := s.Client.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,8 +185,8 @@ func unannounced(t *testing.T, g *servertest.Gate, method, path, body string, he
 }
 
 func TestTwoAuthorizationHeadersAreRefusedWhateverTheyHold(t *testing.T) {
-	g := newGate(t)
-	password, bearer := basic("alice", "right"), "Authorization: Bearer "+issue(t, g, "alice", jwt)
+	s := newService(t)
+	password, bearer := basic("alice", "right"), "Authorization: Bearer "+issue(t, s, "alice", jwt)
 	for path, body := range map[string]string{
 		"/v1/users/authorize": "", "/v1/users/refresh_jwt": "", "/auth/verify": "", "/auth/verify/below": "",
 		"/oauth2/token": "grant_type=client_credentials", "/oauth2/introspect": "token=x", "/oauth2/revoke": "token=x",
@@ -197,7 +197,7 @@ func TestTwoAuthorizationHeadersAreRefusedWhateverTheyHold(t *testing.T) {
 				if body != "" {
 					headers = append(headers, formType)
 				}
-				if a := g.Send(t, "POST", path, body, headers...); a.Status != http.StatusUnauthorized || a.Header.Get("WWW-Authenticate") == "" {
+				if a := s.Send(t, "POST", path, body, headers...); a.Status != http.StatusUnauthorized || a.Header.Get("WWW-Authenticate") == "" {
 					t.Errorf("%s with %q:\n%s", path, headers, a)
 				}
 			}
@@ -206,14 +206,14 @@ func TestTwoAuthorizationHeadersAreRefusedWhateverTheyHold(t *testing.T) {
 }
 
 func TestHeadersOfMoreThan32KiBAreRefusedAndTheServiceLivesOn(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	for size, want := range map[int]int{24 << 10: 200, 48 << 10: 431, 2 << 20: 431} {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.URL+"/status/v1/simple", nil)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/status/v1/simple", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Header.Set("X-Filler", strings.Repeat("a", size))
-		response, err := g.Client.Do(r)
+		response, err := s.Client.Do(r)
 		if err != nil && want == http.StatusRequestHeaderFieldsTooLarge {
 			continue // the connection was closed while the client was still writing
 		}
@@ -224,19 +224,19 @@ func TestHeadersOfMoreThan32KiBAreRefusedAndTheServiceLivesOn(t *testing.T) {
 			t.Errorf("%d bytes: %d", size, response.StatusCode)
 		}
 	}
-	if a := g.Send(t, "GET", "/status/v1/simple", ""); a.Body != "running" {
+	if a := s.Send(t, "GET", "/status/v1/simple", ""); a.Body != "running" {
 		t.Errorf("got\n%s", a)
 	}
 }
 
 func TestEveryRequestIsCountedByItsDoorRouteAndStatus(t *testing.T) {
-	g := newGate(t)
-	g.Send(t, "POST", "/v1/users/authorize", "", basic("alice", "right"))
-	g.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("alice")+"/tokens", "")
-	g.Send(t, "GET", "/rbac-api/v1/nothing", "")
-	g.Send(t, "GET", "/auth/verify/any/path", "")
-	g.Send(t, "GET", "/..", "")
-	families, err := g.Registry.Gather()
+	s := newService(t)
+	s.Send(t, "POST", "/v1/users/authorize", "", basic("alice", "right"))
+	s.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("alice")+"/tokens", "")
+	s.Send(t, "GET", "/rbac-api/v1/nothing", "")
+	s.Send(t, "GET", "/auth/verify/any/path", "")
+	s.Send(t, "GET", "/..", "")
+	families, err := s.Registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
-func newGate(t *testing.T) (*servertest.Gate, *directory.User) {
+func newGate(t *testing.T) (*servertest.Service, *directory.User) {
 	t.Helper()
 	g := servertest.New(t, servertest.Options{})
 	u := &directory.User{Key: "gatehouse-users/jean", UID: "5b0c3f0e-6f6b-4c2a-9d55-2f3c1a7b9e01", Login: "jean"}
@@ -23,12 +23,12 @@ func newGate(t *testing.T) (*servertest.Gate, *directory.User) {
 	return g, u
 }
 
-func check(t *testing.T, g *servertest.Gate, token string) (authn.Identity, error) {
+func check(t *testing.T, g *servertest.Service, token string) (authn.Identity, error) {
 	t.Helper()
 	return g.Tokens.Authenticate(t.Context(), token)
 }
 
-func opaque(t *testing.T, g *servertest.Gate, u *directory.User, o grant.Order) string {
+func opaque(t *testing.T, g *servertest.Service, u *directory.User, o grant.Order) string {
 	t.Helper()
 	token, err := g.Grants.Opaque(t.Context(), u, o)
 	if err != nil {

@@ -15,9 +15,9 @@ import (
 const secret = "correct horse"
 
 func TestVerifySaysWhoItIs(t *testing.T) {
-	g := newGate(t)
-	u := g.Put(t, directory.User{Login: "ada@example.com", Groups: []string{"operators", "developers"}}, secret)
-	jwt, opaque := tokens(t, g, u)
+	s := newService(t)
+	u := s.Put(t, directory.User{Login: "ada@example.com", Groups: []string{"operators", "developers"}}, secret)
+	jwt, opaque := tokens(t, s, u)
 	for name, header := range map[string]http.Header{
 		"by a JWT as Bearer":                 {"Authorization": {"Bearer " + jwt}},
 		"by a JWT as JWT":                    {"Authorization": {"JWT " + jwt}},
@@ -32,7 +32,7 @@ func TestVerifySaysWhoItIs(t *testing.T) {
 		"with a suffix that tokens may have": {"X-Authentication": {jwt + "|no_keepalive"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := ask(t, g, header)
+			a := ask(t, s, header)
 			want(t, a, http.StatusOK, "")
 			if got := a.Header.Get("X-Auth-User"); got != "ada@example.com" {
 				t.Errorf("X-Auth-User is %q", got)
@@ -51,9 +51,9 @@ func TestVerifySaysWhoItIs(t *testing.T) {
 }
 
 func TestVerifyLeavesTheGroupsOutWhereThereAreNone(t *testing.T) {
-	g := newGate(t)
-	g.Put(t, directory.User{Login: "ada"}, secret)
-	a := ask(t, g, basic("ada", secret))
+	s := newService(t)
+	s.Put(t, directory.User{Login: "ada"}, secret)
+	a := ask(t, s, basic("ada", secret))
 	want(t, a, http.StatusOK, "")
 	if got, ok := a.Header["X-Auth-Groups"]; ok {
 		t.Errorf("X-Auth-Groups is %q", got)
@@ -61,51 +61,51 @@ func TestVerifyLeavesTheGroupsOutWhereThereAreNone(t *testing.T) {
 }
 
 func TestVerifyAnswersEveryMethodAndReadsNoBody(t *testing.T) {
-	g := newGate(t)
-	g.Put(t, directory.User{Login: "ada"}, secret)
+	s := newService(t)
+	s.Put(t, directory.User{Login: "ada"}, secret)
 	credentials := "Authorization: " + basic("ada", secret).Get("Authorization")
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"} {
 		body := ""
 		if method == http.MethodPost {
 			body = strings.Repeat("not even JSON", 8<<10)
 		}
-		want(t, g.Send(t, method, "/auth/verify", body, credentials), http.StatusOK, "")
-		if a := g.Send(t, method, "/auth/verify", body); a.Status != http.StatusUnauthorized {
+		want(t, s.Send(t, method, "/auth/verify", body, credentials), http.StatusOK, "")
+		if a := s.Send(t, method, "/auth/verify", body); a.Status != http.StatusUnauthorized {
 			t.Errorf("%s without credentials: %d", method, a.Status)
 		}
 	}
 }
 
 func TestVerifyAnswersBelowItsPathToo(t *testing.T) {
-	g := newGate(t)
-	g.Put(t, directory.User{Login: "ada"}, secret)
+	s := newService(t)
+	s.Put(t, directory.User{Login: "ada"}, secret)
 	credentials := "Authorization: " + basic("ada", secret).Get("Authorization")
 	for _, path := range []string{"/auth/verify/", "/auth/verify/orders/1?sort=up", "/auth/verify/a%2Fb"} {
-		want(t, g.Send(t, http.MethodGet, path, "", credentials), http.StatusOK, "")
-		if a := g.Send(t, http.MethodGet, path, ""); a.Status != http.StatusUnauthorized {
+		want(t, s.Send(t, http.MethodGet, path, "", credentials), http.StatusOK, "")
+		if a := s.Send(t, http.MethodGet, path, ""); a.Status != http.StatusUnauthorized {
 			t.Errorf("%s without credentials: %d", path, a.Status)
 		}
 	}
 	for _, path := range []string{"/auth/verify/../verify", "/auth/verify//", "/auth/verify%2F", "/auth/verified"} {
-		if a := g.Send(t, http.MethodGet, path, "", credentials); a.Status == http.StatusOK {
+		if a := s.Send(t, http.MethodGet, path, "", credentials); a.Status == http.StatusOK {
 			t.Errorf("%s is taken", path)
 		}
 	}
 }
 
 func TestVerifyRefusesEverybodyAlike(t *testing.T) {
-	g := newGate(t)
-	u := g.Put(t, directory.User{Login: "ada"}, secret)
-	jwt, opaque := tokens(t, g, u)
-	g.Put(t, directory.User{Login: "victor", Revoked: true}, secret)
-	g.Put(t, directory.User{Login: "edith", ExpiresAt: g.Now().Add(-time.Second)}, secret)
-	expired := directory.Password{Hash: servertest.Hash(t, secret), ExpiresAt: g.Now().Add(-time.Second)}
-	g.Put(t, directory.User{Login: "paula", Credentials: &directory.Credentials{Passwords: []directory.Password{expired}}})
-	g.Put(t, directory.User{Login: " ada"}, secret)
-	g.Put(t, directory.User{Login: "greta", Groups: []string{"admins "}}, secret)
-	g.Put(t, directory.User{Login: "a\r\nX-Auth-User"}, secret)
+	s := newService(t)
+	u := s.Put(t, directory.User{Login: "ada"}, secret)
+	jwt, opaque := tokens(t, s, u)
+	s.Put(t, directory.User{Login: "victor", Revoked: true}, secret)
+	s.Put(t, directory.User{Login: "edith", ExpiresAt: s.Now().Add(-time.Second)}, secret)
+	expired := directory.Password{Hash: servertest.Hash(t, secret), ExpiresAt: s.Now().Add(-time.Second)}
+	s.Put(t, directory.User{Login: "paula", Credentials: &directory.Credentials{Passwords: []directory.Password{expired}}})
+	s.Put(t, directory.User{Login: " ada"}, secret)
+	s.Put(t, directory.User{Login: "greta", Groups: []string{"admins "}}, secret)
+	s.Put(t, directory.User{Login: "a\r\nX-Auth-User"}, secret)
 
-	first := ask(t, g, nil)
+	first := ask(t, s, nil)
 	want(t, first, http.StatusUnauthorized, `{"error":"valid credentials are needed"}`)
 	challenges := []string{`Basic realm="gatehouse", charset="UTF-8"`, `Bearer realm="gatehouse"`}
 	if got := first.Header.Values("WWW-Authenticate"); !slices.Equal(got, challenges) {
@@ -131,35 +131,35 @@ func TestVerifyRefusesEverybodyAlike(t *testing.T) {
 		"a login that would end the header":     basic("a\r\nX-Auth-User", secret),
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := ask(t, g, header)
+			a := ask(t, s, header)
 			if a.String() != first.String() {
 				t.Errorf("this refusal differs:\n%s\nnot\n%s", a, first)
 			}
 		})
 	}
 	t.Run("tokens of a user who was revoked", func(t *testing.T) {
-		g.Put(t, directory.User{Login: "ada", Revoked: true}, secret)
+		s.Put(t, directory.User{Login: "ada", Revoked: true}, secret)
 		for _, token := range []string{jwt, opaque} {
-			want(t, ask(t, g, http.Header{"Authorization": {"Bearer " + token}}), http.StatusUnauthorized, first.Body)
+			want(t, ask(t, s, http.Header{"Authorization": {"Bearer " + token}}), http.StatusUnauthorized, first.Body)
 		}
 	})
 }
 
 func TestVerifyGuessesCountTowardsTheLock(t *testing.T) {
-	g := servertest.New(t, servertest.Options{LockAfter: 2, PasswordCacheTTL: time.Minute})
-	g.Put(t, directory.User{Login: "ada"}, secret)
+	s := servertest.New(t, servertest.Options{LockAfter: 2, PasswordCacheTTL: time.Minute})
+	s.Put(t, directory.User{Login: "ada"}, secret)
 	for range 2 {
-		want(t, ask(t, g, basic("ada", "wrong")), http.StatusUnauthorized, `{"error":"valid credentials are needed"}`)
+		want(t, ask(t, s, basic("ada", "wrong")), http.StatusUnauthorized, `{"error":"valid credentials are needed"}`)
 	}
-	want(t, ask(t, g, basic("ada", secret)), http.StatusUnauthorized, `{"error":"valid credentials are needed"}`)
+	want(t, ask(t, s, basic("ada", secret)), http.StatusUnauthorized, `{"error":"valid credentials are needed"}`)
 }
 
 func TestVerifyAsksToTryAgainWhileNobodyCanBeJudged(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	empty := directory.New()
-	g.Passwords.Directory, g.Tokens.Directory = empty, empty
+	s.Passwords.Directory, s.Tokens.Directory = empty, empty
 	for _, header := range []http.Header{basic("ada", secret), {"X-Authentication": {"garbage"}}} {
-		a := ask(t, g, header)
+		a := ask(t, s, header)
 		want(t, a, http.StatusServiceUnavailable, `{"error":"no verdict can be given now; try again"}`)
 		if got := a.Header.Get("Retry-After"); got != "2" {
 			t.Errorf("Retry-After is %q", got)
@@ -168,9 +168,9 @@ func TestVerifyAsksToTryAgainWhileNobodyCanBeJudged(t *testing.T) {
 }
 
 func TestALoginInUTF8ArrivesAsItIs(t *testing.T) {
-	g := newGate(t)
-	g.Put(t, directory.User{Login: "jürgen 100%", Groups: []string{"работники", "a b"}}, secret)
-	a := ask(t, g, basic("jürgen 100%", secret))
+	s := newService(t)
+	s.Put(t, directory.User{Login: "jürgen 100%", Groups: []string{"работники", "a b"}}, secret)
+	a := ask(t, s, basic("jürgen 100%", secret))
 	want(t, a, http.StatusOK, "")
 	if got := a.Header.Get("X-Auth-User"); got != "jürgen 100%" {
 		t.Errorf("X-Auth-User is %q", got)
@@ -180,12 +180,12 @@ func TestALoginInUTF8ArrivesAsItIs(t *testing.T) {
 	}
 }
 
-func newGate(t *testing.T) *servertest.Gate {
+func newService(t *testing.T) *servertest.Service {
 	t.Helper()
 	return servertest.New(t, servertest.Options{PasswordCacheTTL: time.Minute})
 }
 
-func ask(t *testing.T, g *servertest.Gate, header http.Header) servertest.Answer {
+func ask(t *testing.T, s *servertest.Service, header http.Header) servertest.Answer {
 	t.Helper()
 	var lines []string
 	for name, values := range header {
@@ -193,7 +193,7 @@ func ask(t *testing.T, g *servertest.Gate, header http.Header) servertest.Answer
 			lines = append(lines, name+": "+value)
 		}
 	}
-	return g.Send(t, http.MethodGet, "/auth/verify", "", lines...)
+	return s.Send(t, http.MethodGet, "/auth/verify", "", lines...)
 }
 
 func want(t *testing.T, a servertest.Answer, status int, body string) {
@@ -209,13 +209,13 @@ func basic(login, password string) http.Header {
 	return r.Header
 }
 
-func tokens(t *testing.T, g *servertest.Gate, u *directory.User) (jwt, opaque string) {
+func tokens(t *testing.T, s *servertest.Service, u *directory.User) (jwt, opaque string) {
 	t.Helper()
-	jwt, _, err := g.Grants.JWT(t.Context(), u, 0)
+	jwt, _, err := s.Grants.JWT(t.Context(), u, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	opaque, err = g.Grants.Opaque(t.Context(), u, grant.Order{})
+	opaque, err = s.Grants.Opaque(t.Context(), u, grant.Order{})
 	if err != nil {
 		t.Fatal(err)
 	}

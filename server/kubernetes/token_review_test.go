@@ -21,12 +21,12 @@ const (
 )
 
 func TestAReviewNamesTheUserInTheVersionAsked(t *testing.T) {
-	g := newGate(t)
-	jwt, opaque := tokens(t, g, put(t, g, directory.User{Groups: []string{"operators", "developers"}}))
+	s := newService(t)
+	jwt, opaque := tokens(t, s, put(t, s, directory.User{Groups: []string{"operators", "developers"}}))
 	for name, token := range map[string]string{"a JWT": jwt, "an opaque token": opaque} {
 		for _, version := range []string{v1, v1beta1} {
 			t.Run(name+" in "+version, func(t *testing.T) {
-				a := ask(t, g, body(t, version, token))
+				a := ask(t, s, body(t, version, token))
 				want(t, a, http.StatusOK, `{"apiVersion":"`+version+`","kind":"TokenReview","status":{"authenticated":true,`+
 					`"user":{"username":"ada@example.com","uid":"`+ada+`","groups":["operators","developers"]},`+
 					`"audiences":["https://gatehouse.test"]}}`)
@@ -39,17 +39,17 @@ func TestAReviewNamesTheUserInTheVersionAsked(t *testing.T) {
 }
 
 func TestGroupsThatKubernetesReservesAreLeftOut(t *testing.T) {
-	g := newGate(t)
-	jwt, _ := tokens(t, g, put(t, g, directory.User{Groups: []string{"system:masters", "systems", "system:nodes"}}))
-	a := ask(t, g, body(t, v1, jwt))
+	s := newService(t)
+	jwt, _ := tokens(t, s, put(t, s, directory.User{Groups: []string{"system:masters", "systems", "system:nodes"}}))
+	a := ask(t, s, body(t, v1, jwt))
 	if !strings.Contains(a.Body, `"groups":["systems"]`) {
 		t.Errorf("answered %s", a.Body)
 	}
 }
 
 func TestAReviewHonoursAudiences(t *testing.T) {
-	g := newGate(t)
-	jwt, opaque := tokens(t, g, put(t, g, directory.User{}))
+	s := newService(t)
+	jwt, opaque := tokens(t, s, put(t, s, directory.User{}))
 	for name, test := range map[string]struct {
 		asked []string
 		given string
@@ -63,7 +63,7 @@ func TestAReviewHonoursAudiences(t *testing.T) {
 	} {
 		for kind, token := range map[string]string{"JWT": jwt, "opaque": opaque} {
 			t.Run(name+", "+kind, func(t *testing.T) {
-				a := ask(t, g, body(t, v1, token, test.asked...))
+				a := ask(t, s, body(t, v1, token, test.asked...))
 				if test.given == "" {
 					want(t, a, http.StatusOK, denied)
 					return
@@ -77,8 +77,8 @@ func TestAReviewHonoursAudiences(t *testing.T) {
 }
 
 func TestABadTokenIsNoError(t *testing.T) {
-	g := newGate(t)
-	jwt, opaque := tokens(t, g, put(t, g, directory.User{}))
+	s := newService(t)
+	jwt, opaque := tokens(t, s, put(t, s, directory.User{}))
 	for name, token := range map[string]string{
 		"garbage":                   "garbage",
 		"a JWT that was changed":    jwt[:len(jwt)-4] + "AAAA",
@@ -87,28 +87,28 @@ func TestABadTokenIsNoError(t *testing.T) {
 		"a JWT of somebody else":    "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyb290In0.",
 		"white space around a good": " " + opaque,
 	} {
-		t.Run(name, func(t *testing.T) { want(t, ask(t, g, body(t, v1, token)), http.StatusOK, denied) })
+		t.Run(name, func(t *testing.T) { want(t, ask(t, s, body(t, v1, token)), http.StatusOK, denied) })
 	}
 	for name, end := range map[string]func(){
-		"of a user who is revoked": func() { put(t, g, directory.User{Revoked: true}) },
-		"of a user who has ended":  func() { put(t, g, directory.User{ExpiresAt: g.Now()}) },
-		"issued too early":         func() { put(t, g, directory.User{TokensValidAfter: g.Now()}) },
-		"of a user made anew":      func() { put(t, g, directory.User{UID: strings.Replace(ada, "3", "4", 1)}) },
-		"of a user who is gone":    func() { g.Directory.Delete("users/ada") },
+		"of a user who is revoked": func() { put(t, s, directory.User{Revoked: true}) },
+		"of a user who has ended":  func() { put(t, s, directory.User{ExpiresAt: s.Now()}) },
+		"issued too early":         func() { put(t, s, directory.User{TokensValidAfter: s.Now()}) },
+		"of a user made anew":      func() { put(t, s, directory.User{UID: strings.Replace(ada, "3", "4", 1)}) },
+		"of a user who is gone":    func() { s.Directory.Delete("users/ada") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			defer func() { put(t, g, directory.User{}) }()
+			defer func() { put(t, s, directory.User{}) }()
 			end()
-			want(t, ask(t, g, body(t, v1, jwt)), http.StatusOK, denied)
-			want(t, ask(t, g, body(t, v1, opaque)), http.StatusOK, denied)
+			want(t, ask(t, s, body(t, v1, jwt)), http.StatusOK, denied)
+			want(t, ask(t, s, body(t, v1, opaque)), http.StatusOK, denied)
 		})
 	}
-	g.Advance(24 * time.Hour)
-	want(t, ask(t, g, body(t, v1, jwt)), http.StatusOK, denied)
+	s.Advance(24 * time.Hour)
+	want(t, ask(t, s, body(t, v1, jwt)), http.StatusOK, denied)
 }
 
 func TestWhatIsNoTokenReviewIsABadRequest(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	review := func(spec string) string {
 		return `{"apiVersion":"` + v1 + `","kind":"TokenReview","spec":` + spec + `}`
 	}
@@ -134,7 +134,7 @@ func TestWhatIsNoTokenReviewIsABadRequest(t *testing.T) {
 		"an audience that is null":     review(`{"token":"a","audiences":[null]}`),
 	} {
 		t.Run(name, func(t *testing.T) {
-			if a := ask(t, g, text); a.Status != http.StatusBadRequest || !strings.HasPrefix(a.Body, `{"error":"`) {
+			if a := ask(t, s, text); a.Status != http.StatusBadRequest || !strings.HasPrefix(a.Body, `{"error":"`) {
 				t.Errorf("answered %d %s", a.Status, a.Body)
 			}
 		})
@@ -142,9 +142,9 @@ func TestWhatIsNoTokenReviewIsABadRequest(t *testing.T) {
 }
 
 func TestFieldsOfKubernetesObjectsAreIgnored(t *testing.T) {
-	g := newGate(t)
-	jwt, _ := tokens(t, g, put(t, g, directory.User{}))
-	a := ask(t, g, `{"kind":"TokenReview","apiVersion":"`+v1+`","metadata":{"creationTimestamp":null},"spec":{"token":"`+jwt+
+	s := newService(t)
+	jwt, _ := tokens(t, s, put(t, s, directory.User{}))
+	a := ask(t, s, `{"kind":"TokenReview","apiVersion":"`+v1+`","metadata":{"creationTimestamp":null},"spec":{"token":"`+jwt+
 		`","audiences":null,"new":1},"status":{"user":{}}}`)
 	if !strings.Contains(a.Body, `"authenticated":true`) {
 		t.Errorf("answered %d %s", a.Status, a.Body)
@@ -152,7 +152,7 @@ func TestFieldsOfKubernetesObjectsAreIgnored(t *testing.T) {
 }
 
 func TestEverythingElseIsAnErrorInPlainJSON(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	good := body(t, v1, "a")
 	for name, test := range map[string]struct {
 		method, path, contentType, body string
@@ -165,7 +165,7 @@ func TestEverythingElseIsAnErrorInPlainJSON(t *testing.T) {
 		"another API":              {http.MethodGet, "/apis/apps/v1", "", "", http.StatusNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := g.Send(t, test.method, test.path, test.body, "Content-Type: "+test.contentType)
+			a := s.Send(t, test.method, test.path, test.body, "Content-Type: "+test.contentType)
 			if a.Status != test.status || !strings.HasPrefix(a.Body, `{"error":"`) {
 				t.Errorf("answered %d %s", a.Status, a.Body)
 			}
@@ -175,27 +175,27 @@ func TestEverythingElseIsAnErrorInPlainJSON(t *testing.T) {
 		})
 	}
 	t.Run("a query does not matter", func(t *testing.T) {
-		want(t, g.Send(t, http.MethodPost, reviews+"?timeout=30s", good, "Content-Type: application/json; charset=utf-8"), http.StatusOK, denied)
+		want(t, s.Send(t, http.MethodPost, reviews+"?timeout=30s", good, "Content-Type: application/json; charset=utf-8"), http.StatusOK, denied)
 	})
 }
 
 func TestWithoutADirectoryNoVerdictIsGiven(t *testing.T) {
-	g := newGate(t)
-	g.Tokens.Directory = directory.New()
-	a := ask(t, g, body(t, v1, "a"))
+	s := newService(t)
+	s.Tokens.Directory = directory.New()
+	a := ask(t, s, body(t, v1, "a"))
 	if a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") != "2" {
 		t.Errorf("answered %d, Retry-After %q", a.Status, a.Header.Get("Retry-After"))
 	}
 }
 
-func newGate(t *testing.T) *servertest.Gate {
+func newService(t *testing.T) *servertest.Service {
 	t.Helper()
 	return servertest.New(t, servertest.Options{})
 }
 
-func ask(t *testing.T, g *servertest.Gate, body string) servertest.Answer {
+func ask(t *testing.T, s *servertest.Service, body string) servertest.Answer {
 	t.Helper()
-	return g.Send(t, http.MethodPost, reviews, body, "Content-Type: application/json")
+	return s.Send(t, http.MethodPost, reviews, body, "Content-Type: application/json")
 }
 
 func want(t *testing.T, a servertest.Answer, status int, body string) {
@@ -217,22 +217,22 @@ func body(t *testing.T, version, token string, audiences ...string) string {
 }
 
 // put adds or changes ada.
-func put(t *testing.T, g *servertest.Gate, u directory.User) *directory.User {
+func put(t *testing.T, s *servertest.Service, u directory.User) *directory.User {
 	t.Helper()
 	u.Key, u.Login = "users/ada", "ada@example.com"
 	if u.UID == "" {
 		u.UID = ada
 	}
-	return g.Put(t, u)
+	return s.Put(t, u)
 }
 
-func tokens(t *testing.T, g *servertest.Gate, u *directory.User) (jwt, opaque string) {
+func tokens(t *testing.T, s *servertest.Service, u *directory.User) (jwt, opaque string) {
 	t.Helper()
-	jwt, _, err := g.Grants.JWT(t.Context(), u, 0)
+	jwt, _, err := s.Grants.JWT(t.Context(), u, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	opaque, err = g.Grants.Opaque(t.Context(), u, grant.Order{})
+	opaque, err = s.Grants.Opaque(t.Context(), u, grant.Order{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,9 +15,9 @@ import (
 )
 
 func TestBothDiscoveryDocumentsAreOneThatMayBeKept(t *testing.T) {
-	g := newGate(t)
-	openid := g.Send(t, "GET", openidPath, "")
-	if got := g.Send(t, "GET", "/.well-known/oauth-authorization-server", ""); got.String() != openid.String() {
+	s := newService(t)
+	openid := s.Send(t, "GET", openidPath, "")
+	if got := s.Send(t, "GET", "/.well-known/oauth-authorization-server", ""); got.String() != openid.String() {
 		t.Errorf("they differ:\n%s%s", openid, got)
 	}
 	if got := openid.Header.Get("Cache-Control"); got != "public, max-age=300" {
@@ -27,8 +27,8 @@ func TestBothDiscoveryDocumentsAreOneThatMayBeKept(t *testing.T) {
 
 // The members that RFC 8414, 2, and OpenID Connect Discovery 1.0, 3, require where there is no authorization endpoint.
 func TestDiscoveryHasEveryMemberThatIsRequired(t *testing.T) {
-	g := newGate(t)
-	document := decode(t, g.Send(t, "GET", openidPath, ""))
+	s := newService(t)
+	document := decode(t, s.Send(t, "GET", openidPath, ""))
 	for _, member := range []string{
 		"issuer", "jwks_uri", "token_endpoint", "response_types_supported", "subject_types_supported", "id_token_signing_alg_values_supported",
 	} {
@@ -39,9 +39,9 @@ func TestDiscoveryHasEveryMemberThatIsRequired(t *testing.T) {
 }
 
 func TestWhatDiscoverySaysIsTrue(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	var document map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(g.Send(t, "GET", openidPath, "").Body), &document); err != nil {
+	if err := json.Unmarshal([]byte(s.Send(t, "GET", openidPath, "").Body), &document); err != nil {
 		t.Fatal(err)
 	}
 	list := func(member string) (out []string) {
@@ -61,7 +61,7 @@ func TestWhatDiscoverySaysIsTrue(t *testing.T) {
 		"client_secret_basic": {headers: []string{basic("alice", "alice-secret")}},
 		"client_secret_post":  {form: []string{"client_id", "alice", "client_secret", "alice-secret"}},
 	}
-	signed, _ := issue(t, g, "alice")
+	signed, _ := issue(t, s, "alice")
 
 	grants := map[string][]string{
 		"client_credentials": {"grant_type", "client_credentials"},
@@ -70,29 +70,29 @@ func TestWhatDiscoverySaysIsTrue(t *testing.T) {
 	for _, grant := range list("grant_types_supported") {
 		for _, method := range list("token_endpoint_auth_methods_supported") {
 			c := credentials[method]
-			granted(t, g, g.post(t, path("token_endpoint"), c.headers, append(c.form, grants[grant]...)...))
+			granted(t, s, s.post(t, path("token_endpoint"), c.headers, append(c.form, grants[grant]...)...))
 		}
 	}
 	credentials["Bearer"] = struct{ headers, form []string }{headers: []string{"Authorization: Bearer " + signed}}
 	for _, endpoint := range []string{"introspection_endpoint", "revocation_endpoint"} {
 		for _, method := range list(strings.TrimSuffix(endpoint, "_endpoint") + "_endpoint_auth_methods_supported") {
 			c := credentials[method]
-			if a := g.post(t, path(endpoint), c.headers, append(c.form, "token", "x")...); a.Status != http.StatusOK {
+			if a := s.post(t, path(endpoint), c.headers, append(c.form, "token", "x")...); a.Status != http.StatusOK {
 				t.Errorf("%s does not take %s:\n%s", endpoint, method, a)
 			}
 		}
 	}
-	if a := g.Send(t, "GET", path("jwks_uri"), ""); a.Status != http.StatusOK {
+	if a := s.Send(t, "GET", path("jwks_uri"), ""); a.Status != http.StatusOK {
 		t.Errorf("jwks_uri:\n%s", a)
 	}
-	checkClaims(t, g, list("claims_supported"))
+	checkClaims(t, s, list("claims_supported"))
 }
 
 // checkClaims compares what discovery lists with the claims of a token of a user who has everything.
-func checkClaims(t *testing.T, g gate, listed []string) {
+func checkClaims(t *testing.T, s service, listed []string) {
 	t.Helper()
-	u := g.Put(t, directory.User{Login: "full", DisplayName: "Full", Email: "full@example.com", Groups: []string{"g"}}, "right")
-	text, _, err := g.Grants.JWT(t.Context(), u, 0)
+	u := s.Put(t, directory.User{Login: "full", DisplayName: "Full", Email: "full@example.com", Groups: []string{"g"}}, "right")
+	text, _, err := s.Grants.JWT(t.Context(), u, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,29 +107,29 @@ func checkClaims(t *testing.T, g gate, listed []string) {
 }
 
 func TestDiscoveryListsTheAlgorithmsOfAllKeysThatVerifyTheNewestFirst(t *testing.T) {
-	g := servertest.New(t, servertest.Options{Algorithm: token.EdDSA})
-	if got := fmt.Sprint(decode(t, g.Send(t, "GET", openidPath, ""))["id_token_signing_alg_values_supported"]); got != "[EdDSA ES256]" {
+	s := servertest.New(t, servertest.Options{Algorithm: token.EdDSA})
+	if got := fmt.Sprint(decode(t, s.Send(t, "GET", openidPath, ""))["id_token_signing_alg_values_supported"]); got != "[EdDSA ES256]" {
 		t.Errorf("got %s", got)
 	}
 }
 
 func TestAnIssuerWithASlashAtItsEndGetsNoSecondOne(t *testing.T) {
-	g := servertest.New(t, servertest.Options{Issuer: "https://gatehouse.test/"})
-	document := decode(t, g.Send(t, "GET", openidPath, ""))
+	s := servertest.New(t, servertest.Options{Issuer: "https://gatehouse.test/"})
+	document := decode(t, s.Send(t, "GET", openidPath, ""))
 	if document["issuer"] != "https://gatehouse.test/" || document["jwks_uri"] != "https://gatehouse.test/.well-known/jwks.json" {
 		t.Errorf("%v", document)
 	}
 }
 
 func TestTheKeysArePublicAndMayBeKeptForAsLongAsRotationAllows(t *testing.T) {
-	g := newGate(t)
-	a := g.Send(t, "GET", keysPath, "")
+	s := newService(t)
+	a := s.Send(t, "GET", keysPath, "")
 	want := fmt.Sprintf("public, max-age=%d", int(token.JWKSMaxAge/time.Second))
 	if a.Status != http.StatusOK || a.Header.Get("Cache-Control") != want || a.Header.Get("Content-Type") != "application/jwk-set+json" {
 		t.Errorf("got\n%s", a)
 	}
 	var set struct{ Keys []map[string]any }
-	if err := json.Unmarshal([]byte(a.Body), &set); err != nil || len(set.Keys) != len(g.Keys.Keys().All(token.Sign)) {
+	if err := json.Unmarshal([]byte(a.Body), &set); err != nil || len(set.Keys) != len(s.Keys.Keys().All(token.Sign)) {
 		t.Fatalf("%v in\n%s", err, a)
 	}
 	for _, key := range set.Keys {
@@ -142,15 +142,15 @@ func TestTheKeysArePublicAndMayBeKeptForAsLongAsRotationAllows(t *testing.T) {
 }
 
 func TestAnEmptySetOfKeysIsNotHandedOut(t *testing.T) {
-	g := newGate(t)
-	g.Keys.Use(token.Keys{})
-	refused(t, g.Send(t, "GET", keysPath, ""), http.StatusServiceUnavailable, "temporarily_unavailable")
+	s := newService(t)
+	s.Keys.Use(token.Keys{})
+	refused(t, s.Send(t, "GET", keysPath, ""), http.StatusServiceUnavailable, "temporarily_unavailable")
 }
 
 func TestHEADIsAnsweredWhereGETIs(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	for path, want := range map[string]int{keysPath: 200, openidPath: 200, tokenPath: 405} {
-		if a := g.Send(t, "HEAD", path, ""); a.Status != want || a.Body != "" {
+		if a := s.Send(t, "HEAD", path, ""); a.Status != want || a.Body != "" {
 			t.Errorf("%s: got\n%s", path, a)
 		}
 	}

@@ -20,15 +20,15 @@ import (
 
 // foreign returns a context for foreign clients. Their requests to the issuer's host reach the service under test, whose
 // certificate is for another name.
-func foreign(t *testing.T, g gate) context.Context {
-	trusting, ok := g.Client.Transport.(*http.Transport)
+func foreign(t *testing.T, s service) context.Context {
+	trusting, ok := s.Client.Transport.(*http.Transport)
 	if !ok {
-		t.Fatalf("the client has a %T", g.Client.Transport)
+		t.Fatalf("the client has a %T", s.Client.Transport)
 	}
 	transport := trusting.Clone()
 	transport.TLSClientConfig.ServerName = "example.com"
 	transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, strings.TrimPrefix(g.URL, "https://"))
+		return new(net.Dialer).DialContext(ctx, network, strings.TrimPrefix(s.URL, "https://"))
 	}
 	t.Cleanup(transport.CloseIdleConnections)
 	return context.WithValue(t.Context(), oauth2.HTTPClient, &http.Client{Transport: transport})
@@ -51,26 +51,26 @@ func payload(t testing.TB, text string) map[string]any {
 func TestGoOIDCVerifiesATokenOfEveryAlgorithmThroughDiscovery(t *testing.T) {
 	for _, algorithm := range []string{token.ES256, token.EdDSA, token.RS256} {
 		t.Run(algorithm, func(t *testing.T) {
-			g := newGate(t)
-			keys, err := token.Keys{}.Advance(g.Now(), token.Policy{Algorithm: algorithm, Interval: time.Hour})
+			s := newService(t)
+			keys, err := token.Keys{}.Advance(s.Now(), token.Policy{Algorithm: algorithm, Interval: time.Hour})
 			if err != nil {
 				t.Fatal(err)
 			}
-			g.Keys.Use(keys)
-			verify(t, g)
+			s.Keys.Use(keys)
+			verify(t, s)
 		})
 	}
 }
 
 // verify takes the way of a service that checks tokens by itself.
-func verify(t *testing.T, g gate) {
+func verify(t *testing.T, s service) {
 	t.Helper()
-	ctx := foreign(t, g)
+	ctx := foreign(t, s)
 	provider, err := oidc.NewProvider(ctx, servertest.Issuer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, _, err := g.Grants.JWT(t.Context(), user(t, g, "alice"), 0)
+	text, _, err := s.Grants.JWT(t.Context(), user(t, s, "alice"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,12 +89,12 @@ func verify(t *testing.T, g gate) {
 }
 
 func TestXOAuth2GetsATokenUnmodified(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	for _, style := range []oauth2.AuthStyle{oauth2.AuthStyleAutoDetect, oauth2.AuthStyleInHeader, oauth2.AuthStyleInParams} {
 		c := clientcredentials.Config{
 			ClientID: oddLogin, ClientSecret: oddSecret, TokenURL: servertest.Issuer + tokenPath, Scopes: []string{"a", "b"}, AuthStyle: style,
 		}
-		got, err := c.Token(foreign(t, g))
+		got, err := c.Token(foreign(t, s))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,8 +106,8 @@ func TestXOAuth2GetsATokenUnmodified(t *testing.T) {
 }
 
 func TestXOAuth2GetsATokenByThePasswordGrantThroughDiscovery(t *testing.T) {
-	g := newGate(t)
-	ctx := foreign(t, g)
+	s := newService(t)
+	ctx := foreign(t, s)
 	provider, err := oidc.NewProvider(ctx, servertest.Issuer)
 	if err != nil {
 		t.Fatal(err)

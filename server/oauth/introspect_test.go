@@ -11,14 +11,14 @@ import (
 )
 
 func TestIntrospectionTellsAboutBothKindsOfToken(t *testing.T) {
-	g := newGate(t)
-	signed, opaque := issue(t, g, "alice")
+	s := newService(t)
+	signed, opaque := issue(t, s, "alice")
 	for _, text := range []string{signed, opaque} {
-		c, err := g.Tokens.Verifier.Verify(text, g.Now())
+		c, err := s.Tokens.Verifier.Verify(text, s.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := g.post(t, introspectPath, []string{basic("bob", "bob-secret")}, "token", text, "token_type_hint", "refresh_token")
+		a := s.post(t, introspectPath, []string{basic("bob", "bob-secret")}, "token", text, "token_type_hint", "refresh_token")
 		want := map[string]any{
 			"active": true, "sub": "alice", "username": "alice", "uid": servertest.UID("alice"), "client_id": "alice",
 			"groups": []any{"operators", "developers"}, "iss": servertest.Issuer, "aud": []any{servertest.Issuer},
@@ -31,73 +31,73 @@ func TestIntrospectionTellsAboutBothKindsOfToken(t *testing.T) {
 }
 
 func TestIntrospectionLeavesOutGroupsThatAUserLacks(t *testing.T) {
-	g := newGate(t)
-	signed, _ := issue(t, g, "bob")
-	a := g.post(t, introspectPath, []string{basic("bob", "bob-secret")}, "token", signed)
+	s := newService(t)
+	signed, _ := issue(t, s, "bob")
+	a := s.post(t, introspectPath, []string{basic("bob", "bob-secret")}, "token", signed)
 	if _, ok := decode(t, a)["groups"]; ok {
 		t.Errorf("got\n%s", a)
 	}
 }
 
 func TestIntrospectionSaysWhoTheUserIsNow(t *testing.T) {
-	g := newGate(t)
-	signed, _ := issue(t, g, "alice")
-	next := *user(t, g, "alice")
+	s := newService(t)
+	signed, _ := issue(t, s, "alice")
+	next := *user(t, s, "alice")
 	next.Login, next.Groups = "alicia", []string{"managers"}
-	g.Put(t, next)
-	got := decode(t, g.post(t, introspectPath, []string{basic("bob", "bob-secret")}, "token", signed))
+	s.Put(t, next)
+	got := decode(t, s.post(t, introspectPath, []string{basic("bob", "bob-secret")}, "token", signed))
 	if got["sub"] != "alicia" || fmt.Sprint(got["groups"]) != "[managers]" {
 		t.Errorf("got %v", got)
 	}
 }
 
 // ends are the ways in which the tokens of alice end.
-var ends = map[string]func(t testing.TB, g gate, tokens []string){
-	"was tampered with": func(_ testing.TB, _ gate, tokens []string) {
+var ends = map[string]func(t testing.TB, s service, tokens []string){
+	"was tampered with": func(_ testing.TB, _ service, tokens []string) {
 		for i := range tokens {
 			tokens[i] += "A"
 		}
 	},
-	"has expired": func(_ testing.TB, g gate, _ []string) { g.Advance(2 * time.Hour) },
-	"was revoked": func(t testing.TB, g gate, tokens []string) {
+	"has expired": func(_ testing.TB, s service, _ []string) { s.Advance(2 * time.Hour) },
+	"was revoked": func(t testing.TB, s service, tokens []string) {
 		for _, text := range tokens {
-			id, err := g.Tokens.Authenticate(t.Context(), text)
-			if err != nil || g.Grants.Revoke(t.Context(), id.Claims) != nil {
+			id, err := s.Tokens.Authenticate(t.Context(), text)
+			if err != nil || s.Grants.Revoke(t.Context(), id.Claims) != nil {
 				t.Fatal(err)
 			}
 		}
 	},
-	"is older than its user's revocation": func(t testing.TB, g gate, _ []string) {
-		if err := g.Grants.RevokeUser(t.Context(), user(t, g, "alice")); err != nil {
+	"is older than its user's revocation": func(t testing.TB, s service, _ []string) {
+		if err := s.Grants.RevokeUser(t.Context(), user(t, s, "alice")); err != nil {
 			t.Fatal(err)
 		}
 	},
-	"is of a revoked user": func(t testing.TB, g gate, _ []string) {
-		change(t, g, func(u *directory.User) { u.Revoked = true })
+	"is of a revoked user": func(t testing.TB, s service, _ []string) {
+		change(t, s, func(u *directory.User) { u.Revoked = true })
 	},
-	"is of an expired account": func(t testing.TB, g gate, _ []string) {
-		change(t, g, func(u *directory.User) { u.ExpiresAt = g.Now() })
+	"is of an expired account": func(t testing.TB, s service, _ []string) {
+		change(t, s, func(u *directory.User) { u.ExpiresAt = s.Now() })
 	},
-	"is of a user who is gone": func(t testing.TB, g gate, _ []string) {
-		g.Directory.Delete(user(t, g, "alice").Key)
+	"is of a user who is gone": func(t testing.TB, s service, _ []string) {
+		s.Directory.Delete(user(t, s, "alice").Key)
 	},
 }
 
-func change(t testing.TB, g gate, f func(*directory.User)) {
-	next := *user(t, g, "alice")
+func change(t testing.TB, s service, f func(*directory.User)) {
+	next := *user(t, s, "alice")
 	f(&next)
-	g.Put(t, next)
+	s.Put(t, next)
 }
 
 func TestOfATokenThatIsBadIntrospectionSaysThatAndNothingElse(t *testing.T) {
 	for name, end := range ends {
 		t.Run("a token that "+name, func(t *testing.T) {
-			g := newGate(t)
-			signed, opaque := issue(t, g, "alice")
+			s := newService(t)
+			signed, opaque := issue(t, s, "alice")
 			tokens := []string{signed, opaque}
-			end(t, g, tokens)
+			end(t, s, tokens)
 			for _, text := range tokens {
-				a := g.post(t, introspectPath, []string{basic("bob", "bob-secret")}, "token", text)
+				a := s.post(t, introspectPath, []string{basic("bob", "bob-secret")}, "token", text)
 				if a.Status != http.StatusOK || a.Body != `{"active":false}` {
 					t.Errorf("got\n%s", a)
 				}
@@ -107,9 +107,9 @@ func TestOfATokenThatIsBadIntrospectionSaysThatAndNothingElse(t *testing.T) {
 }
 
 func TestIntrospectionAndRevocationNeedACallerInGoodStanding(t *testing.T) {
-	g := newGate(t)
-	signed, opaque := issue(t, g, "alice")
-	void, _ := issue(t, g, "revoked")
+	s := newService(t)
+	signed, opaque := issue(t, s, "alice")
+	void, _ := issue(t, s, "revoked")
 	for _, path := range []string{introspectPath, revokePath} {
 		for name, c := range map[string]struct {
 			headers []string
@@ -125,12 +125,12 @@ func TestIntrospectionAndRevocationNeedACallerInGoodStanding(t *testing.T) {
 			"a token of a revoked user": {[]string{"Authorization: Bearer " + void}, "invalid_token"},
 		} {
 			t.Run(path+" by "+name, func(t *testing.T) {
-				refused(t, g.post(t, path, c.headers, "token", opaque), http.StatusUnauthorized, c.code)
+				refused(t, s.post(t, path, c.headers, "token", opaque), http.StatusUnauthorized, c.code)
 			})
 		}
 	}
 	for _, header := range []string{basic("bob", "bob-secret"), basic("b%6fb", "bob-secret"), "Authorization: Bearer " + signed, "Authorization: Bearer " + opaque} {
-		a := g.post(t, introspectPath, []string{header}, "token", opaque)
+		a := s.post(t, introspectPath, []string{header}, "token", opaque)
 		if decode(t, a)["active"] != true {
 			t.Errorf("%s: got\n%s", header, a)
 		}
@@ -138,21 +138,21 @@ func TestIntrospectionAndRevocationNeedACallerInGoodStanding(t *testing.T) {
 }
 
 func TestTheCallerComesBeforeTheQuestion(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	for _, path := range []string{introspectPath, revokePath} {
-		refused(t, g.Send(t, "POST", path, "{}"), http.StatusUnauthorized, "invalid_client")
-		refused(t, g.Send(t, "POST", path, "{}", basic("bob", "bob-secret")), http.StatusBadRequest, "invalid_request")
-		refused(t, g.post(t, path, []string{basic("bob", "bob-secret")}), http.StatusBadRequest, "invalid_request")
-		refused(t, g.post(t, path, []string{basic("bob", "bob-secret")}, "token", "a", "token", "b"), http.StatusBadRequest, "invalid_request")
+		refused(t, s.Send(t, "POST", path, "{}"), http.StatusUnauthorized, "invalid_client")
+		refused(t, s.Send(t, "POST", path, "{}", basic("bob", "bob-secret")), http.StatusBadRequest, "invalid_request")
+		refused(t, s.post(t, path, []string{basic("bob", "bob-secret")}), http.StatusBadRequest, "invalid_request")
+		refused(t, s.post(t, path, []string{basic("bob", "bob-secret")}, "token", "a", "token", "b"), http.StatusBadRequest, "invalid_request")
 	}
 }
 
 func TestWhereNothingIsKnownOfTokensTheAnswerIsNeitherInactiveNorRevoked(t *testing.T) {
-	g := gate{servertest.New(t, servertest.Options{})}
-	g.Tokens.Directory = directory.New()
-	g.Put(t, directory.User{Login: "bob"}, "bob-secret")
-	signed, _ := issue(t, g, "bob")
+	s := service{servertest.New(t, servertest.Options{})}
+	s.Tokens.Directory = directory.New()
+	s.Put(t, directory.User{Login: "bob"}, "bob-secret")
+	signed, _ := issue(t, s, "bob")
 	for _, path := range []string{introspectPath, revokePath} {
-		refused(t, g.post(t, path, []string{basic("bob", "bob-secret")}, "token", signed), http.StatusServiceUnavailable, "temporarily_unavailable")
+		refused(t, s.post(t, path, []string{basic("bob", "bob-secret")}, "token", signed), http.StatusServiceUnavailable, "temporarily_unavailable")
 	}
 }

@@ -28,29 +28,29 @@ const (
 )
 
 // gate is a service that also takes forms.
-type gate struct{ *servertest.Gate }
+type service struct{ *servertest.Service }
 
 // newGate starts the door with users in every state.
-func newGate(t testing.TB) gate {
-	g := gate{servertest.New(t, servertest.Options{LockAfter: 10, PasswordCacheTTL: time.Minute})}
-	past := g.Now().Add(-time.Hour)
-	g.Put(t, directory.User{Login: "alice", Groups: []string{"operators", "developers"}}, "alice-secret")
-	g.Put(t, directory.User{Login: "bob"}, "bob-secret")
-	g.Put(t, directory.User{Login: oddLogin}, oddSecret)
-	g.Put(t, directory.User{Login: "raw"}, "100%sure")
-	g.Put(t, directory.User{Login: "revoked", Revoked: true}, "right")
-	g.Put(t, directory.User{Login: "expired", ExpiresAt: past}, "right")
-	g.Put(t, directory.User{Login: "locked", LockedUntil: g.Now().Add(time.Hour)}, "right")
-	g.Put(t, directory.User{Login: "brief", MaximumLifetime: time.Minute}, "right")
-	g.Put(t, directory.User{Login: "stale", Credentials: &directory.Credentials{Passwords: []directory.Password{
+func newService(t testing.TB) service {
+	s := service{servertest.New(t, servertest.Options{LockAfter: 10, PasswordCacheTTL: time.Minute})}
+	past := s.Now().Add(-time.Hour)
+	s.Put(t, directory.User{Login: "alice", Groups: []string{"operators", "developers"}}, "alice-secret")
+	s.Put(t, directory.User{Login: "bob"}, "bob-secret")
+	s.Put(t, directory.User{Login: oddLogin}, oddSecret)
+	s.Put(t, directory.User{Login: "raw"}, "100%sure")
+	s.Put(t, directory.User{Login: "revoked", Revoked: true}, "right")
+	s.Put(t, directory.User{Login: "expired", ExpiresAt: past}, "right")
+	s.Put(t, directory.User{Login: "locked", LockedUntil: s.Now().Add(time.Hour)}, "right")
+	s.Put(t, directory.User{Login: "brief", MaximumLifetime: time.Minute}, "right")
+	s.Put(t, directory.User{Login: "stale", Credentials: &directory.Credentials{Passwords: []directory.Password{
 		{Hash: servertest.Hash(t, "right"), ExpiresAt: past},
 	}}})
-	return g
+	return s
 }
 
 // newGateWithout starts the door with a directory that is not complete.
-func newGateWithout(t testing.TB) gate {
-	return gate{servertest.New(t, servertest.Options{Unsynced: true})}
+func newUnsyncedService(t testing.TB) service {
+	return service{servertest.New(t, servertest.Options{Unsynced: true})}
 }
 
 func basic(login, password string) string {
@@ -58,13 +58,13 @@ func basic(login, password string) string {
 }
 
 // post sends a form. Parameters are given as name, value, name, value.
-func (g gate) post(t testing.TB, path string, headers []string, parameters ...string) servertest.Answer {
+func (s service) post(t testing.TB, path string, headers []string, parameters ...string) servertest.Answer {
 	t.Helper()
 	f := url.Values{}
 	for i := 0; i < len(parameters); i += 2 {
 		f.Add(parameters[i], parameters[i+1])
 	}
-	return g.Send(t, "POST", path, f.Encode(), append(headers, "Content-Type: application/x-www-form-urlencoded")...)
+	return s.Send(t, "POST", path, f.Encode(), append(headers, "Content-Type: application/x-www-form-urlencoded")...)
 }
 
 func decode(t testing.TB, a servertest.Answer) map[string]any {
@@ -91,9 +91,9 @@ func refused(t testing.TB, a servertest.Answer, status int, code string) {
 	}
 }
 
-func user(t testing.TB, g gate, login string) *directory.User {
+func user(t testing.TB, s service, login string) *directory.User {
 	t.Helper()
-	u, ok := g.Directory.ByLogin(login)
+	u, ok := s.Directory.ByLogin(login)
 	if !ok {
 		t.Fatalf("no user %s", login)
 	}
@@ -101,13 +101,13 @@ func user(t testing.TB, g gate, login string) *directory.User {
 }
 
 // issue makes both kinds of token of a user past the doors.
-func issue(t testing.TB, g gate, login string) (signed, opaque string) {
+func issue(t testing.TB, s service, login string) (signed, opaque string) {
 	t.Helper()
-	signed, _, err := g.Grants.JWT(t.Context(), user(t, g, login), 0)
+	signed, _, err := s.Grants.JWT(t.Context(), user(t, s, login), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	opaque, err = g.Grants.Opaque(t.Context(), user(t, g, login), grant.Order{})
+	opaque, err = s.Grants.Opaque(t.Context(), user(t, s, login), grant.Order{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,34 +115,34 @@ func issue(t testing.TB, g gate, login string) (signed, opaque string) {
 }
 
 func TestTheAnswersOfTheDialectStayAsTheyAre(t *testing.T) {
-	g := newGate(t)
-	signed, _ := issue(t, g, "revoked")
+	s := newService(t)
+	signed, _ := issue(t, s, "revoked")
 	client := []string{basic("alice", "alice-secret")}
 	for name, a := range map[string]servertest.Answer{
-		"invalid-client":         g.post(t, tokenPath, []string{basic("alice", "wrong")}, "grant_type", "client_credentials"),
-		"invalid-grant":          g.post(t, tokenPath, client, "grant_type", "password", "username", "bob", "password", "wrong"),
-		"invalid-request":        g.post(t, tokenPath, client, "scope", "x"),
-		"unsupported-grant-type": g.post(t, tokenPath, client, "grant_type", "authorization_code"),
-		"introspect-no-caller":   g.post(t, introspectPath, nil, "token", "x"),
-		"introspect-bad-bearer":  g.post(t, introspectPath, []string{"Authorization: Bearer x"}, "token", "x"),
-		"introspect-inactive":    g.post(t, introspectPath, client, "token", signed),
-		"revoke-unknown":         g.post(t, revokePath, client, "token", "x"),
-		"not-found":              g.Send(t, "GET", "/oauth2/nothing", ""),
-		"method-not-allowed":     g.Send(t, "GET", tokenPath, ""),
-		"discovery":              g.Send(t, "GET", openidPath, ""),
+		"invalid-client":         s.post(t, tokenPath, []string{basic("alice", "wrong")}, "grant_type", "client_credentials"),
+		"invalid-grant":          s.post(t, tokenPath, client, "grant_type", "password", "username", "bob", "password", "wrong"),
+		"invalid-request":        s.post(t, tokenPath, client, "scope", "x"),
+		"unsupported-grant-type": s.post(t, tokenPath, client, "grant_type", "authorization_code"),
+		"introspect-no-caller":   s.post(t, introspectPath, nil, "token", "x"),
+		"introspect-bad-bearer":  s.post(t, introspectPath, []string{"Authorization: Bearer x"}, "token", "x"),
+		"introspect-inactive":    s.post(t, introspectPath, client, "token", signed),
+		"revoke-unknown":         s.post(t, revokePath, client, "token", "x"),
+		"not-found":              s.Send(t, "GET", "/oauth2/nothing", ""),
+		"method-not-allowed":     s.Send(t, "GET", tokenPath, ""),
+		"discovery":              s.Send(t, "GET", openidPath, ""),
 	} {
 		t.Run(name, func(t *testing.T) { a.Golden(t, name, *update) })
 	}
 }
 
 func TestADirectoryThatIsNotCompleteAnswersUnavailable(t *testing.T) {
-	g := newGateWithout(t)
+	s := newUnsyncedService(t)
 	client, bearer := []string{basic("alice", "alice-secret")}, []string{"Authorization: Bearer x"}
 	for name, a := range map[string]servertest.Answer{
-		"token":              g.post(t, tokenPath, client, "grant_type", "client_credentials"),
-		"introspect, Basic":  g.post(t, introspectPath, client, "token", "x"),
-		"introspect, Bearer": g.post(t, introspectPath, bearer, "token", "x"),
-		"revoke":             g.post(t, revokePath, bearer, "token", "x"),
+		"token":              s.post(t, tokenPath, client, "grant_type", "client_credentials"),
+		"introspect, Basic":  s.post(t, introspectPath, client, "token", "x"),
+		"introspect, Bearer": s.post(t, introspectPath, bearer, "token", "x"),
+		"revoke":             s.post(t, revokePath, bearer, "token", "x"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			refused(t, a, http.StatusServiceUnavailable, "temporarily_unavailable")

@@ -13,14 +13,14 @@ import (
 )
 
 // granted checks a successful answer of the token endpoint and returns the claims of the token in it.
-func granted(t testing.TB, g gate, a servertest.Answer) token.Claims {
+func granted(t testing.TB, s service, a servertest.Answer) token.Claims {
 	t.Helper()
 	if a.Status != http.StatusOK || a.Header.Get("Cache-Control") != "no-store" || a.Header.Get("Pragma") != "no-cache" {
 		t.Fatalf("want 200 that no cache keeps, got\n%s", a)
 	}
 	body := decode(t, a)
 	text, _ := body["access_token"].(string)
-	c, err := g.Tokens.Verifier.Verify(text, g.Now())
+	c, err := s.Tokens.Verifier.Verify(text, s.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func granted(t testing.TB, g gate, a servertest.Answer) token.Claims {
 }
 
 func TestAClientGetsATokenOfItsOwn(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	encoded := basic(url.QueryEscape(oddLogin), url.QueryEscape(oddSecret))
 	for name, c := range map[string]struct {
 		headers []string
@@ -60,7 +60,7 @@ func TestAClientGetsATokenOfItsOwn(t *testing.T) {
 			[]string{basic("brief", "right")}, nil, "brief"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := granted(t, g, g.post(t, tokenPath, c.headers, append(c.form, "grant_type", "client_credentials")...))
+			got := granted(t, s, s.post(t, tokenPath, c.headers, append(c.form, "grant_type", "client_credentials")...))
 			if got.Login != c.want || got.Kind != token.KindJWT {
 				t.Errorf("a %s of %s", got.Kind, got.Login)
 			}
@@ -69,24 +69,24 @@ func TestAClientGetsATokenOfItsOwn(t *testing.T) {
 }
 
 func TestThePasswordGrantGivesATokenOfTheUserAndNeedsAClient(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	owner := []string{"grant_type", "password", "username", "bob", "password", "bob-secret"}
 	client := []string{basic("alice", "alice-secret")}
-	if c := granted(t, g, g.post(t, tokenPath, client, owner...)); c.Login != "bob" || c.ExpiresAt.Sub(c.IssuedAt) != 300*time.Second {
+	if c := granted(t, s, s.post(t, tokenPath, client, owner...)); c.Login != "bob" || c.ExpiresAt.Sub(c.IssuedAt) != 300*time.Second {
 		t.Errorf("%+v", c)
 	}
-	if c := granted(t, g, g.post(t, tokenPath, nil, append(owner, "client_id", "alice", "client_secret", "alice-secret")...)); c.Login != "bob" {
+	if c := granted(t, s, s.post(t, tokenPath, nil, append(owner, "client_id", "alice", "client_secret", "alice-secret")...)); c.Login != "bob" {
 		t.Errorf("with the client in the form: %+v", c)
 	}
-	refused(t, g.post(t, tokenPath, nil, owner...), http.StatusUnauthorized, "invalid_client")
-	refused(t, g.post(t, tokenPath, []string{basic("alice", "wrong")}, owner...), http.StatusUnauthorized, "invalid_client")
+	refused(t, s.post(t, tokenPath, nil, owner...), http.StatusUnauthorized, "invalid_client")
+	refused(t, s.post(t, tokenPath, []string{basic("alice", "wrong")}, owner...), http.StatusUnauthorized, "invalid_client")
 }
 
 func TestEveryRefusalOfAClientIsTheSameToTheLastByte(t *testing.T) {
-	g := newGate(t)
-	signed, _ := issue(t, g, "alice")
+	s := newService(t)
+	signed, _ := issue(t, s, "alice")
 	good := basic("alice", "alice-secret")
-	want := g.post(t, tokenPath, []string{basic("nobody", "wrong")}, "grant_type", "client_credentials")
+	want := s.post(t, tokenPath, []string{basic("nobody", "wrong")}, "grant_type", "client_credentials")
 	refused(t, want, http.StatusUnauthorized, "invalid_client")
 	for name, c := range map[string]struct{ headers, form []string }{
 		"a wrong secret":                             {headers: []string{basic("alice", "wrong")}},
@@ -106,7 +106,7 @@ func TestEveryRefusalOfAClientIsTheSameToTheLastByte(t *testing.T) {
 		"an encoding that ends in what is not UTF-8": {headers: []string{basic("alice", "alice-secret%ff")}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := g.post(t, tokenPath+"?client_id=alice&client_secret=alice-secret", c.headers, append(c.form, "grant_type", "client_credentials")...)
+			got := s.post(t, tokenPath+"?client_id=alice&client_secret=alice-secret", c.headers, append(c.form, "grant_type", "client_credentials")...)
 			if got.String() != want.String() {
 				t.Errorf("got\n%swant\n%s", got, want)
 			}
@@ -115,12 +115,12 @@ func TestEveryRefusalOfAClientIsTheSameToTheLastByte(t *testing.T) {
 }
 
 func TestEveryRefusalOfAUserIsTheSameToTheLastByte(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	client := []string{basic("alice", "alice-secret")}
-	want := g.post(t, tokenPath, client, "grant_type", "password", "username", "nobody", "password", "wrong")
+	want := s.post(t, tokenPath, client, "grant_type", "password", "username", "nobody", "password", "wrong")
 	refused(t, want, http.StatusBadRequest, "invalid_grant")
 	for login, password := range map[string]string{"bob": "wrong", "revoked": "right", "expired": "right", "locked": "right", "stale": "right"} {
-		got := g.post(t, tokenPath, client, "grant_type", "password", "username", login, "password", password)
+		got := s.post(t, tokenPath, client, "grant_type", "password", "username", login, "password", password)
 		if got.String() != want.String() {
 			t.Errorf("%s: got\n%swant\n%s", login, got, want)
 		}
@@ -128,7 +128,7 @@ func TestEveryRefusalOfAUserIsTheSameToTheLastByte(t *testing.T) {
 }
 
 func TestWhatIsWrongWithARequestIsSaidBeforeAnyPasswordIsLookedAt(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	const formType = "Content-Type: application/x-www-form-urlencoded"
 	good := "grant_type=client_credentials&client_id=alice&client_secret=alice-secret"
 	for name, c := range map[string]struct {
@@ -157,27 +157,27 @@ func TestWhatIsWrongWithARequestIsSaidBeforeAnyPasswordIsLookedAt(t *testing.T) 
 		"a body over 64 KiB": {good + "&scope=" + strings.Repeat("a", 65536), []string{formType}, 413, "invalid_request"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := g.Send(t, "POST", tokenPath, c.body, c.headers...)
+			a := s.Send(t, "POST", tokenPath, c.body, c.headers...)
 			refused(t, a, c.status, c.code)
 			if strings.Contains(a.Body, "alice") {
 				t.Errorf("the answer repeats the request:\n%s", a)
 			}
 		})
 	}
-	if events := g.Events(); len(events) > 0 {
+	if events := s.Events(); len(events) > 0 {
 		t.Errorf("a bad request reached the users: %+v", events)
 	}
 }
 
 func TestWithoutAKeyTheAnswerIsUnavailable(t *testing.T) {
-	g := newGate(t)
-	g.Keys.Use(token.Keys{})
-	a := g.post(t, tokenPath, []string{basic("alice", "alice-secret")}, "grant_type", "client_credentials")
+	s := newService(t)
+	s.Keys.Use(token.Keys{})
+	a := s.post(t, tokenPath, []string{basic("alice", "alice-secret")}, "grant_type", "client_credentials")
 	refused(t, a, http.StatusServiceUnavailable, "temporarily_unavailable")
 }
 
 func TestTheMediaTypeOfAFormMayHaveParameters(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	header := "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("alice:alice-secret"))
-	granted(t, g, g.Send(t, "POST", tokenPath, "grant_type=client_credentials", header, "Content-Type: application/x-www-form-urlencoded; charset=UTF-8"))
+	granted(t, s, s.Send(t, "POST", tokenPath, "grant_type=client_credentials", header, "Content-Type: application/x-www-form-urlencoded; charset=UTF-8"))
 }

@@ -12,16 +12,16 @@ import (
 )
 
 func TestATokenIsDescribedTogetherWithItsUser(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	for name, text := range map[string]string{
-		"opaque":   sealed(t, g, "alice", grant.Order{Lifetime: 2 * time.Hour, Description: "not kept", Client: "not kept"}),
-		"labelled": sealed(t, g, "alice", grant.Order{Lifetime: 2 * time.Hour, Label: "ci", Description: "for the nightly job", Client: "PE console"}),
-		"bare":     sealed(t, g, "alice", grant.Order{Lifetime: 2 * time.Hour, Label: "bare"}),
-		"JWT":      signed(t, g, "alice"),
+		"opaque":   sealed(t, s, "alice", grant.Order{Lifetime: 2 * time.Hour, Description: "not kept", Client: "not kept"}),
+		"labelled": sealed(t, s, "alice", grant.Order{Lifetime: 2 * time.Hour, Label: "ci", Description: "for the nightly job", Client: "PE console"}),
+		"bare":     sealed(t, s, "alice", grant.Order{Lifetime: 2 * time.Hour, Label: "bare"}),
+		"JWT":      signed(t, s, "alice"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := g.Send(t, "POST", authenticatePath, object(t, "token", text, "update_last_activity?", true), with("garbage"))
-			c := claims(t, g, text)
+			a := s.Send(t, "POST", authenticatePath, object(t, "token", text, "update_last_activity?", true), with("garbage"))
+			c := claims(t, s, text)
 			creation, expiration := c.IssuedAt.Format(time.RFC3339), c.ExpiresAt.Format(time.RFC3339)
 			if a.Status != http.StatusOK || strings.Contains(a.Body, text) || !strings.HasSuffix(creation, "Z") {
 				t.Fatalf("got\n%s", a)
@@ -49,8 +49,8 @@ func members(m map[string]any) (out []any) {
 }
 
 func TestAuthenticateChecksItsBody(t *testing.T) {
-	g := newGate(t)
-	good := sealed(t, g, "alice", grant.Order{})
+	s := newService(t)
+	good := sealed(t, s, "alice", grant.Order{})
 	for name, c := range map[string]struct {
 		body   string
 		status int
@@ -72,22 +72,22 @@ func TestAuthenticateChecksItsBody(t *testing.T) {
 		"a token with the suffix":     {object(t, "token", good+"|no_keepalive"), 400, "invalid-token"},
 		"a token with a space":        {object(t, "token", good+" "), 400, "invalid-token"},
 		"a token with a newline":      {object(t, "token", good+"\n"), 400, "invalid-token"},
-		"a JWT without its signature": {object(t, "token", strings.Join(strings.Split(signed(t, g, "alice"), ".")[:2], ".")+"."), 400, "invalid-token"},
+		"a JWT without its signature": {object(t, "token", strings.Join(strings.Split(signed(t, s, "alice"), ".")[:2], ".")+"."), 400, "invalid-token"},
 	} {
-		t.Run(name, func(t *testing.T) { refused(t, g.Send(t, "POST", authenticatePath, c.body), c.status, c.kind) })
+		t.Run(name, func(t *testing.T) { refused(t, s.Send(t, "POST", authenticatePath, c.body), c.status, c.kind) })
 	}
-	a := g.Send(t, "POST", authenticatePath, object(t, "token", good), "Content-Type: text/plain")
+	a := s.Send(t, "POST", authenticatePath, object(t, "token", good), "Content-Type: text/plain")
 	refused(t, a, http.StatusUnsupportedMediaType, "unsupported-type")
 }
 
 func TestAMemberOfAnyAdminGroupIsASuperuser(t *testing.T) {
-	g := newGate(t)
-	g.Put(t, directory.User{Login: "wanda", Groups: []string{"wheel"}}, "right")
-	g.Put(t, directory.User{Login: "mallory", Groups: []string{"Wheel", "gatehouse-admin"}}, "right")
+	s := newService(t)
+	s.Put(t, directory.User{Login: "wanda", Groups: []string{"wheel"}}, "right")
+	s.Put(t, directory.User{Login: "mallory", Groups: []string{"Wheel", "gatehouse-admin"}}, "right")
 	for login, want := range map[string]bool{"alice": false, "bob": false, "admin": true, "wanda": true, "mallory": false} {
 		for path, a := range map[string]servertest.Answer{
-			"current":      g.Send(t, "GET", currentPath, "", with(signed(t, g, login))),
-			"authenticate": g.Send(t, "POST", authenticatePath, object(t, "token", signed(t, g, login))),
+			"current":      s.Send(t, "GET", currentPath, "", with(signed(t, s, login))),
+			"authenticate": s.Send(t, "POST", authenticatePath, object(t, "token", signed(t, s, login))),
 		} {
 			if got := decode(t, a)["is_superuser"]; got != want {
 				t.Errorf("%s, %s: %v", login, path, got)
@@ -97,10 +97,10 @@ func TestAMemberOfAnyAdminGroupIsASuperuser(t *testing.T) {
 }
 
 func TestTheLastLoginOfAUserIsThatOfItsLastToken(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	at := time.Date(2026, 11, 22, 8, 30, 5, 999e6, time.FixedZone("", 3600))
-	g.Put(t, directory.User{Login: "bob", LastTokenIssuedAt: at}, "right")
-	a := g.Send(t, "GET", currentPath, "", with(signed(t, g, "bob")))
+	s.Put(t, directory.User{Login: "bob", LastTokenIssuedAt: at}, "right")
+	a := s.Send(t, "GET", currentPath, "", with(signed(t, s, "bob")))
 	if got := decode(t, a)["last_login"]; got != "2026-11-22T07:30:05Z" {
 		t.Errorf("it is %v", got)
 	}

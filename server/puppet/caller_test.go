@@ -12,8 +12,8 @@ import (
 )
 
 func TestATokenStandsInTheHeaderOrElseInTheQuery(t *testing.T) {
-	g := newGate(t)
-	for kind, text := range map[string]string{"opaque": sealed(t, g, "alice", grant.Order{}), "JWT": signed(t, g, "alice")} {
+	s := newService(t)
+	for kind, text := range map[string]string{"opaque": sealed(t, s, "alice", grant.Order{}), "JWT": signed(t, s, "alice")} {
 		for name, c := range map[string]struct {
 			query, header string
 			refusal       string
@@ -37,7 +37,7 @@ func TestATokenStandsInTheHeaderOrElseInTheQuery(t *testing.T) {
 				if c.header != "" {
 					headers = append(headers, with(strings.TrimPrefix(c.header, "-")))
 				}
-				a := g.Send(t, "GET", currentPath+"?token="+c.query, "", headers...)
+				a := s.Send(t, "GET", currentPath+"?token="+c.query, "", headers...)
 				if c.refusal != "" {
 					refused(t, a, http.StatusUnauthorized, c.refusal)
 				} else if a.Status != http.StatusOK {
@@ -57,52 +57,52 @@ func swap(c byte) string {
 
 // deaths are the ways in which a good token ends, with the kind that the dialect has for each.
 func deaths() map[string]struct {
-	end  func(*testing.T, *servertest.Gate, string)
+	end  func(*testing.T, *servertest.Service, string)
 	kind string
 } {
-	put := func(u directory.User) func(*testing.T, *servertest.Gate, string) {
-		return func(t *testing.T, g *servertest.Gate, _ string) { u.Login = "alice"; g.Put(t, u, "right") }
+	put := func(u directory.User) func(*testing.T, *servertest.Service, string) {
+		return func(t *testing.T, s *servertest.Service, _ string) { u.Login = "alice"; s.Put(t, u, "right") }
 	}
 	return map[string]struct {
-		end  func(*testing.T, *servertest.Gate, string)
+		end  func(*testing.T, *servertest.Service, string)
 		kind string
 	}{
-		"its time is over":               {func(_ *testing.T, g *servertest.Gate, _ string) { g.Advance(2 * time.Hour) }, "token-expired"},
+		"its time is over":               {func(_ *testing.T, s *servertest.Service, _ string) { s.Advance(2 * time.Hour) }, "token-expired"},
 		"its account is over":            {put(directory.User{ExpiresAt: time.Now().Add(-time.Second)}), "token-expired"},
 		"its user is revoked":            {put(directory.User{Revoked: true}), "user-revoked"},
 		"it is too old":                  {put(directory.User{TokensValidAfter: time.Now().Add(time.Minute)}), "token-revoked"},
 		"all of its user's were revoked": {put(directory.User{TokensRevokedAt: time.Now().Add(time.Minute)}), "token-revoked"},
 		"its user is another":            {put(directory.User{UID: servertest.UID("another")}), "token-revoked"},
-		"its user is gone":               {func(_ *testing.T, g *servertest.Gate, _ string) { g.Directory.Delete("gatehouse-users/alice") }, "token-revoked"},
-		"it was revoked":                 {func(t *testing.T, g *servertest.Gate, text string) { g.Send(t, "DELETE", revokePath+"/"+text, "") }, "token-revoked"},
+		"its user is gone":               {func(_ *testing.T, s *servertest.Service, _ string) { s.Directory.Delete("gatehouse-users/alice") }, "token-revoked"},
+		"it was revoked":                 {func(t *testing.T, s *servertest.Service, text string) { s.Send(t, "DELETE", revokePath+"/"+text, "") }, "token-revoked"},
 		"it and its user are revoked":    {revokeBoth, "token-revoked"},
 	}
 }
 
-func revokeBoth(t *testing.T, g *servertest.Gate, text string) {
-	g.Send(t, "DELETE", revokePath+"/"+text, "")
-	g.Put(t, directory.User{Login: "alice", Revoked: true}, "right")
+func revokeBoth(t *testing.T, s *servertest.Service, text string) {
+	s.Send(t, "DELETE", revokePath+"/"+text, "")
+	s.Put(t, directory.User{Login: "alice", Revoked: true}, "right")
 }
 
 func TestAVoidTokenIsUnauthorizedAsCredentialAndForbiddenInQuestion(t *testing.T) {
 	for name, c := range deaths() {
 		for _, kind := range []string{"opaque", "labelled", "JWT"} {
 			t.Run(name+", "+kind, func(t *testing.T) {
-				g := newGate(t)
+				s := newService(t)
 				text := map[string]string{
-					"opaque": sealed(t, g, "alice", grant.Order{}), "labelled": sealed(t, g, "alice", grant.Order{Label: "x"}), "JWT": signed(t, g, "alice"),
+					"opaque": sealed(t, s, "alice", grant.Order{}), "labelled": sealed(t, s, "alice", grant.Order{Label: "x"}), "JWT": signed(t, s, "alice"),
 				}[kind]
 				question := object(t, "token", text)
-				alive(t, g, text)
-				if a := g.Send(t, "POST", authenticatePath, question); a.Status != http.StatusOK {
+				alive(t, s, text)
+				if a := s.Send(t, "POST", authenticatePath, question); a.Status != http.StatusOK {
 					t.Errorf("got\n%s", a)
 				}
-				c.end(t, g, text)
-				dead(t, g, text, c.kind)
-				refused(t, g.Send(t, "POST", generatePath, "", with(text)), http.StatusUnauthorized, c.kind)
-				refused(t, g.Send(t, "DELETE", revokePath, "", with(text)), http.StatusUnauthorized, c.kind)
-				refused(t, g.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("alice")+"/tokens", "", with(text)), http.StatusUnauthorized, c.kind)
-				refused(t, g.Send(t, "POST", authenticatePath, question), http.StatusForbidden, c.kind)
+				c.end(t, s, text)
+				dead(t, s, text, c.kind)
+				refused(t, s.Send(t, "POST", generatePath, "", with(text)), http.StatusUnauthorized, c.kind)
+				refused(t, s.Send(t, "DELETE", revokePath, "", with(text)), http.StatusUnauthorized, c.kind)
+				refused(t, s.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("alice")+"/tokens", "", with(text)), http.StatusUnauthorized, c.kind)
+				refused(t, s.Send(t, "POST", authenticatePath, question), http.StatusForbidden, c.kind)
 			})
 		}
 	}

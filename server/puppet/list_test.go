@@ -14,11 +14,11 @@ import (
 )
 
 func TestAnUnlabelledTokenThatWasRevokedHasNoLabelWhereItIsListed(t *testing.T) {
-	g := newGate(t)
-	alice, other := sealed(t, g, "alice", grant.Order{}), signed(t, g, "alice")
-	g.Send(t, "DELETE", revokePath+"/"+other, "")
-	items, _ := list(t, g, "alice", "", alice)
-	if len(items) != 1 || items[0]["id"] != claims(t, g, other).ID || items[0]["client"] != nil || items[0]["description"] != nil {
+	s := newService(t)
+	alice, other := sealed(t, s, "alice", grant.Order{}), signed(t, s, "alice")
+	s.Send(t, "DELETE", revokePath+"/"+other, "")
+	items, _ := list(t, s, "alice", "", alice)
+	if len(items) != 1 || items[0]["id"] != claims(t, s, other).ID || items[0]["client"] != nil || items[0]["description"] != nil {
 		t.Errorf("listed are %v", items)
 	}
 	if _, ok := items[0]["label"]; ok {
@@ -27,9 +27,9 @@ func TestAnUnlabelledTokenThatWasRevokedHasNoLabelWhereItIsListed(t *testing.T) 
 }
 
 // list asks for a user's tokens.
-func list(t testing.TB, g *servertest.Gate, login, query, text string) (items []map[string]any, pagination map[string]any) {
+func list(t testing.TB, s *servertest.Service, login, query, text string) (items []map[string]any, pagination map[string]any) {
 	t.Helper()
-	a := g.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID(login)+"/tokens"+query, "", with(text))
+	a := s.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID(login)+"/tokens"+query, "", with(text))
 	var body struct {
 		Items      []map[string]any
 		Pagination map[string]any
@@ -41,9 +41,9 @@ func list(t testing.TB, g *servertest.Gate, login, query, text string) (items []
 }
 
 func TestAPageIsCutOutOfAllTokensInTheOrderAskedFor(t *testing.T) {
-	g := newGate(t)
-	alice := signed(t, g, "alice")
-	start := g.Now().Truncate(time.Second)
+	s := newService(t)
+	alice := signed(t, s, "alice")
+	start := s.Now().Truncate(time.Second)
 	for i, r := range []directory.Record{
 		{ID: "d", Label: "first", Client: "b", IssuedAt: start, ExpiresAt: start.Add(4 * time.Hour)},
 		{ID: "c", Label: "second", IssuedAt: start.Add(time.Second), ExpiresAt: start.Add(time.Hour)},
@@ -51,9 +51,9 @@ func TestAPageIsCutOutOfAllTokensInTheOrderAskedFor(t *testing.T) {
 		{ID: "a", Label: "ended", IssuedAt: start.Add(-2 * time.Hour), ExpiresAt: start.Add(-time.Hour)},
 	} {
 		r.UserUID, r.UserKey = servertest.UID("alice"), "gatehouse-users/alice"
-		if g.Directory.PutRecord(r); i == 0 {
+		if s.Directory.PutRecord(r); i == 0 {
 			r.ID, r.UserUID = "z", servertest.UID("bob")
-			g.Directory.PutRecord(r)
+			s.Directory.PutRecord(r)
 		}
 	}
 	for query, want := range map[string]string{
@@ -74,7 +74,7 @@ func TestAPageIsCutOutOfAllTokensInTheOrderAskedFor(t *testing.T) {
 		"?limit=0":                             "",
 		"?limit=99&colour=red":                 "adbc",
 	} {
-		items, pagination := list(t, g, "alice", query, alice)
+		items, pagination := list(t, s, "alice", query, alice)
 		got := ""
 		for _, item := range items {
 			got += fmt.Sprint(item["id"])
@@ -83,7 +83,7 @@ func TestAPageIsCutOutOfAllTokensInTheOrderAskedFor(t *testing.T) {
 			t.Errorf("%q: %q of %v, want %q", query, got, pagination["total"], want)
 		}
 	}
-	items, _ := list(t, g, "alice", "?limit=2", alice)
+	items, _ := list(t, s, "alice", "?limit=2", alice)
 	want := object(t, "id", "d", "creation_date", start.UTC().Format(time.RFC3339), "last_active_date", start.UTC().Format(time.RFC3339),
 		"expiration_date", start.Add(4*time.Hour).UTC().Format(time.RFC3339), "client", "b", "description", nil, "label", "first")
 	if got := object(t, members(items[1])...); got != want {
@@ -92,13 +92,13 @@ func TestAPageIsCutOutOfAllTokensInTheOrderAskedFor(t *testing.T) {
 }
 
 func TestThePaginationRepeatsWhatWasAskedFor(t *testing.T) {
-	g := newGate(t)
-	alice := signed(t, g, "alice")
+	s := newService(t)
+	alice := signed(t, s, "alice")
 	for query, want := range map[string]string{
 		"": object(t, "limit", nil, "offset", 0, "order_by", "creation_date", "order", "asc", "total", 0),
 		"?limit=0&offset=7&order_by=client&order=desc": object(t, "limit", 0, "offset", 7, "order_by", "client", "order", "desc", "total", 0),
 	} {
-		_, pagination := list(t, g, "alice", query, alice)
+		_, pagination := list(t, s, "alice", query, alice)
 		if got := object(t, members(pagination)...); got != want {
 			t.Errorf("%q: %s, want %s", query, got, want)
 		}
@@ -106,38 +106,38 @@ func TestThePaginationRepeatsWhatWasAskedFor(t *testing.T) {
 }
 
 func TestAQueryOfAListThatCannotBeReadIsAViolation(t *testing.T) {
-	g := newGate(t)
-	alice := with(signed(t, g, "alice"))
+	s := newService(t)
+	alice := with(signed(t, s, "alice"))
 	for _, query := range []string{
 		"limit=many", "limit=-1", "limit=1.0", "limit=%2B1", "limit=", "offset=-1", "offset=x", "offset=", "order=sideways", "order=ASC", "order=",
 		"order_by=colour", "order_by=", "order_by=Client", "limit=99999999999999999999", "limit=%zz", "limit=1;offset=1",
 	} {
 		for login := range map[string]bool{"alice": true, "bob": true} {
-			a := g.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID(login)+"/tokens?"+query, "", alice)
+			a := s.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID(login)+"/tokens?"+query, "", alice)
 			refused(t, a, http.StatusBadRequest, "schema-violation")
 		}
 	}
 	for _, id := range []string{"x", "alice", "current", servertest.UID("alice") + "0", "%2e" + servertest.UID("alice")[1:], strings.ReplaceAll(servertest.UID("alice"), "-", "")} {
-		a := g.Send(t, "GET", "/rbac-api/v1/users/"+id+"/tokens", "", alice)
+		a := s.Send(t, "GET", "/rbac-api/v1/users/"+id+"/tokens", "", alice)
 		refused(t, a, http.StatusBadRequest, "invalid-uuid")
 	}
 }
 
 func TestTheListsOfOthersAreForAdministratorsAndNobodyElseLearnsWhoExists(t *testing.T) {
-	g := newGate(t)
-	sealed(t, g, "bob", grant.Order{Label: "his"})
+	s := newService(t)
+	sealed(t, s, "bob", grant.Order{Label: "his"})
 	path := func(uid string) string { return "/rbac-api/v1/users/" + uid + "/tokens" }
-	alice, admin := with(signed(t, g, "alice")), with(signed(t, g, "admin"))
-	exists, not := g.Send(t, "GET", path(servertest.UID("bob")), "", alice), g.Send(t, "GET", path(servertest.UID("nobody")), "", alice)
+	alice, admin := with(signed(t, s, "alice")), with(signed(t, s, "admin"))
+	exists, not := s.Send(t, "GET", path(servertest.UID("bob")), "", alice), s.Send(t, "GET", path(servertest.UID("nobody")), "", alice)
 	refused(t, exists, http.StatusForbidden, "permission-denied")
 	if exists.String() != not.String() {
 		t.Errorf("the answers differ:\n%s\n%s", exists, not)
 	}
-	if items, _ := list(t, g, "bob", "", signed(t, g, "admin")); len(items) != 1 || items[0]["label"] != "his" {
+	if items, _ := list(t, s, "bob", "", signed(t, s, "admin")); len(items) != 1 || items[0]["label"] != "his" {
 		t.Errorf("an administrator sees %v", items)
 	}
-	refused(t, g.Send(t, "GET", path(servertest.UID("nobody")), "", admin), http.StatusNotFound, "not-found")
-	if a := g.Send(t, "GET", path(strings.ToUpper(servertest.UID("alice"))), "", alice); a.Status != http.StatusOK {
+	refused(t, s.Send(t, "GET", path(servertest.UID("nobody")), "", admin), http.StatusNotFound, "not-found")
+	if a := s.Send(t, "GET", path(strings.ToUpper(servertest.UID("alice"))), "", alice); a.Status != http.StatusOK {
 		t.Errorf("a UUID in upper case is another:\n%s", a)
 	}
 }

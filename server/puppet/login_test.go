@@ -12,24 +12,24 @@ import (
 )
 
 func TestALoginIsAnsweredWithAnOpaqueTokenThatBeginsWithANought(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	seen := map[string]bool{}
 	for _, path := range []string{loginPath, "/auth/token", loginPath + "?token=garbage&certfile=x"} {
-		text := issuedBy(t, g.Send(t, "POST", path, credentials(t, "alice"), with("garbage")))
-		c := claims(t, g, text)
+		text := issuedBy(t, s.Send(t, "POST", path, credentials(t, "alice"), with("garbage")))
+		c := claims(t, s, text)
 		if !strings.HasPrefix(text, "0") || strings.Contains(text, "alice") || c.Kind != token.KindOpaque || c.UID != servertest.UID("alice") || seen[text] {
 			t.Errorf("%s gave %q: %+v", path, text, c)
 		}
 		seen[text] = true
-		alive(t, g, text)
+		alive(t, s, text)
 	}
-	if n := len(g.Directory.RecordsOf(servertest.UID("alice"))); n > 0 {
+	if n := len(s.Directory.RecordsOf(servertest.UID("alice"))); n > 0 {
 		t.Errorf("tokens without a label left %d records", n)
 	}
 }
 
 func TestALifetimeIsAWholeNumberWithAUnitOrOfSeconds(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	const maximum = 10 * year
 	for name, c := range map[string]struct {
 		members []any
@@ -52,7 +52,7 @@ func TestALifetimeIsAWholeNumberWithAUnitOrOfSeconds(t *testing.T) {
 		"more seconds than fit an int64 as well": {[]any{"lifetime", "9223372036854775808"}, maximum},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := claims(t, g, issuedBy(t, g.Send(t, "POST", loginPath, credentials(t, "alice", c.members...))))
+			got := claims(t, s, issuedBy(t, s.Send(t, "POST", loginPath, credentials(t, "alice", c.members...))))
 			if d := got.ExpiresAt.Sub(got.IssuedAt); d != c.want {
 				t.Errorf("lives %s, want %s", d, c.want)
 			}
@@ -61,14 +61,14 @@ func TestALifetimeIsAWholeNumberWithAUnitOrOfSeconds(t *testing.T) {
 }
 
 func TestAUsersOwnPolicyReplacesTheDefaultAndCutsTheRest(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	for lifetime, want := range map[string]time.Duration{"5m": 5 * time.Minute, "1h": 30 * time.Minute, "0": 30 * time.Minute, "10y": 30 * time.Minute} {
-		c := claims(t, g, issuedBy(t, g.Send(t, "POST", loginPath, credentials(t, "brief", "lifetime", lifetime))))
+		c := claims(t, s, issuedBy(t, s.Send(t, "POST", loginPath, credentials(t, "brief", "lifetime", lifetime))))
 		if d := c.ExpiresAt.Sub(c.IssuedAt); d != want {
 			t.Errorf("%s lives %s, want %s", lifetime, d, want)
 		}
 	}
-	c := claims(t, g, issuedBy(t, g.Send(t, "POST", loginPath, credentials(t, "brief"))))
+	c := claims(t, s, issuedBy(t, s.Send(t, "POST", loginPath, credentials(t, "brief"))))
 	if d := c.ExpiresAt.Sub(c.IssuedAt); d != 10*time.Minute {
 		t.Errorf("none lives %s", d)
 	}
@@ -111,24 +111,24 @@ func badOrders() map[string][]any {
 }
 
 func TestWhatTheSchemaDoesNotAllowIsAViolationWhateverTheCredentials(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	for name, members := range badOrders() {
 		t.Run(name, func(t *testing.T) {
-			right := g.Send(t, "POST", loginPath, credentials(t, "alice", members...))
+			right := s.Send(t, "POST", loginPath, credentials(t, "alice", members...))
 			refused(t, right, http.StatusBadRequest, "schema-violation")
-			wrong := g.Send(t, "POST", loginPath, object(t, append([]any{"login", "nobody", "password", "wrong"}, members...)...))
+			wrong := s.Send(t, "POST", loginPath, object(t, append([]any{"login", "nobody", "password", "wrong"}, members...)...))
 			if right.String() != wrong.String() {
 				t.Errorf("the answer tells credentials apart:\n%s\n%s", right, wrong)
 			}
 		})
 	}
-	if events := g.Events(); len(events) > 0 {
+	if events := s.Events(); len(events) > 0 {
 		t.Errorf("a bad request reached the users: %+v", events)
 	}
 }
 
 func TestALoginAndAPasswordAreNeededAndAreStrings(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	for name, body := range map[string]string{
 		"no password":              `{"login":"s3cret"}`,
 		"no login":                 `{"password":"s3cret"}`,
@@ -145,7 +145,7 @@ func TestALoginAndAPasswordAreNeededAndAreStrings(t *testing.T) {
 		"null":                     `null`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := g.Send(t, "POST", loginPath, body)
+			a := s.Send(t, "POST", loginPath, body)
 			refused(t, a, http.StatusBadRequest, "schema-violation")
 			if strings.Contains(a.Body, "s3cret") || strings.Contains(a.Body, "1234") {
 				t.Errorf("the password is echoed:\n%s", a)
@@ -155,7 +155,7 @@ func TestALoginAndAPasswordAreNeededAndAreStrings(t *testing.T) {
 }
 
 func TestWhatIsNotOneJSONValueIsMalformed(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	for name, body := range map[string]string{
 		"an object that does not end": `{"login":"alice","password":"s3cret"`,
 		"a form":                      `login=alice&password=s3cret`,
@@ -169,7 +169,7 @@ func TestWhatIsNotOneJSONValueIsMalformed(t *testing.T) {
 		"a comma too many":            `{"login":"alice","password":"s3cret",}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := g.Send(t, "POST", loginPath, body, "Content-Type: application/json")
+			a := s.Send(t, "POST", loginPath, body, "Content-Type: application/json")
 			refused(t, a, http.StatusBadRequest, "malformed-request")
 			if strings.Contains(a.Body, "s3cret") {
 				t.Errorf("the password is echoed:\n%s", a)
@@ -179,7 +179,7 @@ func TestWhatIsNotOneJSONValueIsMalformed(t *testing.T) {
 }
 
 func TestTheMediaTypeOfABodyIsJSONOrLeftOut(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	for contentType, want := range map[string]int{
 		"": 200, "application/json": 200, "application/json; charset=utf-8": 200, "Application/JSON": 200,
 		"text/plain": 415, "application/x-www-form-urlencoded": 415, "text/json": 415, "application/json-patch+json": 415, "json;;;=": 415,
@@ -188,7 +188,7 @@ func TestTheMediaTypeOfABodyIsJSONOrLeftOut(t *testing.T) {
 		if contentType != "" {
 			headers = []string{"Content-Type: " + contentType}
 		}
-		a := g.Send(t, "POST", loginPath, credentials(t, "alice"), headers...)
+		a := s.Send(t, "POST", loginPath, credentials(t, "alice"), headers...)
 		if a.Status != want {
 			t.Errorf("%q is answered with\n%s", contentType, a)
 		}
@@ -199,8 +199,8 @@ func TestTheMediaTypeOfABodyIsJSONOrLeftOut(t *testing.T) {
 }
 
 func TestEveryRefusalOfCredentialsButOneIsTheSameToTheLastByte(t *testing.T) {
-	g := newGate(t)
-	want := g.Send(t, "POST", loginPath, object(t, "login", "nobody", "password", "wrong"))
+	s := newService(t)
+	want := s.Send(t, "POST", loginPath, object(t, "login", "nobody", "password", "wrong"))
 	refused(t, want, http.StatusUnauthorized, "user-unauthenticated")
 	for name, c := range map[string][2]string{
 		"a wrong password":                              {"alice", "wrong"},
@@ -215,27 +215,27 @@ func TestEveryRefusalOfCredentialsButOneIsTheSameToTheLastByte(t *testing.T) {
 		"a user without a password":                     {"passwordless", "right"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := g.Send(t, "POST", loginPath, object(t, "login", c[0], "password", c[1])); got.String() != want.String() {
+			if got := s.Send(t, "POST", loginPath, object(t, "login", c[0], "password", c[1])); got.String() != want.String() {
 				t.Errorf("got\n%swant\n%s", got, want)
 			}
 		})
 	}
-	refused(t, g.Send(t, "POST", loginPath, credentials(t, "revoked")), http.StatusUnauthorized, "user-revoked")
+	refused(t, s.Send(t, "POST", loginPath, credentials(t, "revoked")), http.StatusUnauthorized, "user-revoked")
 }
 
 func TestGuessesHereLockTheAccount(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	var wrong servertest.Answer
 	for range 10 {
-		wrong = g.Send(t, "POST", loginPath, object(t, "login", "alice", "password", "wrong"))
+		wrong = s.Send(t, "POST", loginPath, object(t, "login", "alice", "password", "wrong"))
 	}
-	if a := g.Send(t, "POST", loginPath, credentials(t, "alice")); a.String() != wrong.String() {
+	if a := s.Send(t, "POST", loginPath, credentials(t, "alice")); a.String() != wrong.String() {
 		t.Errorf("a locked account reads\n%s", a)
 	}
 }
 
 func TestErrorsAreJSONUnlessTheClientTakesHTMLAndNotJSON(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	for accept, html := range map[string]bool{
 		"": false, "*/*": false, "application/json": false, "text/html, application/json": false, "text/html;q=0.9, */*;q=0.1": false,
 		"text/html, application/*": false, "text/plain": false, "nonsense;;": false, "text/html;q=0": false,
@@ -245,7 +245,7 @@ func TestErrorsAreJSONUnlessTheClientTakesHTMLAndNotJSON(t *testing.T) {
 		if accept != "" {
 			headers = []string{"Accept: " + accept}
 		}
-		a := g.Send(t, "POST", loginPath, object(t, "login", "alice", "password", "wrong"), headers...)
+		a := s.Send(t, "POST", loginPath, object(t, "login", "alice", "password", "wrong"), headers...)
 		if got := a.Header.Get("Content-Type") == "text/html; charset=utf-8"; a.Status != http.StatusUnauthorized || got != html {
 			t.Errorf("Accept %q:\n%s", accept, a)
 		}

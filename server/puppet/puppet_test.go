@@ -29,39 +29,39 @@ const (
 	year = 365 * 24 * time.Hour
 )
 
-func config(g *servertest.Gate) puppet.Config {
+func config(s *servertest.Service) puppet.Config {
 	return puppet.Config{
-		Passwords: g.Passwords, Tokens: g.Tokens, Grants: g.Grants, Directory: g.Directory,
-		AdminGroups: []string{"wheel", "gatehouse-admins"}, Version: "1.2.3", Now: g.Now,
+		Passwords: s.Passwords, Tokens: s.Tokens, Grants: s.Grants, Directory: s.Directory,
+		AdminGroups: []string{"wheel", "gatehouse-admins"}, Version: "1.2.3", Now: s.Now,
 	}
 }
 
 // newGate starts the door with users in every state that it tells apart, or must not.
-func newGate(t testing.TB) *servertest.Gate {
-	g := servertest.New(t, servertest.Options{LockAfter: 10, PasswordCacheTTL: time.Minute})
-	past := g.Now().Add(-time.Hour)
-	g.Put(t, directory.User{Login: "alice", DisplayName: "Alice", Email: "alice@example.com", Groups: []string{"operators"}}, "right")
-	g.Put(t, directory.User{Login: "bob"}, "right")
-	g.Put(t, directory.User{Login: "admin", Groups: []string{"operators", "gatehouse-admins"}}, "right")
-	g.Put(t, directory.User{Login: "revoked", Revoked: true}, "right")
-	g.Put(t, directory.User{Login: "expired", ExpiresAt: past}, "right")
-	g.Put(t, directory.User{Login: "locked", LockedUntil: g.Now().Add(time.Hour)}, "right")
-	g.Put(t, directory.User{Login: "brief", DefaultLifetime: 10 * time.Minute, MaximumLifetime: 30 * time.Minute}, "right")
-	g.Put(t, directory.User{Login: "passwordless"})
-	g.Put(t, directory.User{Login: "stale", Credentials: &directory.Credentials{Passwords: []directory.Password{
+func newService(t testing.TB) *servertest.Service {
+	s := servertest.New(t, servertest.Options{LockAfter: 10, PasswordCacheTTL: time.Minute})
+	past := s.Now().Add(-time.Hour)
+	s.Put(t, directory.User{Login: "alice", DisplayName: "Alice", Email: "alice@example.com", Groups: []string{"operators"}}, "right")
+	s.Put(t, directory.User{Login: "bob"}, "right")
+	s.Put(t, directory.User{Login: "admin", Groups: []string{"operators", "gatehouse-admins"}}, "right")
+	s.Put(t, directory.User{Login: "revoked", Revoked: true}, "right")
+	s.Put(t, directory.User{Login: "expired", ExpiresAt: past}, "right")
+	s.Put(t, directory.User{Login: "locked", LockedUntil: s.Now().Add(time.Hour)}, "right")
+	s.Put(t, directory.User{Login: "brief", DefaultLifetime: 10 * time.Minute, MaximumLifetime: 30 * time.Minute}, "right")
+	s.Put(t, directory.User{Login: "passwordless"})
+	s.Put(t, directory.User{Login: "stale", Credentials: &directory.Credentials{Passwords: []directory.Password{
 		{Hash: servertest.Hash(t, "right"), ExpiresAt: past},
 	}}})
-	return g
+	return s
 }
 
 // newGateWithout starts the door with a directory that is not complete.
-func newGateWithout(t testing.TB) *servertest.Gate {
+func newUnsyncedService(t testing.TB) *servertest.Service {
 	return servertest.New(t, servertest.Options{Unsynced: true})
 }
 
-func user(t testing.TB, g *servertest.Gate, login string) *directory.User {
+func user(t testing.TB, s *servertest.Service, login string) *directory.User {
 	t.Helper()
-	u, ok := g.Directory.ByLogin(login)
+	u, ok := s.Directory.ByLogin(login)
 	if !ok {
 		t.Fatalf("no user %s", login)
 	}
@@ -69,9 +69,9 @@ func user(t testing.TB, g *servertest.Gate, login string) *directory.User {
 }
 
 // sealed makes an opaque token of a user past the doors.
-func sealed(t testing.TB, g *servertest.Gate, login string, o grant.Order) string {
+func sealed(t testing.TB, s *servertest.Service, login string, o grant.Order) string {
 	t.Helper()
-	text, err := g.Grants.Opaque(t.Context(), user(t, g, login), o)
+	text, err := s.Grants.Opaque(t.Context(), user(t, s, login), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,18 +79,18 @@ func sealed(t testing.TB, g *servertest.Gate, login string, o grant.Order) strin
 }
 
 // signed makes a JWT of a user past the doors.
-func signed(t testing.TB, g *servertest.Gate, login string) string {
+func signed(t testing.TB, s *servertest.Service, login string) string {
 	t.Helper()
-	text, _, err := g.Grants.JWT(t.Context(), user(t, g, login), 0)
+	text, _, err := s.Grants.JWT(t.Context(), user(t, s, login), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return text
 }
 
-func claims(t testing.TB, g *servertest.Gate, text string) token.Claims {
+func claims(t testing.TB, s *servertest.Service, text string) token.Claims {
 	t.Helper()
-	c, err := g.Tokens.Verifier.Verify(text, g.Now())
+	c, err := s.Tokens.Verifier.Verify(text, s.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,79 +172,79 @@ func revocationRefused(t testing.TB, a servertest.Answer, status int, kind strin
 }
 
 // alive checks that a token opens a route, or which kind of refusal it gets.
-func alive(t testing.TB, g *servertest.Gate, text string) {
+func alive(t testing.TB, s *servertest.Service, text string) {
 	t.Helper()
-	if a := g.Send(t, "GET", currentPath, "", with(text)); a.Status != http.StatusOK {
+	if a := s.Send(t, "GET", currentPath, "", with(text)); a.Status != http.StatusOK {
 		t.Errorf("the token is dead:\n%s", a)
 	}
 }
 
-func dead(t testing.TB, g *servertest.Gate, text, kind string) {
+func dead(t testing.TB, s *servertest.Service, text, kind string) {
 	t.Helper()
-	refused(t, g.Send(t, "GET", currentPath, "", with(text)), http.StatusUnauthorized, kind)
+	refused(t, s.Send(t, "GET", currentPath, "", with(text)), http.StatusUnauthorized, kind)
 }
 
 func TestTheAnswersOfTheDialectStayAsTheyAre(t *testing.T) {
-	g := newGate(t)
-	alice := sealed(t, g, "alice", grant.Order{})
-	gone := sealed(t, g, "bob", grant.Order{})
-	g.Put(t, directory.User{Login: "bob", TokensValidAfter: g.Now()}, "right")
-	old := sealed(t, g, "alice", grant.Order{Lifetime: time.Nanosecond})
+	s := newService(t)
+	alice := sealed(t, s, "alice", grant.Order{})
+	gone := sealed(t, s, "bob", grant.Order{})
+	s.Put(t, directory.User{Login: "bob", TokensValidAfter: s.Now()}, "right")
+	old := sealed(t, s, "alice", grant.Order{Lifetime: time.Nanosecond})
 	for name, a := range map[string]servertest.Answer{
-		"wrong-password":      g.Send(t, "POST", loginPath, object(t, "login", "alice", "password", "wrong")),
-		"user-revoked":        g.Send(t, "POST", loginPath, credentials(t, "revoked")),
-		"key-missing":         g.Send(t, "POST", loginPath, `{"login":"alice"}`),
-		"key-unknown":         g.Send(t, "POST", loginPath, credentials(t, "alice", "ttl", 60)),
-		"malformed":           g.Send(t, "POST", loginPath, `{"login":`),
-		"unsupported-type":    g.Send(t, "POST", loginPath, `{}`, "Content-Type: text/plain"),
-		"request-too-large":   g.Send(t, "POST", loginPath, strings.Repeat(" ", 65537)),
-		"html":                g.Send(t, "POST", loginPath, object(t, "login", "alice", "password", "wrong"), "Accept: text/html"),
-		"no-token":            g.Send(t, "GET", currentPath, ""),
-		"invalid-token":       g.Send(t, "GET", currentPath, "", with("garbage")),
-		"token-expired":       g.Send(t, "GET", currentPath, "", with(old)),
-		"token-revoked":       g.Send(t, "GET", currentPath, "", with(gone)),
-		"ask-invalid-token":   g.Send(t, "POST", authenticatePath, `{"token":"garbage"}`),
-		"ask-token-expired":   g.Send(t, "POST", authenticatePath, object(t, "token", old)),
-		"ask-token-revoked":   g.Send(t, "POST", authenticatePath, object(t, "token", gone)),
-		"current":             g.Send(t, "GET", currentPath, "", with(alice)),
-		"empty-list":          g.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("alice")+"/tokens", "", with(alice)),
-		"list-denied":         g.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("bob")+"/tokens", "", with(alice)),
-		"list-invalid-uuid":   g.Send(t, "GET", "/rbac-api/v1/users/bob/tokens", "", with(alice)),
-		"list-bad-limit":      g.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("alice")+"/tokens?limit=x", "", with(alice)),
-		"revoke-nothing":      g.Send(t, "DELETE", revokePath, "", with(alice)),
-		"revoke-malformed":    g.Send(t, "DELETE", revokePath, `{"revoke_tokens":["garbage"],"else":1}`, with(alice)),
-		"revoke-denied":       g.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=bob", "", with(alice)),
-		"revoke-done":         g.Send(t, "DELETE", revokePath+"?revoke_tokens_by_labels=none", "", with(alice)),
-		"not-found":           g.Send(t, "GET", "/rbac-api/v1/nothing", ""),
-		"method-not-allowed":  g.Send(t, "GET", loginPath, ""),
-		"status-simple":       g.Send(t, "GET", "/status/v1/simple", ""),
-		"status-simple-other": g.Send(t, "GET", "/status/v1/simple/else", ""),
-		"status-services":     g.Send(t, "GET", "/status/v1/services", ""),
-		"status-service":      g.Send(t, "GET", "/status/v1/services/rbac-service?level=critical", ""),
-		"status-other":        g.Send(t, "GET", "/status/v1/services/else", ""),
-		"status-bad-level":    g.Send(t, "GET", "/status/v1/services?level=gossip", ""),
+		"wrong-password":      s.Send(t, "POST", loginPath, object(t, "login", "alice", "password", "wrong")),
+		"user-revoked":        s.Send(t, "POST", loginPath, credentials(t, "revoked")),
+		"key-missing":         s.Send(t, "POST", loginPath, `{"login":"alice"}`),
+		"key-unknown":         s.Send(t, "POST", loginPath, credentials(t, "alice", "ttl", 60)),
+		"malformed":           s.Send(t, "POST", loginPath, `{"login":`),
+		"unsupported-type":    s.Send(t, "POST", loginPath, `{}`, "Content-Type: text/plain"),
+		"request-too-large":   s.Send(t, "POST", loginPath, strings.Repeat(" ", 65537)),
+		"html":                s.Send(t, "POST", loginPath, object(t, "login", "alice", "password", "wrong"), "Accept: text/html"),
+		"no-token":            s.Send(t, "GET", currentPath, ""),
+		"invalid-token":       s.Send(t, "GET", currentPath, "", with("garbage")),
+		"token-expired":       s.Send(t, "GET", currentPath, "", with(old)),
+		"token-revoked":       s.Send(t, "GET", currentPath, "", with(gone)),
+		"ask-invalid-token":   s.Send(t, "POST", authenticatePath, `{"token":"garbage"}`),
+		"ask-token-expired":   s.Send(t, "POST", authenticatePath, object(t, "token", old)),
+		"ask-token-revoked":   s.Send(t, "POST", authenticatePath, object(t, "token", gone)),
+		"current":             s.Send(t, "GET", currentPath, "", with(alice)),
+		"empty-list":          s.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("alice")+"/tokens", "", with(alice)),
+		"list-denied":         s.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("bob")+"/tokens", "", with(alice)),
+		"list-invalid-uuid":   s.Send(t, "GET", "/rbac-api/v1/users/bob/tokens", "", with(alice)),
+		"list-bad-limit":      s.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("alice")+"/tokens?limit=x", "", with(alice)),
+		"revoke-nothing":      s.Send(t, "DELETE", revokePath, "", with(alice)),
+		"revoke-malformed":    s.Send(t, "DELETE", revokePath, `{"revoke_tokens":["garbage"],"else":1}`, with(alice)),
+		"revoke-denied":       s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=bob", "", with(alice)),
+		"revoke-done":         s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_labels=none", "", with(alice)),
+		"not-found":           s.Send(t, "GET", "/rbac-api/v1/nothing", ""),
+		"method-not-allowed":  s.Send(t, "GET", loginPath, ""),
+		"status-simple":       s.Send(t, "GET", "/status/v1/simple", ""),
+		"status-simple-other": s.Send(t, "GET", "/status/v1/simple/else", ""),
+		"status-services":     s.Send(t, "GET", "/status/v1/services", ""),
+		"status-service":      s.Send(t, "GET", "/status/v1/services/rbac-service?level=critical", ""),
+		"status-other":        s.Send(t, "GET", "/status/v1/services/else", ""),
+		"status-bad-level":    s.Send(t, "GET", "/status/v1/services?level=gossip", ""),
 	} {
 		t.Run(name, func(t *testing.T) { a.Golden(t, name, *update) })
 	}
 }
 
 func TestADirectoryThatIsNotCompleteAnswersThatClientsMayRetry(t *testing.T) {
-	g := newGateWithout(t)
+	s := newUnsyncedService(t)
 	for name, a := range map[string]servertest.Answer{
-		"login":        g.Send(t, "POST", loginPath, credentials(t, "alice")),
-		"generate":     g.Send(t, "POST", generatePath, "", with("x")),
-		"current":      g.Send(t, "GET", currentPath, "", with("x")),
-		"revoke":       g.Send(t, "DELETE", revokePath, "", with("x")),
-		"revoke one":   g.Send(t, "DELETE", revokePath+"/x", ""),
-		"authenticate": g.Send(t, "POST", authenticatePath, `{"token":"x"}`),
+		"login":        s.Send(t, "POST", loginPath, credentials(t, "alice")),
+		"generate":     s.Send(t, "POST", generatePath, "", with("x")),
+		"current":      s.Send(t, "GET", currentPath, "", with("x")),
+		"revoke":       s.Send(t, "DELETE", revokePath, "", with("x")),
+		"revoke one":   s.Send(t, "DELETE", revokePath+"/x", ""),
+		"authenticate": s.Send(t, "POST", authenticatePath, `{"token":"x"}`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			refused(t, a, http.StatusServiceUnavailable, "server-error")
 			a.Golden(t, "unavailable", *update)
 		})
 	}
-	if a := g.Send(t, "GET", "/status/v1/simple", ""); a.Status != http.StatusServiceUnavailable || a.Body != "starting" {
+	if a := s.Send(t, "GET", "/status/v1/simple", ""); a.Status != http.StatusServiceUnavailable || a.Body != "starting" {
 		t.Errorf("the simple status:\n%s", a)
 	}
-	g.Send(t, "GET", "/status/v1/services", "").Golden(t, "status-starting", *update)
+	s.Send(t, "GET", "/status/v1/services", "").Golden(t, "status-starting", *update)
 }

@@ -11,18 +11,18 @@ import (
 )
 
 func TestWithoutRightsAForeignNameOrIDIsDeniedWhetherItExistsOrNot(t *testing.T) {
-	g := newGate(t)
-	alice, bob := sealed(t, g, "alice", grant.Order{}), sealed(t, g, "bob", grant.Order{Label: "his"})
-	id := claims(t, g, bob).ID
+	s := newService(t)
+	alice, bob := sealed(t, s, "alice", grant.Order{}), sealed(t, s, "bob", grant.Order{Label: "his"})
+	id := claims(t, s, bob).ID
 	for parameter, values := range map[string][]string{
 		"revoke_tokens_by_usernames": {"bob", "nobody", "Alice"},
 		"revoke_tokens_by_ids":       {id, token.NewID(), servertest.UID("bob"), servertest.UID("nobody")},
 	} {
 		denied := strings.Replace(parameter, "revoke_tokens_by_", "permission_denied_", 1)
-		a := g.Send(t, "DELETE", revokePath, object(t, parameter, values), with(alice))
+		a := s.Send(t, "DELETE", revokePath, object(t, parameter, values), with(alice))
 		revocationRefused(t, a, http.StatusForbidden, "permission-denied", denied, values, "other_tokens_revoked", false)
 	}
-	alive(t, g, bob)
+	alive(t, s, bob)
 }
 
 func TestWhatIsWrongIsNamedAndTheRestIsDone(t *testing.T) {
@@ -58,26 +58,26 @@ func TestWhatIsWrongIsNamedAndTheRestIsDone(t *testing.T) {
 			[]any{"permission_denied_usernames", []string{"bob"}, "permission_denied_ids", []string{nobody}, "malformed_tokens", []string{"y"}, "unrecognized_parameters", []string{"x"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newGate(t)
-			caller, good := signed(t, g, c.caller), sealed(t, g, "bob", grant.Order{})
-			a := g.Send(t, "DELETE", revokePath+c.query, object(t, c.members...), with(caller))
+			s := newService(t)
+			caller, good := signed(t, s, c.caller), sealed(t, s, "bob", grant.Order{})
+			a := s.Send(t, "DELETE", revokePath+c.query, object(t, c.members...), with(caller))
 			revocationRefused(t, a, c.status, c.kind, append(c.details, "other_tokens_revoked", false)...)
-			alive(t, g, good)
+			alive(t, s, good)
 
 			and := "?"
 			if c.query != "" {
 				and = "&"
 			}
-			a = g.Send(t, "DELETE", revokePath+c.query+and+"revoke_tokens="+good, object(t, c.members...), with(caller))
+			a = s.Send(t, "DELETE", revokePath+c.query+and+"revoke_tokens="+good, object(t, c.members...), with(caller))
 			revocationRefused(t, a, c.status, c.kind, append(c.details, "other_tokens_revoked", true)...)
-			dead(t, g, good, "token-revoked")
+			dead(t, s, good, "token-revoked")
 		})
 	}
 }
 
 func TestWhatCannotBeReadIsRefusedBeforeAnythingIsDone(t *testing.T) {
-	g := newGate(t)
-	good := sealed(t, g, "alice", grant.Order{})
+	s := newService(t)
+	good := sealed(t, s, "alice", grant.Order{})
 	for name, c := range map[string]struct{ query, body string }{
 		"nothing at all":                  {},
 		"an empty object":                 {body: `{}`},
@@ -103,27 +103,27 @@ func TestWhatCannotBeReadIsRefusedBeforeAnythingIsDone(t *testing.T) {
 		"an unknown field of any content": {"?revoke_tokens=" + good, `{"x":[}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := g.Send(t, "DELETE", revokePath+c.query, c.body, with(good))
+			a := s.Send(t, "DELETE", revokePath+c.query, c.body, with(good))
 			refused(t, a, http.StatusBadRequest, "malformed-token-request")
 			if !strings.Contains(a.Body, `No tokens were revoked."`) {
 				t.Errorf("the message does not say that nothing was done:\n%s", a)
 			}
-			alive(t, g, good)
+			alive(t, s, good)
 		})
 	}
-	refused(t, g.Send(t, "DELETE", revokePath, strings.Repeat(" ", 65537), with(good)), http.StatusRequestEntityTooLarge, "request-too-large")
+	refused(t, s.Send(t, "DELETE", revokePath, strings.Repeat(" ", 65537), with(good)), http.StatusRequestEntityTooLarge, "request-too-large")
 }
 
 func TestThePathFormTakesNoParameters(t *testing.T) {
-	g := newGate(t)
-	text := sealed(t, g, "alice", grant.Order{})
-	a := g.Send(t, "DELETE", revokePath+"/garbage?token=x", "")
+	s := newService(t)
+	text := sealed(t, s, "alice", grant.Order{})
+	a := s.Send(t, "DELETE", revokePath+"/garbage?token=x", "")
 	revocationRefused(t, a, http.StatusBadRequest, "malformed-token-request", "malformed_tokens", []string{"garbage"}, "other_tokens_revoked", false)
-	refused(t, g.Send(t, "DELETE", revokePath+"/"+text, `{`), http.StatusBadRequest, "malformed-token-request")
-	refused(t, g.Send(t, "DELETE", revokePath+"/"+text+"?%zz", ``), http.StatusBadRequest, "malformed-token-request")
-	alive(t, g, text)
-	refused(t, g.Send(t, "DELETE", revokePath+"/", ""), http.StatusNotFound, "not-found")
-	a = g.Send(t, "DELETE", revokePath+"/"+text+"?revoke_tokens_by_usernames=bob", `{"x":1}`)
+	refused(t, s.Send(t, "DELETE", revokePath+"/"+text, `{`), http.StatusBadRequest, "malformed-token-request")
+	refused(t, s.Send(t, "DELETE", revokePath+"/"+text+"?%zz", ``), http.StatusBadRequest, "malformed-token-request")
+	alive(t, s, text)
+	refused(t, s.Send(t, "DELETE", revokePath+"/", ""), http.StatusNotFound, "not-found")
+	a = s.Send(t, "DELETE", revokePath+"/"+text+"?revoke_tokens_by_usernames=bob", `{"x":1}`)
 	revocationRefused(t, a, http.StatusBadRequest, "malformed-token-request", "unrecognized_parameters", []string{"revoke_tokens_by_usernames", "x"}, "other_tokens_revoked", true)
-	dead(t, g, text, "token-revoked")
+	dead(t, s, text, "token-revoked")
 }

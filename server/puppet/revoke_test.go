@@ -26,42 +26,42 @@ func done(t testing.TB, a servertest.Answer) {
 }
 
 func TestWhoHoldsAWholeTokenMayRevokeItAndAgain(t *testing.T) {
-	g := newGate(t)
-	alice := with(signed(t, g, "alice"))
+	s := newService(t)
+	alice := with(signed(t, s, "alice"))
 	for name, revoke := range map[string]func(text string) servertest.Answer{
-		"by its path, without a credential": func(text string) servertest.Answer { return g.Send(t, "DELETE", revokePath+"/"+text, "") },
+		"by its path, without a credential": func(text string) servertest.Answer { return s.Send(t, "DELETE", revokePath+"/"+text, "") },
 		"by its path, with a bad one": func(text string) servertest.Answer {
-			return g.Send(t, "DELETE", revokePath+"/"+text, "", with("garbage"))
+			return s.Send(t, "DELETE", revokePath+"/"+text, "", with("garbage"))
 		},
 		"by its path, with one in the query": func(text string) servertest.Answer {
-			return g.Send(t, "DELETE", revokePath+"/"+text+"?token=garbage", "")
+			return s.Send(t, "DELETE", revokePath+"/"+text+"?token=garbage", "")
 		},
 		"in the query": func(text string) servertest.Answer {
-			return g.Send(t, "DELETE", revokePath+"?revoke_tokens="+text+","+text, "", alice)
+			return s.Send(t, "DELETE", revokePath+"?revoke_tokens="+text+","+text, "", alice)
 		},
 		"in the body": func(text string) servertest.Answer {
-			return g.Send(t, "DELETE", revokePath, object(t, "revoke_tokens", []string{text, text}), alice)
+			return s.Send(t, "DELETE", revokePath, object(t, "revoke_tokens", []string{text, text}), alice)
 		},
 		"in both": func(text string) servertest.Answer {
-			return g.Send(t, "DELETE", revokePath+"?revoke_tokens="+text, object(t, "revoke_tokens", []string{text}), alice)
+			return s.Send(t, "DELETE", revokePath+"?revoke_tokens="+text, object(t, "revoke_tokens", []string{text}), alice)
 		},
 		"in a body of another media type": func(text string) servertest.Answer {
-			return g.Send(t, "DELETE", revokePath, object(t, "revoke_tokens", []string{text}), alice, "Content-Type: application/x-www-form-urlencoded")
+			return s.Send(t, "DELETE", revokePath, object(t, "revoke_tokens", []string{text}), alice, "Content-Type: application/x-www-form-urlencoded")
 		},
 		"as its own credential": func(text string) servertest.Answer {
-			if a := g.Send(t, "DELETE", revokePath+"?token="+text+"&revoke_tokens="+text, ""); a.Status != http.StatusUnauthorized {
+			if a := s.Send(t, "DELETE", revokePath+"?token="+text+"&revoke_tokens="+text, ""); a.Status != http.StatusUnauthorized {
 				return a
 			}
 			return servertest.Answer{Status: http.StatusNoContent} // the second time it is no credential any more
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, text := range []string{sealed(t, g, "bob", grant.Order{}), sealed(t, g, "bob", grant.Order{Label: name}), signed(t, g, "bob")} {
-				alive(t, g, text)
+			for _, text := range []string{sealed(t, s, "bob", grant.Order{}), sealed(t, s, "bob", grant.Order{Label: name}), signed(t, s, "bob")} {
+				alive(t, s, text)
 				done(t, revoke(text))
-				dead(t, g, text, "token-revoked")
+				dead(t, s, text, "token-revoked")
 				done(t, revoke(text))
-				dead(t, g, text, "token-revoked")
+				dead(t, s, text, "token-revoked")
 			}
 		})
 	}
@@ -70,44 +70,44 @@ func TestWhoHoldsAWholeTokenMayRevokeItAndAgain(t *testing.T) {
 func TestRevokingATokenThatIsDeadAlreadyIsDone(t *testing.T) {
 	for name, c := range deaths() {
 		t.Run(name, func(t *testing.T) {
-			g := newGate(t)
-			text := sealed(t, g, "alice", grant.Order{})
-			c.end(t, g, text)
-			done(t, g.Send(t, "DELETE", revokePath+"/"+text, ""))
+			s := newService(t)
+			text := sealed(t, s, "alice", grant.Order{})
+			c.end(t, s, text)
+			done(t, s.Send(t, "DELETE", revokePath+"/"+text, ""))
 		})
 	}
-	g := newGate(t)
-	text := sealed(t, g, "alice", grant.Order{})
-	g.Put(t, directory.User{Login: "alice", Revoked: true}, "right")
-	done(t, g.Send(t, "DELETE", revokePath+"/"+text, ""))
-	g.Put(t, directory.User{Login: "alice"}, "right")
-	dead(t, g, text, "token-revoked")
+	s := newService(t)
+	text := sealed(t, s, "alice", grant.Order{})
+	s.Put(t, directory.User{Login: "alice", Revoked: true}, "right")
+	done(t, s.Send(t, "DELETE", revokePath+"/"+text, ""))
+	s.Put(t, directory.User{Login: "alice"}, "right")
+	dead(t, s, text, "token-revoked")
 }
 
 func TestSeveralLabelsAndTokensAreSeparatedByCommasInTheQuery(t *testing.T) {
-	g := newGate(t)
-	alice := signed(t, g, "alice")
-	one, two, kept := sealed(t, g, "alice", grant.Order{Label: "one"}), sealed(t, g, "alice", grant.Order{Label: "two too"}), sealed(t, g, "alice", grant.Order{Label: "kept"})
-	three, four := sealed(t, g, "bob", grant.Order{}), signed(t, g, "bob")
+	s := newService(t)
+	alice := signed(t, s, "alice")
+	one, two, kept := sealed(t, s, "alice", grant.Order{Label: "one"}), sealed(t, s, "alice", grant.Order{Label: "two too"}), sealed(t, s, "alice", grant.Order{Label: "kept"})
+	three, four := sealed(t, s, "bob", grant.Order{}), signed(t, s, "bob")
 	query := "?revoke_tokens_by_labels=" + url.QueryEscape("one, two too ,never given") + "&revoke_tokens=" + three + "&revoke_tokens=" + four
-	done(t, g.Send(t, "DELETE", revokePath+query, "", with(alice)))
+	done(t, s.Send(t, "DELETE", revokePath+query, "", with(alice)))
 	for _, text := range []string{one, two, three, four} {
-		dead(t, g, text, "token-revoked")
+		dead(t, s, text, "token-revoked")
 	}
-	alive(t, g, kept)
-	alive(t, g, alice)
+	alive(t, s, kept)
+	alive(t, s, alice)
 }
 
 func TestALabelReachesTheCallersOwnTokensOnly(t *testing.T) {
-	g := newGate(t)
-	his, hers := sealed(t, g, "bob", grant.Order{Label: "shared"}), sealed(t, g, "alice", grant.Order{Label: "shared"})
+	s := newService(t)
+	his, hers := sealed(t, s, "bob", grant.Order{Label: "shared"}), sealed(t, s, "alice", grant.Order{Label: "shared"})
 	body := object(t, "revoke_tokens_by_labels", []string{"shared"})
-	done(t, g.Send(t, "DELETE", revokePath, body, with(signed(t, g, "admin"))))
-	alive(t, g, his)
-	alive(t, g, hers)
-	done(t, g.Send(t, "DELETE", revokePath, body, with(signed(t, g, "alice"))))
-	alive(t, g, his)
-	dead(t, g, hers, "token-revoked")
+	done(t, s.Send(t, "DELETE", revokePath, body, with(signed(t, s, "admin"))))
+	alive(t, s, his)
+	alive(t, s, hers)
+	done(t, s.Send(t, "DELETE", revokePath, body, with(signed(t, s, "alice"))))
+	alive(t, s, his)
+	dead(t, s, hers, "token-revoked")
 }
 
 func TestByNameAndByUUIDEveryTokenOfAUserIsRevoked(t *testing.T) {
@@ -122,16 +122,16 @@ func TestByNameAndByUUIDEveryTokenOfAUserIsRevoked(t *testing.T) {
 		"another's by UUID":               {"admin", "revoke_tokens_by_ids", servertest.UID("alice")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newGate(t)
-			caller, bob := signed(t, g, c.caller), signed(t, g, "bob")
-			tokens := []string{sealed(t, g, "alice", grant.Order{}), sealed(t, g, "alice", grant.Order{Label: "x"}), signed(t, g, "alice")}
-			done(t, g.Send(t, "DELETE", revokePath, object(t, c.parameter, []string{c.value}), with(caller)))
+			s := newService(t)
+			caller, bob := signed(t, s, c.caller), signed(t, s, "bob")
+			tokens := []string{sealed(t, s, "alice", grant.Order{}), sealed(t, s, "alice", grant.Order{Label: "x"}), signed(t, s, "alice")}
+			done(t, s.Send(t, "DELETE", revokePath, object(t, c.parameter, []string{c.value}), with(caller)))
 			for _, text := range tokens {
-				dead(t, g, text, "token-revoked")
+				dead(t, s, text, "token-revoked")
 			}
-			alive(t, g, bob)
-			g.Advance(time.Second)
-			alive(t, g, issuedBy(t, g.Send(t, "POST", loginPath, credentials(t, "alice"))))
+			alive(t, s, bob)
+			s.Advance(time.Second)
+			alive(t, s, issuedBy(t, s.Send(t, "POST", loginPath, credentials(t, "alice"))))
 		})
 	}
 }
@@ -139,71 +139,71 @@ func TestByNameAndByUUIDEveryTokenOfAUserIsRevoked(t *testing.T) {
 // Two users may claim one login. The tokens of the younger, who does not hold it, open nothing, so they cannot end what is the
 // older one's. Each may still be revoked by who holds it.
 func TestALoginIsOnesOwnOnlyWhileOneHoldsIt(t *testing.T) {
-	g := newGate(t)
-	now := g.Now()
-	g.Put(t, directory.User{Key: "gatehouse-users/older", UID: servertest.UID("older"), Login: "twin", Created: now.Add(-time.Hour)}, "right")
-	younger := g.Put(t, directory.User{Key: "gatehouse-users/younger", UID: servertest.UID("younger"), Login: "twin", Created: now}, "right")
-	older, other := sealed(t, g, "twin", grant.Order{}), sealed(t, g, "twin", grant.Order{})
-	hidden, err := g.Grants.Opaque(t.Context(), younger, grant.Order{})
+	s := newService(t)
+	now := s.Now()
+	s.Put(t, directory.User{Key: "gatehouse-users/older", UID: servertest.UID("older"), Login: "twin", Created: now.Add(-time.Hour)}, "right")
+	younger := s.Put(t, directory.User{Key: "gatehouse-users/younger", UID: servertest.UID("younger"), Login: "twin", Created: now}, "right")
+	older, other := sealed(t, s, "twin", grant.Order{}), sealed(t, s, "twin", grant.Order{})
+	hidden, err := s.Grants.Opaque(t.Context(), younger, grant.Order{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept, err := g.Grants.Opaque(t.Context(), younger, grant.Order{})
+	kept, err := s.Grants.Opaque(t.Context(), younger, grant.Order{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused(t, g.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=twin", "", with(hidden)), http.StatusUnauthorized, "token-revoked")
-	alive(t, g, older)
-	done(t, g.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=twin", "", with(older)))
-	dead(t, g, other, "token-revoked")
-	done(t, g.Send(t, "DELETE", revokePath+"/"+hidden, ""))
-	g.Directory.Delete("gatehouse-users/older")
-	dead(t, g, hidden, "token-revoked")
-	alive(t, g, kept)
+	refused(t, s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=twin", "", with(hidden)), http.StatusUnauthorized, "token-revoked")
+	alive(t, s, older)
+	done(t, s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=twin", "", with(older)))
+	dead(t, s, other, "token-revoked")
+	done(t, s.Send(t, "DELETE", revokePath+"/"+hidden, ""))
+	s.Directory.Delete("gatehouse-users/older")
+	dead(t, s, hidden, "token-revoked")
+	alive(t, s, kept)
 }
 
 func TestATokenIsRevokedByItsID(t *testing.T) {
-	g := newGate(t)
-	his, hers := sealed(t, g, "bob", grant.Order{Label: "his"}), sealed(t, g, "alice", grant.Order{Label: "hers"})
-	unlabelled, jwt, admin := sealed(t, g, "alice", grant.Order{}), signed(t, g, "alice"), signed(t, g, "admin")
-	by := func(text string) string { return revokePath + "?revoke_tokens_by_ids=" + claims(t, g, text).ID }
-	done(t, g.Send(t, "DELETE", by(hers), "", with(unlabelled)))
-	dead(t, g, hers, "token-revoked")
-	done(t, g.Send(t, "DELETE", by(unlabelled), "", with(unlabelled)))
-	dead(t, g, unlabelled, "token-revoked")
-	done(t, g.Send(t, "DELETE", by(jwt), "", with(jwt)))
-	dead(t, g, jwt, "token-revoked")
-	done(t, g.Send(t, "DELETE", by(his), "", with(admin)))
-	dead(t, g, his, "token-revoked")
+	s := newService(t)
+	his, hers := sealed(t, s, "bob", grant.Order{Label: "his"}), sealed(t, s, "alice", grant.Order{Label: "hers"})
+	unlabelled, jwt, admin := sealed(t, s, "alice", grant.Order{}), signed(t, s, "alice"), signed(t, s, "admin")
+	by := func(text string) string { return revokePath + "?revoke_tokens_by_ids=" + claims(t, s, text).ID }
+	done(t, s.Send(t, "DELETE", by(hers), "", with(unlabelled)))
+	dead(t, s, hers, "token-revoked")
+	done(t, s.Send(t, "DELETE", by(unlabelled), "", with(unlabelled)))
+	dead(t, s, unlabelled, "token-revoked")
+	done(t, s.Send(t, "DELETE", by(jwt), "", with(jwt)))
+	dead(t, s, jwt, "token-revoked")
+	done(t, s.Send(t, "DELETE", by(his), "", with(admin)))
+	dead(t, s, his, "token-revoked")
 }
 
 func TestOnlyThePathFormWorksWithoutACredential(t *testing.T) {
-	g := newGate(t)
-	text := sealed(t, g, "alice", grant.Order{})
-	refused(t, g.Send(t, "DELETE", revokePath+"?revoke_tokens="+text, ""), http.StatusUnauthorized, "user-unauthenticated")
-	alive(t, g, text)
+	s := newService(t)
+	text := sealed(t, s, "alice", grant.Order{})
+	refused(t, s.Send(t, "DELETE", revokePath+"?revoke_tokens="+text, ""), http.StatusUnauthorized, "user-unauthenticated")
+	alive(t, s, text)
 }
 
 func TestARevocationThatCannotBeKeptIsNotAnsweredAsDone(t *testing.T) {
-	g := newGate(t)
-	admin, text, labelled := with(signed(t, g, "admin")), sealed(t, g, "alice", grant.Order{}), sealed(t, g, "admin", grant.Order{Label: "x"})
-	g.Records.Fail(true)
+	s := newService(t)
+	admin, text, labelled := with(signed(t, s, "admin")), sealed(t, s, "alice", grant.Order{}), sealed(t, s, "admin", grant.Order{Label: "x"})
+	s.Records.Fail(true)
 	for name, a := range map[string]servertest.Answer{
-		"by path":          g.Send(t, "DELETE", revokePath+"/"+text, ""),
-		"by token":         g.Send(t, "DELETE", revokePath+"?revoke_tokens=garbage,"+text, "", admin),
-		"by name":          g.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=alice", "", admin),
-		"by label":         g.Send(t, "DELETE", revokePath+"?revoke_tokens_by_labels=x", "", admin),
-		"by a token's id":  g.Send(t, "DELETE", revokePath+"?revoke_tokens_by_ids="+claims(t, g, labelled).ID, "", admin),
-		"by a user's id":   g.Send(t, "DELETE", revokePath+"?revoke_tokens_by_ids="+servertest.UID("alice"), "", admin),
-		"beside what's no": g.Send(t, "DELETE", revokePath+"?x=1&revoke_tokens_by_usernames=nobody&revoke_tokens="+text, "", admin),
+		"by path":          s.Send(t, "DELETE", revokePath+"/"+text, ""),
+		"by token":         s.Send(t, "DELETE", revokePath+"?revoke_tokens=garbage,"+text, "", admin),
+		"by name":          s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=alice", "", admin),
+		"by label":         s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_labels=x", "", admin),
+		"by a token's id":  s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_ids="+claims(t, s, labelled).ID, "", admin),
+		"by a user's id":   s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_ids="+servertest.UID("alice"), "", admin),
+		"beside what's no": s.Send(t, "DELETE", revokePath+"?x=1&revoke_tokens_by_usernames=nobody&revoke_tokens="+text, "", admin),
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, a, http.StatusServiceUnavailable, "server-error") })
 	}
-	alive(t, g, text)
-	alive(t, g, labelled)
-	g.Records.Fail(false)
-	done(t, g.Send(t, "DELETE", revokePath+"/"+text, ""))
-	dead(t, g, text, "token-revoked")
+	alive(t, s, text)
+	alive(t, s, labelled)
+	s.Records.Fail(false)
+	done(t, s.Send(t, "DELETE", revokePath+"/"+text, ""))
+	dead(t, s, text, "token-revoked")
 }
 
 // slowRecords take six seconds to say that nothing can be kept.
@@ -230,20 +230,20 @@ func revokeWith(c puppet.Config, r *http.Request) *httptest.ResponseRecorder {
 }
 
 func TestALongListThatCannotBeRevokedIsAnsweredInTime(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	start := time.Now()
 	synctest.Test(t, func(t *testing.T) {
-		g.Advance(time.Until(start))
-		records := &slowRecords{Records: g.Records}
-		grants, c := g.Grants.Config, config(g)
+		s.Advance(time.Until(start))
+		records := &slowRecords{Records: s.Records}
+		grants, c := s.Grants.Config, config(s)
 		grants.Records = records
 		c.Grants = grant.New(grants)
 		var tokens []string
 		for range 100 {
-			tokens = append(tokens, sealed(t, g, "bob", grant.Order{}))
+			tokens = append(tokens, sealed(t, s, "bob", grant.Order{}))
 		}
 		r := httptest.NewRequestWithContext(t.Context(), "DELETE", revokePath+"?revoke_tokens_by_usernames=bob", strings.NewReader(object(t, "revoke_tokens", tokens)))
-		r.Header.Set("X-Authentication", signed(t, g, "alice"))
+		r.Header.Set("X-Authentication", signed(t, s, "alice"))
 		begun := time.Now()
 		w := revokeWith(c, r)
 		if took := time.Since(begun); w.Code != http.StatusServiceUnavailable || took > 25*time.Second || records.asked != 4 {
@@ -253,29 +253,29 @@ func TestALongListThatCannotBeRevokedIsAnsweredInTime(t *testing.T) {
 }
 
 func TestAClientThatHangsUpDoesNotStopItsRevocation(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	ctx, hangUp := context.WithCancel(t.Context())
 	hangUp()
-	one, two := sealed(t, g, "alice", grant.Order{}), sealed(t, g, "alice", grant.Order{})
+	one, two := sealed(t, s, "alice", grant.Order{}), sealed(t, s, "alice", grant.Order{})
 	r := httptest.NewRequestWithContext(ctx, "DELETE", revokePath+"?revoke_tokens="+one+","+two, nil)
-	r.Header.Set("X-Authentication", signed(t, g, "alice"))
-	revokeWith(config(g), r)
-	dead(t, g, one, "token-revoked")
-	dead(t, g, two, "token-revoked")
+	r.Header.Set("X-Authentication", signed(t, s, "alice"))
+	revokeWith(config(s), r)
+	dead(t, s, one, "token-revoked")
+	dead(t, s, two, "token-revoked")
 }
 
 func TestEveryRevocationIsAudited(t *testing.T) {
-	g := newGate(t)
-	text := sealed(t, g, "alice", grant.Order{})
-	id := claims(t, g, text).ID
-	done(t, g.Send(t, "DELETE", revokePath+"/"+text, ""))
-	done(t, g.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=bob", "", with(signed(t, g, "admin"))))
+	s := newService(t)
+	text := sealed(t, s, "alice", grant.Order{})
+	id := claims(t, s, text).ID
+	done(t, s.Send(t, "DELETE", revokePath+"/"+text, ""))
+	done(t, s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=bob", "", with(signed(t, s, "admin"))))
 	var one, all bool
-	for _, e := range g.Events() {
+	for _, e := range s.Events() {
 		one = one || e.Name == audit.Revoke && e.TokenID == id && e.UID == servertest.UID("alice") && e.Outcome == audit.Allowed
 		all = all || e.Name == audit.RevokeUser && e.Login == "bob" && e.Outcome == audit.Allowed
 	}
 	if !one || !all {
-		t.Errorf("audited were %+v", g.Events())
+		t.Errorf("audited were %+v", s.Events())
 	}
 }

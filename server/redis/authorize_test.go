@@ -21,22 +21,22 @@ var update = flag.Bool("update", false, "write the golden files")
 const authorizePath = "/v1/users/authorize"
 
 // newGate starts the door with users in every state that it tells apart, or must not.
-func newGate(t testing.TB) *servertest.Gate {
-	g := servertest.New(t, servertest.Options{LockAfter: 10, PasswordCacheTTL: time.Minute})
-	past := g.Now().Add(-time.Hour)
-	g.Put(t, directory.User{Login: "alice", DisplayName: "Alice", Email: "alice@example.com", Groups: []string{"operators"}}, "a:b c")
-	g.Put(t, directory.User{Login: "revoked", Revoked: true}, "right")
-	g.Put(t, directory.User{Login: "expired", ExpiresAt: past}, "right")
-	g.Put(t, directory.User{Login: "locked", LockedUntil: g.Now().Add(time.Hour)}, "right")
-	g.Put(t, directory.User{Login: "brief", MaximumLifetime: time.Minute, DefaultLifetime: time.Second}, "right")
-	g.Put(t, directory.User{Login: "passwordless"})
-	g.Put(t, directory.User{Login: "stale", Credentials: &directory.Credentials{Passwords: []directory.Password{
+func newService(t testing.TB) *servertest.Service {
+	s := servertest.New(t, servertest.Options{LockAfter: 10, PasswordCacheTTL: time.Minute})
+	past := s.Now().Add(-time.Hour)
+	s.Put(t, directory.User{Login: "alice", DisplayName: "Alice", Email: "alice@example.com", Groups: []string{"operators"}}, "a:b c")
+	s.Put(t, directory.User{Login: "revoked", Revoked: true}, "right")
+	s.Put(t, directory.User{Login: "expired", ExpiresAt: past}, "right")
+	s.Put(t, directory.User{Login: "locked", LockedUntil: s.Now().Add(time.Hour)}, "right")
+	s.Put(t, directory.User{Login: "brief", MaximumLifetime: time.Minute, DefaultLifetime: time.Second}, "right")
+	s.Put(t, directory.User{Login: "passwordless"})
+	s.Put(t, directory.User{Login: "stale", Credentials: &directory.Credentials{Passwords: []directory.Password{
 		{Hash: servertest.Hash(t, "old"), ExpiresAt: past},
 	}}})
-	g.Put(t, directory.User{Login: "rotating", Credentials: &directory.Credentials{Passwords: []directory.Password{
+	s.Put(t, directory.User{Login: "rotating", Credentials: &directory.Credentials{Passwords: []directory.Password{
 		{Hash: servertest.Hash(t, "old"), ExpiresAt: past}, {Hash: servertest.Hash(t, "new")},
 	}}})
-	return g
+	return s
 }
 
 func basic(login, password string) string {
@@ -44,13 +44,13 @@ func basic(login, password string) string {
 }
 
 // claims reads the only member of a successful answer and verifies the token in it.
-func claims(t *testing.T, g *servertest.Gate, a servertest.Answer) token.Claims {
+func claims(t *testing.T, s *servertest.Service, a servertest.Answer) token.Claims {
 	t.Helper()
 	var body map[string]string
 	if err := json.Unmarshal([]byte(a.Body), &body); a.Status != http.StatusOK || err != nil || len(body) != 1 {
 		t.Fatalf("want 200 with access_token alone, got\n%s", a)
 	}
-	c, err := g.Tokens.Verifier.Verify(body["access_token"], g.Now())
+	c, err := s.Tokens.Verifier.Verify(body["access_token"], s.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,8 +74,8 @@ func errorCode(t *testing.T, a servertest.Answer) string {
 }
 
 func TestATokenCarriesTheClaimsOfItsUser(t *testing.T) {
-	g := newGate(t)
-	c := claims(t, g, g.Send(t, "POST", authorizePath, "", basic("alice", "a:b c")))
+	s := newService(t)
+	c := claims(t, s, s.Send(t, "POST", authorizePath, "", basic("alice", "a:b c")))
 	got := fmt.Sprint(c.Login, c.UID, c.Name, c.Email, c.Groups, c.Kind, c.Audience)
 	want := fmt.Sprint("alice", servertest.UID("alice"), "Alice", "alice@example.com", []string{"operators"}, token.KindJWT, []string{servertest.Issuer})
 	if got != want {
@@ -84,7 +84,7 @@ func TestATokenCarriesTheClaimsOfItsUser(t *testing.T) {
 }
 
 func TestTheBodySaysHowLongATokenIsValid(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	for name, c := range map[string]struct {
 		body    string
 		headers []string
@@ -111,7 +111,7 @@ func TestTheBodySaysHowLongATokenIsValid(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			headers := append(c.headers, basic("alice", "a:b c"))
-			got := claims(t, g, g.Send(t, "POST", authorizePath+"?ttl=5", c.body, headers...))
+			got := claims(t, s, s.Send(t, "POST", authorizePath+"?ttl=5", c.body, headers...))
 			if got.Login != "alice" || got.ExpiresAt.Sub(got.IssuedAt) != c.want {
 				t.Errorf("got %s for %s, want alice for %s", got.Login, got.ExpiresAt.Sub(got.IssuedAt), c.want)
 			}
@@ -120,7 +120,7 @@ func TestTheBodySaysHowLongATokenIsValid(t *testing.T) {
 }
 
 func TestABadBodyIsABadRequestWhateverTheCredentials(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	for name, c := range map[string]struct{ body, contentType string }{
 		"zero":                             {body: `{"ttl":0}`},
 		"below zero":                       {body: `{"ttl":-1}`},
@@ -159,7 +159,7 @@ func TestABadBodyIsABadRequestWhateverTheCredentials(t *testing.T) {
 				if c.contentType != "" {
 					headers = append(headers, "Content-Type: "+c.contentType)
 				}
-				a := g.Send(t, "POST", authorizePath, c.body, headers...)
+				a := s.Send(t, "POST", authorizePath, c.body, headers...)
 				if code := errorCode(t, a); a.Status != http.StatusBadRequest || code != "bad_request" {
 					t.Errorf("with %s: %d %s", header, a.Status, code)
 				}
@@ -170,19 +170,19 @@ func TestABadBodyIsABadRequestWhateverTheCredentials(t *testing.T) {
 			}
 		})
 	}
-	if events := g.Events(); len(events) > 0 {
+	if events := s.Events(); len(events) > 0 {
 		t.Errorf("a bad request reached the users: %+v", events)
 	}
 }
 
 func TestEveryRefusalOfCredentialsIsTheSameToTheLastByte(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	good := base64.StdEncoding.EncodeToString([]byte("alice:a:b c"))
-	text, _, err := g.Grants.JWT(t.Context(), user(t, g, "alice"), 0)
+	text, _, err := s.Grants.JWT(t.Context(), user(t, s, "alice"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := g.Send(t, "POST", authorizePath, "", basic("nobody", "wrong"))
+	want := s.Send(t, "POST", authorizePath, "", basic("nobody", "wrong"))
 	if code := errorCode(t, want); want.Status != http.StatusUnauthorized || code != "unauthorized" {
 		t.Fatalf("got\n%s", want)
 	}
@@ -208,7 +208,7 @@ func TestEveryRefusalOfCredentialsIsTheSameToTheLastByte(t *testing.T) {
 		"two headers":                                   {"Authorization: Basic " + good, "Authorization: Basic " + good},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := g.Send(t, "POST", authorizePath, `{"username":"alice","password":"a:b c"}`, headers...); got.String() != want.String() {
+			if got := s.Send(t, "POST", authorizePath, `{"username":"alice","password":"a:b c"}`, headers...); got.String() != want.String() {
 				t.Errorf("got\n%swant\n%s", got, want)
 			}
 		})
@@ -216,50 +216,50 @@ func TestEveryRefusalOfCredentialsIsTheSameToTheLastByte(t *testing.T) {
 }
 
 func TestTheSchemeMayBeInAnyCase(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	for _, scheme := range []string{"basic", "BASIC", "bAsIc"} {
-		claims(t, g, g.Send(t, "POST", authorizePath, "", strings.Replace(basic("alice", "a:b c"), "Basic", scheme, 1)))
+		claims(t, s, s.Send(t, "POST", authorizePath, "", strings.Replace(basic("alice", "a:b c"), "Basic", scheme, 1)))
 	}
 }
 
 func TestPasswordExpiredIsSaidOnlyToWhoKnowsThePasswordThatHasExpired(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	for _, login := range []string{"stale", "rotating"} {
-		a := g.Send(t, "POST", authorizePath, "", basic(login, "old"))
+		a := s.Send(t, "POST", authorizePath, "", basic(login, "old"))
 		if code := errorCode(t, a); a.Status != http.StatusUnauthorized || code != "password_expired" {
 			t.Errorf("%s: got\n%s", login, a)
 		}
 	}
-	if a := g.Send(t, "POST", authorizePath, "", basic("stale", "wrong")); errorCode(t, a) != "unauthorized" {
+	if a := s.Send(t, "POST", authorizePath, "", basic("stale", "wrong")); errorCode(t, a) != "unauthorized" {
 		t.Errorf("a wrong password: got\n%s", a)
 	}
-	claims(t, g, g.Send(t, "POST", authorizePath, "", basic("rotating", "new")))
+	claims(t, s, s.Send(t, "POST", authorizePath, "", basic("rotating", "new")))
 }
 
 func TestAUsersOwnMaximumShortensATokenAndItsOwnDefaultIsNotForJWTs(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	for body, want := range map[string]time.Duration{"": time.Minute, `{"ttl":3600}`: time.Minute, `{"ttl":30}`: 30 * time.Second} {
-		c := claims(t, g, g.Send(t, "POST", authorizePath, body, basic("brief", "right")))
+		c := claims(t, s, s.Send(t, "POST", authorizePath, body, basic("brief", "right")))
 		if got := c.ExpiresAt.Sub(c.IssuedAt); got != want {
 			t.Errorf("body %s: %s, want %s", body, got, want)
 		}
 	}
-	if a := g.Send(t, "POST", authorizePath, `{"ttl":86401}`, basic("brief", "right")); a.Status != http.StatusBadRequest {
+	if a := s.Send(t, "POST", authorizePath, `{"ttl":86401}`, basic("brief", "right")); a.Status != http.StatusBadRequest {
 		t.Errorf("what is out of range is not shortened but refused: got\n%s", a)
 	}
 }
 
 func TestTwoCallsGiveTwoTokens(t *testing.T) {
-	g := newGate(t)
-	first := claims(t, g, g.Send(t, "POST", authorizePath, "", basic("alice", "a:b c")))
-	second := claims(t, g, g.Send(t, "POST", authorizePath, "", basic("alice", "a:b c")))
+	s := newService(t)
+	first := claims(t, s, s.Send(t, "POST", authorizePath, "", basic("alice", "a:b c")))
+	second := claims(t, s, s.Send(t, "POST", authorizePath, "", basic("alice", "a:b c")))
 	if first.ID == second.ID || first.UID != second.UID {
 		t.Errorf("ids %s and %s, users %s and %s", first.ID, second.ID, first.UID, second.UID)
 	}
 }
 
 func TestTheAnswersOfTheDialectStayAsTheyAre(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	for name, c := range map[string]struct {
 		method, path, body string
 		headers            []string
@@ -277,7 +277,7 @@ func TestTheAnswersOfTheDialectStayAsTheyAre(t *testing.T) {
 		"refresh-method":     {"PUT", refreshPath, "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := g.Send(t, c.method, c.path, c.body, c.headers...)
+			a := s.Send(t, c.method, c.path, c.body, c.headers...)
 			errorCode(t, a)
 			a.Golden(t, name, *update)
 		})
@@ -285,22 +285,22 @@ func TestTheAnswersOfTheDialectStayAsTheyAre(t *testing.T) {
 }
 
 func TestADirectoryThatIsNotCompleteAnswersUnavailable(t *testing.T) {
-	g := servertest.New(t, servertest.Options{Unsynced: true})
-	g.Send(t, "POST", authorizePath, "", basic("alice", "a:b c")).Golden(t, "unavailable", *update)
-	g.Send(t, "POST", refreshPath, "", "Authorization: JWT x").Golden(t, "unavailable", *update)
+	s := servertest.New(t, servertest.Options{Unsynced: true})
+	s.Send(t, "POST", authorizePath, "", basic("alice", "a:b c")).Golden(t, "unavailable", *update)
+	s.Send(t, "POST", refreshPath, "", "Authorization: JWT x").Golden(t, "unavailable", *update)
 }
 
 func TestWithoutAKeyTheAnswerIsUnavailable(t *testing.T) {
-	g := newGate(t)
-	g.Keys.Use(token.Keys{})
-	g.Send(t, "POST", authorizePath, "", basic("alice", "a:b c")).Golden(t, "unavailable", *update)
+	s := newService(t)
+	s.Keys.Use(token.Keys{})
+	s.Send(t, "POST", authorizePath, "", basic("alice", "a:b c")).Golden(t, "unavailable", *update)
 }
 
 func TestALoginIsAuditedWithoutItsPassword(t *testing.T) {
-	g := newGate(t)
-	g.Send(t, "POST", authorizePath, "", basic("alice", "a:b c"))
-	g.Send(t, "POST", authorizePath, "", basic("alice", "not hers"))
-	events := g.Events()
+	s := newService(t)
+	s.Send(t, "POST", authorizePath, "", basic("alice", "a:b c"))
+	s.Send(t, "POST", authorizePath, "", basic("alice", "not hers"))
+	events := s.Events()
 	got := fmt.Sprintf("%+v", events)
 	if len(events) != 3 || events[0].Name != audit.Login || events[1].Name != audit.Issue || events[2].Reason != "wrong_password" {
 		t.Errorf("events: %s", got)
@@ -310,9 +310,9 @@ func TestALoginIsAuditedWithoutItsPassword(t *testing.T) {
 	}
 }
 
-func user(t *testing.T, g *servertest.Gate, login string) *directory.User {
+func user(t *testing.T, s *servertest.Service, login string) *directory.User {
 	t.Helper()
-	u, ok := g.Directory.ByLogin(login)
+	u, ok := s.Directory.ByLogin(login)
 	if !ok {
 		t.Fatalf("no user %s", login)
 	}

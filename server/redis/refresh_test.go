@@ -14,9 +14,9 @@ import (
 const refreshPath = "/v1/users/refresh_jwt"
 
 // issue makes a JWT of a user past the doors, so that users who cannot log in have one too.
-func issue(t *testing.T, g *servertest.Gate, login string) string {
+func issue(t *testing.T, s *servertest.Service, login string) string {
 	t.Helper()
-	text, _, err := g.Grants.JWT(t.Context(), user(t, g, login), 0)
+	text, _, err := s.Grants.JWT(t.Context(), user(t, s, login), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,43 +24,43 @@ func issue(t *testing.T, g *servertest.Gate, login string) string {
 }
 
 func TestATokenIsExchangedForANewOneAndStaysGood(t *testing.T) {
-	g := newGate(t)
-	old := issue(t, g, "alice")
-	was, err := g.Tokens.Authenticate(t.Context(), old)
+	s := newService(t)
+	old := issue(t, s, "alice")
+	was, err := s.Tokens.Authenticate(t.Context(), old)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, scheme := range []string{"JWT", "Bearer", "jwt", "bearer"} {
-		c := claims(t, g, g.Send(t, "POST", refreshPath, "", "Authorization: "+scheme+" "+old))
+		c := claims(t, s, s.Send(t, "POST", refreshPath, "", "Authorization: "+scheme+" "+old))
 		if c.UID != was.User.UID || c.ID == was.Claims.ID || c.ExpiresAt.Sub(c.IssuedAt) != 300*time.Second {
 			t.Errorf("%s: %+v", scheme, c)
 		}
 	}
-	if _, err := g.Tokens.Authenticate(t.Context(), old); err != nil {
+	if _, err := s.Tokens.Authenticate(t.Context(), old); err != nil {
 		t.Errorf("the old token: %v", err)
 	}
 }
 
 func TestTheBodyOfARefreshIsThatOfAnAuthorization(t *testing.T) {
-	g := newGate(t)
-	header := "Authorization: JWT " + issue(t, g, "alice")
+	s := newService(t)
+	header := "Authorization: JWT " + issue(t, s, "alice")
 	for body, want := range map[string]time.Duration{`{"ttl":1200}`: 20 * time.Minute, `{"ttl":86400}`: 24 * time.Hour, `{"ttl":null,"other":1}`: 5 * time.Minute} {
-		c := claims(t, g, g.Send(t, "POST", refreshPath, body, header))
+		c := claims(t, s, s.Send(t, "POST", refreshPath, body, header))
 		if got := c.ExpiresAt.Sub(c.IssuedAt); got != want {
 			t.Errorf("%s: %s, want %s", body, got, want)
 		}
 	}
 	for _, body := range []string{`{"ttl":0}`, `{"ttl":86401}`, `{"ttl":"300"}`, `{"ttl":60.0}`, `{`, `null`} {
-		if a := g.Send(t, "POST", refreshPath, body, header); a.Status != http.StatusBadRequest || errorCode(t, a) != "bad_request" {
+		if a := s.Send(t, "POST", refreshPath, body, header); a.Status != http.StatusBadRequest || errorCode(t, a) != "bad_request" {
 			t.Errorf("%s: got\n%s", body, a)
 		}
 	}
 }
 
 func TestARefreshLooksAtTheTokenBeforeTheBody(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	for _, headers := range [][]string{nil, {"Authorization: JWT not.a.token"}, {basic("alice", "a:b c")}} {
-		if a := g.Send(t, "POST", refreshPath, `{"ttl":0}`, headers...); a.Status != http.StatusUnauthorized || errorCode(t, a) != "unauthorized" {
+		if a := s.Send(t, "POST", refreshPath, `{"ttl":0}`, headers...); a.Status != http.StatusUnauthorized || errorCode(t, a) != "unauthorized" {
 			t.Errorf("%v: got\n%s", headers, a)
 		}
 	}
@@ -68,58 +68,58 @@ func TestARefreshLooksAtTheTokenBeforeTheBody(t *testing.T) {
 
 func TestARefreshChecksTokenAndUserAnew(t *testing.T) {
 	for name, c := range map[string]struct {
-		end  func(*testing.T, *servertest.Gate, *directory.User, string)
+		end  func(*testing.T, *servertest.Service, *directory.User, string)
 		want string
 	}{
 		"the token has expired": {
-			func(_ *testing.T, g *servertest.Gate, _ *directory.User, _ string) { g.Advance(300 * time.Second) }, "unauthorized"},
+			func(_ *testing.T, s *servertest.Service, _ *directory.User, _ string) { s.Advance(300 * time.Second) }, "unauthorized"},
 		"the token was revoked": {
-			func(t *testing.T, g *servertest.Gate, _ *directory.User, text string) {
-				id, err := g.Tokens.Authenticate(t.Context(), text)
-				if err != nil || g.Grants.Revoke(t.Context(), id.Claims) != nil {
+			func(t *testing.T, s *servertest.Service, _ *directory.User, text string) {
+				id, err := s.Tokens.Authenticate(t.Context(), text)
+				if err != nil || s.Grants.Revoke(t.Context(), id.Claims) != nil {
 					t.Fatal(err)
 				}
 			}, "unauthorized"},
 		"all tokens of the user were revoked": {
-			func(t *testing.T, g *servertest.Gate, u *directory.User, _ string) {
-				if err := g.Grants.RevokeUser(t.Context(), u); err != nil {
+			func(t *testing.T, s *servertest.Service, u *directory.User, _ string) {
+				if err := s.Grants.RevokeUser(t.Context(), u); err != nil {
 					t.Fatal(err)
 				}
 			}, "unauthorized"},
 		"the user is revoked": {
-			func(t *testing.T, g *servertest.Gate, u *directory.User, _ string) {
+			func(t *testing.T, s *servertest.Service, u *directory.User, _ string) {
 				next := *u
 				next.Revoked = true
-				g.Put(t, next)
+				s.Put(t, next)
 			}, "unauthorized"},
 		"the account has expired": {
-			func(t *testing.T, g *servertest.Gate, u *directory.User, _ string) {
+			func(t *testing.T, s *servertest.Service, u *directory.User, _ string) {
 				next := *u
-				next.ExpiresAt = g.Now()
-				g.Put(t, next)
+				next.ExpiresAt = s.Now()
+				s.Put(t, next)
 			}, "unauthorized"},
 		"the user is gone": {
-			func(_ *testing.T, g *servertest.Gate, u *directory.User, _ string) { g.Directory.Delete(u.Key) }, "unauthorized"},
+			func(_ *testing.T, s *servertest.Service, u *directory.User, _ string) { s.Directory.Delete(u.Key) }, "unauthorized"},
 		"the user is another of the same name": {
-			func(t *testing.T, g *servertest.Gate, u *directory.User, _ string) {
+			func(t *testing.T, s *servertest.Service, u *directory.User, _ string) {
 				next := *u
 				next.UID = servertest.UID("another")
-				g.Put(t, next)
+				s.Put(t, next)
 			}, "unauthorized"},
 		"every password has expired": {
-			func(t *testing.T, g *servertest.Gate, u *directory.User, _ string) {
+			func(t *testing.T, s *servertest.Service, u *directory.User, _ string) {
 				next := *u
 				next.Credentials = &directory.Credentials{Revision: "2", Passwords: []directory.Password{
-					{Hash: servertest.Hash(t, "a"), ExpiresAt: g.Now()}, {Hash: servertest.Hash(t, "b"), ExpiresAt: g.Now().Add(-time.Hour)},
+					{Hash: servertest.Hash(t, "a"), ExpiresAt: s.Now()}, {Hash: servertest.Hash(t, "b"), ExpiresAt: s.Now().Add(-time.Hour)},
 				}}
-				g.Put(t, next)
+				s.Put(t, next)
 			}, "password_expired"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newGate(t)
-			text := issue(t, g, "alice")
-			c.end(t, g, user(t, g, "alice"), text)
-			a := g.Send(t, "POST", refreshPath, "", "Authorization: JWT "+text)
+			s := newService(t)
+			text := issue(t, s, "alice")
+			c.end(t, s, user(t, s, "alice"), text)
+			a := s.Send(t, "POST", refreshPath, "", "Authorization: JWT "+text)
 			if code := errorCode(t, a); a.Status != http.StatusUnauthorized || code != c.want {
 				t.Errorf("want %s, got\n%s", c.want, a)
 			}
@@ -128,41 +128,41 @@ func TestARefreshChecksTokenAndUserAnew(t *testing.T) {
 }
 
 func TestOneGoodPasswordIsEnoughForARefreshAndALockIsNoMatter(t *testing.T) {
-	g := newGate(t)
+	s := newService(t)
 	for _, login := range []string{"rotating", "locked", "passwordless"} {
-		claims(t, g, g.Send(t, "POST", refreshPath, "", "Authorization: JWT "+issue(t, g, login)))
+		claims(t, s, s.Send(t, "POST", refreshPath, "", "Authorization: JWT "+issue(t, s, login)))
 	}
 }
 
 func TestAnOpaqueTokenIsNotExchanged(t *testing.T) {
-	g := newGate(t)
-	text, err := g.Grants.Opaque(t.Context(), user(t, g, "alice"), grant.Order{})
+	s := newService(t)
+	text, err := s.Grants.Opaque(t.Context(), user(t, s, "alice"), grant.Order{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, scheme := range []string{"JWT", "Bearer"} {
-		a := g.Send(t, "POST", refreshPath, "", "Authorization: "+scheme+" "+text)
+		a := s.Send(t, "POST", refreshPath, "", "Authorization: "+scheme+" "+text)
 		if code := errorCode(t, a); a.Status != http.StatusUnauthorized || code != "unauthorized" {
 			t.Errorf("%s: got\n%s", scheme, a)
 		}
 	}
-	events := g.Events()
+	events := s.Events()
 	if last := events[len(events)-1]; last.Outcome != audit.Refused || last.Reason != "invalid_token" || last.Login != "alice" {
 		t.Errorf("the refusal was audited as %+v", last)
 	}
 }
 
 func TestTwoAuthorizationHeadersAreRefused(t *testing.T) {
-	g := newGate(t)
-	header := "Authorization: JWT " + issue(t, g, "alice")
-	if a := g.Send(t, "POST", refreshPath, "", header, header); a.Status != http.StatusUnauthorized {
+	s := newService(t)
+	header := "Authorization: JWT " + issue(t, s, "alice")
+	if a := s.Send(t, "POST", refreshPath, "", header, header); a.Status != http.StatusUnauthorized {
 		t.Errorf("got\n%s", a)
 	}
 }
 
 func TestAUsersOwnMaximumHoldsForARefreshToo(t *testing.T) {
-	g := newGate(t)
-	c := claims(t, g, g.Send(t, "POST", refreshPath, `{"ttl":86400}`, "Authorization: JWT "+issue(t, g, "brief")))
+	s := newService(t)
+	c := claims(t, s, s.Send(t, "POST", refreshPath, `{"ttl":86400}`, "Authorization: JWT "+issue(t, s, "brief")))
 	if got := c.ExpiresAt.Sub(c.IssuedAt); got != time.Minute {
 		t.Errorf("%s, want 1m", got)
 	}

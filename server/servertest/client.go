@@ -20,9 +20,9 @@ type Answer struct {
 }
 
 // Send sends a request and returns the answer. Headers are given one by one, "Name: value".
-func (g *Gate) Send(t testing.TB, method, path, body string, headers ...string) Answer {
+func (s *Service) Send(t testing.TB, method, path, body string, headers ...string) Answer {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, g.URL+path, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func (g *Gate) Send(t testing.TB, method, path, body string, headers ...string) 
 		name, value, _ := strings.Cut(h, ": ")
 		r.Header.Add(name, value)
 	}
-	response, err := g.Client.Do(r)
+	response, err := s.Client.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ type Options struct {
 }
 
 // Gate is a running service.
-type Gate struct {
+type Service struct {
 	URL    string
 	Issuer string // and the audience
 	CA     []byte // PEM of what Client trusts
@@ -63,32 +63,32 @@ type Gate struct {
 }
 
 // New starts a service and ends it with the test.
-func New(t testing.TB, o Options) *Gate {
+func New(t testing.TB, o Options) *Service {
 	t.Helper()
 	ts := httptest.NewUnstartedServer(nil)
-	g := &Gate{
+	s := &Service{
 		Issuer: cmp.Or(o.Issuer, Issuer), Directory: directory.New(), Keys: &token.KeySet{}, Registry: prometheus.NewRegistry(),
 	}
 	if o.OwnURL {
-		g.Issuer = "https://" + ts.Listener.Addr().String()
+		s.Issuer = "https://" + ts.Listener.Addr().String()
 	}
-	g.Records = &Records{gate: g}
-	keys, err := token.Keys{}.Advance(g.Now(), token.Policy{Algorithm: token.ES256, Interval: 720 * time.Hour})
+	s.Records = &Records{gate: s}
+	keys, err := token.Keys{}.Advance(s.Now(), token.Policy{Algorithm: token.ES256, Interval: 720 * time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.Keys.Use(keys)
+	s.Keys.Use(keys)
 	if !o.Unsynced {
-		g.Directory.MarkSynced()
+		s.Directory.MarkSynced()
 	}
-	write := func(_ context.Context, e audit.Event) { g.record(e) }
+	write := func(_ context.Context, e audit.Event) { s.record(e) }
 	if o.Log != nil {
 		write = audit.Log(o.Log)
 	}
-	g.Server = server.New(server.Config{
-		Directory: g.Directory, Keys: g.Keys, Records: g.Records, Audit: write, Registry: g.Registry, Now: g.Now,
+	s.Server = server.New(server.Config{
+		Directory: s.Directory, Keys: s.Keys, Records: s.Records, Audit: write, Registry: s.Registry, Now: s.Now,
 		LoginUpdated: func(*directory.User, loginstate.Update) {},
-		Version:      "1.2.3", Issuer: g.Issuer, Audience: []string{g.Issuer}, Algorithm: cmp.Or(o.Algorithm, token.ES256),
+		Version:      "1.2.3", Issuer: s.Issuer, Audience: []string{s.Issuer}, Algorithm: cmp.Or(o.Algorithm, token.ES256),
 		AdminGroups: []string{"wheel", "gatehouse-admins"}, TrustedProxies: o.TrustedProxies,
 		PasswordCacheTTL: o.PasswordCacheTTL, LockAfter: o.LockAfter, LockDuration: 30 * time.Minute,
 		Lifetimes: grant.Lifetimes{
@@ -96,37 +96,37 @@ func New(t testing.TB, o Options) *Gate {
 			OpaqueDefault: time.Hour, OpaqueMaximum: 10 * 365 * 24 * time.Hour,
 		},
 	})
-	ts.Config = server.NewHTTP(g.Handler)
+	ts.Config = server.NewHTTP(s.Handler)
 	ts.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	ts.StartTLS()
 	t.Cleanup(ts.Close)
-	g.URL, g.Client = ts.URL, ts.Client()
-	g.CA = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ts.Certificate().Raw})
-	return g
+	s.URL, s.Client = ts.URL, ts.Client()
+	s.CA = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ts.Certificate().Raw})
+	return s
 }
 
 // Now is the clock of the service.
-func (g *Gate) Now() time.Time { return time.Now().Add(time.Duration(g.offset.Load())) }
+func (s *Service) Now() time.Time { return time.Now().Add(time.Duration(s.offset.Load())) }
 
 // Advance moves the clock of the service.
-func (g *Gate) Advance(d time.Duration) { g.offset.Add(int64(d)) }
+func (s *Service) Advance(d time.Duration) { s.offset.Add(int64(d)) }
 
-func (g *Gate) record(e audit.Event) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.events = append(g.events, e)
+func (s *Service) record(e audit.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events = append(s.events, e)
 }
 
 // Events returns what was audited so far.
-func (g *Gate) Events() []audit.Event {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return slices.Clone(g.events)
+func (s *Service) Events() []audit.Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.events)
 }
 
 // Records keeps token records in the directory alone. It implements grant.Records.
 type Records struct {
-	gate    *Gate
+	gate    *Service
 	mu      sync.Mutex
 	down    bool
 	unheard int

@@ -15,7 +15,7 @@ import (
 // Put adds a user, or replaces the one with the same login. Where u has no Key and UID they are made from the login, and
 // where it has no Credentials it gets the passwords, as bcrypt hashes of the least cost. It returns the user as put, which
 // must not be changed: change a copy, and put that.
-func (g *Gate) Put(t testing.TB, u directory.User, passwords ...string) *directory.User {
+func (s *Service) Put(t testing.TB, u directory.User, passwords ...string) *directory.User {
 	t.Helper()
 	if u.Key == "" {
 		u.Key = "gatehouse-users/" + u.Login
@@ -29,7 +29,7 @@ func (g *Gate) Put(t testing.TB, u directory.User, passwords ...string) *directo
 			u.Credentials.Passwords = append(u.Credentials.Passwords, directory.Password{Hash: Hash(t, plain)})
 		}
 	}
-	g.Directory.Put(&u)
+	s.Directory.Put(&u)
 	return &u
 }
 

@@ -171,7 +171,7 @@ func refused(t *testing.T, cluster *rest.Config, token string) {
 	}
 }
 
-func tokens(t *testing.T, g *servertest.Gate, u *directory.User) (jwt, opaque string) {
+func tokens(t *testing.T, g *servertest.Service, u *directory.User) (jwt, opaque string) {
 	t.Helper()
 	jwt, _, err := g.Grants.JWT(t.Context(), u, 0)
 	if err != nil {

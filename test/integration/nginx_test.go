@@ -97,7 +97,7 @@ type proxy struct {
 }
 
 // startNginx starts nginx with the configuration of docs/forward-auth.md and ends it with the test.
-func startNginx(t *testing.T, g *servertest.Gate, app *httptest.Server) proxy {
+func startNginx(t *testing.T, g *servertest.Service, app *httptest.Server) proxy {
 	t.Helper()
 	address := freeAddress(t)
 	certificate, key, roots := newCertificate(t)
