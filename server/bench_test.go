@@ -22,7 +22,8 @@ func (s *sink) Header() http.Header         { return s.header }
 func (s *sink) WriteHeader(status int)      { s.status = status }
 func (s *sink) Write(b []byte) (int, error) { return len(b), nil }
 
-// BenchmarkRequest is the way of a request through the handler, without the network: logging, metrics and all.
+// BenchmarkRequest is the way of a request through the handler, without the network: logging,
+// metrics and all.
 func BenchmarkRequest(b *testing.B) {
 	s := newServiceWith(b, servertest.Options{PasswordCacheTTL: time.Hour, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))})
 	jwtText, opaqueText := issue(b, s, "alice", jwt), issue(b, s, "alice", opaque)

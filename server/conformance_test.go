@@ -78,7 +78,8 @@ func (v verdict) of(a servertest.Answer) bool {
 	return a.Status == v.status && strings.Contains(a.Body, v.part)
 }
 
-// route is one that checks tokens: how it is asked about alice's token, and what it answers to a good and a dead one.
+// route is one that checks tokens: how it is asked about alice's token, and what it answers to a
+// good and a dead one.
 type route struct {
 	ask         func(testing.TB, *servertest.Service, string) servertest.Answer
 	alive, dead verdict
@@ -260,9 +261,11 @@ func TestATokenThatHasEndedIsDeadAtEveryRoute(t *testing.T) {
 
 func TestWhatEndsNoTokenLeavesItGoodAtEveryRoute(t *testing.T) {
 	for name, happens := range map[string]eventLabels{
-		"nothing":                      func(testing.TB, *servertest.Service, string) {},
-		"the account is locked":        put(func(s *servertest.Service, u *directory.User) { u.LockedUntil = s.Now().Add(time.Hour) }),
-		"the password changes":         func(t testing.TB, s *servertest.Service, _ string) { s.Put(t, directory.User{Login: "alice"}, "another") },
+		"nothing":               func(testing.TB, *servertest.Service, string) {},
+		"the account is locked": put(func(s *servertest.Service, u *directory.User) { u.LockedUntil = s.Now().Add(time.Hour) }),
+		"the password changes": func(t testing.TB, s *servertest.Service, _ string) {
+			s.Put(t, directory.User{Login: "alice"}, "another")
+		},
 		"groups and name change":       put(func(_ *servertest.Service, u *directory.User) { u.Groups, u.DisplayName = []string{"x"}, "Alice" }),
 		"the end is not yet":           put(func(s *servertest.Service, u *directory.User) { u.ExpiresAt = s.Now().Add(time.Minute) }),
 		"older tokens become void":     put(func(s *servertest.Service, u *directory.User) { u.TokensValidAfter = s.Now().Add(-time.Minute) }),

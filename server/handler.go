@@ -12,14 +12,14 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
-// newHandler mounts the APIs. A path that no API knows is answered in the format of its prefix, and in plain JSON where there is
-// none.
+// newHandler returns a handler that serves all APIs. For an unknown path it answers 404 in the
+// format of the API that owns the prefix, or as generic JSON if no API owns it.
 func newHandler(apis []api.API, trustedProxies []netip.Prefix, metrics *Metrics) http.Handler {
 	m := &mounter{mux: http.NewServeMux(), requests: newRequests(trustedProxies), metrics: metrics}
 	for _, a := range apis {
 		m.mount(a)
 	}
-	m.prefix("/", api.API{Name: "none", NotFound: plainNotFound})
+	m.prefix("/", api.API{Name: "none", NotFound: genericNotFound})
 	return cleanPaths(m.mux)
 }
 
@@ -29,36 +29,37 @@ type mounter struct {
 	metrics  *Metrics
 }
 
-func (m *mounter) mount(d api.API) {
-	for _, route := range d.Routes {
-		m.mux.Handle(route.Path, m.wrap(d.Name, route.Path, methods(d, route)))
+func (m *mounter) mount(a api.API) {
+	for _, route := range a.Routes {
+		m.mux.Handle(route.Path, m.wrap(a.Name, route.Path, dispatchMethod(a, route)))
 	}
-	for _, prefix := range d.Prefixes {
-		m.prefix(prefix, d)
-		m.prefix(strings.TrimSuffix(prefix, "/"), d) // or else http.ServeMux redirects it to the prefix
+	for _, prefix := range a.Prefixes {
+		m.prefix(prefix, a)
+		m.prefix(strings.TrimSuffix(prefix, "/"), a) // otherwise http.ServeMux redirects it to the prefix
 	}
 }
 
-func (m *mounter) prefix(prefix string, d api.API) {
-	m.mux.Handle(prefix, m.wrap(d.Name, "unknown", d.NotFound))
+func (m *mounter) prefix(prefix string, a api.API) {
+	m.mux.Handle(prefix, m.wrap(a.Name, "unknown", a.NotFound))
 }
 
-// wrap gives a handler what all have: the request's audit context and its metrics.
-func (m *mounter) wrap(doorName, route string, h http.HandlerFunc) http.Handler {
-	durations := m.metrics.route(doorName, route)
+// wrap adds to h what all handlers share: the audit context of the request, and metrics.
+func (m *mounter) wrap(apiName, route string, h http.HandlerFunc) http.Handler {
+	durations := m.metrics.route(apiName, route)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now() //nolint:forbidigo // a duration for the metrics
-		r = m.requests.begin(w, r, doorName)
+		start := time.Now() //nolint:forbidigo // measures a duration for the metrics
+		r = m.requests.begin(w, r, apiName)
 		recorder := statusRecorder{ResponseWriter: w}
-		defer func() { durations.of(recorder.status).Observe(time.Since(start).Seconds()) }() //nolint:forbidigo // as above
+		defer func() { durations.get(recorder.status).Observe(time.Since(start).Seconds()) }() //nolint:forbidigo // as above
 		h(&recorder, r)
 	})
 }
 
-// methods picks the handler of a route by method.
-func methods(d api.API, route api.Route) http.HandlerFunc {
-	if any := route.Methods["*"]; any != nil {
-		return any
+// dispatchMethod returns a handler that picks the route's handler by method. For other methods it
+// sets Allow and answers 405 in the format of the API.
+func dispatchMethod(a api.API, route api.Route) http.HandlerFunc {
+	if h := route.Methods["*"]; h != nil {
+		return h
 	}
 	allowed := slices.Collect(maps.Keys(route.Methods))
 	if route.Methods[http.MethodGet] != nil {
@@ -76,19 +77,20 @@ func methods(d api.API, route api.Route) http.HandlerFunc {
 			return
 		}
 		w.Header().Set("Allow", allow)
-		d.MethodNotAllowed(w, r)
+		a.MethodNotAllowed(w, r)
 	}
 }
 
-// cleanPaths keeps http.ServeMux from redirecting paths with empty or dotted segments, which no client of these APIs means:
-// they are looked up under a name that no route has, and so end as not found in their dialect.
+// cleanPaths keeps http.ServeMux from redirecting paths with empty or dotted segments, which
+// clients of these APIs do not send on purpose. It replaces such a path by one below the same first
+// segment that no route has, so that the API of that prefix answers 404.
 func cleanPaths(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := r.URL.Path; !isClean(p) {
-			dialect, _, _ := strings.Cut(strings.TrimLeft(p, "/"), "/")
+			first, _, _ := strings.Cut(strings.TrimLeft(p, "/"), "/")
 			clone := *r
 			address := *r.URL
-			address.Path, address.RawPath = path.Join("/", dialect, "unclean-path"), ""
+			address.Path, address.RawPath = path.Join("/", first, "unclean-path"), ""
 			clone.URL = &address
 			r = &clone
 		}
@@ -101,7 +103,7 @@ func isClean(p string) bool {
 	return p == clean || clean != "/" && p == clean+"/"
 }
 
-// statusRecorder remembers the status of an answer.
+// statusRecorder records the status of a response.
 type statusRecorder struct {
 	http.ResponseWriter
 	status int
@@ -124,6 +126,6 @@ func (r *statusRecorder) Write(b []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-func plainNotFound(w http.ResponseWriter, _ *http.Request) {
-	api.WriteJSON(w, http.StatusNotFound, map[string]string{"error": "there is nothing at this path"})
+func genericNotFound(w http.ResponseWriter, _ *http.Request) {
+	api.WriteJSON(w, http.StatusNotFound, map[string]string{"error": "not found"})
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
-// dialects tell whether a body is an error of a dialect, and with which code where the dialect has one for every error.
+// dialects tell whether a body is an error of a dialect, and with which code where the dialect has
+// one for every error.
 func dialects() map[string]func(body map[string]any, code string) bool {
 	return map[string]func(map[string]any, string) bool{
 		"redis": func(body map[string]any, code string) bool {
@@ -72,7 +73,8 @@ func TestARequestWithoutAPathIsNotFound(t *testing.T) {
 	}
 }
 
-// methodsOf are the methods of every route that does not take all, as Allow names them, and the dialect.
+// methodsOf are the methods of every route that does not take all, as Allow names them, and the
+// dialect.
 func methodsOf() map[string][2]string {
 	return map[string][2]string{
 		"/v1/users/authorize": {"POST", "redis"}, "/v1/users/refresh_jwt": {"POST", "redis"},

@@ -22,12 +22,12 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/redis"
 )
 
-// Config is what a service answers from, and its policy.
+// Config holds what the service reads from, what it writes to, and its policy.
 type Config struct {
 	Directory    *directory.Directory
 	Keys         *token.KeySet
 	Records      grant.Records
-	LoginUpdated func(*directory.User, loginstate.Update) // takes what status is to say of a login; must not block
+	LoginUpdated func(*directory.User, loginstate.Update) // receives login updates; must not block
 	Audit        audit.Sink
 	Registry     prometheus.Registerer
 	Now          func() time.Time
@@ -37,19 +37,19 @@ type Config struct {
 	Audience       []string
 	Algorithm      string // of new signing keys
 	Lifetimes      grant.Lifetimes
-	AdminGroups    []string       // whose members may list and revoke the tokens of others
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	AdminGroups    []string       // members may list and revoke the tokens of other users
+	TrustedProxies []netip.Prefix // their X-Forwarded-For is trusted
 
-	LockAfter        int           // failures in a row; 0: never
-	LockDuration     time.Duration // 0: until it is lifted
-	PasswordCacheTTL time.Duration // 0: no password is remembered
-	HashConcurrency  int           // 0: by the number of cores
+	LockAfter        int           // consecutive failures; 0: never
+	LockDuration     time.Duration // 0: until an administrator unlocks the account
+	PasswordCacheTTL time.Duration // 0: no password cache
+	HashConcurrency  int           // 0: chosen by the number of cores
 
-	// CertificateEnds returns when the certificate that is served ends; nil where none is served.
+	// CertificateEnds returns when the served certificate expires; nil if the service has none.
 	CertificateEnds func() time.Time
 }
 
-// Server is a service without its connections: the verdicts, and the handler of all APIs.
+// Server is the service without its connections: the verdicts, and the handler for all APIs.
 type Server struct {
 	Passwords *authn.Password
 	Tokens    *authn.Token
@@ -57,11 +57,11 @@ type Server struct {
 	Handler   http.Handler
 }
 
-// New makes the verdicts and mounts every API on them. It registers its metrics with c.Registry.
+// New creates the verdicts, mounts every API on them, and registers the metrics with c.Registry.
 func New(c Config) *Server {
 	metrics := newMetrics(c.Registry)
-	write := c.Audit
-	c.Audit = func(ctx context.Context, e audit.Event) { write(ctx, e); metrics.Count(ctx, e) }
+	log := c.Audit
+	c.Audit = func(ctx context.Context, e audit.Event) { log(ctx, e); metrics.Count(ctx, e) }
 	s := &Server{
 		Passwords: authn.NewPassword(authn.PasswordConfig{
 			Directory: c.Directory, Audit: c.Audit, Observer: metrics, LoginUpdated: c.LoginUpdated, Now: c.Now,

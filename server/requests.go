@@ -12,13 +12,13 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
 )
 
-// maximumRequestID is the longest X-Request-Id in bytes that is taken over from a client.
+// maximumRequestID is the longest X-Request-Id, in bytes, that is accepted from a client.
 const maximumRequestID = 64
 
-// requests gives every request its id and finds where it came from.
+// requests gives every request an ID and determines its source address.
 type requests struct {
 	trusted []netip.Prefix
-	prefix  string // of the ids of this process
+	prefix  string // of the IDs that this process generates
 	count   atomic.Uint64
 }
 
@@ -26,18 +26,19 @@ func newRequests(trusted []netip.Prefix) *requests {
 	return &requests{trusted: trusted, prefix: rand.Text()[:10] + "-"}
 }
 
-// begin puts the request's audit data into its context and its id into the answer.
-func (q *requests) begin(w http.ResponseWriter, r *http.Request, door string) *http.Request {
+// begin returns r with its audit data in the context, and sets the X-Request-Id of the response. It
+// keeps the ID that the client sent if that is safe to log, and generates one otherwise.
+func (q *requests) begin(w http.ResponseWriter, r *http.Request, apiName string) *http.Request {
 	id := r.Header.Get("X-Request-Id")
-	if !plainID(id) {
+	if !isLoggableID(id) {
 		id = q.prefix + strconv.FormatUint(q.count.Add(1), 36)
 	}
 	w.Header()["X-Request-Id"] = []string{id}
-	return r.WithContext(audit.WithRequest(r.Context(), audit.Request{ID: id, API: door, Source: q.source(r)}))
+	return r.WithContext(audit.WithRequest(r.Context(), audit.Request{ID: id, API: apiName, Source: q.source(r)}))
 }
 
-// plainID says whether an id from outside may go into logs as it is.
-func plainID(id string) bool {
+// isLoggableID reports whether an ID from a client is safe to write to logs unchanged.
+func isLoggableID(id string) bool {
 	if id == "" || len(id) > maximumRequestID {
 		return false
 	}
@@ -46,8 +47,9 @@ func plainID(id string) bool {
 	})
 }
 
-// source is the address that a request came from. Only what trusted proxies say in X-Forwarded-For is believed, read from
-// the right: each proxy appends the address it saw.
+// source returns the address that a request came from. It uses X-Forwarded-For only as far as
+// trusted proxies wrote it, and reads it from the right, because each proxy appends the address
+// that it saw. The result is the zero Addr if the peer address cannot be parsed.
 func (q *requests) source(r *http.Request) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -59,11 +61,11 @@ func (q *requests) source(r *http.Request) netip.Addr {
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for _, hop := range slices.Backward(hops) {
-		before, err := netip.ParseAddr(strings.TrimSpace(hop))
+		previous, err := netip.ParseAddr(strings.TrimSpace(hop))
 		if err != nil {
 			return addr
 		}
-		addr = before.Unmap()
+		addr = previous.Unmap()
 		if !q.isTrusted(addr) {
 			return addr
 		}

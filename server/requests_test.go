@@ -64,7 +64,7 @@ func TestTheIDOfARequestIsTheClientsWhereItIsPlain(t *testing.T) {
 	seen := map[string]bool{}
 	for _, id := range []string{"", "a b", "a\nb", "é", `"`, "<x>", "{}", strings.Repeat("x", maximumRequestID+1)} {
 		got := begin(id)
-		if got == id || seen[got] || !plainID(got) {
+		if got == id || seen[got] || !isLoggableID(got) {
 			t.Errorf("%q became %q", id, got)
 		}
 		seen[got] = true

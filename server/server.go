@@ -1,5 +1,6 @@
-// Package server answers HTTP: it mounts each API that clients speak, and gives all of them the same limits, metrics and audit. An
-// API translates between its wire format and the verdicts of internal/authn. The APIs know nothing of one another.
+// Package server serves HTTP. It mounts the APIs that clients speak and applies the same limits,
+// metrics and audit to all of them. Each API translates between its wire format and the verdicts of
+// internal/authn. The APIs do not know each other.
 package server
 
 import (
@@ -7,7 +8,8 @@ import (
 	"time"
 )
 
-// The limits of a connection. A password hash may wait 4 s for its slot and take 4 s more.
+// The limits of a connection. The write timeout must leave room for a password hash, which may wait
+// 4 s for a slot and then take another 4 s.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second
@@ -16,8 +18,8 @@ const (
 	maximumHeader     = 32 << 10
 )
 
-// NewHTTP returns a server for a handler with limits on everything that a client may spin out. http.Server adds 4 KiB to
-// MaxHeaderBytes by itself, which is taken off here.
+// NewHTTP returns an HTTP server for h that limits everything a slow or greedy client could drag
+// out. http.Server itself adds 4 KiB to MaxHeaderBytes, so NewHTTP subtracts them.
 func NewHTTP(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           h,

@@ -10,30 +10,30 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
-// state is what the figures about the service as a whole are read from, each time they are asked for.
+// state is what the gauges about the whole service are read from at each scrape.
 type state struct {
 	directory *directory.Directory
 	keys      *token.KeySet
 	now       func() time.Time
 	version   string
-	// certificateEnds returns when the certificate that is served ends; nil where none is served.
+	// certificateEnds returns when the served certificate expires; nil if the service has none.
 	certificateEnds func() time.Time
-	// queued returns how many password hashes wait for a slot.
+	// queued returns how many logins wait for a slot to compute a password hash.
 	queued func() int
 }
 
-// registerState registers the figures with r.
+// registerState registers gauges that are read from s with r.
 func registerState(r prometheus.Registerer, s state) {
 	r.MustRegister(&stateCollector{
 		state:       s,
-		synced:      describe("gatehouse_directory_synced", "1 when the directory holds every user that was listed at start."),
-		age:         describe("gatehouse_directory_last_event_age_seconds", "Time since the last news of users, Secrets or tokens arrived."),
+		synced:      describe("gatehouse_directory_synced", "1 if the directory holds every user that was listed at startup."),
+		age:         describe("gatehouse_directory_last_event_age_seconds", "Time since the last update of users, Secrets or tokens arrived."),
 		users:       describe("gatehouse_users", "Users in the directory, by state.", "state"),
-		records:     describe("gatehouse_token_records", "Tokens with a label and tokens revoked one by one."),
-		waiting:     describe("gatehouse_password_hash_queue_length", "Logins that wait for a slot to compute a password hash."),
+		records:     describe("gatehouse_token_records", "Token records: labelled tokens and individually revoked tokens."),
+		waiting:     describe("gatehouse_password_hash_queue_length", "Logins waiting for a slot to compute a password hash."),
 		key:         describe("gatehouse_key_age_seconds", "Age of the key that issues tokens, by use.", "use"),
-		certificate: describe("gatehouse_certificate_expiry_timestamp_seconds", "When the certificate that is served ends."),
-		build:       describe("gatehouse_build_info", "1, with the versions of the binary and of Go.", "version", "go_version"),
+		certificate: describe("gatehouse_certificate_expiry_timestamp_seconds", "Expiry time of the served certificate."),
+		build:       describe("gatehouse_build_info", "Always 1; the labels hold the versions of the binary and of Go.", "version", "go_version"),
 	})
 }
 

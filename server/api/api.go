@@ -1,4 +1,5 @@
-// Package door says what a door is: the routes of one dialect, and how that dialect says that there is nothing here.
+// Package api defines how an API is mounted on the server: its routes, and its responses to unknown
+// paths and methods. It also writes responses, as all APIs do it the same way.
 package api
 
 import (
@@ -7,44 +8,47 @@ import (
 	"strconv"
 )
 
-// API is one dialect as the server mounts it.
+// API is a set of routes that share a wire format.
 type API struct {
 	Name     string   // in logs and metrics
-	Prefixes []string // paths below these are answered in this dialect, "/v1/" for example
+	Prefixes []string // "/v1/" for example: NotFound answers unknown paths below them
 	Routes   []Route
 
+	// NotFound answers 404.
 	NotFound http.HandlerFunc
-	// MethodNotAllowed answers 405. The Allow header is already set.
+	// MethodNotAllowed answers 405. The server has already set the Allow header.
 	MethodNotAllowed http.HandlerFunc
 }
 
 // Route is a path with its handlers by method.
 type Route struct {
 	Path string // a pattern of http.ServeMux without a method
-	// Methods are the handlers by method. GET answers HEAD too. "*" answers every method.
+	// Methods maps methods to handlers. The handler for GET also serves HEAD, and "*" serves every
+	// method.
 	Methods map[string]http.HandlerFunc
 }
 
-// WriteJSON answers with a value as JSON. What it says is for its receiver alone, so no cache may keep it unless the handler
-// has set Cache-Control itself.
+// WriteJSON writes v as a JSON response. It forbids caching, because the content is meant for one
+// client, unless the handler has already set Cache-Control.
 func WriteJSON(w http.ResponseWriter, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
-		http.Error(w, "the answer cannot be written as JSON", http.StatusInternalServerError)
+		http.Error(w, "cannot encode the response as JSON", http.StatusInternalServerError)
 		return
 	}
 	Write(w, status, "application/json", body)
 }
 
-// Write answers with a body that is ready.
+// Write writes a response with an encoded body. Like WriteJSON it forbids caching unless the
+// handler has already set Cache-Control.
 func Write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	h := w.Header()
-	values := [...]string{"no-store", contentType, strconv.Itoa(len(body))} // of three headers, in one piece of memory
+	values := [...]string{"no-store", contentType, strconv.Itoa(len(body))} // of three headers, in one allocation
 	if h["Cache-Control"] == nil {
 		h["Cache-Control"] = values[:1:1]
 	}
 	h["Content-Type"] = values[1:2:2]
 	h["Content-Length"] = values[2:]
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client is gone when this fails
+	_, _ = w.Write(body) // an error means that the client is gone
 }

@@ -10,22 +10,22 @@ import (
 )
 
 var (
-	errNoCredentials = errors.New("no credentials, or none that can be read")
-	errUntellable    = errors.New("the user cannot be named in a header")
+	errNoCredentials = errors.New("missing or unreadable credentials")
+	errNotHeaderSafe = errors.New("a header cannot carry the login or the groups of the user")
 )
 
-// refuse answers 401, the same for every reason, or 503 when there is no verdict. Both schemes are offered, each in a header
-// of its own (RFC 9110, 11.6.1; RFC 7617; RFC 6750).
+// refuse answers 401, identical for every reason, or 503 if there is no verdict. A 401 offers both
+// schemes, each in a header of its own (RFC 9110, 11.6.1; RFC 7617; RFC 6750).
 func refuse(w http.ResponseWriter, err error) {
-	if !authn.IsRefusal(err) && !errors.Is(err, errNoCredentials) && !errors.Is(err, errUntellable) {
+	if !authn.IsRefusal(err) && !errors.Is(err, errNoCredentials) && !errors.Is(err, errNotHeaderSafe) {
 		w.Header().Set("Retry-After", strconv.Itoa(authn.RetryAfter(err)))
-		answer(w, http.StatusServiceUnavailable, "no verdict can be given now; try again")
+		writeError(w, http.StatusServiceUnavailable, "service temporarily unavailable; try again later")
 		return
 	}
 	w.Header()["Www-Authenticate"] = []string{`Basic realm="gatehouse", charset="UTF-8"`, `Bearer realm="gatehouse"`}
-	answer(w, http.StatusUnauthorized, "valid credentials are needed")
+	writeError(w, http.StatusUnauthorized, "missing or invalid credentials")
 }
 
-func answer(w http.ResponseWriter, status int, message string) {
+func writeError(w http.ResponseWriter, status int, message string) {
 	api.WriteJSON(w, status, map[string]string{"error": message})
 }

@@ -1,5 +1,6 @@
-// Package forwardauth tells a proxy whether a request may pass and whose it is: for auth_request of nginx, ForwardAuth of
-// Traefik and the HTTP service of Envoy's ext_authz. Proxies read the status and the headers of the answer.
+// Package forwardauth tells a proxy whether a request may pass and which user sent it. It works
+// with auth_request of nginx, ForwardAuth of Traefik and the HTTP service of Envoy's ext_authz.
+// Proxies read the status and the headers of the response.
 package forwardauth
 
 import (
@@ -14,24 +15,26 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/request"
 )
 
-// The headers that say who it is.
+// The response headers that identify the user.
 const (
 	userHeader   = "X-Auth-User"   // the login
 	uidHeader    = "X-Auth-Uid"    // the user's UID
-	groupsHeader = "X-Auth-Groups" // joined by commas, left out when there are none
+	groupsHeader = "X-Auth-Groups" // joined by commas; absent if the user has no groups
 )
 
-// noKeepalive may follow a token in X-Authentication, where Puppet clients put it. It changes nothing here.
+// noKeepalive is a suffix that Puppet clients may append to a token in X-Authentication. It has no
+// effect here.
 const noKeepalive = "|no_keepalive"
 
-// Config is what the door needs.
+// Config holds the verdicts that the API uses. All fields are required.
 type Config struct {
 	Passwords *authn.Password
 	Tokens    *authn.Token
 }
 
-// New returns the door: /auth/verify and all below it, because Envoy and what is built on it append the path of the request.
-// It takes every method, because proxies forward the original one, and never reads a body.
+// New returns the API. It serves /auth/verify and all paths below it, because Envoy, and proxies
+// built on it, append the path of the original request. It accepts every method, because proxies
+// forward the original one, and never reads a body.
 func New(c Config) api.API {
 	all := map[string]http.HandlerFunc{"*": verifier{c}.verify}
 	return api.API{
@@ -48,53 +51,55 @@ func (v verifier) verify(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	allow(w, id.User)
+	writeAllowed(w, id.User)
 }
 
-// authenticate takes the credentials from Authorization where there is one, whatever it holds, and else from
-// X-Authentication.
+// authenticate verifies the credentials in Authorization if that header is present, whatever it
+// holds, and otherwise those in X-Authentication.
 func (v verifier) authenticate(r *http.Request) (authn.Identity, error) {
 	if _, ok := r.Header["Authorization"]; ok {
-		return v.authorization(r)
+		return v.authenticateAuthorization(r)
 	}
 	tokens := r.Header["X-Authentication"]
 	if len(tokens) != 1 {
 		return authn.Identity{}, errNoCredentials
 	}
-	return v.token(r.Context(), strings.TrimSuffix(tokens[0], noKeepalive))
+	return v.authenticateToken(r.Context(), strings.TrimSuffix(tokens[0], noKeepalive))
 }
 
-func (v verifier) authorization(r *http.Request) (authn.Identity, error) {
+func (v verifier) authenticateAuthorization(r *http.Request) (authn.Identity, error) {
 	if token, ok := request.Bearer(r); ok {
-		return v.token(r.Context(), token)
+		return v.authenticateToken(r.Context(), token)
 	}
 	login, password, ok := request.Basic(r)
 	if !ok {
 		return authn.Identity{}, errNoCredentials
 	}
-	return tellable(v.Passwords.Authenticate(r.Context(), login, password))
+	return headerSafe(v.Passwords.Authenticate(r.Context(), login, password))
 }
 
-func (v verifier) token(ctx context.Context, text string) (authn.Identity, error) {
-	return tellable(v.Tokens.Authenticate(ctx, text))
+func (v verifier) authenticateToken(ctx context.Context, text string) (authn.Identity, error) {
+	return headerSafe(v.Tokens.Authenticate(ctx, text))
 }
 
-// tellable refuses users whose login or groups a header cannot carry: proxies and servers cut white space off both ends of
-// a header, so that " root" would arrive as "root".
-func tellable(id authn.Identity, err error) (authn.Identity, error) {
+// headerSafe returns the results of a verdict, but refuses users whose login or groups a header
+// cannot carry. Proxies and servers trim white space from both ends of a header, so that " root"
+// would arrive as "root".
+func headerSafe(id authn.Identity, err error) (authn.Identity, error) {
 	if err != nil {
 		return id, err
 	}
 	for _, name := range append([]string{id.User.Login}, id.User.Groups...) {
 		if strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) {
-			return authn.Identity{}, errUntellable
+			return authn.Identity{}, errNotHeaderSafe
 		}
 	}
 	return id, nil
 }
 
-// allow answers that the request may pass. What it says holds for this one request, so no cache may keep it.
-func allow(w http.ResponseWriter, u *directory.User) {
+// writeAllowed answers 200 and names the user. The verdict holds for this one request, so it
+// forbids caching.
+func writeAllowed(w http.ResponseWriter, u *directory.User) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set(userHeader, u.Login)

@@ -18,7 +18,7 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		q, err := parse(body)
+		q, err := parseReview(body)
 		if err != nil {
 			return
 		}

@@ -1,6 +1,8 @@
-// Package kubernetes answers TokenReviews, so that an API server can take the service as its webhook token authenticator.
+// Package kubernetes serves TokenReviews, so that an API server can use the service as its webhook
+// token authenticator.
 //
-// The format is that of https://kubernetes.io/docs/reference/access-authn-authz/authentication/#webhook-token-authentication.
+// The format is that of
+// https://kubernetes.io/docs/reference/access-authn-authz/authentication/#webhook-token-authentication.
 package kubernetes
 
 import (
@@ -15,17 +17,18 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/request"
 )
 
-// reserved begins the names of groups that Kubernetes gives rights by itself, system:masters above all. Nobody becomes
-// administrator of a cluster because a User says so: such groups are left out.
-const reserved = "system:"
+// reservedPrefix begins the names of groups to which Kubernetes itself gives rights, above all
+// system:masters. A review leaves such groups out, so that a User cannot make anyone administrator
+// of a cluster.
+const reservedPrefix = "system:"
 
-// Config is what the door needs.
+// Config holds what the API uses. All fields are required.
 type Config struct {
 	Tokens   *authn.Token
-	Audience []string // of a review that names no audiences
+	Audience []string // for reviews that name no audiences
 }
 
-// New returns the door.
+// New returns the API.
 func New(c Config) api.API {
 	r := reviewer{c}
 	return api.API{
@@ -36,7 +39,7 @@ func New(c Config) api.API {
 			Methods: map[string]http.HandlerFunc{http.MethodPost: r.review},
 		}},
 		NotFound: func(w http.ResponseWriter, _ *http.Request) {
-			fail(w, http.StatusNotFound, "there is nothing at this path")
+			writeError(w, http.StatusNotFound, "not found")
 		},
 		MethodNotAllowed: methodNotAllowed,
 	}
@@ -47,30 +50,30 @@ type reviewer struct{ Config }
 func (v reviewer) review(w http.ResponseWriter, r *http.Request) {
 	body, err := request.Body(r)
 	if errors.Is(err, request.ErrTooLarge) {
-		fail(w, http.StatusRequestEntityTooLarge, err.Error())
+		writeError(w, http.StatusRequestEntityTooLarge, err.Error())
 		return
 	}
 	if err != nil {
-		fail(w, http.StatusBadRequest, "the body cannot be read")
+		writeError(w, http.StatusBadRequest, "cannot read the request body")
 		return
 	}
 	if !request.IsJSON(r) {
-		fail(w, http.StatusBadRequest, "send a TokenReview as application/json")
+		writeError(w, http.StatusBadRequest, "send a TokenReview as application/json")
 		return
 	}
-	q, err := parse(body)
+	q, err := parseReview(body)
 	if err != nil {
-		fail(w, http.StatusBadRequest, err.Error())
+		writeError(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	v.answer(w, r, q)
+	v.writeReview(w, r, q)
 }
 
-func (v reviewer) answer(w http.ResponseWriter, r *http.Request, q question) {
+func (v reviewer) writeReview(w http.ResponseWriter, r *http.Request, q reviewRequest) {
 	id, err := v.Tokens.Authenticate(r.Context(), q.token)
 	if errors.Is(err, authn.ErrUnavailable) {
 		w.Header().Set("Retry-After", strconv.Itoa(authn.RetryAfter(err)))
-		fail(w, http.StatusServiceUnavailable, "the service is still starting; try again")
+		writeError(w, http.StatusServiceUnavailable, "service is starting; try again later")
 		return
 	}
 	review := tokenReview{APIVersion: q.apiVersion, Kind: kind}
@@ -80,15 +83,16 @@ func (v reviewer) answer(w http.ResponseWriter, r *http.Request, q question) {
 	api.WriteJSON(w, http.StatusOK, review)
 }
 
-// status says whose a good token is, if it is for one of the audiences asked for. Without any, the service's own are
-// meant, as an API server means its own (TokenReviewSpec). Only audiences that hold are given back: without them the
-// caller would have to take the token as being for itself.
-func (v reviewer) status(id authn.Identity, asked []string) status {
-	if len(asked) == 0 {
-		asked = v.Audience
+// status returns the user of a valid token if the token is for one of the requested audiences. If
+// none is requested, the audiences of the service apply, just as an API server uses its own
+// (TokenReviewSpec). The status lists only audiences that the token has: if it listed none, the
+// caller would have to assume that the token is for itself.
+func (v reviewer) status(id authn.Identity, requested []string) status {
+	if len(requested) == 0 {
+		requested = v.Audience
 	}
 	var shared []string
-	for _, audience := range asked {
+	for _, audience := range requested {
 		if slices.Contains(id.Claims.Audience, audience) {
 			shared = append(shared, audience)
 		}
@@ -98,19 +102,19 @@ func (v reviewer) status(id authn.Identity, asked []string) status {
 	}
 	return status{
 		Authenticated: true,
-		User:          &user{Username: id.User.Login, UID: id.User.UID, Groups: unreserved(id.User.Groups)},
+		User:          &user{Username: id.User.Login, UID: id.User.UID, Groups: withoutReserved(id.User.Groups)},
 		Audiences:     shared,
 	}
 }
 
-func unreserved(groups []string) []string {
-	return slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return strings.HasPrefix(g, reserved) })
+func withoutReserved(groups []string) []string {
+	return slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return strings.HasPrefix(g, reservedPrefix) })
 }
 
 func methodNotAllowed(w http.ResponseWriter, _ *http.Request) {
-	fail(w, http.StatusMethodNotAllowed, "POST a TokenReview here")
+	writeError(w, http.StatusMethodNotAllowed, "method not allowed; POST a TokenReview to this path")
 }
 
-func fail(w http.ResponseWriter, status int, message string) {
+func writeError(w http.ResponseWriter, status int, message string) {
 	api.WriteJSON(w, status, map[string]string{"error": message})
 }

@@ -14,7 +14,8 @@ const (
 	v1beta1 = "authentication.k8s.io/v1beta1"
 )
 
-// tokenReview is the answer. What was asked is not repeated, because it holds a token.
+// tokenReview is the response. It does not repeat the spec of the request, because that holds a
+// token.
 type tokenReview struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -33,38 +34,38 @@ type user struct {
 	Groups   []string `json:"groups,omitempty"`
 }
 
-// question is what a review asks.
-type question struct {
+// reviewRequest is what a client asks with a TokenReview.
+type reviewRequest struct {
 	apiVersion string
 	token      string
 	audiences  []string
 }
 
-// parse reads a TokenReview. Of an object of Kubernetes, fields that are not known are ignored. The error is for the
-// client and repeats nothing of the body.
-func parse(body []byte) (question, error) {
+// parseReview parses a TokenReview. It ignores unknown fields, as usual for Kubernetes objects. The
+// error is meant for the client and repeats nothing of the body.
+func parseReview(body []byte) (reviewRequest, error) {
 	object, err := strictjson.ParseObject(body)
 	if err != nil {
-		return question{}, err
+		return reviewRequest{}, err
 	}
 	version, _ := strictjson.String(object["apiVersion"])
 	if k, _ := strictjson.String(object["kind"]); k != kind || (version != v1 && version != v1beta1) {
-		return question{}, fmt.Errorf("send kind %s of apiVersion %s or %s", kind, v1, v1beta1)
+		return reviewRequest{}, fmt.Errorf("expected kind %s with apiVersion %s or %s", kind, v1, v1beta1)
 	}
 	spec, err := strictjson.ParseObject(object["spec"])
 	if err != nil {
-		return question{}, errors.New("spec must be an object")
+		return reviewRequest{}, errors.New("spec must be an object")
 	}
-	q := question{apiVersion: version}
+	q := reviewRequest{apiVersion: version}
 	if q.token, _ = strictjson.String(spec["token"]); q.token == "" {
-		return question{}, errors.New("spec.token must be a string that is not empty")
+		return reviewRequest{}, errors.New("spec.token must be a non-empty string")
 	}
-	q.audiences, err = audiences(spec["audiences"])
+	q.audiences, err = parseAudiences(spec["audiences"])
 	return q, err
 }
 
-// audiences reads a list of strings, which may be null or missing.
-func audiences(value json.RawMessage) ([]string, error) {
+// parseAudiences parses a list of strings. A missing or null list is empty.
+func parseAudiences(value json.RawMessage) ([]string, error) {
 	if len(value) == 0 || strictjson.IsNull(value) {
 		return nil, nil
 	}

@@ -8,10 +8,11 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
-// metadata describes the service (RFC 8414, 2, and OpenID Connect Discovery 1.0, 3). What is listed holds, and a default that
-// would be read into a missing member and does not hold is denied: there is no authorization endpoint, so no response type,
-// and no request by reference. No ID tokens are issued; verifiers made for them take the algorithms of ours from
-// id_token_signing_alg_values_supported.
+// metadata describes the service (RFC 8414, 2, and OpenID Connect Discovery 1.0, 3). Everything it
+// lists is true. Where clients would read a wrong default into a missing member, it denies that
+// default: there is no authorization endpoint, hence no response type, and no request by reference.
+// The service issues no ID tokens, but verifiers made for them take the algorithms of our tokens
+// from id_token_signing_alg_values_supported.
 type metadata struct {
 	Issuer            string   `json:"issuer"`
 	JWKSURI           string   `json:"jwks_uri"`
@@ -29,10 +30,11 @@ type metadata struct {
 	RequestURI        bool     `json:"request_uri_parameter_supported"`
 }
 
-// discovery answers GET /.well-known/openid-configuration and /.well-known/oauth-authorization-server with one document.
+// discovery serves GET /.well-known/openid-configuration and GET
+// /.well-known/oauth-authorization-server, with the same document.
 func (h *handler) discovery(w http.ResponseWriter, _ *http.Request) {
 	base := strings.TrimSuffix(h.Issuer, "/")
-	mayBeKept(w)
+	allowCaching(w)
 	api.WriteJSON(w, http.StatusOK, metadata{
 		Issuer:            h.Issuer,
 		JWKSURI:           base + keysPath,
@@ -50,7 +52,8 @@ func (h *handler) discovery(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-// algorithms are those of new keys and of the keys that still verify, which may be of the algorithm before.
+// algorithms returns the algorithm of new keys, followed by the other algorithms of the keys that
+// still verify: after a change of the algorithm, older keys have another one.
 func (h *handler) algorithms() []string {
 	out := []string{h.Algorithm}
 	for _, k := range h.Keys.Public(h.Now()).Keys {

@@ -9,21 +9,22 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/request"
 )
 
-// form is the parameters of a request by name. A parameter without a value counts as not sent (RFC 6749, 3.1 and 3.2), and so
-// it is here: the value of one that is missing is empty. Parameters that no endpoint knows are ignored.
+// form maps the parameters of a request to their values. A missing parameter has the empty value,
+// because a parameter without a value counts as not sent (RFC 6749, 3.1 and 3.2). Endpoints ignore
+// parameters that they do not know.
 type form map[string]string
 
-// readForm reads the body of a request. Parameters in the query are never looked at: they would end in access logs. The error
-// is an invalidRequest or request.ErrTooLarge.
+// readForm reads a form from the body of a request. It ignores the query, because parameters there
+// would end up in access logs. The error is an invalidRequest or request.ErrTooLarge.
 func readForm(r *http.Request) (form, error) {
 	body, err := request.Body(r)
 	switch {
 	case errors.Is(err, request.ErrTooLarge):
 		return nil, err
 	case err != nil:
-		return nil, invalidRequest("the body ended early or came too slowly")
+		return nil, invalidRequest("request body ended early or arrived too slowly")
 	case len(body) > 0 && request.MediaType(r) != "application/x-www-form-urlencoded":
-		return nil, invalidRequest("the Content-Type of the body must be application/x-www-form-urlencoded")
+		return nil, invalidRequest("Content-Type must be application/x-www-form-urlencoded")
 	}
 	return parseForm(string(body))
 }
@@ -31,17 +32,17 @@ func readForm(r *http.Request) (form, error) {
 func parseForm(body string) (form, error) {
 	values, err := url.ParseQuery(body)
 	if err != nil {
-		return nil, invalidRequest("the body is not in the encoding of a form")
+		return nil, invalidRequest("request body is not form-encoded")
 	}
 	f := form{}
-	for name, all := range values {
+	for name, list := range values {
 		switch {
-		case len(all) > 1:
-			return nil, invalidRequest("a parameter comes more than once")
-		case !utf8.ValidString(name), !utf8.ValidString(all[0]):
-			return nil, invalidRequest("the body is not in UTF-8")
+		case len(list) > 1:
+			return nil, invalidRequest("a parameter is repeated")
+		case !utf8.ValidString(name), !utf8.ValidString(list[0]):
+			return nil, invalidRequest("request body is not valid UTF-8")
 		}
-		f[name] = all[0]
+		f[name] = list[0]
 	}
 	return f, nil
 }

@@ -7,7 +7,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
-// introspection is what is said of a good token (RFC 7662, 2.2): who its user is now, and what the token says of itself.
+// introspection is the response for a valid token (RFC 7662, 2.2): the current data of its user,
+// and the claims of the token.
 type introspection struct {
 	Active    bool     `json:"active"`
 	Subject   string   `json:"sub"`
@@ -23,13 +24,12 @@ type introspection struct {
 	TokenType string   `json:"token_type"`
 }
 
-// inactive is all that is said of a bad one, so that nobody learns why.
+// inactive is the response for every other token, so that no one learns why it is not valid.
 const inactive = `{"active":false}`
 
-// introspect answers POST /oauth2/introspect. The caller comes first: who may not ask is not told what is wrong with the
-// question.
+// introspect serves POST /oauth2/introspect.
 func (h *handler) introspect(w http.ResponseWriter, r *http.Request) {
-	text, err := h.tokenInQuestion(r)
+	text, err := h.submittedToken(r)
 	if err != nil {
 		h.refuse(w, err)
 		return
@@ -54,9 +54,10 @@ func introspectionOf(id authn.Identity) introspection {
 	}
 }
 
-// tokenInQuestion returns the token that a caller in good standing asks about. token_type_hint is not needed: a token shows
-// of which kind it is.
-func (h *handler) tokenInQuestion(r *http.Request) (string, error) {
+// submittedToken returns the token that an authenticated caller asks about. It authenticates the
+// caller first, so that a caller who may not ask does not learn what is wrong with the request. It
+// ignores token_type_hint, because a token itself shows its kind.
+func (h *handler) submittedToken(r *http.Request) (string, error) {
 	if err := h.authenticateCaller(r); err != nil {
 		return "", err
 	}

@@ -1,6 +1,6 @@
-// Package oauth is the door for clients of OAuth 2.0: discovery and public keys for those who verify tokens themselves, a
-// token endpoint (RFC 6749), introspection (RFC 7662) and revocation (RFC 7009). A client is a user like any other: its id is
-// the login, its secret the password.
+// Package oauth serves clients of OAuth 2.0. It offers discovery and public keys to services that
+// verify tokens themselves, a token endpoint (RFC 6749), introspection (RFC 7662) and revocation
+// (RFC 7009). A client is an ordinary user: its id is the login, and its secret is the password.
 package oauth
 
 import (
@@ -13,19 +13,19 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
-// Config is what the door translates to and what it publishes. All of it is needed.
+// Config holds what the API translates to and what it publishes. All fields are required.
 type Config struct {
 	Passwords *authn.Password
 	Tokens    *authn.Token
 	Grants    *grant.Grants
 
 	Keys      *token.KeySet
-	Issuer    string // the iss claim of tokens, and the URL that clients reach the service by
+	Issuer    string // the iss claim of tokens, and the URL at which clients reach the service
 	Algorithm string // of new signing keys: token.ES256, token.EdDSA or token.RS256
 	Now       func() time.Time
 }
 
-// New returns the door.
+// New returns the API.
 func New(c Config) api.API {
 	h := &handler{Config: c, refusals: newRefusals(), unavailable: newUnavailable()}
 	get := func(f http.HandlerFunc) map[string]http.HandlerFunc {
@@ -50,7 +50,7 @@ func New(c Config) api.API {
 	}
 }
 
-// The paths that discovery names.
+// The paths that the discovery document names.
 const (
 	keysPath       = "/.well-known/jwks.json"
 	tokenPath      = "/oauth2/token" //nolint:gosec // a path

@@ -7,11 +7,12 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 )
 
-// revoke answers POST /oauth2/revoke (RFC 7009): whoever holds a whole token may end it. What is no token of ours needs no
-// ending and is no error; 200 to any other means that its end is recorded. That includes one that is void at the moment for
-// what its user is, since that may change again.
+// revoke serves POST /oauth2/revoke (RFC 7009). Any authenticated caller who holds a whole token
+// may revoke it. Text that is not one of our tokens is not an error, because there is nothing to
+// revoke. For any other token, 200 means that its revocation is recorded. That includes a token
+// that is void at the moment because of the state of its user: the state may change back.
 func (h *handler) revoke(w http.ResponseWriter, r *http.Request) {
-	text, err := h.tokenInQuestion(r)
+	text, err := h.submittedToken(r)
 	if err != nil {
 		h.refuse(w, err)
 		return
@@ -28,5 +29,5 @@ func (h *handler) revoke(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusOK) // and no body: the status says it all (RFC 7009, 2.2)
+	w.WriteHeader(http.StatusOK) // without a body: the status is the whole response (RFC 7009, 2.2)
 }

@@ -7,21 +7,22 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
-// The grants of the token endpoint (RFC 6749, 4.3 and 4.4). The password grant should no longer be used where there is a
-// choice (RFC 9700, 2.4); it is here for clients that have none.
+// The grants of the token endpoint (RFC 6749, 4.3 and 4.4). Clients that have a choice should not
+// use the password grant (RFC 9700, 2.4); it exists for those that have none.
 const (
 	grantClientCredentials = "client_credentials"
 	grantPassword          = "password"
 )
 
-// tokenResponse is RFC 6749, 5.1. A scope is not in it: none is granted, whatever was asked for.
+// tokenResponse is the successful response (RFC 6749, 5.1). It has no scope, because the service
+// grants none, whatever the client requests.
 type tokenResponse struct {
 	AccessToken string `json:"access_token"`
 	TokenType   string `json:"token_type"`
 	ExpiresIn   int64  `json:"expires_in"` // seconds
 }
 
-// token answers POST /oauth2/token.
+// token serves POST /oauth2/token.
 func (h *handler) token(w http.ResponseWriter, r *http.Request) {
 	user, err := h.subject(r)
 	if err != nil {
@@ -41,8 +42,9 @@ func (h *handler) token(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// subject returns the user that a token is asked for: the client itself or, with the password grant, the user whose password
-// the client has. What is wrong with the request is found before any password is looked at.
+// subject returns the user whom the token is for: the client itself or, with the password grant,
+// the user whose password the client sends. It reports a malformed request before it checks any
+// password.
 func (h *handler) subject(r *http.Request) (*directory.User, error) {
 	f, err := readForm(r)
 	if err != nil {
@@ -55,14 +57,14 @@ func (h *handler) subject(r *http.Request) (*directory.User, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := h.login(r.Context(), id, secret, errInvalidClient)
+	client, err := h.authenticatePassword(r.Context(), id, secret, errInvalidClient)
 	if err != nil || f["grant_type"] == grantClientCredentials {
 		return client, err
 	}
-	return h.login(r.Context(), f["username"], f["password"], errInvalidGrant)
+	return h.authenticatePassword(r.Context(), f["username"], f["password"], errInvalidGrant)
 }
 
-// checkGrant says whether the grant is one of ours and complete.
+// checkGrant returns an error unless f has a supported grant type and all parameters of that grant.
 func checkGrant(f form) error {
 	switch f["grant_type"] {
 	case "":

@@ -15,23 +15,25 @@ import (
 // The challenges of RFC 7617 and RFC 6750.
 const (
 	basicChallenge  = `Basic realm="gatehouse", charset="UTF-8"`
-	bearerChallenge = `Bearer realm="gatehouse", error="invalid_token"` //nolint:gosec // no credential
+	bearerChallenge = `Bearer realm="gatehouse", error="invalid_token"` //nolint:gosec // not a credential
 )
 
-// What clients learn of a refusal, and no more.
+// The refusals. Their texts are sent to clients and tell them nothing more, in particular not
+// whether a login exists.
 var (
-	errInvalidClient    = errors.New("the client did not say who it is, is unknown, or its secret is wrong")
-	errInvalidToken     = errors.New("the token in the Authorization header is not valid")
-	errInvalidGrant     = errors.New("the user is unknown or the password is wrong")
+	errInvalidClient    = errors.New("missing or invalid client credentials")
+	errInvalidToken     = errors.New("invalid token in the Authorization header")
+	errInvalidGrant     = errors.New("invalid username or password")
 	errUnsupportedGrant = errors.New("grant_type must be " + grantClientCredentials + " or " + grantPassword)
 )
 
-// invalidRequest is what is wrong with a request, in words for the client. It repeats nothing of the request.
+// invalidRequest says what is wrong with a request. Its text is sent to the client and repeats
+// nothing of the request.
 type invalidRequest string
 
 func (i invalidRequest) Error() string { return string(i) }
 
-// refusal is the answer to one reason. Its body is encoded once.
+// refusal is the response to one reason. Its body is encoded once.
 type refusal struct {
 	reason    error
 	status    int
@@ -39,7 +41,7 @@ type refusal struct {
 	body      []byte
 }
 
-// newRefusals is the table of this dialect (RFC 6749, 5.2, and RFC 6750, 3.1).
+// newRefusals returns the table of refusals of this API (RFC 6749, 5.2, and RFC 6750, 3.1).
 func newRefusals() []refusal {
 	row := func(reason error, status int, code, challenge string) refusal {
 		return refusal{reason, status, challenge, errorBody(code, reason.Error())}
@@ -53,21 +55,22 @@ func newRefusals() []refusal {
 	}
 }
 
-// newUnavailable is the answer to every reason that is not in the table: it is an inability, not a verdict.
+// newUnavailable returns the response to every error that is not in the table: the service could
+// not reach a verdict.
 func newUnavailable() refusal {
-	body := errorBody("temporarily_unavailable", "the service cannot answer now; try again")
+	body := errorBody("temporarily_unavailable", "service temporarily unavailable; try again later")
 	return refusal{status: http.StatusServiceUnavailable, body: body}
 }
 
 func errorBody(code, text string) []byte {
-	body, _ := json.Marshal(struct { // strings can always be encoded
+	body, _ := json.Marshal(struct { // encoding strings cannot fail
 		Code        string `json:"error"`
 		Description string `json:"error_description"`
 	}{code, text})
 	return body
 }
 
-// refuse answers with what the client may know of an error.
+// refuse writes the response that tells the client what it may know about err.
 func (h *handler) refuse(w http.ResponseWriter, err error) {
 	w.Header().Set("Pragma", "no-cache")
 	if invalid, ok := errors.AsType[invalidRequest](err); ok {
@@ -75,7 +78,7 @@ func (h *handler) refuse(w http.ResponseWriter, err error) {
 		return
 	}
 	row := h.unavailable
-	if i := slices.IndexFunc(h.refusals, func(known refusal) bool { return errors.Is(err, known.reason) }); i >= 0 {
+	if i := slices.IndexFunc(h.refusals, func(candidate refusal) bool { return errors.Is(err, candidate.reason) }); i >= 0 {
 		row = h.refusals[i]
 	}
 	if row.challenge != "" {
@@ -88,10 +91,10 @@ func (h *handler) refuse(w http.ResponseWriter, err error) {
 }
 
 func notFound(w http.ResponseWriter, _ *http.Request) {
-	api.WriteJSON(w, http.StatusNotFound, map[string]string{"error": "there is nothing at this path"})
+	api.WriteJSON(w, http.StatusNotFound, map[string]string{"error": "not found"})
 }
 
 func methodNotAllowed(w http.ResponseWriter, _ *http.Request) {
-	text := "this path does not answer the method; the Allow header names those it does"
+	text := "method not allowed; see the Allow header"
 	api.WriteJSON(w, http.StatusMethodNotAllowed, map[string]string{"error": text})
 }

@@ -10,14 +10,14 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
-// issuedToken is the answer of both routes that issue tokens. The one key comes first, because clients in shell scripts cut
-// the answer at its quotes.
+// issuedToken is the response of both routes that issue tokens. Keep token the first key: clients
+// in shell scripts cut the response at its quotes.
 type issuedToken struct {
 	Token string `json:"token"`
 }
 
-// login answers POST /rbac-api/v1/auth/token. The body is read before the credentials are looked at, so that what a malformed
-// request is told depends on nothing else.
+// login serves POST /rbac-api/v1/auth/token. It reads the body before it checks the credentials, so
+// that the response to a malformed request depends on nothing else.
 // https://help.puppet.com/pe/current/topics/rbac_api_v1_token_post_auth.htm
 func (h *handler) login(w http.ResponseWriter, r *http.Request) {
 	login, password, order, err := readLogin(r)
@@ -27,7 +27,7 @@ func (h *handler) login(w http.ResponseWriter, r *http.Request) {
 	}
 	id, err := h.Passwords.Authenticate(r.Context(), login, password)
 	switch {
-	case err == directory.ErrExpired: //nolint:errorlint // a sentinel; at this door an ended account reads like a wrong password
+	case err == directory.ErrExpired: //nolint:errorlint // a sentinel; this API reports an expired account as a wrong password
 		h.wire.refuse(w, r, authn.ErrWrongPassword)
 	case err != nil:
 		h.wire.refuse(w, r, err)
@@ -36,10 +36,10 @@ func (h *handler) login(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// generate answers POST /rbac-api/v1/tokens: who holds a token gets another one.
+// generate serves POST /rbac-api/v1/tokens: a caller who holds a token gets another one.
 // https://help.puppet.com/pe/current/topics/rbac-api-v1-tokens-post.htm
 func (h *handler) generate(w http.ResponseWriter, r *http.Request) {
-	id, ok := h.caller(w, r)
+	id, ok := h.authenticateCaller(w, r)
 	if !ok {
 		return
 	}
@@ -54,6 +54,7 @@ func (h *handler) generate(w http.ResponseWriter, r *http.Request) {
 	h.wire.refuse(w, r, err)
 }
 
+// issue writes a new opaque token for u.
 func (h *handler) issue(w http.ResponseWriter, r *http.Request, u *directory.User, o grant.Order) {
 	text, err := h.Grants.Opaque(r.Context(), u, o)
 	if err != nil {
@@ -73,7 +74,7 @@ func readLogin(r *http.Request) (login, password string, o grant.Order, err erro
 
 func parseLogin(object strictjson.Object) (login, password string, o grant.Order, err error) {
 	f := fields{object: object}
-	login, password = f.required("login"), f.required("password")
+	login, password = f.requiredString("login"), f.requiredString("password")
 	o = f.order()
 	return login, password, o, f.finish("login, password, lifetime, label, description and client")
 }

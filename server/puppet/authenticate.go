@@ -10,10 +10,11 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
-// dateFormat is how the API writes times: UTC, whole seconds.
+// dateFormat is the format of times in this API: UTC, in whole seconds.
 const dateFormat = "2006-01-02T15:04:05Z"
 
-// user is how the API describes a user. https://puppet.com/docs/pe/2025.2/rbac_api_v1_user
+// user is a user in the format of the API.
+// https://puppet.com/docs/pe/2025.2/rbac_api_v1_user
 type user struct {
 	ID          string   `json:"id"`
 	Login       string   `json:"login"`
@@ -28,7 +29,7 @@ type user struct {
 	LastLogin   *string  `json:"last_login"`
 }
 
-// describedToken is how the API describes a token together with its user.
+// describedToken is a token together with its user, in the format of the API.
 // https://puppet.com/docs/pe/2023.1/rbac_api_v2_tokens_endpoints
 type describedToken struct {
 	user
@@ -42,15 +43,16 @@ type describedToken struct {
 	Client      *string `json:"client"`
 }
 
-// current answers GET /rbac-api/v1/users/current.
+// current serves GET /rbac-api/v1/users/current.
 func (h *handler) current(w http.ResponseWriter, r *http.Request) {
-	if id, ok := h.caller(w, r); ok {
+	if id, ok := h.authenticateCaller(w, r); ok {
 		api.WriteJSON(w, http.StatusOK, h.describeUser(id.User))
 	}
 }
 
-// authenticate answers POST /rbac-api/v2/auth/token/authenticate, which needs no credential: the token is the question. What
-// update_last_activity? asks is checked and has no effect, because no activity is kept.
+// authenticate serves POST /rbac-api/v2/auth/token/authenticate. It needs no credential: the body
+// holds the token that the client asks about. It checks that update_last_activity? is a boolean and
+// otherwise ignores it, because the service does not track activity.
 func (h *handler) authenticate(w http.ResponseWriter, r *http.Request) {
 	object, err := readObject(r, false)
 	if err != nil {
@@ -58,22 +60,24 @@ func (h *handler) authenticate(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f := fields{object: object}
-	text := f.required("token")
-	f.flag("update_last_activity?")
+	text := f.requiredString("token")
+	f.checkBool("update_last_activity?")
 	if err := f.finish("token and update_last_activity?"); err != nil {
 		h.wire.refuse(w, r, err)
 		return
 	}
 	id, err := h.Tokens.Authenticate(r.Context(), text)
 	if err != nil {
-		h.wire.write(w, r, h.wire.asQuestion(w, onToken(err)))
+		h.wire.write(w, r, h.wire.examinedTokenFailure(w, tokenError(err)))
 		return
 	}
 	api.WriteJSON(w, http.StatusOK, h.describeToken(id))
 }
 
-// asQuestion gives the failures of tokens the status they have where the token is no credential.
-func (w *wire) asQuestion(rw http.ResponseWriter, err error) *failure {
+// examinedTokenFailure returns the failure for err with the status that it has where the token is
+// not a credential but the subject of the request. It sets Retry-After if the service is
+// unavailable.
+func (w *wire) examinedTokenFailure(rw http.ResponseWriter, err error) *failure {
 	f := *w.failureOf(err)
 	switch f.kind {
 	case tokenInvalid.kind:
@@ -95,33 +99,35 @@ func (h *handler) describeUser(u *directory.User) user {
 		d.GroupNames = []string{}
 	}
 	if !u.LastTokenIssuedAt.IsZero() {
-		d.LastLogin = date(u.LastTokenIssuedAt)
+		d.LastLogin = formatDate(u.LastTokenIssuedAt)
 	}
 	return d
 }
 
 func (h *handler) describeToken(id authn.Identity) describedToken {
-	issued := date(id.Claims.IssuedAt)
+	issued := formatDate(id.Claims.IssuedAt)
 	d := describedToken{
 		user:       h.describeUser(id.User),
 		UserID:     id.User.UID,
 		Creation:   *issued,
-		Expiration: *date(id.Claims.ExpiresAt),
+		Expiration: *formatDate(id.Claims.ExpiresAt),
 		LastActive: issued,
 	}
 	d.LastLogin = issued
 	if id.Record != nil && id.Record.Label != "" {
-		d.Label, d.Description, d.Client = &id.Record.Label, optional(id.Record.Description), optional(id.Record.Client)
+		d.Label, d.Description, d.Client = &id.Record.Label, nullIfEmpty(id.Record.Description), nullIfEmpty(id.Record.Client)
 	}
 	return d
 }
 
-func date(t time.Time) *string {
+// formatDate returns t in dateFormat, as a pointer because some fields may be null.
+func formatDate(t time.Time) *string {
 	text := t.UTC().Format(dateFormat)
 	return &text
 }
 
-func optional(text string) *string {
+// nullIfEmpty returns text, or nil, which JSON encodes as null, if text is empty.
+func nullIfEmpty(text string) *string {
 	if text == "" {
 		return nil
 	}

@@ -14,20 +14,24 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/request"
 )
 
-// maximumLabel is the longest label in characters.
+// maximumLabel is the length of the longest label, in characters.
 // https://help.puppet.com/pe/current/topics/rbac_token_auth_token_label.htm
 const maximumLabel = 200
 
-// malformed and schemaViolation are what is wrong with a body. The texts repeat nothing of it: it may hold a password.
+// malformed returns the failure for a body that is not JSON. msg must repeat nothing of the body,
+// which may hold a password.
 func malformed(msg string) *failure {
 	return &failure{status: http.StatusBadRequest, kind: "malformed-request", msg: msg}
 }
 
+// schemaViolation returns the failure for JSON that is not what the route expects. msg must repeat
+// no value of the body, which may hold a password.
 func schemaViolation(msg string) *failure {
 	return &failure{status: http.StatusBadRequest, kind: "schema-violation", msg: msg}
 }
 
-// readObject reads a body that is one JSON object. An empty body is an empty object where that is allowed.
+// readObject reads a body that is one JSON object. If mayBeEmpty is set, an empty body counts as an
+// empty object.
 func readObject(r *http.Request, mayBeEmpty bool) (strictjson.Object, error) {
 	body, err := readBody(r)
 	if err != nil {
@@ -40,28 +44,29 @@ func readObject(r *http.Request, mayBeEmpty bool) (strictjson.Object, error) {
 		return nil, unsupportedType
 	}
 	if len(body) == 0 {
-		return nil, malformed("The body is empty; it must be a JSON object.")
+		return nil, malformed("The request body is empty; send a JSON object.")
 	}
 	object, err := strictjson.ParseObject(body)
 	if errors.Is(err, strictjson.ErrNotObject) {
-		return nil, schemaViolation("The body must be a JSON object.")
+		return nil, schemaViolation("The request body must be a JSON object.")
 	}
 	if err != nil {
-		return nil, malformed("The body cannot be read: " + err.Error() + ".")
+		return nil, malformed("The request body cannot be parsed: " + err.Error() + ".")
 	}
 	return object, nil
 }
 
-// readBody reads a body: request.ErrTooLarge, or malformed when it ended early.
+// readBody reads the whole body. The error is request.ErrTooLarge, or a malformed failure if the
+// body ended early.
 func readBody(r *http.Request) ([]byte, error) {
 	body, err := request.Body(r)
 	if err != nil && !errors.Is(err, request.ErrTooLarge) {
-		return nil, malformed("The body ended early or came too slowly.")
+		return nil, malformed("The request body ended early or arrived too slowly.")
 	}
 	return body, err
 }
 
-// fields takes the fields of a body one by one and remembers the first that is wrong.
+// fields takes the fields out of an object one by one and keeps the first error.
 type fields struct {
 	object strictjson.Object
 	err    *failure
@@ -73,11 +78,11 @@ func (f *fields) fail(msg string) {
 	}
 }
 
-// text takes a field that must be a string if it is there.
-func (f *fields) text(name string) (value string, given bool) {
-	raw, given := f.object[name]
+// optionalString takes a field that must be a string if it is present.
+func (f *fields) optionalString(name string) (value string, present bool) {
+	raw, present := f.object[name]
 	delete(f.object, name)
-	if !given {
+	if !present {
 		return "", false
 	}
 	value, ok := strictjson.String(raw)
@@ -87,52 +92,54 @@ func (f *fields) text(name string) (value string, given bool) {
 	return value, true
 }
 
-// required takes a string that must be there.
-func (f *fields) required(name string) string {
-	value, given := f.text(name)
-	if !given {
+// requiredString takes a field that must be present and a string.
+func (f *fields) requiredString(name string) string {
+	value, present := f.optionalString(name)
+	if !present {
 		f.fail("The key " + name + " is missing.")
 	}
 	return value
 }
 
-// flag takes a field that must be true or false if it is there.
-func (f *fields) flag(name string) {
-	raw, given := f.object[name]
+// checkBool takes a field that must be true or false if it is present, and drops its value.
+func (f *fields) checkBool(name string) {
+	raw, present := f.object[name]
 	delete(f.object, name)
 	var value bool
-	if given && (strictjson.IsNull(raw) || json.Unmarshal(raw, &value) != nil) {
+	if present && (strictjson.IsNull(raw) || json.Unmarshal(raw, &value) != nil) {
 		f.fail("The value of " + name + " must be true or false.")
 	}
 }
 
-// order takes what a client may ask of a token. An empty description or client is as good as none.
+// order takes the fields that describe a requested token. An empty description or client counts as
+// absent.
 func (f *fields) order() grant.Order {
 	var o grant.Order
-	if text, given := f.text("lifetime"); given {
+	if text, present := f.optionalString("lifetime"); present {
 		lifetime, ok := parseLifetime(text)
 		if !ok {
-			f.fail("The lifetime must be a whole number, followed by y, d, h, m or s unless it counts seconds.")
+			f.fail("The lifetime must be a whole number of seconds, or a whole number followed by y, d, h, m or s.")
 		}
 		o.Lifetime = lifetime
 	}
-	if text, given := f.text("label"); given {
+	if text, present := f.optionalString("label"); present {
 		label, complaint := parseLabel(text)
 		if complaint != "" {
 			f.fail(complaint)
 		}
 		o.Label = label
 	}
-	o.Description, _ = f.text("description")
-	o.Client, _ = f.text("client")
+	o.Description, _ = f.optionalString("description")
+	o.Client, _ = f.optionalString("client")
 	return o
 }
 
-// finish returns what is wrong with the body: the first wrong field, or a key that is not known. The name of such a key is
-// not repeated, because it is foreign text too.
+// finish returns the first error: an invalid field, or an unknown key that is left over. The text
+// does not repeat the unknown key, because a client may have put a password there. known lists the
+// allowed keys for the text.
 func (f *fields) finish(known string) error {
 	if f.err == nil && len(f.object) > 0 {
-		f.fail("The body has a key that is not known here; known are " + known + ".")
+		f.fail("The request body has an unknown key. Allowed keys are " + known + ".")
 	}
 	if f.err == nil {
 		return nil
@@ -140,12 +147,13 @@ func (f *fields) finish(known string) error {
 	return f.err
 }
 
-// parseLabel returns a label without the white space around it, or says what is wrong with it.
+// parseLabel returns a label without the white space around it, or a complaint that says what is
+// wrong with it.
 func parseLabel(text string) (label, complaint string) {
 	label = strings.TrimFunc(text, unicode.IsSpace)
 	switch {
 	case label == "":
-		return "", "The label must be more than white space."
+		return "", "The label must not be blank."
 	case utf8.RuneCountInString(label) > maximumLabel:
 		return "", "The label must have at most " + strconv.Itoa(maximumLabel) + " characters."
 	case strings.Contains(label, ","):

@@ -32,7 +32,7 @@ func TestABusyServiceSaysInWholeSecondsWhenToComeBack(t *testing.T) {
 
 func TestAnErrorThatNobodyForesawIsUnavailableAndTellsNothing(t *testing.T) {
 	rw := httptest.NewRecorder()
-	newWire().refuse(rw, httptest.NewRequest(http.MethodPost, "/", nil), errors.New("secret of the house"))
+	newWire().refuse(rw, httptest.NewRequest(http.MethodPost, "/", nil), errors.New("internal detail"))
 	if rw.Code != http.StatusServiceUnavailable || rw.Body.String() != string(unavailable.encode()) {
 		t.Errorf("%d %s", rw.Code, rw.Body)
 	}
@@ -168,7 +168,7 @@ func FuzzPage(f *testing.F) {
 			return
 		}
 		records := []directory.Record{{ID: "a", Client: "y"}, {ID: "b", Client: "x"}, {ID: "c"}}
-		got := p.of(records)
+		got := p.cut(records)
 		if got.Pagination.Total != 3 || len(got.Items) > max(0, 3-p.Offset) || p.Limit != nil && len(got.Items) > *p.Limit {
 			t.Fatalf("%q gives %d of %d records", query, len(got.Items), got.Pagination.Total)
 		}

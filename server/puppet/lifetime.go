@@ -8,12 +8,13 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 )
 
-// lifetimePattern is the grammar of lifetimes: a whole number, and a unit unless it counts seconds.
+// lifetimePattern is the grammar of lifetimes: a whole number and an optional unit. Without a unit
+// the number counts seconds.
 // https://help.puppet.com/pe/current/topics/rbac_token_auth_token_lifetime.htm
 var lifetimePattern = regexp.MustCompile(`^([0-9]+)([ydhms]?)$`)
 
-// parseLifetime reads a lifetime. A year is 365 days, 0 means as long as is allowed, and so does what is too long to count.
-// ok is false for what is not in the grammar.
+// parseLifetime parses a lifetime. A year has 365 days. 0 means the longest lifetime allowed, and
+// so does a number that is too large to count. ok is false if text does not match the grammar.
 func parseLifetime(text string) (lifetime time.Duration, ok bool) {
 	m := lifetimePattern.FindStringSubmatch(text)
 	if m == nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
-// listedToken is how the list describes a token; its value is never listed.
+// listedToken is a token in the format of the list, which never has the value of the token.
 // https://help.puppet.com/pe/current/topics/rbac-api-v1-users-user-id-tokens.htm
 type listedToken struct {
 	ID             string  `json:"id"`
@@ -25,7 +25,7 @@ type listedToken struct {
 	Label          *string `json:"label,omitempty"`
 }
 
-// page is which part of the list is asked for, in which order.
+// page is the part of the list that a client requests, and its order.
 type page struct {
 	Limit   *int   `json:"limit"` // null: all
 	Offset  int    `json:"offset"`
@@ -39,18 +39,19 @@ type listedTokens struct {
 	Pagination page          `json:"pagination"`
 }
 
-// uuidPattern is the usual form of a UUID, in either case (RFC 9562, 4). The directory has them in lower case.
+// uuidPattern is the textual form of a UUID, in either case (RFC 9562, 4). The directory keeps
+// UUIDs in lower case.
 var uuidPattern = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
-// list answers GET /rbac-api/v1/users/{id}/tokens. Whether a user exists is said to administrators only.
+// list serves GET /rbac-api/v1/users/{id}/tokens. Only administrators learn whether a user exists.
 func (h *handler) list(w http.ResponseWriter, r *http.Request) {
-	caller, ok := h.caller(w, r)
+	caller, ok := h.authenticateCaller(w, r)
 	if !ok {
 		return
 	}
 	id := strings.ToLower(r.PathValue("id"))
 	if !uuidPattern.MatchString(id) {
-		h.wire.write(w, r, notAUUID)
+		h.wire.write(w, r, invalidUUID)
 		return
 	}
 	p, err := parsePage(r.URL.RawQuery)
@@ -66,16 +67,16 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request) {
 		h.wire.write(w, r, noSuchUser)
 		return
 	}
-	api.WriteJSON(w, http.StatusOK, p.of(h.Directory.RecordsOf(id)))
+	api.WriteJSON(w, http.StatusOK, p.cut(h.Directory.RecordsOf(id)))
 }
 
-// parsePage reads the query. What is not known in it is ignored.
+// parsePage parses the query string. It ignores unknown parameters.
 func parsePage(raw string) (page, error) {
 	query, err := url.ParseQuery(raw)
 	if err != nil {
-		return page{}, schemaViolation("The query cannot be read.")
+		return page{}, schemaViolation("The query string cannot be parsed.")
 	}
-	p := page{OrderBy: given(query, "order_by", "creation_date"), Order: given(query, "order", "asc")}
+	p := page{OrderBy: valueOr(query, "order_by", "creation_date"), Order: valueOr(query, "order", "asc")}
 	if p.compare() == nil {
 		return p, schemaViolation("order_by must be creation_date, expiration_date, last_active_date or client.")
 	}
@@ -83,34 +84,36 @@ func parsePage(raw string) (page, error) {
 		return p, schemaViolation("order must be asc or desc.")
 	}
 	if query.Has("limit") {
-		limit, err := wholeNumber(query.Get("limit"))
+		limit, err := parseWholeNumber(query.Get("limit"))
 		if err != nil {
-			return p, schemaViolation("limit must be a whole number from 0.")
+			return p, schemaViolation("limit must be a whole number, 0 or greater.")
 		}
 		p.Limit = &limit
 	}
 	if query.Has("offset") {
-		if p.Offset, err = wholeNumber(query.Get("offset")); err != nil {
-			return p, schemaViolation("offset must be a whole number from 0.")
+		if p.Offset, err = parseWholeNumber(query.Get("offset")); err != nil {
+			return p, schemaViolation("offset must be a whole number, 0 or greater.")
 		}
 	}
 	return p, nil
 }
 
-// given returns the value of a parameter, or another where it is not there at all.
-func given(query url.Values, parameter, otherwise string) string {
+// valueOr returns the value of a parameter, or fallback if the parameter is absent. A parameter
+// that is present with an empty value keeps it.
+func valueOr(query url.Values, parameter, fallback string) string {
 	if query.Has(parameter) {
 		return query.Get(parameter)
 	}
-	return otherwise
+	return fallback
 }
 
-func wholeNumber(text string) (int, error) {
+func parseWholeNumber(text string) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 31)
 	return int(n), err
 }
 
-// compare orders records; nil for an order that is not known. No activity is kept, so the last is that of the issue.
+// compare returns the function that orders records by p.OrderBy, or nil if that is unknown. The
+// service does not track activity, so the last activity of a token is when it was issued.
 func (p page) compare() func(a, b directory.Record) int {
 	switch p.OrderBy {
 	case "creation_date", "last_active_date":
@@ -123,8 +126,9 @@ func (p page) compare() func(a, b directory.Record) int {
 	return nil
 }
 
-// of cuts the page out of all records, which come ordered by id: a stable sort leaves ties so.
-func (p page) of(records []directory.Record) listedTokens {
+// cut returns the page out of all records. The records arrive ordered by ID, and a stable sort
+// keeps that order among equal ones.
+func (p page) cut(records []directory.Record) listedTokens {
 	compare := p.compare()
 	slices.SortStableFunc(records, func(a, b directory.Record) int {
 		if p.Order == "desc" {
@@ -140,8 +144,8 @@ func (p page) of(records []directory.Record) listedTokens {
 	out := listedTokens{Items: make([]listedToken, 0, len(records)), Pagination: p}
 	for _, r := range records {
 		out.Items = append(out.Items, listedToken{
-			ID: r.ID, CreationDate: *date(r.IssuedAt), ExpirationDate: *date(r.ExpiresAt), LastActiveDate: date(r.IssuedAt),
-			Client: optional(r.Client), Description: optional(r.Description), Label: optional(r.Label),
+			ID: r.ID, CreationDate: *formatDate(r.IssuedAt), ExpirationDate: *formatDate(r.ExpiresAt), LastActiveDate: formatDate(r.IssuedAt),
+			Client: nullIfEmpty(r.Client), Description: nullIfEmpty(r.Description), Label: nullIfEmpty(r.Label),
 		})
 	}
 	return out

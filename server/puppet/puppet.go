@@ -1,8 +1,10 @@
-// Package puppet is the door for clients of the RBAC API of Puppet Enterprise: a login and a password are exchanged for an
-// opaque token, and tokens are described, listed and revoked.
+// Package puppet serves clients of the RBAC API of Puppet Enterprise. It exchanges a login and a
+// password for an opaque token, and it describes, lists and revokes tokens.
 //
-// It follows the vendor's reference, https://help.puppet.com/pe/current/topics/rbac_api_v1_token_post_auth.htm and the pages
-// beside it, and for the status routes the service's open library, https://github.com/puppetlabs/trapperkeeper-status.
+// It follows the vendor's reference,
+// https://help.puppet.com/pe/current/topics/rbac_api_v1_token_post_auth.htm and the pages next to
+// it. The status routes follow the vendor's open source library,
+// https://github.com/puppetlabs/trapperkeeper-status.
 package puppet
 
 import (
@@ -16,18 +18,18 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
-// Config is what the door translates to. All of it is needed.
+// Config holds what the API translates to. All fields are required.
 type Config struct {
 	Passwords   *authn.Password
 	Tokens      *authn.Token
 	Grants      *grant.Grants
 	Directory   *directory.Directory
-	AdminGroups []string // whose members may list and revoke the tokens of others
-	Version     string   // of the service, for its status
+	AdminGroups []string // members may list and revoke the tokens of other users
+	Version     string   // of the service, reported by its status
 	Now         func() time.Time
 }
 
-// New returns the door.
+// New returns the API.
 func New(c Config) api.API {
 	h := &handler{Config: c, wire: newWire()}
 	post := func(f http.HandlerFunc) map[string]http.HandlerFunc {
@@ -66,7 +68,7 @@ type handler struct {
 	wire *wire
 }
 
-// isAdmin says whether a user may do what touches others.
+// isAdmin reports whether u may list and revoke the tokens of other users.
 func (h *handler) isAdmin(u *directory.User) bool {
 	return slices.ContainsFunc(u.Groups, func(g string) bool { return slices.Contains(h.AdminGroups, g) })
 }

@@ -14,14 +14,14 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/request"
 )
 
-// named is what a revocation names, from the query and the body together.
-type named struct {
+// revocationRequest holds the parameters of a revocation, from the query and the body together.
+type revocationRequest struct {
 	tokens, usernames, labels, ids []string
 	unrecognized                   []string
 }
 
-// list returns the list that a parameter fills, nil for a parameter that is not known.
-func (n *named) list(parameter string) *[]string {
+// list returns the list that a parameter fills, or nil if the parameter is unknown.
+func (n *revocationRequest) list(parameter string) *[]string {
 	switch parameter {
 	case "revoke_tokens":
 		return &n.tokens
@@ -35,7 +35,7 @@ func (n *named) list(parameter string) *[]string {
 	return nil
 }
 
-// details are what could not be done, and whether the rest was.
+// details holds what could not be revoked, and why, and whether anything else was revoked.
 type details struct {
 	MalformedTokens           []string `json:"malformed_tokens,omitempty"`
 	MalformedLabels           []string `json:"malformed_labels,omitempty"`
@@ -48,30 +48,32 @@ type details struct {
 	OtherTokensRevoked        bool     `json:"other_tokens_revoked"`
 }
 
-// complaints are the sentences that the details come to.
+// complaints returns one sentence for each kind of problem in d.
 func (d *details) complaints() (out []string) {
 	for _, c := range []struct {
-		what []string
-		text string
+		values []string
+		text   string
 	}{
-		{d.PermissionDeniedUsernames, "You may not revoke the tokens of these users."},
-		{d.PermissionDeniedIDs, "You may not revoke what these ids stand for."},
-		{d.NonexistentUsernames, "There are no users with these logins."},
-		{d.MalformedTokens, "These are no tokens; perhaps part of one was lost when it was copied."},
-		{d.MalformedLabels, "These cannot be labels."},
-		{d.MalformedUsernames, "These cannot be logins."},
-		{d.MalformedIDs, "These are not the ids of a token or a user."},
-		{d.UnrecognizedParameters, "These parameters are not known here."},
+		{d.PermissionDeniedUsernames, "You do not have permission to revoke the tokens of these users."},
+		{d.PermissionDeniedIDs, "You do not have permission to revoke tokens by these IDs."},
+		{d.NonexistentUsernames, "No users with these logins exist."},
+		{d.MalformedTokens, "These tokens are malformed; part of a token may have been lost when it was copied."},
+		{d.MalformedLabels, "These labels are malformed."},
+		{d.MalformedUsernames, "These logins are malformed."},
+		{d.MalformedIDs, "These IDs do not identify a token or a user."},
+		{d.UnrecognizedParameters, "These parameters are unknown."},
 	} {
-		if len(c.what) > 0 {
+		if len(c.values) > 0 {
 			out = append(out, c.text)
 		}
 	}
 	return out
 }
 
+// any reports whether anything went wrong.
 func (d *details) any() bool { return len(d.complaints()) > 0 }
 
+// failure returns the response for d.
 func (d *details) failure(status int, kind string) *failure {
 	end := "No tokens were revoked."
 	if d.OtherTokensRevoked {
@@ -80,33 +82,37 @@ func (d *details) failure(status int, kind string) *failure {
 	return &failure{status: status, kind: kind, msg: strings.Join(append(d.complaints(), end), " "), details: d}
 }
 
-// malformedRevocation is a request of which nothing was carried out.
+// malformedRevocation returns the failure for a request that cannot be parsed, so that nothing was
+// revoked.
 func malformedRevocation(msg string) *failure {
 	return &failure{status: http.StatusBadRequest, kind: "malformed-token-request", msg: msg + " No tokens were revoked."}
 }
 
-// readRevocation reads what to revoke. What cannot be read is an error, and then nothing is carried out; a parameter that is
-// not known is noted. Empty lists are no parameter.
-func readRevocation(r *http.Request) (named, error) {
+// readRevocation reads what to revoke. It returns an error if the request cannot be parsed, so that
+// nothing is revoked then, but only collects the names of unknown parameters. An empty list counts
+// as an absent parameter.
+func readRevocation(r *http.Request) (revocationRequest, error) {
 	query, object, err := readParameters(r)
 	if err != nil {
-		return named{}, err
+		return revocationRequest{}, err
 	}
 	return parseRevocation(query, object)
 }
 
-// readNothing reads a request that takes no parameters, and returns the names of those it has all the same.
-func readNothing(r *http.Request) ([]string, error) {
+// readUnexpected reads a request that should have no parameters, and returns the names of those
+// that it has.
+func readUnexpected(r *http.Request) ([]string, error) {
 	query, object, err := readParameters(r)
 	return slices.Concat(slices.Sorted(maps.Keys(query)), slices.Sorted(maps.Keys(object))), err
 }
 
-// readParameters reads the query, without the credential, and the body, which is taken for JSON whatever it is called: a
-// published client sends it under curl's default media type.
+// readParameters reads the query, without the token that authenticates the caller, and the body. It
+// parses the body as JSON whatever its media type, because a published client sends it with curl's
+// default media type.
 func readParameters(r *http.Request) (url.Values, strictjson.Object, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil || !isUTF8(query) {
-		return nil, nil, malformedRevocation("The query cannot be read.")
+		return nil, nil, malformedRevocation("The query string cannot be parsed.")
 	}
 	query.Del("token")
 	body, err := readBody(r)
@@ -114,18 +120,19 @@ func readParameters(r *http.Request) (url.Values, strictjson.Object, error) {
 	case errors.Is(err, request.ErrTooLarge):
 		return nil, nil, err
 	case err != nil:
-		return nil, nil, malformedRevocation("The body ended early or came too slowly.")
+		return nil, nil, malformedRevocation("The request body ended early or arrived too slowly.")
 	case len(body) == 0:
 		return query, nil, nil
 	}
 	object, err := strictjson.ParseObject(body)
 	if err != nil {
-		return nil, nil, malformedRevocation("The body is not a JSON object: " + err.Error() + ".")
+		return nil, nil, malformedRevocation("The request body cannot be parsed: " + err.Error() + ".")
 	}
 	return query, object, nil
 }
 
-// isUTF8 says whether a query can be told from any other when it is repeated in JSON.
+// isUTF8 reports whether all of a query is valid UTF-8. JSON would replace the invalid parts, so a
+// response could not repeat such a query faithfully.
 func isUTF8(query url.Values) bool {
 	for parameter, values := range query {
 		if !utf8.ValidString(parameter) || slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }) {
@@ -135,8 +142,8 @@ func isUTF8(query url.Values) bool {
 	return true
 }
 
-func parseRevocation(query url.Values, object strictjson.Object) (named, error) {
-	var n named
+func parseRevocation(query url.Values, object strictjson.Object) (revocationRequest, error) {
+	var n revocationRequest
 	for _, parameter := range slices.Sorted(maps.Keys(query)) {
 		list := n.list(parameter)
 		if list == nil {
@@ -155,20 +162,20 @@ func parseRevocation(query url.Values, object strictjson.Object) (named, error) 
 			n.unrecognized = append(n.unrecognized, parameter)
 			continue
 		}
-		values, ok := texts(object[parameter])
+		values, ok := stringList(object[parameter])
 		if !ok {
-			return named{}, malformedRevocation("The value of " + parameter + " must be a list of strings.")
+			return revocationRequest{}, malformedRevocation("The value of " + parameter + " must be a list of strings.")
 		}
 		*list = append(*list, values...)
 	}
 	if len(n.tokens)+len(n.usernames)+len(n.labels)+len(n.ids)+len(n.unrecognized) == 0 {
-		return named{}, malformedRevocation("Name what to revoke in revoke_tokens, revoke_tokens_by_usernames, revoke_tokens_by_labels or revoke_tokens_by_ids.")
+		return revocationRequest{}, malformedRevocation("Specify what to revoke with revoke_tokens, revoke_tokens_by_usernames, revoke_tokens_by_labels or revoke_tokens_by_ids.")
 	}
 	return n, nil
 }
 
-// texts reads a list of strings.
-func texts(raw json.RawMessage) ([]string, bool) {
+// stringList parses a list of strings. It returns false for anything else, null included.
+func stringList(raw json.RawMessage) ([]string, bool) {
 	var items []json.RawMessage
 	if strictjson.IsNull(raw) || json.Unmarshal(raw, &items) != nil {
 		return nil, false

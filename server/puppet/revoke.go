@@ -13,40 +13,42 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
-// maximumLogin is the longest login in characters that a User may have.
+// maximumLogin is the length of the longest login that a User may have, in characters.
 const maximumLogin = 255
 
-// revocationTime is how long one request may revoke: what has not begun by then is left, so that the answer still reaches the
-// client, and a long list does not go on for an hour while records cannot be written. Each act has its own limit beside it.
+// revocationTime limits how long one request may revoke. After that time no further revocation
+// starts, so that the response still reaches the client, and a long list does not go on for an hour
+// while records cannot be written. Each single revocation has its own limit as well.
 const revocationTime = 20 * time.Second
 
-// revoke answers DELETE /rbac-api/v2/tokens. As much as possible is revoked, whatever else is wrong with the request; what is
-// wrong is said all at once.
+// revoke serves DELETE /rbac-api/v2/tokens. It revokes as much as possible, whatever else is wrong
+// with the request, and reports everything that is wrong at once.
 // https://help.puppet.com/pe/current/topics/rbac_api_v2_revoke_tokens_delete_tokens.htm
 func (h *handler) revoke(w http.ResponseWriter, r *http.Request) {
-	caller, ok := h.caller(w, r)
+	caller, ok := h.authenticateCaller(w, r)
 	if !ok {
 		return
 	}
-	named, err := readRevocation(r)
+	wanted, err := readRevocation(r)
 	if err != nil {
 		h.wire.refuse(w, r, err)
 		return
 	}
 	v, end := h.newRevocation(r, caller)
 	defer end()
-	v.details.UnrecognizedParameters = named.unrecognized
-	v.each(named.tokens, v.token)
-	v.each(named.usernames, v.username)
-	v.each(named.labels, v.label)
-	v.each(named.ids, v.id)
+	v.details.UnrecognizedParameters = wanted.unrecognized
+	v.forEachOnce(wanted.tokens, v.revokeToken)
+	v.forEachOnce(wanted.usernames, v.revokeUsername)
+	v.forEachOnce(wanted.labels, v.revokeLabel)
+	v.forEachOnce(wanted.ids, v.revokeID)
 	h.finish(w, r, v)
 }
 
-// revokeOne answers DELETE /rbac-api/v2/tokens/{token}. Whoever holds the whole token may revoke it, so no other credential
-// is asked for. https://help.puppet.com/pe/2023.8/topics/rbac_api_v2_revoke_tokens_delete_tokens_name.htm
+// revokeOne serves DELETE /rbac-api/v2/tokens/{token}. It needs no other credential, because anyone
+// who holds a whole token may revoke it.
+// https://help.puppet.com/pe/2023.8/topics/rbac_api_v2_revoke_tokens_delete_tokens_name.htm
 func (h *handler) revokeOne(w http.ResponseWriter, r *http.Request) {
-	unrecognized, err := readNothing(r)
+	unrecognized, err := readUnexpected(r)
 	if err != nil {
 		h.wire.refuse(w, r, err)
 		return
@@ -54,11 +56,12 @@ func (h *handler) revokeOne(w http.ResponseWriter, r *http.Request) {
 	v, end := h.newRevocation(r, authn.Identity{})
 	defer end()
 	v.details.UnrecognizedParameters = unrecognized
-	v.each([]string{r.PathValue("token")}, v.token)
+	v.forEachOnce([]string{r.PathValue("token")}, v.revokeToken)
 	h.finish(w, r, v)
 }
 
-// finish answers 204, or what could not be done: the first that applies of an inability, missing rights, and mistakes.
+// finish writes 204, or the first failure that applies: the service was unable to revoke, the
+// caller lacks permission, the request has mistakes.
 func (h *handler) finish(w http.ResponseWriter, r *http.Request, v *revocation) {
 	switch {
 	case v.failed != nil:
@@ -72,23 +75,25 @@ func (h *handler) finish(w http.ResponseWriter, r *http.Request, v *revocation) 
 	}
 }
 
-// revocation carries out what a request names and gathers what cannot be done.
+// revocation revokes what one request asks for and collects what cannot be revoked.
 type revocation struct {
 	*handler
 	ctx     context.Context //nolint:containedctx // lives as long as one request
-	caller  authn.Identity  // without a user where no credential was asked for
+	caller  authn.Identity  // without a user if the route needs no credential
 	details details
-	failed  error // the service could not do it: the same request may go through later
+	failed  error // the service was unable to revoke; the same request may succeed later
 }
 
-// newRevocation begins a revocation. A client that hangs up does not stop it, time does.
+// newRevocation starts a revocation. It ends after revocationTime, but not when the client hangs
+// up. Call the returned function when done.
 func (h *handler) newRevocation(r *http.Request, caller authn.Identity) (*revocation, context.CancelFunc) {
 	ctx, end := context.WithTimeout(context.WithoutCancel(r.Context()), revocationTime)
 	return &revocation{handler: h, ctx: ctx, caller: caller}, end
 }
 
-// each carries out one kind of parameter, every value once.
-func (v *revocation) each(values []string, revoke func(string) error) {
+// forEachOnce calls revoke for each distinct value. It keeps the last error of revoke, and stops
+// when the time is up.
+func (v *revocation) forEachOnce(values []string, revoke func(string) error) {
 	seen := map[string]bool{}
 	for _, value := range values {
 		if seen[value] {
@@ -105,16 +110,17 @@ func (v *revocation) each(values []string, revoke func(string) error) {
 	}
 }
 
-// done notes that something was revoked, unless it could not be.
-func (v *revocation) done(err error) error {
+// recordResult records that something was revoked if err is nil. It returns err.
+func (v *revocation) recordResult(err error) error {
 	if err == nil {
 		v.details.OtherTokensRevoked = true
 	}
 	return err
 }
 
-// token revokes a token that the client holds. One that has ended or is revoked already needs nothing more.
-func (v *revocation) token(text string) error {
+// revokeToken revokes a token that the client holds. A token that has expired or is already revoked
+// is not an error.
+func (v *revocation) revokeToken(text string) error {
 	id, err := v.Tokens.Authenticate(v.ctx, text)
 	switch {
 	case errors.Is(err, token.ErrInvalid):
@@ -123,12 +129,13 @@ func (v *revocation) token(text string) error {
 	case errors.Is(err, authn.ErrUnavailable):
 		return err
 	}
-	return v.done(v.Grants.Revoke(v.ctx, id.Claims))
+	return v.recordResult(v.Grants.Revoke(v.ctx, id.Claims))
 }
 
-// username revokes every token of a user. To whom may not, it is not said whether the user exists. A login is the caller's
-// own when the caller holds it at this moment: two users may claim the same one.
-func (v *revocation) username(login string) error {
+// revokeUsername revokes every token of a user. A caller without permission does not learn whether
+// the user exists. A login is the caller's own if the caller holds it at this moment: two users may
+// claim the same login.
+func (v *revocation) revokeUsername(login string) error {
 	if !isLogin(login) {
 		v.details.MalformedUsernames = append(v.details.MalformedUsernames, login)
 		return nil
@@ -142,16 +149,17 @@ func (v *revocation) username(login string) error {
 		v.details.NonexistentUsernames = append(v.details.NonexistentUsernames, login)
 		return nil
 	}
-	return v.done(v.Grants.RevokeUser(v.ctx, u))
+	return v.recordResult(v.Grants.RevokeUser(v.ctx, u))
 }
 
-// isLogin says whether a User may have a login.
+// isLogin reports whether text is a login that a User may have.
 func isLogin(text string) bool {
 	return text != "" && utf8.RuneCountInString(text) <= maximumLogin && !strings.Contains(text, ":") && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
-// label revokes the caller's own tokens of a label. A label that no token has is no mistake.
-func (v *revocation) label(text string) error {
+// revokeLabel revokes the caller's own tokens with a label. A label that no token has is not an
+// error.
+func (v *revocation) revokeLabel(text string) error {
 	label, complaint := parseLabel(text)
 	if complaint != "" {
 		v.details.MalformedLabels = append(v.details.MalformedLabels, text)
@@ -161,52 +169,54 @@ func (v *revocation) label(text string) error {
 	if !found {
 		return err
 	}
-	return v.done(err)
+	return v.recordResult(err)
 }
 
-// id revokes a token by its id or all tokens of a user by the user's. Which of the two is meant differs between the versions
-// of the vendor's page, and the forms of the two cannot be mistaken for one another.
-func (v *revocation) id(text string) error {
+// revokeID revokes one token by its ID, or all tokens of a user by the user's ID. Versions of the
+// vendor's page differ on which of the two the parameter takes. Supporting both is safe, because
+// the two forms cannot be confused.
+func (v *revocation) revokeID(text string) error {
 	switch {
 	case token.IsID(text):
-		return v.tokenID(text)
+		return v.revokeTokenID(text)
 	case uuidPattern.MatchString(text):
-		return v.userID(text)
+		return v.revokeUserID(text)
 	}
 	v.details.MalformedIDs = append(v.details.MalformedIDs, text)
 	return nil
 }
 
-func (v *revocation) tokenID(id string) error {
+func (v *revocation) revokeTokenID(id string) error {
 	if id == v.caller.Claims.ID {
-		return v.done(v.Grants.Revoke(v.ctx, v.caller.Claims))
+		return v.recordResult(v.Grants.Revoke(v.ctx, v.caller.Claims))
 	}
 	_, own := v.Directory.Record(v.caller.User.UID, id)
 	records := v.Directory.RecordsByID(id)
-	if v.denied(id, own) || v.unknown(id, len(records) > 0) {
+	if v.idDenied(id, own) || v.idUnknown(id, len(records) > 0) {
 		return nil
 	}
 	for _, record := range records {
 		if own && record.UserUID != v.caller.User.UID {
-			continue // made by hand under the id of the caller's own
+			continue // a record of another user, made by hand with the ID of the caller's token
 		}
-		if err := v.done(v.Grants.RevokeRecord(v.ctx, record)); err != nil {
+		if err := v.recordResult(v.Grants.RevokeRecord(v.ctx, record)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (v *revocation) userID(uid string) error {
+func (v *revocation) revokeUserID(uid string) error {
 	u, ok := v.Directory.ByUID(strings.ToLower(uid))
-	if v.denied(uid, ok && u.UID == v.caller.User.UID) || v.unknown(uid, ok) {
+	if v.idDenied(uid, ok && u.UID == v.caller.User.UID) || v.idUnknown(uid, ok) {
 		return nil
 	}
-	return v.done(v.Grants.RevokeUser(v.ctx, u))
+	return v.recordResult(v.Grants.RevokeUser(v.ctx, u))
 }
 
-// denied notes an id that the caller may not revoke, whether it exists or not.
-func (v *revocation) denied(id string, own bool) bool {
+// idDenied reports whether the caller may not revoke by this ID, and if so records the ID. The
+// verdict does not depend on whether the ID exists.
+func (v *revocation) idDenied(id string, own bool) bool {
 	if own || v.isAdmin(v.caller.User) {
 		return false
 	}
@@ -214,8 +224,8 @@ func (v *revocation) denied(id string, own bool) bool {
 	return true
 }
 
-// unknown notes an id that is nobody's.
-func (v *revocation) unknown(id string, known bool) bool {
+// idUnknown reports whether the ID identifies nothing, and if so records it.
+func (v *revocation) idUnknown(id string, known bool) bool {
 	if known {
 		return false
 	}

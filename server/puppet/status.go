@@ -8,10 +8,10 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
-// rbacService is the name under which clients of the API know this service.
+// rbacService is the name by which clients of the API know this service.
 const rbacService = "rbac-service"
 
-// serviceStatus is how the status library describes a service.
+// serviceStatus is the status of a service in the format of the vendor's status library.
 type serviceStatus struct {
 	ServiceVersion       string         `json:"service_version"`
 	ServiceStatusVersion int            `json:"service_status_version"`
@@ -22,7 +22,8 @@ type serviceStatus struct {
 	ServiceName          string         `json:"service_name,omitempty"`
 }
 
-// state is running once the directory is complete, with the status code that goes with it.
+// state returns the state of the service and the matching status code: running once the directory
+// is complete, and starting before that.
 func (h *handler) state() (string, int) {
 	if h.Directory.HasSynced() {
 		return "running", http.StatusOK
@@ -30,29 +31,30 @@ func (h *handler) state() (string, int) {
 	return "starting", http.StatusServiceUnavailable
 }
 
-// statusSimple answers GET /status/v1/simple, alone or with the name of the service. Clients compare the body with the word,
-// so there is no newline.
+// statusSimple serves GET /status/v1/simple, alone or followed by the name of the service. The body
+// has no newline, because clients compare it with the word.
 func (h *handler) statusSimple(w http.ResponseWriter, r *http.Request) {
-	const plain = "text/plain; charset=utf-8"
+	const plainText = "text/plain; charset=utf-8"
 	if name := r.PathValue("service"); name != "" && name != rbacService {
-		api.Write(w, http.StatusNotFound, plain, []byte("not found: "+name))
+		api.Write(w, http.StatusNotFound, plainText, []byte("not found: "+name))
 		return
 	}
 	state, status := h.state()
-	api.Write(w, status, plain, []byte(state))
+	api.Write(w, status, plainText, []byte(state))
 }
 
-// statusServices answers GET /status/v1/services: every service by its name, of which there is one.
+// statusServices serves GET /status/v1/services: a map with one entry for each service, which is
+// only this one.
 func (h *handler) statusServices(w http.ResponseWriter, r *http.Request) {
-	if level, ok := h.level(w, r); ok {
+	if level, ok := h.detailLevel(w, r); ok {
 		s, status := h.status(level)
 		api.WriteJSON(w, status, map[string]serviceStatus{rbacService: s})
 	}
 }
 
-// statusService answers GET /status/v1/services/{service}.
+// statusService serves GET /status/v1/services/{service}.
 func (h *handler) statusService(w http.ResponseWriter, r *http.Request) {
-	level, ok := h.level(w, r)
+	level, ok := h.detailLevel(w, r)
 	if !ok {
 		return
 	}
@@ -67,23 +69,24 @@ func (h *handler) statusService(w http.ResponseWriter, r *http.Request) {
 	api.WriteJSON(w, status, s)
 }
 
-// level reads how much detail is asked for, or answers that it cannot be read. An answer takes no time here, so a timeout is
-// checked and has no effect.
-func (h *handler) level(w http.ResponseWriter, r *http.Request) (string, bool) {
+// detailLevel returns how much detail the client requests. If the query is invalid it writes the
+// failure and returns false. It checks the timeout but does not use it, because the status is
+// available at once.
+func (h *handler) detailLevel(w http.ResponseWriter, r *http.Request) (string, bool) {
 	query := r.URL.Query()
-	level := given(query, "level", "info")
+	level := valueOr(query, "level", "info")
 	seconds, err := strconv.ParseUint(query.Get("timeout"), 10, 31)
 	badTimeout := query.Has("timeout") && (err != nil || seconds == 0)
 	if badTimeout || !slices.Contains([]string{"critical", "info", "debug"}, level) {
-		const msg = "level must be critical, info or debug, and timeout a whole number of seconds from 1."
+		const msg = "level must be critical, info or debug, and timeout must be a whole number of seconds, 1 or greater."
 		h.wire.write(w, r, &failure{status: http.StatusBadRequest, kind: "data-invalid", msg: msg, bare: true})
 		return "", false
 	}
 	return level, true
 }
 
-// status describes the service. What the vendor's service says of its database is said of the directory, which has its place
-// here.
+// status returns the status of the service at a level of detail, and the matching status code. The
+// fields about the database describe the directory, which takes the place of the vendor's database.
 func (h *handler) status(level string) (serviceStatus, int) {
 	state, code := h.state()
 	s := serviceStatus{

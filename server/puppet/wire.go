@@ -17,51 +17,52 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/request"
 )
 
-// namespace begins every kind of the RBAC service. Its consumer library compares kinds with it:
+// namespace is the prefix of every error kind of the RBAC service. Its consumer library compares
+// kinds including the prefix:
 // https://github.com/puppetlabs/clj-rbac-client
 const namespace = "puppetlabs.rbac/"
 
-// failure is an answer that is not what the client asked for. Details are given only where the vendor's pages have them: a
-// published client takes the field for a string and stumbles over any other. It is an error too, so that readers of requests
-// can return it.
+// failure is an error response. It has details only where the vendor's pages show them, because a
+// published client expects the field to be a string and fails on anything else. It implements
+// error, so that functions that parse requests can return it.
 type failure struct {
 	status  int
-	kind    string // without namespace
+	kind    string // without the namespace
 	msg     string
 	details any
-	bare    bool // the kind is the status library's own and has no namespace
+	bare    bool // the kind has no namespace, because it comes from the status library
 }
 
 func (f *failure) Error() string { return f.msg }
 
-// The failures that are the same for everybody.
+// The failures that do not depend on the request.
 var (
-	notFound         = &failure{status: http.StatusNotFound, kind: "not-found", msg: "There is nothing at this path."}
-	methodNotAllowed = &failure{status: http.StatusMethodNotAllowed, kind: "method-not-allowed", msg: "This path does not answer the method; the Allow header names those it does."}
-	tooLarge         = &failure{status: http.StatusRequestEntityTooLarge, kind: "request-too-large", msg: "The body is larger than 64 KiB."}
-	unsupportedType  = &failure{status: http.StatusUnsupportedMediaType, kind: "unsupported-type", msg: "The Content-Type of a body must be application/json."}
+	notFound         = &failure{status: http.StatusNotFound, kind: "not-found", msg: "Not found."}
+	methodNotAllowed = &failure{status: http.StatusMethodNotAllowed, kind: "method-not-allowed", msg: "Method not allowed; see the Allow header."}
+	tooLarge         = &failure{status: http.StatusRequestEntityTooLarge, kind: "request-too-large", msg: "The request body is larger than 64 KiB."}
+	unsupportedType  = &failure{status: http.StatusUnsupportedMediaType, kind: "unsupported-type", msg: "The Content-Type must be application/json."}
 
-	badCredentials = &failure{status: http.StatusUnauthorized, kind: "user-unauthenticated", msg: "The login or the password is wrong."}
+	badCredentials = &failure{status: http.StatusUnauthorized, kind: "user-unauthenticated", msg: "Invalid login or password."}
 	noToken        = &failure{status: http.StatusUnauthorized, kind: "user-unauthenticated", msg: "Route requires authentication"}
 	userRevoked    = &failure{status: http.StatusUnauthorized, kind: "user-revoked", msg: "The user account has been revoked."}
 	tokenInvalid   = &failure{status: http.StatusUnauthorized, kind: "invalid-token", msg: "The provided token is not valid."}
 	tokenExpired   = &failure{status: http.StatusUnauthorized, kind: "token-expired", msg: "The provided token has expired."}
 	tokenRevoked   = &failure{status: http.StatusUnauthorized, kind: "token-revoked", msg: "Authentication token has been revoked."}
 
-	permissionDenied = &failure{status: http.StatusForbidden, kind: "permission-denied", msg: "You may not see the tokens of this user."}
-	noSuchUser       = &failure{status: http.StatusNotFound, kind: "not-found", msg: "There is no user with this id."}
-	notAUUID         = &failure{status: http.StatusBadRequest, kind: "invalid-uuid", msg: "The id of a user is a UUID."}
-	tooManyLabels    = &failure{status: http.StatusConflict, kind: "conflict", msg: "The user has " + strconv.Itoa(grant.MaximumLabelled) + " live tokens with a label; revoke one of them, or give no label."}
-	unavailable      = &failure{status: http.StatusServiceUnavailable, kind: "server-error", msg: "The service cannot answer now; try again."}
+	permissionDenied = &failure{status: http.StatusForbidden, kind: "permission-denied", msg: "You do not have permission to list the tokens of this user."}
+	noSuchUser       = &failure{status: http.StatusNotFound, kind: "not-found", msg: "No user with this ID exists."}
+	invalidUUID      = &failure{status: http.StatusBadRequest, kind: "invalid-uuid", msg: "The user ID must be a UUID."}
+	tooManyLabels    = &failure{status: http.StatusConflict, kind: "conflict", msg: "The user already has " + strconv.Itoa(grant.MaximumLabelled) + " active labelled tokens. Revoke one of them, or omit the label."}
+	unavailable      = &failure{status: http.StatusServiceUnavailable, kind: "server-error", msg: "The service is temporarily unavailable. Try again later."}
 )
 
-// reason is one row of the table of this dialect: what the service decided, and what the client learns of it.
+// reason maps what the service decided to what the client learns about it.
 type reason struct {
-	err    error
-	answer *failure
+	err     error
+	failure *failure
 }
 
-// reasons is the table. What is not in it is an inability, not a verdict.
+// reasons returns the table of refusals. For any other error the service could not reach a verdict.
 func reasons() []reason {
 	return []reason{
 		{authn.ErrUnknownLogin, badCredentials},
@@ -81,7 +82,7 @@ func reasons() []reason {
 	}
 }
 
-// wire writes answers. The bodies of the failures that are the same for everybody are encoded once.
+// wire writes responses. It encodes the bodies of failures that do not depend on the request once.
 type wire struct {
 	reasons []reason
 	bodies  map[*failure][]byte
@@ -90,7 +91,7 @@ type wire struct {
 func newWire() *wire {
 	w := &wire{reasons: reasons(), bodies: map[*failure][]byte{}}
 	for _, r := range w.reasons {
-		w.bodies[r.answer] = r.answer.encode()
+		w.bodies[r.failure] = r.failure.encode()
 	}
 	for _, f := range []*failure{notFound, methodNotAllowed, noToken, unsupportedType, unavailable} {
 		w.bodies[f] = f.encode()
@@ -98,20 +99,20 @@ func newWire() *wire {
 	return w
 }
 
-// failureOf returns what a client learns of an error.
+// failureOf returns what a client learns about err.
 func (w *wire) failureOf(err error) *failure {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f
 	}
 	for _, row := range w.reasons {
 		if errors.Is(err, row.err) {
-			return row.answer
+			return row.failure
 		}
 	}
 	return unavailable
 }
 
-// refuse answers with what the client may know of an error.
+// refuse writes the response that tells the client what it may know about err.
 func (w *wire) refuse(rw http.ResponseWriter, r *http.Request, err error) {
 	f := w.failureOf(err)
 	if f.status == http.StatusServiceUnavailable {
@@ -120,6 +121,7 @@ func (w *wire) refuse(rw http.ResponseWriter, r *http.Request, err error) {
 	w.write(rw, r, f)
 }
 
+// write writes f as HTML if the client wants that, and as JSON otherwise.
 func (w *wire) write(rw http.ResponseWriter, r *http.Request, f *failure) {
 	if wantsHTML(r.Header.Values("Accept")) {
 		api.Write(rw, f.status, "text/html; charset=utf-8", []byte(html.EscapeString(f.msg)))
@@ -137,7 +139,7 @@ func (f *failure) encode() []byte {
 	if f.bare {
 		kind = f.kind
 	}
-	body, _ := json.Marshal(struct { // strings, lists of strings and booleans can always be encoded
+	body, _ := json.Marshal(struct { // encoding strings, lists of strings and booleans cannot fail
 		Kind    string `json:"kind"`
 		Msg     string `json:"msg"`
 		Details any    `json:"details,omitempty"`
@@ -145,7 +147,8 @@ func (f *failure) encode() []byte {
 	return body
 }
 
-// wantsHTML says whether a client accepts HTML and not JSON, as browsers do. A client that says nothing gets JSON.
+// wantsHTML reports whether a client accepts HTML but not JSON, as browsers do. A client without an
+// Accept header gets JSON.
 func wantsHTML(accept []string) bool {
 	takesHTML := false
 	for entry := range strings.SplitSeq(strings.Join(accept, ","), ",") {
@@ -163,7 +166,8 @@ func wantsHTML(accept []string) bool {
 	return takesHTML
 }
 
-// isZero says whether a quality is 0, which means that the type is not accepted (RFC 9110, 12.4.2).
+// isZero reports whether a quality value is 0, which means that the type is not acceptable (RFC
+// 9110, 12.4.2).
 func isZero(quality string) bool {
 	q, err := strconv.ParseFloat(quality, 64)
 	return err == nil && q == 0

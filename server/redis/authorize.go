@@ -10,8 +10,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/request"
 )
 
-// authorize answers POST /v1/users/authorize. The body is read before the credentials are looked at, so that what a
-// malformed request is told depends on nothing else.
+// authorize serves POST /v1/users/authorize. It reads the body before it checks the credentials, so
+// that the response to a malformed request depends on nothing else.
 func (h *handler) authorize(w http.ResponseWriter, r *http.Request) {
 	ttl, err := readTTL(r)
 	if err != nil {
@@ -31,7 +31,7 @@ func (h *handler) authorize(w http.ResponseWriter, r *http.Request) {
 	h.issue(r.Context(), w, id.User, ttl)
 }
 
-// issue answers with a new token of a user.
+// issue writes a new token for u that is valid for ttl; 0 means the default lifetime.
 func (h *handler) issue(ctx context.Context, w http.ResponseWriter, u *directory.User, ttl time.Duration) {
 	text, _, err := h.Grants.JWT(ctx, u, ttl)
 	if err != nil {

@@ -1,7 +1,8 @@
-// Package redis is the door for clients of the REST API of Redis Enterprise Software: a login and a password are exchanged
-// for a signed token, and a token for a new one.
+// Package redis serves clients of the REST API of Redis Enterprise Software. It exchanges a login
+// and a password for a signed token, and a token for a new one.
 //
-// It follows the vendor's reference of version 7.8.2 and later, where credentials stand in the Authorization header:
+// It follows the vendor's reference for version 7.8.2 and later, which expects credentials in the
+// Authorization header:
 // https://redis.io/docs/latest/operate/rs/references/rest-api/requests/users/
 package redis
 
@@ -13,14 +14,14 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
-// Config is what the door translates to. All of it is needed.
+// Config holds what the API translates to. All fields are required.
 type Config struct {
 	Passwords *authn.Password
 	Tokens    *authn.Token
 	Grants    *grant.Grants
 }
 
-// New returns the door.
+// New returns the API.
 func New(c Config) api.API {
 	h := &handler{Config: c, refusals: newRefusals(), unavailable: newUnavailable()}
 	return api.API{

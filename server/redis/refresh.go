@@ -11,15 +11,15 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/request"
 )
 
-// refresh answers POST /v1/users/refresh_jwt. The token comes first here, and the body only after it. The old token stays
-// good until it ends.
+// refresh serves POST /v1/users/refresh_jwt. It checks the token first and reads the body only
+// after that. The old token stays valid until it expires.
 func (h *handler) refresh(w http.ResponseWriter, r *http.Request) {
 	text, ok := request.Bearer(r)
 	if !ok {
 		h.refuse(w, errNoCredentials)
 		return
 	}
-	user, err := h.refreshable(r.Context(), text)
+	user, err := h.refreshableUser(r.Context(), text)
 	if err != nil {
 		h.refuse(w, err)
 		return
@@ -32,9 +32,10 @@ func (h *handler) refresh(w http.ResponseWriter, r *http.Request) {
 	h.issue(r.Context(), w, user, ttl)
 }
 
-// refreshable returns the user of a token that may be exchanged for a new one: a good JWT, of a user who could still log in.
-// Otherwise a token would outlive the password it was given for, one refresh after the other.
-func (h *handler) refreshable(ctx context.Context, text string) (*directory.User, error) {
+// refreshableUser returns the user of a token that may be exchanged for a new one: a valid JWT of a
+// user whose password has not expired. Without that condition a user could refresh again and again,
+// and so outlive the password that the first token was issued for.
+func (h *handler) refreshableUser(ctx context.Context, text string) (*directory.User, error) {
 	id, err := h.Tokens.Authenticate(ctx, text)
 	if err != nil {
 		return nil, err
@@ -47,7 +48,7 @@ func (h *handler) refreshable(ctx context.Context, text string) (*directory.User
 	default:
 		return id.User, nil
 	}
-	// The token as such was good, so its check was audited as allowed; this refusal is the door's own.
+	// The token itself was valid, so its check was audited as allowed. Only this API refuses it.
 	h.Tokens.Audit(ctx, audit.Event{
 		Name: audit.Issue, Outcome: audit.Refused, Reason: authn.Reason(err),
 		Login: id.User.Login, UID: id.User.UID, TokenID: id.Claims.ID,

@@ -26,7 +26,7 @@ func TestABusyServiceSaysInWholeSecondsWhenToComeBack(t *testing.T) {
 func TestAnErrorThatNobodyForesawIsUnavailableAndTellsNothing(t *testing.T) {
 	h := &handler{refusals: newRefusals(), unavailable: newUnavailable()}
 	w := httptest.NewRecorder()
-	h.refuse(w, errors.New("secret of the house"))
+	h.refuse(w, errors.New("internal detail"))
 	if w.Code != http.StatusServiceUnavailable || w.Body.String() != string(newUnavailable().body) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}

@@ -12,14 +12,15 @@ import (
 	"testing"
 )
 
-// Answer is what the service answered, read to its end.
+// Answer is a response of the service, with the whole body.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   string
 }
 
-// Send sends a request and returns the answer. Headers are given one by one, "Name: value".
+// Send sends a request and returns the response. Each header has the form "Name: value". A request
+// that gets no response ends the test.
 func (s *Service) Send(t testing.TB, method, path, body string, headers ...string) Answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, strings.NewReader(body))
@@ -42,7 +43,8 @@ func (s *Service) Send(t testing.TB, method, path, body string, headers ...strin
 	return Answer{Status: response.StatusCode, Header: response.Header, Body: string(read)}
 }
 
-// String writes an answer as on the wire, without the headers that differ from one request to the next.
+// String returns the response as it looks on the wire, without the headers that differ from one
+// request to the next.
 func (a Answer) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d %s\n", a.Status, http.StatusText(a.Status))
@@ -57,7 +59,8 @@ func (a Answer) String() string {
 	return b.String() + "\n" + a.Body + "\n"
 }
 
-// Golden compares an answer with the file testdata/NAME.http of the test's package, or writes the file.
+// Golden compares the response with the file testdata/NAME.http of the test's package. If update is
+// set it writes the file first.
 func (a Answer) Golden(t testing.TB, name string, update bool) {
 	t.Helper()
 	file := filepath.Join("testdata", name+".http")
@@ -71,6 +74,6 @@ func (a Answer) Golden(t testing.TB, name string, update bool) {
 		t.Fatal(err)
 	}
 	if a.String() != string(want) {
-		t.Errorf("the answer is not that of %s:\n%s", file, a)
+		t.Errorf("the response differs from %s:\n%s", file, a)
 	}
 }

@@ -1,5 +1,6 @@
-// Package servertest starts the service for tests: a real directory, real hashes and keys, and a real TLS listener with a
-// client that trusts it. Only the clock can be moved, and token records are kept in memory.
+// Package servertest starts the service for tests, with a real directory, real hashes and keys, and
+// a real TLS listener with a client that trusts it. Only two things differ: tests can move the
+// clock, and token records stay in memory.
 package servertest
 
 import (
@@ -26,29 +27,31 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server"
 )
 
-// Issuer is the issuer and the audience of the tokens of a Gate, unless OwnURL says otherwise.
+// Issuer is the default issuer and audience of the tokens of a Service.
 const Issuer = "https://gatehouse.test"
 
-// Options change what New starts. The zero value has the defaults of the command line, with the clock of the machine.
+// Options configure the Service that New starts. The zero value has the lifetimes of the command
+// line, no password cache and no lockout.
 type Options struct {
 	LockAfter        int
 	PasswordCacheTTL time.Duration
 	TrustedProxies   []netip.Prefix
-	Algorithm        string // of keys that are yet to be made
-	Issuer           string // and the audience
-	// OwnURL makes the URL of the service the issuer and the audience, as whoever follows the discovery document needs it.
+	Algorithm        string // of new signing keys; default: token.ES256
+	Issuer           string // also the audience; default: the constant Issuer
+	// OwnURL uses the URL of the service as issuer and audience. Clients that follow the discovery
+	// document need that.
 	OwnURL bool
-	// Unsynced leaves the directory as it is before every user has been read.
+	// Unsynced leaves the directory in the state that it has before all users are read.
 	Unsynced bool
-	// Log takes the audit instead of Events.
+	// Log receives the audit events. If it is nil, Events returns them.
 	Log *slog.Logger
 }
 
-// Gate is a running service.
+// Service is a running service.
 type Service struct {
 	URL    string
-	Issuer string // and the audience
-	CA     []byte // PEM of what Client trusts
+	Issuer string // also the audience
+	CA     []byte // the PEM certificate that Client trusts
 	Client *http.Client
 
 	*server.Server
@@ -62,7 +65,7 @@ type Service struct {
 	events []audit.Event
 }
 
-// New starts a service and ends it with the test.
+// New starts a Service and stops it when the test ends.
 func New(t testing.TB, o Options) *Service {
 	t.Helper()
 	ts := httptest.NewUnstartedServer(nil)
@@ -105,10 +108,10 @@ func New(t testing.TB, o Options) *Service {
 	return s
 }
 
-// Now is the clock of the service.
+// Now returns the time of the clock that the service uses.
 func (s *Service) Now() time.Time { return time.Now().Add(time.Duration(s.offset.Load())) }
 
-// Advance moves the clock of the service.
+// Advance moves the clock of the service forward by d.
 func (s *Service) Advance(d time.Duration) { s.offset.Add(int64(d)) }
 
 func (s *Service) record(e audit.Event) {
@@ -117,7 +120,7 @@ func (s *Service) record(e audit.Event) {
 	s.events = append(s.events, e)
 }
 
-// Events returns what was audited so far.
+// Events returns the audit events so far.
 func (s *Service) Events() []audit.Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()

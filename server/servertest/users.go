@@ -12,9 +12,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
-// Put adds a user, or replaces the one with the same login. Where u has no Key and UID they are made from the login, and
-// where it has no Credentials it gets the passwords, as bcrypt hashes of the least cost. It returns the user as put, which
-// must not be changed: change a copy, and put that.
+// Put adds a user, or replaces the one with the same key. If u has no Key or no UID, Put derives it
+// from the login. If it has no Credentials, Put gives it the passwords, hashed with bcrypt at the
+// lowest cost. The returned user must not be changed: change a copy, and put that.
 func (s *Service) Put(t testing.TB, u directory.User, passwords ...string) *directory.User {
 	t.Helper()
 	if u.Key == "" {
@@ -25,18 +25,18 @@ func (s *Service) Put(t testing.TB, u directory.User, passwords ...string) *dire
 	}
 	if u.Credentials == nil {
 		u.Credentials = &directory.Credentials{Revision: strings.Join(passwords, "\n")}
-		for _, plain := range passwords {
-			u.Credentials.Passwords = append(u.Credentials.Passwords, directory.Password{Hash: Hash(t, plain)})
+		for _, secret := range passwords {
+			u.Credentials.Passwords = append(u.Credentials.Passwords, directory.Password{Hash: Hash(t, secret)})
 		}
 	}
 	s.Directory.Put(&u)
 	return &u
 }
 
-// Hash makes a bcrypt hash of the least cost.
-func Hash(t testing.TB, plain string) *password.Hash {
+// Hash returns a bcrypt hash of a password, at the lowest cost.
+func Hash(t testing.TB, secret string) *password.Hash {
 	t.Helper()
-	encoded, err := bcrypt.GenerateFromPassword([]byte(plain), bcrypt.MinCost)
+	encoded, err := bcrypt.GenerateFromPassword([]byte(secret), bcrypt.MinCost)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func Hash(t testing.TB, plain string) *password.Hash {
 	return h
 }
 
-// UID is the UID that Put gives to a user without one: the same login gets the same.
+// UID returns the UID that Put gives to a user without one. It depends on the login alone.
 func UID(login string) string {
 	sum := sha256.Sum256([]byte(login))
 	h := hex.EncodeToString(sum[:16])
