@@ -12,7 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
-// sink is an answer that nobody reads.
+// sink is a http.ResponseWriter that keeps only the status.
 type sink struct {
 	header http.Header
 	status int
@@ -22,8 +22,8 @@ func (s *sink) Header() http.Header         { return s.header }
 func (s *sink) WriteHeader(status int)      { s.status = status }
 func (s *sink) Write(b []byte) (int, error) { return len(b), nil }
 
-// BenchmarkRequest is the way of a request through the handler, without the network: logging,
-// metrics and all.
+// BenchmarkRequest measures a request from the handler down, including audit log and metrics, but
+// without the network.
 func BenchmarkRequest(b *testing.B) {
 	s := newServiceWith(b, servertest.Options{PasswordCacheTTL: time.Hour, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))})
 	jwtText, opaqueText := issue(b, s, "alice", jwt), issue(b, s, "alice", opaque)
@@ -46,10 +46,10 @@ func BenchmarkRequest(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				body.Reset(c.body)
-				answer := sink{header: http.Header{}}
-				s.Handler.ServeHTTP(&answer, r)
-				if answer.status != http.StatusOK {
-					b.Fatalf("status %d", answer.status)
+				response := sink{header: http.Header{}}
+				s.Handler.ServeHTTP(&response, r)
+				if response.status != http.StatusOK {
+					b.Fatalf("status %d", response.status)
 				}
 			}
 		})

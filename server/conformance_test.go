@@ -14,11 +14,12 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
-// newGate starts a service with all doors.
+// newService starts a service with a password cache.
 func newService(t testing.TB) *servertest.Service {
 	return newServiceWith(t, servertest.Options{PasswordCacheTTL: time.Minute})
 }
 
+// newServiceWith starts a service with an ordinary user, another one and an administrator.
 func newServiceWith(t testing.TB, o servertest.Options) *servertest.Service {
 	s := servertest.New(t, o)
 	s.Client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -45,7 +46,7 @@ const (
 	labelled = "opaque with a label"
 )
 
-// issue makes a token past the doors that lives for an hour.
+// issue returns a token that is valid for an hour, without a request to an API.
 func issue(t testing.TB, s *servertest.Service, login, kind string) string {
 	t.Helper()
 	u, ok := s.Directory.ByLogin(login)
@@ -68,26 +69,26 @@ func issue(t testing.TB, s *servertest.Service, login, kind string) string {
 	return text
 }
 
-// verdict is how an answer looks: its status and a part of its body.
+// verdict is what a response must look like: its status, and a part of its body.
 type verdict struct {
 	status int
 	part   string
 }
 
-func (v verdict) of(a servertest.Answer) bool {
+func (v verdict) matches(a servertest.Answer) bool {
 	return a.Status == v.status && strings.Contains(a.Body, v.part)
 }
 
-// route is one that checks tokens: how it is asked about alice's token, and what it answers to a
-// good and a dead one.
+// route is a route that checks tokens: how to send it a token of alice, and how it responds to a
+// valid and to a dead one.
 type route struct {
 	ask         func(testing.TB, *servertest.Service, string) servertest.Answer
 	alive, dead verdict
-	kinds       []string // that it takes; all where there is nothing
+	kinds       []string // of tokens that it accepts; empty: all
 }
 
-// carrying asks a route with the token in a header.
-func carrying(method, path, body, header string, more ...string) func(testing.TB, *servertest.Service, string) servertest.Answer {
+// sendInHeader returns a function that sends a request with the token in a header.
+func sendInHeader(method, path, body, header string, more ...string) func(testing.TB, *servertest.Service, string) servertest.Answer {
 	return func(t testing.TB, s *servertest.Service, text string) servertest.Answer {
 		return s.Send(t, method, path, body, append([]string{header + text}, more...)...)
 	}
@@ -108,43 +109,43 @@ func review(t testing.TB, s *servertest.Service, text string) servertest.Answer 
 	}))
 }
 
-// routes are all that check tokens.
+// routes returns all routes that check tokens.
 func routes() map[string]route {
 	const puppetHeader, bearer, current = "X-Authentication: ", "Authorization: Bearer ", "/rbac-api/v1/users/current"
 	ok, refused := verdict{status: http.StatusOK}, verdict{status: http.StatusUnauthorized}
 	listPath := "/rbac-api/v1/users/" + servertest.UID("alice") + "/tokens"
 	return map[string]route{
-		"refresh_jwt":            {carrying("POST", "/v1/users/refresh_jwt", "", "Authorization: JWT "), ok, refused, []string{jwt}},
-		"refresh_jwt, as Bearer": {carrying("POST", "/v1/users/refresh_jwt", "", bearer), ok, refused, []string{jwt}},
-		"users/current":          {ask: carrying("GET", current, "", puppetHeader), alive: ok, dead: refused},
+		"refresh_jwt":            {sendInHeader("POST", "/v1/users/refresh_jwt", "", "Authorization: JWT "), ok, refused, []string{jwt}},
+		"refresh_jwt, as Bearer": {sendInHeader("POST", "/v1/users/refresh_jwt", "", bearer), ok, refused, []string{jwt}},
+		"users/current":          {ask: sendInHeader("GET", current, "", puppetHeader), alive: ok, dead: refused},
 		"users/current, in the query": {ask: func(t testing.TB, s *servertest.Service, text string) servertest.Answer {
 			return s.Send(t, "GET", current+"?token="+text, "")
 		}, alive: ok, dead: refused},
-		"generate":       {ask: carrying("POST", "/rbac-api/v1/tokens", "", puppetHeader), alive: ok, dead: refused},
-		"list":           {ask: carrying("GET", listPath, "", puppetHeader), alive: ok, dead: refused},
-		"revoke, Puppet": {ask: carrying("DELETE", "/rbac-api/v2/tokens?revoke_tokens_by_labels=none", "", puppetHeader), alive: verdict{status: http.StatusNoContent}, dead: refused},
+		"generate":       {ask: sendInHeader("POST", "/rbac-api/v1/tokens", "", puppetHeader), alive: ok, dead: refused},
+		"list":           {ask: sendInHeader("GET", listPath, "", puppetHeader), alive: ok, dead: refused},
+		"revoke, Puppet": {ask: sendInHeader("DELETE", "/rbac-api/v2/tokens?revoke_tokens_by_labels=none", "", puppetHeader), alive: verdict{status: http.StatusNoContent}, dead: refused},
 		"authenticate": {ask: func(t testing.TB, s *servertest.Service, text string) servertest.Answer {
 			return s.Send(t, "POST", "/rbac-api/v2/auth/token/authenticate", marshal(t, map[string]string{"token": text}))
 		}, alive: ok, dead: verdict{status: http.StatusForbidden}},
 		"introspect": {ask: func(t testing.TB, s *servertest.Service, text string) servertest.Answer {
 			return s.Send(t, "POST", "/oauth2/introspect", url.Values{"token": {text}}.Encode(), basic("bob", "right"), formType)
 		}, alive: verdict{http.StatusOK, `"active":true`}, dead: verdict{http.StatusOK, `{"active":false}`}},
-		"introspect, as caller": {ask: carrying("POST", "/oauth2/introspect", "token=x", bearer, formType), alive: ok, dead: refused},
-		"revoke, as caller":     {ask: carrying("POST", "/oauth2/revoke", "token=x", bearer, formType), alive: ok, dead: refused},
+		"introspect, as caller": {ask: sendInHeader("POST", "/oauth2/introspect", "token=x", bearer, formType), alive: ok, dead: refused},
+		"revoke, as caller":     {ask: sendInHeader("POST", "/oauth2/revoke", "token=x", bearer, formType), alive: ok, dead: refused},
 		"TokenReview":           {ask: review, alive: verdict{http.StatusOK, `"authenticated":true`}, dead: verdict{http.StatusOK, `"status":{"authenticated":false}`}},
-		"verify, as Bearer":     {ask: carrying("GET", "/auth/verify", "", bearer), alive: ok, dead: refused},
-		"verify, as JWT":        {ask: carrying("GET", "/auth/verify", "", "Authorization: JWT "), alive: ok, dead: refused},
+		"verify, as Bearer":     {ask: sendInHeader("GET", "/auth/verify", "", bearer), alive: ok, dead: refused},
+		"verify, as JWT":        {ask: sendInHeader("GET", "/auth/verify", "", "Authorization: JWT "), alive: ok, dead: refused},
 		"verify, X-Authentication": {
-			ask: carrying("GET", "/auth/verify", "", puppetHeader), alive: ok, dead: refused,
+			ask: sendInHeader("GET", "/auth/verify", "", puppetHeader), alive: ok, dead: refused,
 		},
 	}
 }
 
-// eventLabels is something that happens while alice holds a token.
-type eventLabels func(t testing.TB, s *servertest.Service, text string)
+// incident is something that happens while alice holds a token.
+type incident func(t testing.TB, s *servertest.Service, text string)
 
-// put makes alice another version of herself.
-func put(change func(*servertest.Service, *directory.User)) eventLabels {
+// changeAlice returns an incident that replaces the User of alice.
+func changeAlice(change func(*servertest.Service, *directory.User)) incident {
 	return func(t testing.TB, s *servertest.Service, _ string) {
 		next := directory.User{Login: "alice"}
 		change(s, &next)
@@ -152,8 +153,8 @@ func put(change func(*servertest.Service, *directory.User)) eventLabels {
 	}
 }
 
-// sent is a request that must be answered with a status.
-func sent(status int, request func(testing.TB, *servertest.Service, string) servertest.Answer) eventLabels {
+// sendExpecting returns an incident that sends a request, which must have this status.
+func sendExpecting(status int, request func(testing.TB, *servertest.Service, string) servertest.Answer) incident {
 	return func(t testing.TB, s *servertest.Service, text string) {
 		t.Helper()
 		if a := request(t, s, text); a.Status != status {
@@ -162,8 +163,9 @@ func sent(status int, request func(testing.TB, *servertest.Service, string) serv
 	}
 }
 
-func revokeBy(caller, parameter string, value func(testing.TB, *servertest.Service, string) string) eventLabels {
-	return sent(http.StatusNoContent, func(t testing.TB, s *servertest.Service, text string) servertest.Answer {
+// revokeBy returns an incident in which a caller revokes with one parameter of the Puppet API.
+func revokeBy(caller, parameter string, value func(testing.TB, *servertest.Service, string) string) incident {
+	return sendExpecting(http.StatusNoContent, func(t testing.TB, s *servertest.Service, text string) servertest.Answer {
 		body := marshal(t, map[string][]string{parameter: {value(t, s, text)}})
 		return s.Send(t, "DELETE", "/rbac-api/v2/tokens", body, "X-Authentication: "+issue(t, s, caller, opaque))
 	})
@@ -181,42 +183,42 @@ func tokenID(t testing.TB, s *servertest.Service, text string) string {
 	return c.ID
 }
 
-// ends are the ways in which a token ends, with the kinds of token that can end so.
+// ends returns the ways in which a token ends, with the kinds of token that can end that way.
 func ends() map[string]struct {
-	end   eventLabels
+	end   incident
 	kinds []string
 } {
 	all, onRecord := []string{jwt, opaque, labelled}, []string{labelled}
 	gone := func(_ testing.TB, s *servertest.Service, _ string) { s.Directory.Delete("gatehouse-users/alice") }
 	itself := func(_ testing.TB, _ *servertest.Service, text string) string { return text }
 	return map[string]struct {
-		end   eventLabels
+		end   incident
 		kinds []string
 	}{
-		"the user is revoked": {put(func(_ *servertest.Service, u *directory.User) { u.Revoked = true }), all},
+		"the user is revoked": {changeAlice(func(_ *servertest.Service, u *directory.User) { u.Revoked = true }), all},
 		"the account expires": {func(t testing.TB, s *servertest.Service, text string) {
-			put(func(s *servertest.Service, u *directory.User) { u.ExpiresAt = s.Now().Add(time.Minute) })(t, s, text)
+			changeAlice(func(s *servertest.Service, u *directory.User) { u.ExpiresAt = s.Now().Add(time.Minute) })(t, s, text)
 			s.Advance(time.Minute)
 		}, all},
 		"the user is deleted": {gone, all},
-		"the user is deleted and made anew": {func(t testing.TB, s *servertest.Service, text string) {
+		"the user is deleted and created again": {func(t testing.TB, s *servertest.Service, text string) {
 			gone(t, s, text)
-			put(func(_ *servertest.Service, u *directory.User) { u.UID = servertest.UID("alice the second") })(t, s, text)
+			changeAlice(func(_ *servertest.Service, u *directory.User) { u.UID = servertest.UID("alice the second") })(t, s, text)
 		}, all},
-		"the user is another, and nobody saw the first go": {put(func(_ *servertest.Service, u *directory.User) { u.UID = servertest.UID("alice the second") }), all},
-		"the login turns out to be an older user's": {func(t testing.TB, s *servertest.Service, _ string) {
+		"the user is replaced without a deletion": {changeAlice(func(_ *servertest.Service, u *directory.User) { u.UID = servertest.UID("alice the second") }), all},
+		"an older user has the login": {func(t testing.TB, s *servertest.Service, _ string) {
 			s.Put(t, directory.User{Key: "gatehouse-users/older", UID: servertest.UID("older"), Login: "alice", Created: s.Now().Add(-time.Hour)}, "right")
 		}, all},
-		"tokensValidAfter moves":               {put(func(s *servertest.Service, u *directory.User) { u.TokensValidAfter = s.Now() }), all},
-		"tokensValidAfter moves to the future": {put(func(s *servertest.Service, u *directory.User) { u.TokensValidAfter = s.Now().AddDate(1, 0, 0) }), all},
+		"tokensValidAfter moves":               {changeAlice(func(s *servertest.Service, u *directory.User) { u.TokensValidAfter = s.Now() }), all},
+		"tokensValidAfter moves to the future": {changeAlice(func(s *servertest.Service, u *directory.User) { u.TokensValidAfter = s.Now().AddDate(1, 0, 0) }), all},
 		"the user revokes all by name":         {revokeBy("alice", "revoke_tokens_by_usernames", always("alice")), all},
 		"an administrator revokes all by name": {revokeBy("admin", "revoke_tokens_by_usernames", always("alice")), all},
 		"an administrator revokes all by UUID": {revokeBy("admin", "revoke_tokens_by_ids", always(servertest.UID("alice"))), all},
 		"it is revoked by itself":              {revokeBy("bob", "revoke_tokens", itself), all},
-		"it is revoked by its path": {sent(http.StatusNoContent, func(t testing.TB, s *servertest.Service, text string) servertest.Answer {
+		"it is revoked by its path": {sendExpecting(http.StatusNoContent, func(t testing.TB, s *servertest.Service, text string) servertest.Answer {
 			return s.Send(t, "DELETE", "/rbac-api/v2/tokens/"+text, "")
 		}), all},
-		"it is revoked with OAuth 2": {sent(http.StatusOK, func(t testing.TB, s *servertest.Service, text string) servertest.Answer {
+		"it is revoked with OAuth 2": {sendExpecting(http.StatusOK, func(t testing.TB, s *servertest.Service, text string) servertest.Answer {
 			return s.Send(t, "POST", "/oauth2/revoke", url.Values{"token": {text}}.Encode(), basic("bob", "right"), formType)
 		}), all},
 		"its record is revoked": {func(t testing.TB, s *servertest.Service, text string) {
@@ -224,12 +226,12 @@ func ends() map[string]struct {
 		}, all},
 		"it is revoked by its id": {revokeBy("admin", "revoke_tokens_by_ids", tokenID), onRecord},
 		"its label is revoked":    {revokeBy("alice", "revoke_tokens_by_labels", always(label)), onRecord},
-		"its time is over":        {func(_ testing.TB, s *servertest.Service, _ string) { s.Advance(time.Hour) }, all},
+		"it expires":              {func(_ testing.TB, s *servertest.Service, _ string) { s.Advance(time.Hour) }, all},
 	}
 }
 
-// each calls check with every route that takes tokens of a kind.
-func each(t *testing.T, kind string, check func(*testing.T, route)) {
+// forEachRoute runs check as a subtest for every route that accepts tokens of this kind.
+func forEachRoute(t *testing.T, kind string, check func(*testing.T, route)) {
 	for name, r := range routes() {
 		if len(r.kinds) == 0 || r.kinds[0] == kind {
 			t.Run(name, func(t *testing.T) { check(t, r) })
@@ -237,21 +239,21 @@ func each(t *testing.T, kind string, check func(*testing.T, route)) {
 	}
 }
 
-func TestATokenThatHasEndedIsDeadAtEveryRoute(t *testing.T) {
+func TestEndedTokenIsDeadAtEveryRoute(t *testing.T) {
 	for name, e := range ends() {
 		for _, kind := range e.kinds {
 			t.Run(name+"/"+kind, func(t *testing.T) {
 				s := newService(t)
 				text := issue(t, s, "alice", kind)
-				each(t, kind, func(t *testing.T, r route) {
-					if a := r.ask(t, s, text); !r.alive.of(a) {
-						t.Errorf("dead before its end:\n%s", a)
+				forEachRoute(t, kind, func(t *testing.T, r route) {
+					if a := r.ask(t, s, text); !r.alive.matches(a) {
+						t.Errorf("token is dead before its end:\n%s", a)
 					}
 				})
 				e.end(t, s, text)
-				each(t, kind, func(t *testing.T, r route) {
-					if a := r.ask(t, s, text); !r.dead.of(a) {
-						t.Errorf("alive:\n%s", a)
+				forEachRoute(t, kind, func(t *testing.T, r route) {
+					if a := r.ask(t, s, text); !r.dead.matches(a) {
+						t.Errorf("token is still alive:\n%s", a)
 					}
 				})
 			})
@@ -259,21 +261,21 @@ func TestATokenThatHasEndedIsDeadAtEveryRoute(t *testing.T) {
 	}
 }
 
-func TestWhatEndsNoTokenLeavesItGoodAtEveryRoute(t *testing.T) {
-	for name, happens := range map[string]eventLabels{
+func TestHarmlessIncidentLeavesTokenValidAtEveryRoute(t *testing.T) {
+	for name, happens := range map[string]incident{
 		"nothing":               func(testing.TB, *servertest.Service, string) {},
-		"the account is locked": put(func(s *servertest.Service, u *directory.User) { u.LockedUntil = s.Now().Add(time.Hour) }),
+		"the account is locked": changeAlice(func(s *servertest.Service, u *directory.User) { u.LockedUntil = s.Now().Add(time.Hour) }),
 		"the password changes": func(t testing.TB, s *servertest.Service, _ string) {
 			s.Put(t, directory.User{Login: "alice"}, "another")
 		},
-		"groups and name change":       put(func(_ *servertest.Service, u *directory.User) { u.Groups, u.DisplayName = []string{"x"}, "Alice" }),
-		"the end is not yet":           put(func(s *servertest.Service, u *directory.User) { u.ExpiresAt = s.Now().Add(time.Minute) }),
-		"older tokens become void":     put(func(s *servertest.Service, u *directory.User) { u.TokensValidAfter = s.Now().Add(-time.Minute) }),
-		"the login is another":         func(t testing.TB, s *servertest.Service, _ string) { rename(t, s) },
-		"another user's are revoked":   revokeBy("admin", "revoke_tokens_by_usernames", always("bob")),
-		"another label is revoked":     revokeBy("alice", "revoke_tokens_by_labels", always("another label")),
-		"the label of another user is": revokeBy("bob", "revoke_tokens_by_labels", always(label)),
-		"almost all its time is over":  func(_ testing.TB, s *servertest.Service, _ string) { s.Advance(59 * time.Minute) },
+		"groups and name change":                    changeAlice(func(_ *servertest.Service, u *directory.User) { u.Groups, u.DisplayName = []string{"x"}, "Alice" }),
+		"the account expires later":                 changeAlice(func(s *servertest.Service, u *directory.User) { u.ExpiresAt = s.Now().Add(time.Minute) }),
+		"older tokens become void":                  changeAlice(func(s *servertest.Service, u *directory.User) { u.TokensValidAfter = s.Now().Add(-time.Minute) }),
+		"the login changes":                         func(t testing.TB, s *servertest.Service, _ string) { renameAlice(t, s) },
+		"tokens of another user are revoked":        revokeBy("admin", "revoke_tokens_by_usernames", always("bob")),
+		"another label is revoked":                  revokeBy("alice", "revoke_tokens_by_labels", always("another label")),
+		"the same label of another user is revoked": revokeBy("bob", "revoke_tokens_by_labels", always(label)),
+		"it is about to expire":                     func(_ testing.TB, s *servertest.Service, _ string) { s.Advance(59 * time.Minute) },
 		"another token is revoked": func(t testing.TB, s *servertest.Service, text string) {
 			revokeBy("bob", "revoke_tokens", always(issue(t, s, "alice", opaque)))(t, s, text)
 		},
@@ -283,9 +285,9 @@ func TestWhatEndsNoTokenLeavesItGoodAtEveryRoute(t *testing.T) {
 				s := newService(t)
 				text := issue(t, s, "alice", kind)
 				happens(t, s, text)
-				each(t, kind, func(t *testing.T, r route) {
-					if a := r.ask(t, s, text); !r.alive.of(a) {
-						t.Errorf("dead:\n%s", a)
+				forEachRoute(t, kind, func(t *testing.T, r route) {
+					if a := r.ask(t, s, text); !r.alive.matches(a) {
+						t.Errorf("token is dead:\n%s", a)
 					}
 				})
 			})
@@ -293,7 +295,7 @@ func TestWhatEndsNoTokenLeavesItGoodAtEveryRoute(t *testing.T) {
 	}
 }
 
-// rename gives alice another login. Her UID, which tokens carry, stays.
-func rename(t testing.TB, s *servertest.Service) {
+// renameAlice gives alice another login. Her UID, which tokens carry, stays the same.
+func renameAlice(t testing.TB, s *servertest.Service) {
 	s.Put(t, directory.User{Key: "gatehouse-users/alice", UID: servertest.UID("alice"), Login: "alicia"}, "right")
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
-// dialects tell whether a body is an error of a dialect, and with which code where the dialect has
-// one for every error.
-func dialects() map[string]func(body map[string]any, code string) bool {
+// errorFormats returns, for each error format, a function that reports whether a body is an error
+// in that format, with the given code if the format has codes.
+func errorFormats() map[string]func(body map[string]any, code string) bool {
 	return map[string]func(map[string]any, string) bool{
 		"redis": func(body map[string]any, code string) bool {
 			return body["error_code"] == code && body["message"] != "" && body["message"] == body["description"] && len(body) == 3
@@ -29,21 +29,21 @@ func dialects() map[string]func(body map[string]any, code string) bool {
 	}
 }
 
-// fails checks that an answer is an error of a dialect.
-func fails(t *testing.T, a servertest.Answer, status int, dialect, code string) {
+// assertError checks that a response is an error in this format.
+func assertError(t *testing.T, a servertest.Answer, status int, format, code string) {
 	t.Helper()
 	var body map[string]any
-	if err := json.Unmarshal([]byte(a.Body), &body); err != nil || a.Status != status || !dialects()[dialect](body, code) {
-		t.Errorf("want %d %s in the dialect %s, got\n%s", status, code, dialect, a)
+	if err := json.Unmarshal([]byte(a.Body), &body); err != nil || a.Status != status || !errorFormats()[format](body, code) {
+		t.Errorf("want %d %s in the format %s, got\n%s", status, code, format, a)
 	}
 	if a.Header.Get("Content-Type") != "application/json" || a.Header.Get("Location") != "" || a.Header.Get("X-Request-Id") == "" {
-		t.Errorf("the headers of an error are wrong:\n%s", a)
+		t.Errorf("wrong headers for an error:\n%s", a)
 	}
 }
 
-func TestAPathThatIsNotThereIsAnErrorOfItsDialect(t *testing.T) {
+func TestUnknownPathIsNotFoundInFormatOfItsAPI(t *testing.T) {
 	s := newService(t)
-	for path, dialect := range map[string]string{
+	for path, format := range map[string]string{
 		"/v1/nothing": "redis", "/v1": "redis", "/v1/": "redis", "/v1/users/authorize/": "redis", "/V1/users/authorize": "other",
 		"/v1//users/authorize": "redis", "/v1/./users/authorize": "redis", "/v1/x/../users/authorize": "redis", "//v1/users/authorize": "redis",
 		"/v1/users%2Fauthorize": "redis", "/v1/%2e%2e/v1/users/authorize": "redis", "/v1/users/authorize%2F": "redis", "/v1/users/authorize;x=1": "redis",
@@ -56,13 +56,13 @@ func TestAPathThatIsNotThereIsAnErrorOfItsDialect(t *testing.T) {
 	} {
 		t.Run(path, func(t *testing.T) {
 			for _, method := range []string{"GET", "POST", "DELETE"} {
-				fails(t, s.Send(t, method, path, ""), http.StatusNotFound, dialect, "not_found")
+				assertError(t, s.Send(t, method, path, ""), http.StatusNotFound, format, "not_found")
 			}
 		})
 	}
 }
 
-func TestARequestWithoutAPathIsNotFound(t *testing.T) {
+func TestEmptyPathIsNotFound(t *testing.T) {
 	h := newService(t).Handler
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.URL.Path = "" // as in GET https://gatehouse.test HTTP/1.1
@@ -73,9 +73,9 @@ func TestARequestWithoutAPathIsNotFound(t *testing.T) {
 	}
 }
 
-// methodsOf are the methods of every route that does not take all, as Allow names them, and the
-// dialect.
-func methodsOf() map[string][2]string {
+// allowedMethods maps the path of every route that does not accept all methods to its Allow header
+// and its error format.
+func allowedMethods() map[string][2]string {
 	return map[string][2]string{
 		"/v1/users/authorize": {"POST", "redis"}, "/v1/users/refresh_jwt": {"POST", "redis"},
 		"/rbac-api/v1/auth/token": {"POST", "puppet"}, "/auth/token": {"POST", "puppet"}, "/rbac-api/v1/tokens": {"POST", "puppet"},
@@ -88,9 +88,9 @@ func methodsOf() map[string][2]string {
 	}
 }
 
-func TestAMethodThatARouteDoesNotTakeIsAnErrorOfItsDialectAndAllowNamesTheOthers(t *testing.T) {
+func TestMethodNotAllowedNamesTheAllowedOnes(t *testing.T) {
 	s := newService(t)
-	for path, c := range methodsOf() {
+	for path, c := range allowedMethods() {
 		t.Run(path, func(t *testing.T) {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "post"} {
 				if strings.Contains(", "+c[0]+", ", ", "+method+", ") {
@@ -106,16 +106,16 @@ func TestAMethodThatARouteDoesNotTakeIsAnErrorOfItsDialectAndAllowNamesTheOthers
 					}
 					continue
 				}
-				fails(t, a, http.StatusMethodNotAllowed, c[1], "method_not_allowed")
+				assertError(t, a, http.StatusMethodNotAllowed, c[1], "method_not_allowed")
 			}
 		})
 	}
 }
 
-func TestHeadIsAnsweredAsGetIsWithoutABody(t *testing.T) {
+func TestHeadEqualsGetWithoutBody(t *testing.T) {
 	s := newService(t)
 	credential := "X-Authentication: " + issue(t, s, "alice", opaque)
-	for path, c := range methodsOf() {
+	for path, c := range allowedMethods() {
 		if c[0] != "GET, HEAD" {
 			continue
 		}
@@ -126,18 +126,18 @@ func TestHeadIsAnsweredAsGetIsWithoutABody(t *testing.T) {
 		}
 		head.Body = get.Body
 		if head.String() != get.String() {
-			t.Errorf("%s: HEAD says\n%s\nand GET\n%s", path, head, get)
+			t.Errorf("%s: HEAD returns\n%s\nand GET\n%s", path, head, get)
 		}
 	}
 }
 
-func TestABodyOfMoreThan64KiBIsTooLargeInEveryDialectAnnouncedOrNot(t *testing.T) {
+func TestBodyOver64KiBIsTooLarge(t *testing.T) {
 	s := newService(t)
 	puppetHeader, bearer := "X-Authentication: "+issue(t, s, "alice", opaque), "Authorization: Bearer "+issue(t, s, "alice", jwt)
 	large := strings.Repeat(" ", 64<<10+1)
 	for name, c := range map[string]struct {
 		method, path, header string
-		dialect              string
+		format               string
 	}{
 		"authorize":    {"POST", "/v1/users/authorize", basic("alice", "right"), "redis"},
 		"refresh_jwt":  {"POST", "/v1/users/refresh_jwt", bearer, "redis"},
@@ -156,19 +156,19 @@ func TestABodyOfMoreThan64KiBIsTooLargeInEveryDialectAnnouncedOrNot(t *testing.T
 			if strings.HasPrefix(c.path, "/oauth2/") {
 				headers = append(headers, formType)
 			}
-			fails(t, s.Send(t, c.method, c.path, large, headers...), http.StatusRequestEntityTooLarge, c.dialect, "request_too_large")
-			if got := unannounced(t, s, c.method, c.path, large, headers...); got != http.StatusRequestEntityTooLarge {
+			assertError(t, s.Send(t, c.method, c.path, large, headers...), http.StatusRequestEntityTooLarge, c.format, "request_too_large")
+			if got := sendChunked(t, s, c.method, c.path, large, headers...); got != http.StatusRequestEntityTooLarge {
 				t.Errorf("without Content-Length: %d", got)
 			}
 			if a := s.Send(t, c.method, c.path, large[1:], headers...); a.Status == http.StatusRequestEntityTooLarge {
-				t.Errorf("64 KiB are too large:\n%s", a)
+				t.Errorf("64 KiB is too large:\n%s", a)
 			}
 		})
 	}
 }
 
-// unannounced sends a body whose length the request does not tell.
-func unannounced(t *testing.T, s *servertest.Service, method, path, body string, headers ...string) int {
+// sendChunked sends a body without announcing its length, and returns the status.
+func sendChunked(t *testing.T, s *servertest.Service, method, path, body string, headers ...string) int {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, io.MultiReader(strings.NewReader(body)))
 	if err != nil {
@@ -186,7 +186,7 @@ func unannounced(t *testing.T, s *servertest.Service, method, path, body string,
 	return response.StatusCode
 }
 
-func TestTwoAuthorizationHeadersAreRefusedWhateverTheyHold(t *testing.T) {
+func TestTwoAuthorizationHeadersAreRefused(t *testing.T) {
 	s := newService(t)
 	password, bearer := basic("alice", "right"), "Authorization: Bearer "+issue(t, s, "alice", jwt)
 	for path, body := range map[string]string{
@@ -207,7 +207,7 @@ func TestTwoAuthorizationHeadersAreRefusedWhateverTheyHold(t *testing.T) {
 	}
 }
 
-func TestHeadersOfMoreThan32KiBAreRefusedAndTheServiceLivesOn(t *testing.T) {
+func TestHeadersOver32KiBAreRefused(t *testing.T) {
 	s := newService(t)
 	for size, want := range map[int]int{24 << 10: 200, 48 << 10: 431, 2 << 20: 431} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/status/v1/simple", nil)
@@ -231,7 +231,7 @@ func TestHeadersOfMoreThan32KiBAreRefusedAndTheServiceLivesOn(t *testing.T) {
 	}
 }
 
-func TestEveryRequestIsCountedByItsDoorRouteAndStatus(t *testing.T) {
+func TestRequestsAreCountedByAPIRouteAndStatus(t *testing.T) {
 	s := newService(t)
 	s.Send(t, "POST", "/v1/users/authorize", "", basic("alice", "right"))
 	s.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("alice")+"/tokens", "")

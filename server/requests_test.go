@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
 )
 
-func TestOnlyTrustedProxiesAreBelievedAboutTheSource(t *testing.T) {
+func TestSourceTrustsOnlyTrustedProxies(t *testing.T) {
 	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
 	for name, c := range map[string]struct {
 		peer      string
@@ -18,22 +18,22 @@ func TestOnlyTrustedProxiesAreBelievedAboutTheSource(t *testing.T) {
 		trusted   []netip.Prefix
 		want      string
 	}{
-		"no proxy is trusted":                     {"10.1.1.1:5", []string{"192.0.2.1"}, nil, "10.1.1.1"},
-		"a stranger is not believed":              {"198.51.100.7:5", []string{"192.0.2.1"}, trusted, "198.51.100.7"},
-		"a trusted proxy is":                      {"10.1.1.1:5", []string{"192.0.2.1"}, trusted, "192.0.2.1"},
-		"over IPv6 too":                           {"[fd00::1]:5", []string{"2001:db8::1"}, trusted, "2001:db8::1"},
-		"an IPv4 peer of an IPv6 socket":          {"[::ffff:10.1.1.1]:5", []string{"::ffff:192.0.2.1"}, trusted, "192.0.2.1"},
-		"what the client wrote before is not":     {"10.1.1.1:5", []string{"127.0.0.1, 192.0.2.1"}, trusted, "192.0.2.1"},
-		"nor in a header of its own":              {"10.1.1.1:5", []string{"127.0.0.1", "192.0.2.1"}, trusted, "192.0.2.1"},
-		"a chain of trusted proxies":              {"10.1.1.1:5", []string{"192.0.2.1, 10.2.2.2,10.3.3.3"}, trusted, "192.0.2.1"},
-		"a chain in several headers":              {"10.1.1.1:5", []string{"192.0.2.1", "10.2.2.2"}, trusted, "192.0.2.1"},
-		"trusted to the end is the farthest":      {"10.1.1.1:5", []string{"10.2.2.2, 10.3.3.3"}, trusted, "10.2.2.2"},
-		"no header is the proxy itself":           {"10.1.1.1:5", nil, trusted, "10.1.1.1"},
-		"an empty one too":                        {"10.1.1.1:5", []string{""}, trusted, "10.1.1.1"},
-		"what is no address ends the chain":       {"10.1.1.1:5", []string{"192.0.2.1, unknown"}, trusted, "10.1.1.1"},
-		"after a trusted hop, too":                {"10.1.1.1:5", []string{"192.0.2.1, x, 10.2.2.2"}, trusted, "10.2.2.2"},
-		"a stranger in between ends the chain":    {"10.1.1.1:5", []string{"192.0.2.1, 198.51.100.7, 10.2.2.2"}, trusted, "198.51.100.7"},
-		"a peer that cannot be read is no source": {"somewhere", []string{"192.0.2.1"}, trusted, "invalid IP"},
+		"no proxy is trusted":               {"10.1.1.1:5", []string{"192.0.2.1"}, nil, "10.1.1.1"},
+		"an untrusted peer is ignored":      {"198.51.100.7:5", []string{"192.0.2.1"}, trusted, "198.51.100.7"},
+		"a trusted proxy is believed":       {"10.1.1.1:5", []string{"192.0.2.1"}, trusted, "192.0.2.1"},
+		"also over IPv6":                    {"[fd00::1]:5", []string{"2001:db8::1"}, trusted, "2001:db8::1"},
+		"an IPv4 peer of an IPv6 socket":    {"[::ffff:10.1.1.1]:5", []string{"::ffff:192.0.2.1"}, trusted, "192.0.2.1"},
+		"what the client wrote is ignored":  {"10.1.1.1:5", []string{"127.0.0.1, 192.0.2.1"}, trusted, "192.0.2.1"},
+		"also in a separate header":         {"10.1.1.1:5", []string{"127.0.0.1", "192.0.2.1"}, trusted, "192.0.2.1"},
+		"a chain of trusted proxies":        {"10.1.1.1:5", []string{"192.0.2.1, 10.2.2.2,10.3.3.3"}, trusted, "192.0.2.1"},
+		"a chain in several headers":        {"10.1.1.1:5", []string{"192.0.2.1", "10.2.2.2"}, trusted, "192.0.2.1"},
+		"only trusted hops: the farthest":   {"10.1.1.1:5", []string{"10.2.2.2, 10.3.3.3"}, trusted, "10.2.2.2"},
+		"no header: the proxy itself":       {"10.1.1.1:5", nil, trusted, "10.1.1.1"},
+		"an empty header: the same":         {"10.1.1.1:5", []string{""}, trusted, "10.1.1.1"},
+		"an invalid address ends the chain": {"10.1.1.1:5", []string{"192.0.2.1, unknown"}, trusted, "10.1.1.1"},
+		"also after a trusted hop":          {"10.1.1.1:5", []string{"192.0.2.1, x, 10.2.2.2"}, trusted, "10.2.2.2"},
+		"an untrusted hop ends the chain":   {"10.1.1.1:5", []string{"192.0.2.1, 198.51.100.7, 10.2.2.2"}, trusted, "198.51.100.7"},
+		"an invalid peer has no source":     {"somewhere", []string{"192.0.2.1"}, trusted, "invalid IP"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -45,14 +45,14 @@ func TestOnlyTrustedProxiesAreBelievedAboutTheSource(t *testing.T) {
 	}
 }
 
-func TestTheIDOfARequestIsTheClientsWhereItIsPlain(t *testing.T) {
+func TestRequestIDIsTheClientsIfLoggable(t *testing.T) {
 	q := newRequests(nil)
 	begin := func(ids ...string) string {
 		r, w := httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder()
 		r.Header["X-Request-Id"] = ids
 		r = q.begin(w, r, "redis")
 		if request := audit.RequestFrom(r.Context()); request.API != "redis" || request.ID != w.Header().Get("X-Request-Id") {
-			t.Errorf("%+v is answered as %s", request, w.Header().Get("X-Request-Id"))
+			t.Errorf("%+v has the response header %s", request, w.Header().Get("X-Request-Id"))
 		}
 		return w.Header().Get("X-Request-Id")
 	}
@@ -70,10 +70,10 @@ func TestTheIDOfARequestIsTheClientsWhereItIsPlain(t *testing.T) {
 		seen[got] = true
 	}
 	if got := begin(); got == "" || seen[got] {
-		t.Errorf("none became %q", got)
+		t.Errorf("no ID became %q", got)
 	}
 	if other := newRequests(nil); strings.HasPrefix(begin(), other.prefix) {
-		t.Error("two processes give the same ids")
+		t.Error("two processes generate the same IDs")
 	}
 }
 
@@ -91,7 +91,7 @@ func FuzzForwardedFor(f *testing.F) {
 		}
 		r.RemoteAddr = "192.0.2.9:5"
 		if got := newRequests(trusted).source(r); got.String() != "192.0.2.9" {
-			t.Fatalf("%q of a stranger came from %s", header, got)
+			t.Fatalf("%q of an untrusted peer came from %s", header, got)
 		}
 	})
 }

@@ -14,22 +14,22 @@ import (
 
 const secret = "correct horse"
 
-func TestVerifySaysWhoItIs(t *testing.T) {
+func TestVerifyNamesTheUser(t *testing.T) {
 	s := newService(t)
 	u := s.Put(t, directory.User{Login: "ada@example.com", Groups: []string{"operators", "developers"}}, secret)
 	jwt, opaque := tokens(t, s, u)
 	for name, header := range map[string]http.Header{
-		"by a JWT as Bearer":                 {"Authorization": {"Bearer " + jwt}},
-		"by a JWT as JWT":                    {"Authorization": {"JWT " + jwt}},
-		"whatever the case of the scheme":    {"Authorization": {"bEARER " + jwt}},
-		"by an opaque token as Bearer":       {"Authorization": {"Bearer " + opaque}},
-		"by a JWT in X-Authentication":       {"X-Authentication": {jwt}},
-		"by an opaque one there":             {"X-Authentication": {opaque}},
-		"with the suffix of Puppet clients":  {"X-Authentication": {opaque + "|no_keepalive"}},
-		"by a password":                      basic("ada@example.com", secret),
-		"by Authorization where both are":    {"Authorization": {"Bearer " + jwt}, "X-Authentication": {"garbage"}},
-		"whatever the client says about it":  {"Authorization": {"Bearer " + jwt}, "X-Auth-User": {"root"}, "X-Auth-Groups": {"admins"}},
-		"with a suffix that tokens may have": {"X-Authentication": {jwt + "|no_keepalive"}},
+		"by a JWT as Bearer":                   {"Authorization": {"Bearer " + jwt}},
+		"by a JWT as JWT":                      {"Authorization": {"JWT " + jwt}},
+		"whatever the case of the scheme":      {"Authorization": {"bEARER " + jwt}},
+		"by an opaque token as Bearer":         {"Authorization": {"Bearer " + opaque}},
+		"by a JWT in X-Authentication":         {"X-Authentication": {jwt}},
+		"by an opaque token there":             {"X-Authentication": {opaque}},
+		"with the suffix of Puppet clients":    {"X-Authentication": {opaque + "|no_keepalive"}},
+		"by a password":                        basic("ada@example.com", secret),
+		"by Authorization if both are there":   {"Authorization": {"Bearer " + jwt}, "X-Authentication": {"garbage"}},
+		"despite X-Auth headers of the client": {"Authorization": {"Bearer " + jwt}, "X-Auth-User": {"root"}, "X-Auth-Groups": {"admins"}},
+		"by a JWT with the same suffix":        {"X-Authentication": {jwt + "|no_keepalive"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := ask(t, s, header)
@@ -50,7 +50,7 @@ func TestVerifySaysWhoItIs(t *testing.T) {
 	}
 }
 
-func TestVerifyLeavesTheGroupsOutWhereThereAreNone(t *testing.T) {
+func TestVerifyOmitsGroupsIfThereAreNone(t *testing.T) {
 	s := newService(t)
 	s.Put(t, directory.User{Login: "ada"}, secret)
 	a := ask(t, s, basic("ada", secret))
@@ -60,7 +60,7 @@ func TestVerifyLeavesTheGroupsOutWhereThereAreNone(t *testing.T) {
 	}
 }
 
-func TestVerifyAnswersEveryMethodAndReadsNoBody(t *testing.T) {
+func TestVerifyAcceptsEveryMethodAndReadsNoBody(t *testing.T) {
 	s := newService(t)
 	s.Put(t, directory.User{Login: "ada"}, secret)
 	credentials := "Authorization: " + basic("ada", secret).Get("Authorization")
@@ -76,7 +76,7 @@ func TestVerifyAnswersEveryMethodAndReadsNoBody(t *testing.T) {
 	}
 }
 
-func TestVerifyAnswersBelowItsPathToo(t *testing.T) {
+func TestVerifyServesPathsBelow(t *testing.T) {
 	s := newService(t)
 	s.Put(t, directory.User{Login: "ada"}, secret)
 	credentials := "Authorization: " + basic("ada", secret).Get("Authorization")
@@ -88,12 +88,12 @@ func TestVerifyAnswersBelowItsPathToo(t *testing.T) {
 	}
 	for _, path := range []string{"/auth/verify/../verify", "/auth/verify//", "/auth/verify%2F", "/auth/verified"} {
 		if a := s.Send(t, http.MethodGet, path, "", credentials); a.Status == http.StatusOK {
-			t.Errorf("%s is taken", path)
+			t.Errorf("%s is accepted", path)
 		}
 	}
 }
 
-func TestVerifyRefusesEverybodyAlike(t *testing.T) {
+func TestVerifyRefusesEveryoneAlike(t *testing.T) {
 	s := newService(t)
 	u := s.Put(t, directory.User{Login: "ada"}, secret)
 	jwt, opaque := tokens(t, s, u)
@@ -106,23 +106,23 @@ func TestVerifyRefusesEverybodyAlike(t *testing.T) {
 	s.Put(t, directory.User{Login: "a\r\nX-Auth-User"}, secret)
 
 	first := ask(t, s, nil)
-	want(t, first, http.StatusUnauthorized, `{"error":"valid credentials are needed"}`)
+	want(t, first, http.StatusUnauthorized, `{"error":"missing or invalid credentials"}`)
 	challenges := []string{`Basic realm="gatehouse", charset="UTF-8"`, `Bearer realm="gatehouse"`}
 	if got := first.Header.Values("WWW-Authenticate"); !slices.Equal(got, challenges) {
-		t.Errorf("the challenges are %q", got)
+		t.Errorf("challenges are %q", got)
 	}
 	for name, header := range map[string]http.Header{
-		"a token that is none":                  {"Authorization": {"Bearer garbage"}},
-		"a token that is none, the other way":   {"X-Authentication": {"garbage"}},
+		"an invalid token":                      {"Authorization": {"Bearer garbage"}},
+		"an invalid token in X-Authentication":  {"X-Authentication": {"garbage"}},
 		"an empty Authorization beside a token": {"Authorization": {""}, "X-Authentication": {jwt}},
 		"a bad Authorization beside a token":    {"Authorization": {"Bearer garbage"}, "X-Authentication": {jwt}},
-		"a scheme that is not known":            {"Authorization": {"Digest " + jwt}},
+		"an unknown scheme":                     {"Authorization": {"Digest " + jwt}},
 		"a token without a scheme":              {"Authorization": {jwt}},
 		"two Authorization headers":             {"Authorization": {"Bearer " + jwt, "Bearer " + jwt}},
 		"two X-Authentication headers":          {"X-Authentication": {jwt, jwt}},
-		"Basic that is no base64":               {"Authorization": {"Basic !"}},
+		"Basic that is not base64":              {"Authorization": {"Basic !"}},
 		"the wrong password":                    basic("ada", "wrong"),
-		"a login that nobody has":               basic("nobody", secret),
+		"an unknown login":                      basic("nobody", secret),
 		"a revoked user":                        basic("victor", secret),
 		"an expired user":                       basic("edith", secret),
 		"an expired password":                   basic("paula", secret),
@@ -133,7 +133,7 @@ func TestVerifyRefusesEverybodyAlike(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := ask(t, s, header)
 			if a.String() != first.String() {
-				t.Errorf("this refusal differs:\n%s\nnot\n%s", a, first)
+				t.Errorf("got\n%s\nwant\n%s", a, first)
 			}
 		})
 	}
@@ -145,29 +145,29 @@ func TestVerifyRefusesEverybodyAlike(t *testing.T) {
 	})
 }
 
-func TestVerifyGuessesCountTowardsTheLock(t *testing.T) {
+func TestVerifyCountsGuessesTowardsLockout(t *testing.T) {
 	s := servertest.New(t, servertest.Options{LockAfter: 2, PasswordCacheTTL: time.Minute})
 	s.Put(t, directory.User{Login: "ada"}, secret)
 	for range 2 {
-		want(t, ask(t, s, basic("ada", "wrong")), http.StatusUnauthorized, `{"error":"valid credentials are needed"}`)
+		want(t, ask(t, s, basic("ada", "wrong")), http.StatusUnauthorized, `{"error":"missing or invalid credentials"}`)
 	}
-	want(t, ask(t, s, basic("ada", secret)), http.StatusUnauthorized, `{"error":"valid credentials are needed"}`)
+	want(t, ask(t, s, basic("ada", secret)), http.StatusUnauthorized, `{"error":"missing or invalid credentials"}`)
 }
 
-func TestVerifyAsksToTryAgainWhileNobodyCanBeJudged(t *testing.T) {
+func TestVerifyIsUnavailableWithoutDirectory(t *testing.T) {
 	s := newService(t)
 	empty := directory.New()
 	s.Passwords.Directory, s.Tokens.Directory = empty, empty
 	for _, header := range []http.Header{basic("ada", secret), {"X-Authentication": {"garbage"}}} {
 		a := ask(t, s, header)
-		want(t, a, http.StatusServiceUnavailable, `{"error":"no verdict can be given now; try again"}`)
+		want(t, a, http.StatusServiceUnavailable, `{"error":"service temporarily unavailable; try again later"}`)
 		if got := a.Header.Get("Retry-After"); got != "2" {
 			t.Errorf("Retry-After is %q", got)
 		}
 	}
 }
 
-func TestALoginInUTF8ArrivesAsItIs(t *testing.T) {
+func TestVerifyKeepsUTF8(t *testing.T) {
 	s := newService(t)
 	s.Put(t, directory.User{Login: "jürgen 100%", Groups: []string{"работники", "a b"}}, secret)
 	a := ask(t, s, basic("jürgen 100%", secret))
@@ -199,7 +199,7 @@ func ask(t *testing.T, s *servertest.Service, header http.Header) servertest.Ans
 func want(t *testing.T, a servertest.Answer, status int, body string) {
 	t.Helper()
 	if a.Status != status || a.Body != body {
-		t.Errorf("answered %d %q, not %d %q", a.Status, a.Body, status, body)
+		t.Errorf("got %d %q, want %d %q", a.Status, a.Body, status, body)
 	}
 }
 

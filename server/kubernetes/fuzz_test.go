@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzParse: what is taken as a TokenReview is one for encoding/json too, and says the same there.
+// FuzzParse checks that whatever parseReview accepts is a TokenReview with the same content for
+// encoding/json.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		`{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","spec":{"token":"a","audiences":["b","c"]}}`,
@@ -29,25 +30,25 @@ func FuzzParse(f *testing.F) {
 		}
 		fields := map[string]json.RawMessage{}
 		if err := json.Unmarshal(body, &fields); err != nil {
-			t.Fatalf("taken, and no JSON: %v", err)
+			t.Fatalf("accepted, but not JSON: %v", err)
 		}
 		for key, into := range map[string]any{"apiVersion": &other.APIVersion, "kind": &other.Kind, "spec": &other.Spec} {
 			if err := json.Unmarshal(fields[key], into); err != nil {
-				t.Fatalf("taken, and %s cannot be read: %v", key, err)
+				t.Fatalf("accepted, but %s cannot be parsed: %v", key, err)
 			}
 		}
 		var token string
 		var audiences []string
 		if err := json.Unmarshal(other.Spec["token"], &token); err != nil || token == "" || token != q.token {
-			t.Fatalf("the token is %q, not %q: %v", q.token, token, err)
+			t.Fatalf("token is %q, want %q: %v", q.token, token, err)
 		}
 		if raw, ok := other.Spec["audiences"]; ok {
 			if err := json.Unmarshal(raw, &audiences); err != nil || !slices.Equal(audiences, q.audiences) {
-				t.Fatalf("the audiences are %q, not %q: %v", q.audiences, audiences, err)
+				t.Fatalf("audiences are %q, want %q: %v", q.audiences, audiences, err)
 			}
 		}
 		if other.Kind != kind || other.APIVersion != q.apiVersion || (q.apiVersion != v1 && q.apiVersion != v1beta1) {
-			t.Fatalf("taken as a TokenReview: kind %q of %q", other.Kind, other.APIVersion)
+			t.Fatalf("accepted as a TokenReview: kind %q of %q", other.Kind, other.APIVersion)
 		}
 	})
 }

@@ -20,7 +20,7 @@ const (
 	denied  = `{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","status":{"authenticated":false}}`
 )
 
-func TestAReviewNamesTheUserInTheVersionAsked(t *testing.T) {
+func TestReviewNamesTheUserInRequestedVersion(t *testing.T) {
 	s := newService(t)
 	jwt, opaque := tokens(t, s, put(t, s, directory.User{Groups: []string{"operators", "developers"}}))
 	for name, token := range map[string]string{"a JWT": jwt, "an opaque token": opaque} {
@@ -31,70 +31,70 @@ func TestAReviewNamesTheUserInTheVersionAsked(t *testing.T) {
 					`"user":{"username":"ada@example.com","uid":"`+ada+`","groups":["operators","developers"]},`+
 					`"audiences":["https://gatehouse.test"]}}`)
 				if got := a.Header.Get("Content-Type"); got != "application/json" {
-					t.Errorf("the Content-Type is %q", got)
+					t.Errorf("Content-Type is %q", got)
 				}
 			})
 		}
 	}
 }
 
-func TestGroupsThatKubernetesReservesAreLeftOut(t *testing.T) {
+func TestReviewOmitsReservedGroups(t *testing.T) {
 	s := newService(t)
 	jwt, _ := tokens(t, s, put(t, s, directory.User{Groups: []string{"system:masters", "systems", "system:nodes"}}))
 	a := ask(t, s, body(t, v1, jwt))
 	if !strings.Contains(a.Body, `"groups":["systems"]`) {
-		t.Errorf("answered %s", a.Body)
+		t.Errorf("got %s", a.Body)
 	}
 }
 
-func TestAReviewHonoursAudiences(t *testing.T) {
+func TestReviewHonoursAudiences(t *testing.T) {
 	s := newService(t)
 	jwt, opaque := tokens(t, s, put(t, s, directory.User{}))
 	for name, test := range map[string]struct {
-		asked []string
-		given string
+		requested []string
+		granted   string
 	}{
-		"the token's own":                 {[]string{servertest.Issuer}, `["https://gatehouse.test"]`},
-		"the token's own among others":    {[]string{"https://a.test", servertest.Issuer, "https://b.test"}, `["https://gatehouse.test"]`},
-		"somebody else's":                 {[]string{"https://a.test"}, ""},
-		"one that only begins alike":      {[]string{servertest.Issuer + "/"}, ""},
-		"an empty one":                    {[]string{""}, ""},
-		"none, so the service's is meant": {[]string{}, `["https://gatehouse.test"]`},
+		"the token's own":              {[]string{servertest.Issuer}, `["https://gatehouse.test"]`},
+		"the token's own among others": {[]string{"https://a.test", servertest.Issuer, "https://b.test"}, `["https://gatehouse.test"]`},
+		"that of another service":      {[]string{"https://a.test"}, ""},
+		"one with the same prefix":     {[]string{servertest.Issuer + "/"}, ""},
+		"an empty one":                 {[]string{""}, ""},
+		"none, so the default applies": {[]string{}, `["https://gatehouse.test"]`},
 	} {
 		for kind, token := range map[string]string{"JWT": jwt, "opaque": opaque} {
 			t.Run(name+", "+kind, func(t *testing.T) {
-				a := ask(t, s, body(t, v1, token, test.asked...))
-				if test.given == "" {
+				a := ask(t, s, body(t, v1, token, test.requested...))
+				if test.granted == "" {
 					want(t, a, http.StatusOK, denied)
 					return
 				}
-				if !strings.Contains(a.Body, `"authenticated":true`) || !strings.Contains(a.Body, `"audiences":`+test.given) {
-					t.Errorf("answered %s", a.Body)
+				if !strings.Contains(a.Body, `"authenticated":true`) || !strings.Contains(a.Body, `"audiences":`+test.granted) {
+					t.Errorf("got %s", a.Body)
 				}
 			})
 		}
 	}
 }
 
-func TestABadTokenIsNoError(t *testing.T) {
+func TestInvalidTokenIsNotAnError(t *testing.T) {
 	s := newService(t)
 	jwt, opaque := tokens(t, s, put(t, s, directory.User{}))
 	for name, token := range map[string]string{
-		"garbage":                   "garbage",
-		"a JWT that was changed":    jwt[:len(jwt)-4] + "AAAA",
-		"half an opaque token":      opaque[:40],
-		"longer than any token":     strings.Repeat("a", 20<<10),
-		"a JWT of somebody else":    "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyb290In0.",
-		"white space around a good": " " + opaque,
+		"garbage":                    "garbage",
+		"a JWT that was changed":     jwt[:len(jwt)-4] + "AAAA",
+		"half an opaque token":       opaque[:40],
+		"longer than any token":      strings.Repeat("a", 20<<10),
+		"a JWT of another issuer":    "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyb290In0.",
+		"white space before a token": " " + opaque,
 	} {
 		t.Run(name, func(t *testing.T) { want(t, ask(t, s, body(t, v1, token)), http.StatusOK, denied) })
 	}
 	for name, end := range map[string]func(){
-		"of a user who is revoked": func() { put(t, s, directory.User{Revoked: true}) },
-		"of a user who has ended":  func() { put(t, s, directory.User{ExpiresAt: s.Now()}) },
-		"issued too early":         func() { put(t, s, directory.User{TokensValidAfter: s.Now()}) },
-		"of a user made anew":      func() { put(t, s, directory.User{UID: strings.Replace(ada, "3", "4", 1)}) },
-		"of a user who is gone":    func() { s.Directory.Delete("users/ada") },
+		"of a user who is revoked":  func() { put(t, s, directory.User{Revoked: true}) },
+		"of a user who has expired": func() { put(t, s, directory.User{ExpiresAt: s.Now()}) },
+		"issued too early":          func() { put(t, s, directory.User{TokensValidAfter: s.Now()}) },
+		"of a user created again":   func() { put(t, s, directory.User{UID: strings.Replace(ada, "3", "4", 1)}) },
+		"of a user who is gone":     func() { s.Directory.Delete("users/ada") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() { put(t, s, directory.User{}) }()
@@ -107,7 +107,7 @@ func TestABadTokenIsNoError(t *testing.T) {
 	want(t, ask(t, s, body(t, v1, jwt)), http.StatusOK, denied)
 }
 
-func TestWhatIsNoTokenReviewIsABadRequest(t *testing.T) {
+func TestInvalidReviewIsABadRequest(t *testing.T) {
 	s := newService(t)
 	review := func(spec string) string {
 		return `{"apiVersion":"` + v1 + `","kind":"TokenReview","spec":` + spec + `}`
@@ -135,39 +135,39 @@ func TestWhatIsNoTokenReviewIsABadRequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if a := ask(t, s, text); a.Status != http.StatusBadRequest || !strings.HasPrefix(a.Body, `{"error":"`) {
-				t.Errorf("answered %d %s", a.Status, a.Body)
+				t.Errorf("got %d %s", a.Status, a.Body)
 			}
 		})
 	}
 }
 
-func TestFieldsOfKubernetesObjectsAreIgnored(t *testing.T) {
+func TestReviewIgnoresUnknownFields(t *testing.T) {
 	s := newService(t)
 	jwt, _ := tokens(t, s, put(t, s, directory.User{}))
 	a := ask(t, s, `{"kind":"TokenReview","apiVersion":"`+v1+`","metadata":{"creationTimestamp":null},"spec":{"token":"`+jwt+
 		`","audiences":null,"new":1},"status":{"user":{}}}`)
 	if !strings.Contains(a.Body, `"authenticated":true`) {
-		t.Errorf("answered %d %s", a.Status, a.Body)
+		t.Errorf("got %d %s", a.Status, a.Body)
 	}
 }
 
-func TestEverythingElseIsAnErrorInPlainJSON(t *testing.T) {
+func TestErrorsAreJSON(t *testing.T) {
 	s := newService(t)
 	good := body(t, v1, "a")
 	for name, test := range map[string]struct {
 		method, path, contentType, body string
 		status                          int
 	}{
-		"a body over 64 KiB":       {http.MethodPost, reviews, "application/json", body(t, v1, strings.Repeat("a", 64<<10)), http.StatusRequestEntityTooLarge},
-		"a body that is no JSON":   {http.MethodPost, reviews, "text/plain", good, http.StatusBadRequest},
-		"a method without meaning": {http.MethodGet, reviews, "", "", http.StatusMethodNotAllowed},
-		"an unknown path":          {http.MethodPost, "/apis/authentication.k8s.io/v1beta1/tokenreviews", "application/json", good, http.StatusNotFound},
-		"another API":              {http.MethodGet, "/apis/apps/v1", "", "", http.StatusNotFound},
+		"a body over 64 KiB":      {http.MethodPost, reviews, "application/json", body(t, v1, strings.Repeat("a", 64<<10)), http.StatusRequestEntityTooLarge},
+		"a body that is not JSON": {http.MethodPost, reviews, "text/plain", good, http.StatusBadRequest},
+		"another method":          {http.MethodGet, reviews, "", "", http.StatusMethodNotAllowed},
+		"an unknown path":         {http.MethodPost, "/apis/authentication.k8s.io/v1beta1/tokenreviews", "application/json", good, http.StatusNotFound},
+		"another API":             {http.MethodGet, "/apis/apps/v1", "", "", http.StatusNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := s.Send(t, test.method, test.path, test.body, "Content-Type: "+test.contentType)
 			if a.Status != test.status || !strings.HasPrefix(a.Body, `{"error":"`) {
-				t.Errorf("answered %d %s", a.Status, a.Body)
+				t.Errorf("got %d %s", a.Status, a.Body)
 			}
 			if got := a.Header.Get("Allow"); (a.Status == http.StatusMethodNotAllowed) != (got == http.MethodPost) {
 				t.Errorf("Allow is %q", got)
@@ -179,12 +179,12 @@ func TestEverythingElseIsAnErrorInPlainJSON(t *testing.T) {
 	})
 }
 
-func TestWithoutADirectoryNoVerdictIsGiven(t *testing.T) {
+func TestReviewIsUnavailableWithoutDirectory(t *testing.T) {
 	s := newService(t)
 	s.Tokens.Directory = directory.New()
 	a := ask(t, s, body(t, v1, "a"))
 	if a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") != "2" {
-		t.Errorf("answered %d, Retry-After %q", a.Status, a.Header.Get("Retry-After"))
+		t.Errorf("got %d, Retry-After %q", a.Status, a.Header.Get("Retry-After"))
 	}
 }
 
@@ -201,7 +201,7 @@ func ask(t *testing.T, s *servertest.Service, body string) servertest.Answer {
 func want(t *testing.T, a servertest.Answer, status int, body string) {
 	t.Helper()
 	if a.Status != status || a.Body != body {
-		t.Errorf("answered %d %s\nnot      %d %s", a.Status, a.Body, status, body)
+		t.Errorf("got  %d %s\nwant %d %s", a.Status, a.Body, status, body)
 	}
 }
 
@@ -216,7 +216,7 @@ func body(t *testing.T, version, token string, audiences ...string) string {
 	return string(text)
 }
 
-// put adds or changes ada.
+// put adds or replaces the user ada.
 func put(t *testing.T, s *servertest.Service, u directory.User) *directory.User {
 	t.Helper()
 	u.Key, u.Login = "users/ada", "ada@example.com"

@@ -14,19 +14,20 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
-func TestBothDiscoveryDocumentsAreOneThatMayBeKept(t *testing.T) {
+func TestDiscoveryDocumentsAreEqualAndCacheable(t *testing.T) {
 	s := newService(t)
 	openid := s.Send(t, "GET", openidPath, "")
 	if got := s.Send(t, "GET", "/.well-known/oauth-authorization-server", ""); got.String() != openid.String() {
-		t.Errorf("they differ:\n%s%s", openid, got)
+		t.Errorf("the documents differ:\n%s%s", openid, got)
 	}
 	if got := openid.Header.Get("Cache-Control"); got != "public, max-age=300" {
 		t.Errorf("Cache-Control is %q", got)
 	}
 }
 
-// The members that RFC 8414, 2, and OpenID Connect Discovery 1.0, 3, require where there is no authorization endpoint.
-func TestDiscoveryHasEveryMemberThatIsRequired(t *testing.T) {
+// RFC 8414, 2, and OpenID Connect Discovery 1.0, 3, require these members if there is no
+// authorization endpoint.
+func TestDiscoveryHasAllRequiredMembers(t *testing.T) {
 	s := newService(t)
 	document := decode(t, s.Send(t, "GET", openidPath, ""))
 	for _, member := range []string{
@@ -38,7 +39,7 @@ func TestDiscoveryHasEveryMemberThatIsRequired(t *testing.T) {
 	}
 }
 
-func TestWhatDiscoverySaysIsTrue(t *testing.T) {
+func TestDiscoveryIsAccurate(t *testing.T) {
 	s := newService(t)
 	var document map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(s.Send(t, "GET", openidPath, "").Body), &document); err != nil {
@@ -53,7 +54,7 @@ func TestWhatDiscoverySaysIsTrue(t *testing.T) {
 	path := func(member string) string {
 		p, ok := strings.CutPrefix(strings.Trim(string(document[member]), `"`), servertest.Issuer)
 		if !ok {
-			t.Errorf("%s is not at the issuer", member)
+			t.Errorf("%s is not below the issuer", member)
 		}
 		return p
 	}
@@ -70,7 +71,7 @@ func TestWhatDiscoverySaysIsTrue(t *testing.T) {
 	for _, grant := range list("grant_types_supported") {
 		for _, method := range list("token_endpoint_auth_methods_supported") {
 			c := credentials[method]
-			granted(t, s, s.post(t, path("token_endpoint"), c.headers, append(c.form, grants[grant]...)...))
+			assertGranted(t, s, s.post(t, path("token_endpoint"), c.headers, append(c.form, grants[grant]...)...))
 		}
 	}
 	credentials["Bearer"] = struct{ headers, form []string }{headers: []string{"Authorization: Bearer " + signed}}
@@ -78,7 +79,7 @@ func TestWhatDiscoverySaysIsTrue(t *testing.T) {
 		for _, method := range list(strings.TrimSuffix(endpoint, "_endpoint") + "_endpoint_auth_methods_supported") {
 			c := credentials[method]
 			if a := s.post(t, path(endpoint), c.headers, append(c.form, "token", "x")...); a.Status != http.StatusOK {
-				t.Errorf("%s does not take %s:\n%s", endpoint, method, a)
+				t.Errorf("%s does not accept %s:\n%s", endpoint, method, a)
 			}
 		}
 	}
@@ -88,7 +89,8 @@ func TestWhatDiscoverySaysIsTrue(t *testing.T) {
 	checkClaims(t, s, list("claims_supported"))
 }
 
-// checkClaims compares what discovery lists with the claims of a token of a user who has everything.
+// checkClaims compares the claims that discovery lists with those in a token of a user who has all
+// of them.
 func checkClaims(t *testing.T, s service, listed []string) {
 	t.Helper()
 	u := s.Put(t, directory.User{Login: "full", DisplayName: "Full", Email: "full@example.com", Groups: []string{"g"}}, "right")
@@ -106,14 +108,14 @@ func checkClaims(t *testing.T, s service, listed []string) {
 	}
 }
 
-func TestDiscoveryListsTheAlgorithmsOfAllKeysThatVerifyTheNewestFirst(t *testing.T) {
+func TestDiscoveryListsAlgorithmsNewestFirst(t *testing.T) {
 	s := servertest.New(t, servertest.Options{Algorithm: token.EdDSA})
 	if got := fmt.Sprint(decode(t, s.Send(t, "GET", openidPath, ""))["id_token_signing_alg_values_supported"]); got != "[EdDSA ES256]" {
 		t.Errorf("got %s", got)
 	}
 }
 
-func TestAnIssuerWithASlashAtItsEndGetsNoSecondOne(t *testing.T) {
+func TestIssuerMayEndWithASlash(t *testing.T) {
 	s := servertest.New(t, servertest.Options{Issuer: "https://gatehouse.test/"})
 	document := decode(t, s.Send(t, "GET", openidPath, ""))
 	if document["issuer"] != "https://gatehouse.test/" || document["jwks_uri"] != "https://gatehouse.test/.well-known/jwks.json" {
@@ -121,7 +123,7 @@ func TestAnIssuerWithASlashAtItsEndGetsNoSecondOne(t *testing.T) {
 	}
 }
 
-func TestTheKeysArePublicAndMayBeKeptForAsLongAsRotationAllows(t *testing.T) {
+func TestKeysArePublicAndCacheable(t *testing.T) {
 	s := newService(t)
 	a := s.Send(t, "GET", keysPath, "")
 	want := fmt.Sprintf("public, max-age=%d", int(token.JWKSMaxAge/time.Second))
@@ -135,19 +137,19 @@ func TestTheKeysArePublicAndMayBeKeptForAsLongAsRotationAllows(t *testing.T) {
 	for _, key := range set.Keys {
 		for member := range key {
 			if !slices.Contains([]string{"kty", "use", "kid", "alg", "crv", "x", "y"}, member) {
-				t.Errorf("a public key has a member %s", member)
+				t.Errorf("a public key has the member %s", member)
 			}
 		}
 	}
 }
 
-func TestAnEmptySetOfKeysIsNotHandedOut(t *testing.T) {
+func TestEmptyKeySetIsUnavailable(t *testing.T) {
 	s := newService(t)
 	s.Keys.Use(token.Keys{})
-	refused(t, s.Send(t, "GET", keysPath, ""), http.StatusServiceUnavailable, "temporarily_unavailable")
+	assertRefused(t, s.Send(t, "GET", keysPath, ""), http.StatusServiceUnavailable, "temporarily_unavailable")
 }
 
-func TestHEADIsAnsweredWhereGETIs(t *testing.T) {
+func TestHEADIsAllowedWhereGETIs(t *testing.T) {
 	s := newService(t)
 	for path, want := range map[string]int{keysPath: 200, openidPath: 200, tokenPath: 405} {
 		if a := s.Send(t, "HEAD", path, ""); a.Status != want || a.Body != "" {

@@ -18,9 +18,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
-// foreign returns a context for foreign clients. Their requests to the issuer's host reach the service under test, whose
-// certificate is for another name.
-func foreign(t *testing.T, s service) context.Context {
+// foreignContext returns a context for third-party clients. Their requests to the host of the
+// issuer reach the service under test, although its certificate has another name.
+func foreignContext(t *testing.T, s service) context.Context {
 	trusting, ok := s.Client.Transport.(*http.Transport)
 	if !ok {
 		t.Fatalf("the client has a %T", s.Client.Transport)
@@ -34,7 +34,7 @@ func foreign(t *testing.T, s service) context.Context {
 	return context.WithValue(t.Context(), oauth2.HTTPClient, &http.Client{Transport: transport})
 }
 
-// payload reads the claims of a JWT without a look at its signature.
+// payload returns the claims of a JWT without verifying its signature.
 func payload(t testing.TB, text string) map[string]any {
 	t.Helper()
 	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(text, ".")[1])
@@ -48,7 +48,7 @@ func payload(t testing.TB, text string) map[string]any {
 	return claims
 }
 
-func TestGoOIDCVerifiesATokenOfEveryAlgorithmThroughDiscovery(t *testing.T) {
+func TestGoOIDCVerifiesEveryAlgorithm(t *testing.T) {
 	for _, algorithm := range []string{token.ES256, token.EdDSA, token.RS256} {
 		t.Run(algorithm, func(t *testing.T) {
 			s := newService(t)
@@ -57,15 +57,15 @@ func TestGoOIDCVerifiesATokenOfEveryAlgorithmThroughDiscovery(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.Keys.Use(keys)
-			verify(t, s)
+			verifyThroughDiscovery(t, s)
 		})
 	}
 }
 
-// verify takes the way of a service that checks tokens by itself.
-func verify(t *testing.T, s service) {
+// verifyThroughDiscovery does what a service that verifies tokens itself does.
+func verifyThroughDiscovery(t *testing.T, s service) {
 	t.Helper()
-	ctx := foreign(t, s)
+	ctx := foreignContext(t, s)
 	provider, err := oidc.NewProvider(ctx, servertest.Issuer)
 	if err != nil {
 		t.Fatal(err)
@@ -88,13 +88,13 @@ func verify(t *testing.T, s service) {
 	}
 }
 
-func TestXOAuth2GetsATokenUnmodified(t *testing.T) {
+func TestXOAuth2GetsAToken(t *testing.T) {
 	s := newService(t)
 	for _, style := range []oauth2.AuthStyle{oauth2.AuthStyleAutoDetect, oauth2.AuthStyleInHeader, oauth2.AuthStyleInParams} {
 		c := clientcredentials.Config{
 			ClientID: oddLogin, ClientSecret: oddSecret, TokenURL: servertest.Issuer + tokenPath, Scopes: []string{"a", "b"}, AuthStyle: style,
 		}
-		got, err := c.Token(foreign(t, s))
+		got, err := c.Token(foreignContext(t, s))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,9 +105,9 @@ func TestXOAuth2GetsATokenUnmodified(t *testing.T) {
 	}
 }
 
-func TestXOAuth2GetsATokenByThePasswordGrantThroughDiscovery(t *testing.T) {
+func TestXOAuth2UsesThePasswordGrant(t *testing.T) {
 	s := newService(t)
-	ctx := foreign(t, s)
+	ctx := foreignContext(t, s)
 	provider, err := oidc.NewProvider(ctx, servertest.Issuer)
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 )
 
-func TestABusyServiceSaysInWholeSecondsWhenToComeBack(t *testing.T) {
+func TestBusyRetryAfterIsInWholeSeconds(t *testing.T) {
 	h := &handler{refusals: newRefusals(), unavailable: newUnavailable()}
 	for wait, want := range map[time.Duration]string{1500 * time.Millisecond: "2", 7 * time.Second: "7"} {
 		w := httptest.NewRecorder()
@@ -24,8 +24,8 @@ func TestABusyServiceSaysInWholeSecondsWhenToComeBack(t *testing.T) {
 	}
 }
 
-// RFC 6749, 5.2, leaves these characters to error_description.
-func TestADescriptionHasOnlyTheCharactersThatAreAllowed(t *testing.T) {
+// RFC 6749, 5.2, restricts error_description to these characters.
+func TestDescriptionsHaveOnlyAllowedCharacters(t *testing.T) {
 	for _, row := range append(newRefusals(), newUnavailable()) {
 		var body struct {
 			Description string `json:"error_description"`
@@ -51,7 +51,7 @@ func FuzzForm(f *testing.F) {
 		parsed, err := parseForm(body)
 		if err != nil {
 			if _, ok := errors.AsType[invalidRequest](err); !ok {
-				t.Fatalf("%T is no invalidRequest", err)
+				t.Fatalf("got %T, want invalidRequest", err)
 			}
 			return
 		}
@@ -62,9 +62,9 @@ func FuzzForm(f *testing.F) {
 			}
 			values.Set(name, value)
 		}
-		again, err := parseForm(values.Encode())
-		if err != nil || len(again) != len(parsed) {
-			t.Fatalf("%v reads back as %v, %v", parsed, again, err)
+		reparsed, err := parseForm(values.Encode())
+		if err != nil || len(reparsed) != len(parsed) {
+			t.Fatalf("%v reads back as %v, %v", parsed, reparsed, err)
 		}
 	})
 }

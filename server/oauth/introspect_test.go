@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
-func TestIntrospectionTellsAboutBothKindsOfToken(t *testing.T) {
+func TestIntrospectionDescribesBothKindsOfToken(t *testing.T) {
 	s := newService(t)
 	signed, opaque := issue(t, s, "alice")
 	for _, text := range []string{signed, opaque} {
@@ -30,7 +30,7 @@ func TestIntrospectionTellsAboutBothKindsOfToken(t *testing.T) {
 	}
 }
 
-func TestIntrospectionLeavesOutGroupsThatAUserLacks(t *testing.T) {
+func TestIntrospectionOmitsGroupsIfThereAreNone(t *testing.T) {
 	s := newService(t)
 	signed, _ := issue(t, s, "bob")
 	a := s.post(t, introspectPath, []string{basic("bob", "bob-secret")}, "token", signed)
@@ -39,7 +39,7 @@ func TestIntrospectionLeavesOutGroupsThatAUserLacks(t *testing.T) {
 	}
 }
 
-func TestIntrospectionSaysWhoTheUserIsNow(t *testing.T) {
+func TestIntrospectionDescribesTheCurrentUser(t *testing.T) {
 	s := newService(t)
 	signed, _ := issue(t, s, "alice")
 	next := *user(t, s, "alice")
@@ -51,7 +51,7 @@ func TestIntrospectionSaysWhoTheUserIsNow(t *testing.T) {
 	}
 }
 
-// ends are the ways in which the tokens of alice end.
+// ends holds the ways in which the tokens of alice end.
 var ends = map[string]func(t testing.TB, s service, tokens []string){
 	"was tampered with": func(_ testing.TB, _ service, tokens []string) {
 		for i := range tokens {
@@ -73,23 +73,24 @@ var ends = map[string]func(t testing.TB, s service, tokens []string){
 		}
 	},
 	"is of a revoked user": func(t testing.TB, s service, _ []string) {
-		change(t, s, func(u *directory.User) { u.Revoked = true })
+		changeAlice(t, s, func(u *directory.User) { u.Revoked = true })
 	},
 	"is of an expired account": func(t testing.TB, s service, _ []string) {
-		change(t, s, func(u *directory.User) { u.ExpiresAt = s.Now() })
+		changeAlice(t, s, func(u *directory.User) { u.ExpiresAt = s.Now() })
 	},
 	"is of a user who is gone": func(t testing.TB, s service, _ []string) {
 		s.Directory.Delete(user(t, s, "alice").Key)
 	},
 }
 
-func change(t testing.TB, s service, f func(*directory.User)) {
+// changeAlice replaces the User of alice by a changed copy.
+func changeAlice(t testing.TB, s service, f func(*directory.User)) {
 	next := *user(t, s, "alice")
 	f(&next)
 	s.Put(t, next)
 }
 
-func TestOfATokenThatIsBadIntrospectionSaysThatAndNothingElse(t *testing.T) {
+func TestIntrospectionRevealsNothingAboutDeadTokens(t *testing.T) {
 	for name, end := range ends {
 		t.Run("a token that "+name, func(t *testing.T) {
 			s := newService(t)
@@ -106,7 +107,7 @@ func TestOfATokenThatIsBadIntrospectionSaysThatAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestIntrospectionAndRevocationNeedACallerInGoodStanding(t *testing.T) {
+func TestIntrospectionAndRevocationAuthenticateTheCaller(t *testing.T) {
 	s := newService(t)
 	signed, opaque := issue(t, s, "alice")
 	void, _ := issue(t, s, "revoked")
@@ -115,17 +116,17 @@ func TestIntrospectionAndRevocationNeedACallerInGoodStanding(t *testing.T) {
 			headers []string
 			code    string
 		}{
-			"nobody":                    {nil, "invalid_client"},
+			"no credentials":            {nil, "invalid_client"},
 			"a wrong secret":            {[]string{basic("bob", "wrong")}, "invalid_client"},
 			"a revoked user":            {[]string{basic("revoked", "right")}, "invalid_client"},
-			"a header that is none":     {[]string{"Authorization: Basic"}, "invalid_client"},
+			"an empty Basic header":     {[]string{"Authorization: Basic"}, "invalid_client"},
 			"another scheme":            {[]string{"Authorization: Digest x"}, "invalid_client"},
 			"two headers":               {[]string{"Authorization: Bearer " + signed, "Authorization: Bearer " + signed}, "invalid_client"},
-			"no token":                  {[]string{"Authorization: Bearer garbage"}, "invalid_token"},
+			"an invalid token":          {[]string{"Authorization: Bearer garbage"}, "invalid_token"},
 			"a token of a revoked user": {[]string{"Authorization: Bearer " + void}, "invalid_token"},
 		} {
 			t.Run(path+" by "+name, func(t *testing.T) {
-				refused(t, s.post(t, path, c.headers, "token", opaque), http.StatusUnauthorized, c.code)
+				assertRefused(t, s.post(t, path, c.headers, "token", opaque), http.StatusUnauthorized, c.code)
 			})
 		}
 	}
@@ -137,22 +138,24 @@ func TestIntrospectionAndRevocationNeedACallerInGoodStanding(t *testing.T) {
 	}
 }
 
-func TestTheCallerComesBeforeTheQuestion(t *testing.T) {
+func TestCallerIsCheckedBeforeTheForm(t *testing.T) {
 	s := newService(t)
 	for _, path := range []string{introspectPath, revokePath} {
-		refused(t, s.Send(t, "POST", path, "{}"), http.StatusUnauthorized, "invalid_client")
-		refused(t, s.Send(t, "POST", path, "{}", basic("bob", "bob-secret")), http.StatusBadRequest, "invalid_request")
-		refused(t, s.post(t, path, []string{basic("bob", "bob-secret")}), http.StatusBadRequest, "invalid_request")
-		refused(t, s.post(t, path, []string{basic("bob", "bob-secret")}, "token", "a", "token", "b"), http.StatusBadRequest, "invalid_request")
+		assertRefused(t, s.Send(t, "POST", path, "{}"), http.StatusUnauthorized, "invalid_client")
+		assertRefused(t, s.Send(t, "POST", path, "{}", basic("bob", "bob-secret")), http.StatusBadRequest, "invalid_request")
+		assertRefused(t, s.post(t, path, []string{basic("bob", "bob-secret")}), http.StatusBadRequest, "invalid_request")
+		assertRefused(t, s.post(t, path, []string{basic("bob", "bob-secret")}, "token", "a", "token", "b"), http.StatusBadRequest, "invalid_request")
 	}
 }
 
-func TestWhereNothingIsKnownOfTokensTheAnswerIsNeitherInactiveNorRevoked(t *testing.T) {
+// Without a directory the service knows nothing about tokens, so it must say neither inactive nor
+// revoked.
+func TestTokensAreUnavailableWithoutDirectory(t *testing.T) {
 	s := service{servertest.New(t, servertest.Options{})}
 	s.Tokens.Directory = directory.New()
 	s.Put(t, directory.User{Login: "bob"}, "bob-secret")
 	signed, _ := issue(t, s, "bob")
 	for _, path := range []string{introspectPath, revokePath} {
-		refused(t, s.post(t, path, []string{basic("bob", "bob-secret")}, "token", signed), http.StatusServiceUnavailable, "temporarily_unavailable")
+		assertRefused(t, s.post(t, path, []string{basic("bob", "bob-secret")}, "token", signed), http.StatusServiceUnavailable, "temporarily_unavailable")
 	}
 }

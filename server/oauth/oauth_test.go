@@ -27,10 +27,10 @@ const (
 	oddSecret = "a:b c+d%41&=é"
 )
 
-// gate is a service that also takes forms.
+// service is a servertest.Service that can also send forms.
 type service struct{ *servertest.Service }
 
-// newGate starts the door with users in every state.
+// newService starts a service with users in every state.
 func newService(t testing.TB) service {
 	s := service{servertest.New(t, servertest.Options{LockAfter: 10, PasswordCacheTTL: time.Minute})}
 	past := s.Now().Add(-time.Hour)
@@ -48,7 +48,7 @@ func newService(t testing.TB) service {
 	return s
 }
 
-// newGateWithout starts the door with a directory that is not complete.
+// newUnsyncedService starts a service whose directory is not complete.
 func newUnsyncedService(t testing.TB) service {
 	return service{servertest.New(t, servertest.Options{Unsynced: true})}
 }
@@ -57,7 +57,7 @@ func basic(login, password string) string {
 	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(login+":"+password))
 }
 
-// post sends a form. Parameters are given as name, value, name, value.
+// post sends a form. The parameters alternate between names and values.
 func (s service) post(t testing.TB, path string, headers []string, parameters ...string) servertest.Answer {
 	t.Helper()
 	f := url.Values{}
@@ -76,15 +76,16 @@ func decode(t testing.TB, a servertest.Answer) map[string]any {
 	return out
 }
 
-// refused checks status and error code of a refusal, and what all of them have in common.
-func refused(t testing.TB, a servertest.Answer, status int, code string) {
+// assertRefused checks the status and the error code of a refusal, and what all refusals have in
+// common.
+func assertRefused(t testing.TB, a servertest.Answer, status int, code string) {
 	t.Helper()
 	body := decode(t, a)
 	if a.Status != status || body["error"] != code || body["error_description"] == "" {
 		t.Errorf("want %d %s, got\n%s", status, code, a)
 	}
 	if a.Header.Get("Cache-Control") != "no-store" || a.Header.Get("Pragma") != "no-cache" {
-		t.Errorf("a refusal may be kept by caches:\n%s", a)
+		t.Errorf("a refusal permits caching:\n%s", a)
 	}
 	if got, want := a.Header.Get("WWW-Authenticate") != "", status == http.StatusUnauthorized; got != want {
 		t.Errorf("status %d has a challenge: %t", status, got)
@@ -100,7 +101,7 @@ func user(t testing.TB, s service, login string) *directory.User {
 	return u
 }
 
-// issue makes both kinds of token of a user past the doors.
+// issue returns tokens of both kinds for a user, without a request to an API.
 func issue(t testing.TB, s service, login string) (signed, opaque string) {
 	t.Helper()
 	signed, _, err := s.Grants.JWT(t.Context(), user(t, s, login), 0)
@@ -114,7 +115,7 @@ func issue(t testing.TB, s service, login string) (signed, opaque string) {
 	return signed, opaque
 }
 
-func TestTheAnswersOfTheDialectStayAsTheyAre(t *testing.T) {
+func TestResponsesMatchGoldenFiles(t *testing.T) {
 	s := newService(t)
 	signed, _ := issue(t, s, "revoked")
 	client := []string{basic("alice", "alice-secret")}
@@ -135,7 +136,7 @@ func TestTheAnswersOfTheDialectStayAsTheyAre(t *testing.T) {
 	}
 }
 
-func TestADirectoryThatIsNotCompleteAnswersUnavailable(t *testing.T) {
+func TestUnavailableWhileDirectoryIsIncomplete(t *testing.T) {
 	s := newUnsyncedService(t)
 	client, bearer := []string{basic("alice", "alice-secret")}, []string{"Authorization: Bearer x"}
 	for name, a := range map[string]servertest.Answer{
@@ -145,7 +146,7 @@ func TestADirectoryThatIsNotCompleteAnswersUnavailable(t *testing.T) {
 		"revoke":             s.post(t, revokePath, bearer, "token", "x"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			refused(t, a, http.StatusServiceUnavailable, "temporarily_unavailable")
+			assertRefused(t, a, http.StatusServiceUnavailable, "temporarily_unavailable")
 			a.Golden(t, "unavailable", *update)
 		})
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
-func TestWhoHoldsATokenMayRevokeIt(t *testing.T) {
+func TestHolderOfATokenMayRevokeIt(t *testing.T) {
 	s := newService(t)
 	signed, opaque := issue(t, s, "alice")
 	other, _ := issue(t, s, "alice")
@@ -27,7 +27,7 @@ func TestWhoHoldsATokenMayRevokeIt(t *testing.T) {
 	}
 }
 
-func TestRevokingTwiceAndRevokingWhatIsNoTokenAreNoErrors(t *testing.T) {
+func TestRevocationIsIdempotentAndIgnoresGarbage(t *testing.T) {
 	s := newService(t)
 	signed, _ := issue(t, s, "alice")
 	for _, text := range []string{signed, signed, "garbage", signed + "A"} {
@@ -36,33 +36,34 @@ func TestRevokingTwiceAndRevokingWhatIsNoTokenAreNoErrors(t *testing.T) {
 		}
 	}
 	if got := len(s.Directory.RecordsOf(user(t, s, "alice").UID)); got != 1 {
-		t.Errorf("%d records were kept", got)
+		t.Errorf("got %d records, want 1", got)
 	}
 }
 
-func TestARevocationThatCannotBeKeptIsNotAnswered200(t *testing.T) {
+func TestUnrecordedRevocationIsUnavailable(t *testing.T) {
 	s := newService(t)
 	signed, _ := issue(t, s, "alice")
 	s.Records.Fail(true)
 	a := s.post(t, revokePath, []string{basic("bob", "bob-secret")}, "token", signed)
-	refused(t, a, http.StatusServiceUnavailable, "temporarily_unavailable")
+	assertRefused(t, a, http.StatusServiceUnavailable, "temporarily_unavailable")
 	if a.Header.Get("Retry-After") == "" {
-		t.Errorf("nothing says when to come back:\n%s", a)
+		t.Errorf("no Retry-After:\n%s", a)
 	}
 	if _, err := s.Tokens.Authenticate(t.Context(), signed); err != nil {
 		t.Errorf("the token: %v", err)
 	}
 }
 
-func TestATokenThatIsVoidForWhatItsUserIsStaysRevokedWhenTheUserIsReinstated(t *testing.T) {
+// A token of a revoked user is void already, but must not come back when the user is reinstated.
+func TestRevocationOfVoidTokenIsRecorded(t *testing.T) {
 	s := newService(t)
 	signed, _ := issue(t, s, "alice")
-	change(t, s, func(u *directory.User) { u.Revoked = true })
+	changeAlice(t, s, func(u *directory.User) { u.Revoked = true })
 	if a := s.post(t, revokePath, []string{basic("bob", "bob-secret")}, "token", signed); a.Status != http.StatusOK {
 		t.Fatalf("got\n%s", a)
 	}
-	change(t, s, func(u *directory.User) { u.Revoked = false })
+	changeAlice(t, s, func(u *directory.User) { u.Revoked = false })
 	if _, err := s.Tokens.Authenticate(t.Context(), signed); !errors.Is(err, authn.ErrTokenRevoked) {
-		t.Errorf("after its user came back: %v", err)
+		t.Errorf("after its user was reinstated: %v", err)
 	}
 }

@@ -12,11 +12,12 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
-// granted checks a successful answer of the token endpoint and returns the claims of the token in it.
-func granted(t testing.TB, s service, a servertest.Answer) token.Claims {
+// assertGranted checks a successful response of the token endpoint and returns the claims of its
+// token.
+func assertGranted(t testing.TB, s service, a servertest.Answer) token.Claims {
 	t.Helper()
 	if a.Status != http.StatusOK || a.Header.Get("Cache-Control") != "no-store" || a.Header.Get("Pragma") != "no-cache" {
-		t.Fatalf("want 200 that no cache keeps, got\n%s", a)
+		t.Fatalf("want 200 without caching, got\n%s", a)
 	}
 	body := decode(t, a)
 	text, _ := body["access_token"].(string)
@@ -25,12 +26,12 @@ func granted(t testing.TB, s service, a servertest.Answer) token.Claims {
 		t.Fatal(err)
 	}
 	if lifetime := c.ExpiresAt.Sub(c.IssuedAt).Seconds(); len(body) != 3 || body["token_type"] != "Bearer" || body["expires_in"] != lifetime {
-		t.Errorf("a token of %v s came as\n%s", lifetime, a)
+		t.Errorf("a token valid for %v s came with\n%s", lifetime, a)
 	}
 	return c
 }
 
-func TestAClientGetsATokenOfItsOwn(t *testing.T) {
+func TestClientCredentialsGrant(t *testing.T) {
 	s := newService(t)
 	encoded := basic(url.QueryEscape(oddLogin), url.QueryEscape(oddSecret))
 	for name, c := range map[string]struct {
@@ -42,68 +43,68 @@ func TestAClientGetsATokenOfItsOwn(t *testing.T) {
 			[]string{basic("alice", "alice-secret")}, nil, "alice"},
 		"with id and secret in the form": {
 			nil, []string{"client_id", "alice", "client_secret", "alice-secret"}, "alice"},
-		"with the client_id of the header said again": {
+		"with the client_id of the header repeated": {
 			[]string{basic("alice", "alice-secret")}, []string{"client_id", "alice", "client_secret", ""}, "alice"},
-		"whatever scope it asks for": {
+		"with any scope": {
 			[]string{basic("alice", "alice-secret")}, []string{"scope", "anything else"}, "alice"},
-		"and parameters that nobody knows are ignored": {
+		"with unknown parameters": {
 			[]string{basic("alice", "alice-secret")}, []string{"resource", "x", "username", "bob"}, "alice"},
-		"and what the header holds is form-decoded": {
+		"with a form-encoded header": {
 			[]string{encoded}, nil, oddLogin},
-		"and what the form holds is decoded once": {
+		"with a form that is decoded once": {
 			nil, []string{"client_id", oddLogin, "client_secret", oddSecret}, oddLogin},
-		"and text that is no encoding is taken as it is": {
+		"with a header that is not form-encoded": {
 			[]string{basic("raw", "100%sure")}, nil, "raw"},
-		"and the name of the scheme is in any case": {
+		"with the scheme in any case": {
 			[]string{strings.Replace(basic("alice", "alice-secret"), "Basic", "bASIC", 1)}, nil, "alice"},
-		"and the user's own maximum shortens it": {
+		"with the maximum of the user": {
 			[]string{basic("brief", "right")}, nil, "brief"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := granted(t, s, s.post(t, tokenPath, c.headers, append(c.form, "grant_type", "client_credentials")...))
+			got := assertGranted(t, s, s.post(t, tokenPath, c.headers, append(c.form, "grant_type", "client_credentials")...))
 			if got.Login != c.want || got.Kind != token.KindJWT {
-				t.Errorf("a %s of %s", got.Kind, got.Login)
+				t.Errorf("got a %s of %s", got.Kind, got.Login)
 			}
 		})
 	}
 }
 
-func TestThePasswordGrantGivesATokenOfTheUserAndNeedsAClient(t *testing.T) {
+func TestPasswordGrant(t *testing.T) {
 	s := newService(t)
 	owner := []string{"grant_type", "password", "username", "bob", "password", "bob-secret"}
 	client := []string{basic("alice", "alice-secret")}
-	if c := granted(t, s, s.post(t, tokenPath, client, owner...)); c.Login != "bob" || c.ExpiresAt.Sub(c.IssuedAt) != 300*time.Second {
+	if c := assertGranted(t, s, s.post(t, tokenPath, client, owner...)); c.Login != "bob" || c.ExpiresAt.Sub(c.IssuedAt) != 300*time.Second {
 		t.Errorf("%+v", c)
 	}
-	if c := granted(t, s, s.post(t, tokenPath, nil, append(owner, "client_id", "alice", "client_secret", "alice-secret")...)); c.Login != "bob" {
+	if c := assertGranted(t, s, s.post(t, tokenPath, nil, append(owner, "client_id", "alice", "client_secret", "alice-secret")...)); c.Login != "bob" {
 		t.Errorf("with the client in the form: %+v", c)
 	}
-	refused(t, s.post(t, tokenPath, nil, owner...), http.StatusUnauthorized, "invalid_client")
-	refused(t, s.post(t, tokenPath, []string{basic("alice", "wrong")}, owner...), http.StatusUnauthorized, "invalid_client")
+	assertRefused(t, s.post(t, tokenPath, nil, owner...), http.StatusUnauthorized, "invalid_client")
+	assertRefused(t, s.post(t, tokenPath, []string{basic("alice", "wrong")}, owner...), http.StatusUnauthorized, "invalid_client")
 }
 
-func TestEveryRefusalOfAClientIsTheSameToTheLastByte(t *testing.T) {
+func TestAllRefusalsOfClientsAreIdentical(t *testing.T) {
 	s := newService(t)
 	signed, _ := issue(t, s, "alice")
 	good := basic("alice", "alice-secret")
 	want := s.post(t, tokenPath, []string{basic("nobody", "wrong")}, "grant_type", "client_credentials")
-	refused(t, want, http.StatusUnauthorized, "invalid_client")
+	assertRefused(t, want, http.StatusUnauthorized, "invalid_client")
 	for name, c := range map[string]struct{ headers, form []string }{
-		"a wrong secret":                             {headers: []string{basic("alice", "wrong")}},
-		"an empty secret":                            {headers: []string{basic("alice", "")}},
-		"a revoked client":                           {headers: []string{basic("revoked", "right")}},
-		"an expired client":                          {headers: []string{basic("expired", "right")}},
-		"a locked client":                            {headers: []string{basic("locked", "right")}},
-		"a client with an expired password":          {headers: []string{basic("stale", "right")}},
-		"a wrong secret in the form":                 {form: []string{"client_id", "alice", "client_secret", "wrong"}},
-		"no secret in the form":                      {form: []string{"client_id", "alice"}},
-		"no id in the form":                          {form: []string{"client_secret", "alice-secret"}},
-		"no client":                                  {},
-		"a header that cannot be read":               {headers: []string{"Authorization: Basic %%%"}},
-		"a header that cannot be read beside an id":  {headers: []string{"Authorization: Basic %%%"}, form: []string{"client_id", "alice"}},
-		"a token":                                    {headers: []string{"Authorization: Bearer " + signed}},
-		"two headers":                                {headers: []string{good, good}},
-		"an encoding that ends in what is not UTF-8": {headers: []string{basic("alice", "alice-secret%ff")}},
+		"a wrong secret":                        {headers: []string{basic("alice", "wrong")}},
+		"an empty secret":                       {headers: []string{basic("alice", "")}},
+		"a revoked client":                      {headers: []string{basic("revoked", "right")}},
+		"an expired client":                     {headers: []string{basic("expired", "right")}},
+		"a locked client":                       {headers: []string{basic("locked", "right")}},
+		"a client with an expired password":     {headers: []string{basic("stale", "right")}},
+		"a wrong secret in the form":            {form: []string{"client_id", "alice", "client_secret", "wrong"}},
+		"no secret in the form":                 {form: []string{"client_id", "alice"}},
+		"no id in the form":                     {form: []string{"client_secret", "alice-secret"}},
+		"no client":                             {},
+		"a header that is not base64":           {headers: []string{"Authorization: Basic %%%"}},
+		"a header that is not base64 and an id": {headers: []string{"Authorization: Basic %%%"}, form: []string{"client_id", "alice"}},
+		"a token":                               {headers: []string{"Authorization: Bearer " + signed}},
+		"two headers":                           {headers: []string{good, good}},
+		"an encoding of invalid UTF-8":          {headers: []string{basic("alice", "alice-secret%ff")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := s.post(t, tokenPath+"?client_id=alice&client_secret=alice-secret", c.headers, append(c.form, "grant_type", "client_credentials")...)
@@ -114,11 +115,11 @@ func TestEveryRefusalOfAClientIsTheSameToTheLastByte(t *testing.T) {
 	}
 }
 
-func TestEveryRefusalOfAUserIsTheSameToTheLastByte(t *testing.T) {
+func TestAllRefusalsOfUsersAreIdentical(t *testing.T) {
 	s := newService(t)
 	client := []string{basic("alice", "alice-secret")}
 	want := s.post(t, tokenPath, client, "grant_type", "password", "username", "nobody", "password", "wrong")
-	refused(t, want, http.StatusBadRequest, "invalid_grant")
+	assertRefused(t, want, http.StatusBadRequest, "invalid_grant")
 	for login, password := range map[string]string{"bob": "wrong", "revoked": "right", "expired": "right", "locked": "right", "stale": "right"} {
 		got := s.post(t, tokenPath, client, "grant_type", "password", "username", login, "password", password)
 		if got.String() != want.String() {
@@ -127,7 +128,7 @@ func TestEveryRefusalOfAUserIsTheSameToTheLastByte(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrongWithARequestIsSaidBeforeAnyPasswordIsLookedAt(t *testing.T) {
+func TestMalformedRequestIsRefusedBeforeAnyPasswordCheck(t *testing.T) {
 	s := newService(t)
 	const formType = "Content-Type: application/x-www-form-urlencoded"
 	good := "grant_type=client_credentials&client_id=alice&client_secret=alice-secret"
@@ -146,38 +147,38 @@ func TestWhatIsWrongWithARequestIsSaidBeforeAnyPasswordIsLookedAt(t *testing.T) 
 		"no password":                            {"grant_type=password&username=alice", []string{formType}, 400, "invalid_request"},
 		"a parameter twice":                      {good + "&scope=a&scope=a", []string{formType}, 400, "invalid_request"},
 		"a secret twice":                         {good + "&client_secret=alice-secret", []string{formType}, 400, "invalid_request"},
-		"no encoding of a form":                  {good + "&x=%zz", []string{formType}, 400, "invalid_request"},
+		"an invalid form encoding":               {good + "&x=%zz", []string{formType}, 400, "invalid_request"},
 		"a semicolon":                            {good + ";x=1", []string{formType}, 400, "invalid_request"},
-		"what is not UTF-8":                      {good + "&username=%ff", []string{formType}, 400, "invalid_request"},
+		"invalid UTF-8":                          {good + "&username=%ff", []string{formType}, 400, "invalid_request"},
 		"no media type":                          {good, nil, 400, "invalid_request"},
 		"another media type":                     {good, []string{"Content-Type: application/json"}, 400, "invalid_request"},
 		"a client in the header and in the form": {good, []string{formType, basic("alice", "alice-secret")}, 400, "invalid_request"},
-		"another client_id than in the header": {
+		"a client_id that differs from the header": {
 			"grant_type=client_credentials&client_id=bob", []string{formType, basic("alice", "alice-secret")}, 400, "invalid_request"},
 		"a body over 64 KiB": {good + "&scope=" + strings.Repeat("a", 65536), []string{formType}, 413, "invalid_request"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := s.Send(t, "POST", tokenPath, c.body, c.headers...)
-			refused(t, a, c.status, c.code)
+			assertRefused(t, a, c.status, c.code)
 			if strings.Contains(a.Body, "alice") {
-				t.Errorf("the answer repeats the request:\n%s", a)
+				t.Errorf("the response repeats the request:\n%s", a)
 			}
 		})
 	}
 	if events := s.Events(); len(events) > 0 {
-		t.Errorf("a bad request reached the users: %+v", events)
+		t.Errorf("a malformed request was audited: %+v", events)
 	}
 }
 
-func TestWithoutAKeyTheAnswerIsUnavailable(t *testing.T) {
+func TestUnavailableWithoutKey(t *testing.T) {
 	s := newService(t)
 	s.Keys.Use(token.Keys{})
 	a := s.post(t, tokenPath, []string{basic("alice", "alice-secret")}, "grant_type", "client_credentials")
-	refused(t, a, http.StatusServiceUnavailable, "temporarily_unavailable")
+	assertRefused(t, a, http.StatusServiceUnavailable, "temporarily_unavailable")
 }
 
-func TestTheMediaTypeOfAFormMayHaveParameters(t *testing.T) {
+func TestFormMediaTypeMayHaveParameters(t *testing.T) {
 	s := newService(t)
 	header := "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("alice:alice-secret"))
-	granted(t, s, s.Send(t, "POST", tokenPath, "grant_type=client_credentials", header, "Content-Type: application/x-www-form-urlencoded; charset=UTF-8"))
+	assertGranted(t, s, s.Send(t, "POST", tokenPath, "grant_type=client_credentials", header, "Content-Type: application/x-www-form-urlencoded; charset=UTF-8"))
 }

@@ -79,7 +79,8 @@ func FuzzLabel(f *testing.F) {
 	})
 }
 
-// FuzzLoginBody: what is taken says the same to encoding/json, and what is refused repeats nothing of the password.
+// FuzzLoginBody: what is taken says the same to encoding/json, and what is refused repeats nothing
+// of the password.
 func FuzzLoginBody(f *testing.F) {
 	for _, seed := range []string{
 		`{"login":"alice","password":"s3cret-0","lifetime":"4h","label":"ci","description":"d","client":"c"}`,
@@ -115,7 +116,8 @@ func FuzzLoginBody(f *testing.F) {
 	})
 }
 
-// FuzzRevocation: query and body come together without loss, and nothing is taken that names nothing.
+// FuzzRevocation: query and body come together without loss, and nothing is taken that names
+// nothing.
 func FuzzRevocation(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"revoke_tokens=a,b&revoke_tokens=c", `{"revoke_tokens":["d"],"revoke_tokens_by_ids":["e"]}`}, {"token=x", ""}, {"", "{}"}, {"a;b", ""},

@@ -151,7 +151,8 @@ func refused(t testing.TB, a servertest.Answer, status int, kind string) {
 	}
 }
 
-// revocationRefused checks status and kind of an error with details, and compares the details with names and values.
+// revocationRefused checks status and kind of an error with details, and compares the details with
+// names and values.
 func revocationRefused(t testing.TB, a servertest.Answer, status int, kind string, details ...any) {
 	t.Helper()
 	body := decode(t, a)

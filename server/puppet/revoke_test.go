@@ -136,8 +136,8 @@ func TestByNameAndByUUIDEveryTokenOfAUserIsRevoked(t *testing.T) {
 	}
 }
 
-// Two users may claim one login. The tokens of the younger, who does not hold it, open nothing, so they cannot end what is the
-// older one's. Each may still be revoked by who holds it.
+// Two users may claim one login. The tokens of the younger, who does not hold it, open nothing, so
+// they cannot end what is the older one's. Each may still be revoked by who holds it.
 func TestALoginIsOnesOwnOnlyWhileOneHoldsIt(t *testing.T) {
 	s := newService(t)
 	now := s.Now()

@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write the golden files")
 
 const authorizePath = "/v1/users/authorize"
 
-// newGate starts the door with users in every state that it tells apart, or must not.
+// newService starts a service with users in every state that the API distinguishes, or must not.
 func newService(t testing.TB) *servertest.Service {
 	s := servertest.New(t, servertest.Options{LockAfter: 10, PasswordCacheTTL: time.Minute})
 	past := s.Now().Add(-time.Hour)
@@ -43,7 +43,8 @@ func basic(login, password string) string {
 	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(login+":"+password))
 }
 
-// claims reads the only member of a successful answer and verifies the token in it.
+// claims returns the verified claims of the token in a successful response, which must have no
+// other member.
 func claims(t *testing.T, s *servertest.Service, a servertest.Answer) token.Claims {
 	t.Helper()
 	var body map[string]string
@@ -57,7 +58,7 @@ func claims(t *testing.T, s *servertest.Service, a servertest.Answer) token.Clai
 	return c
 }
 
-// errorCode reads an error and checks what all errors have in common.
+// errorCode returns the code of an error and checks what all errors have in common.
 func errorCode(t *testing.T, a servertest.Answer) string {
 	t.Helper()
 	var body map[string]string
@@ -73,7 +74,7 @@ func errorCode(t *testing.T, a servertest.Answer) string {
 	return body["error_code"]
 }
 
-func TestATokenCarriesTheClaimsOfItsUser(t *testing.T) {
+func TestTokenHasTheClaimsOfItsUser(t *testing.T) {
 	s := newService(t)
 	c := claims(t, s, s.Send(t, "POST", authorizePath, "", basic("alice", "a:b c")))
 	got := fmt.Sprint(c.Login, c.UID, c.Name, c.Email, c.Groups, c.Kind, c.Audience)
@@ -83,31 +84,31 @@ func TestATokenCarriesTheClaimsOfItsUser(t *testing.T) {
 	}
 }
 
-func TestTheBodySaysHowLongATokenIsValid(t *testing.T) {
+func TestBodySetsTheLifetime(t *testing.T) {
 	s := newService(t)
 	for name, c := range map[string]struct {
 		body    string
 		headers []string
 		want    time.Duration
 	}{
-		"no body is 300 seconds":                   {want: 300 * time.Second},
-		"a media type without a body says nothing": {headers: []string{"Content-Type: text/plain"}, want: 300 * time.Second},
-		"an empty object is 300 seconds":           {body: `{}`, want: 300 * time.Second},
-		"null counts as absent":                    {body: `{"ttl":null}`, want: 300 * time.Second},
-		"a ttl is taken in seconds":                {body: `{"ttl":60}`, want: time.Minute},
-		"white space around the ttl is no matter":  {body: " {\"ttl\" :\n 60 } ", want: time.Minute},
-		"the least ttl is 1":                       {body: `{"ttl":1}`, want: time.Second},
-		"the largest ttl is 86400":                 {body: `{"ttl":86400}`, want: 24 * time.Hour},
-		"keys are compared to the letter":          {body: `{"TTL":5,"Ttl":0}`, want: 300 * time.Second},
-		"an escape in the key is the same letter":  {body: `{"\u0074tl":60}`, want: time.Minute},
-		"unknown keys are ignored":                 {body: `{"ttl":60,"x":[{}]}`, want: time.Minute},
-		"credentials in the body are ignored":      {body: `{"ttl":60,"username":"bob","password":7}`, want: time.Minute},
-		"a media type may have parameters":         {body: `{"ttl":60}`, headers: []string{"Content-Type: application/json;charset=utf-8"}, want: time.Minute},
-		"a media type may be in any case":          {body: `{"ttl":60}`, headers: []string{"Content-Type: Application/JSON"}, want: time.Minute},
-		"Accept and x-api-version change nothing":  {headers: []string{"Accept: text/html", "x-api-version: 99"}, want: 300 * time.Second},
-		"a body of 32 levels is read":              {body: `{"ttl":60,"x":` + strings.Repeat("[", 31) + strings.Repeat("]", 31) + `}`, want: time.Minute},
-		"a body of exactly 64 KiB is read":         {body: `{"ttl":60,"pad":"` + strings.Repeat("a", 65517) + `"}`, want: time.Minute},
-		"the query is not looked at":               {want: 300 * time.Second},
+		"no body means 300 seconds":               {want: 300 * time.Second},
+		"a media type without a body is ignored":  {headers: []string{"Content-Type: text/plain"}, want: 300 * time.Second},
+		"an empty object means 300 seconds":       {body: `{}`, want: 300 * time.Second},
+		"null counts as absent":                   {body: `{"ttl":null}`, want: 300 * time.Second},
+		"a ttl counts seconds":                    {body: `{"ttl":60}`, want: time.Minute},
+		"white space around the ttl is ignored":   {body: " {\"ttl\" :\n 60 } ", want: time.Minute},
+		"the least ttl is 1":                      {body: `{"ttl":1}`, want: time.Second},
+		"the largest ttl is 86400":                {body: `{"ttl":86400}`, want: 24 * time.Hour},
+		"keys are case-sensitive":                 {body: `{"TTL":5,"Ttl":0}`, want: 300 * time.Second},
+		"an escaped letter in the key is equal":   {body: `{"\u0074tl":60}`, want: time.Minute},
+		"unknown keys are ignored":                {body: `{"ttl":60,"x":[{}]}`, want: time.Minute},
+		"credentials in the body are ignored":     {body: `{"ttl":60,"username":"bob","password":7}`, want: time.Minute},
+		"a media type may have parameters":        {body: `{"ttl":60}`, headers: []string{"Content-Type: application/json;charset=utf-8"}, want: time.Minute},
+		"a media type may be in any case":         {body: `{"ttl":60}`, headers: []string{"Content-Type: Application/JSON"}, want: time.Minute},
+		"Accept and x-api-version change nothing": {headers: []string{"Accept: text/html", "x-api-version: 99"}, want: 300 * time.Second},
+		"a body of 32 levels is read":             {body: `{"ttl":60,"x":` + strings.Repeat("[", 31) + strings.Repeat("]", 31) + `}`, want: time.Minute},
+		"a body of exactly 64 KiB is read":        {body: `{"ttl":60,"pad":"` + strings.Repeat("a", 65517) + `"}`, want: time.Minute},
+		"the query is ignored":                    {want: 300 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			headers := append(c.headers, basic("alice", "a:b c"))
@@ -119,38 +120,38 @@ func TestTheBodySaysHowLongATokenIsValid(t *testing.T) {
 	}
 }
 
-func TestABadBodyIsABadRequestWhateverTheCredentials(t *testing.T) {
+func TestInvalidBodyIsABadRequest(t *testing.T) {
 	s := newService(t)
 	for name, c := range map[string]struct{ body, contentType string }{
-		"zero":                             {body: `{"ttl":0}`},
-		"below zero":                       {body: `{"ttl":-1}`},
-		"minus zero":                       {body: `{"ttl":-0}`},
-		"above a day":                      {body: `{"ttl":86401}`},
-		"above any integer":                {body: `{"ttl":99999999999999999999}`},
-		"a fraction":                       {body: `{"ttl":60.5}`},
-		"a fraction of nothing":            {body: `{"ttl":60.0}`},
-		"an exponent":                      {body: `{"ttl":6e1}`},
-		"a string":                         {body: `{"ttl":"60"}`},
-		"a truth":                          {body: `{"ttl":true}`},
-		"a list":                           {body: `{"ttl":[60]}`},
-		"an object":                        {body: `{"ttl":{"seconds":60}}`},
-		"a leading zero":                   {body: `{"ttl":060}`},
-		"a whole body of null":             {body: `null`},
-		"a list as body":                   {body: `[]`},
-		"a number as body":                 {body: `5`},
-		"a string as body":                 {body: `"x"`},
-		"white space alone":                {body: ` `},
-		"an object that does not end":      {body: `{"ttl":`},
-		"a form":                           {body: `ttl=60`},
-		"two values":                       {body: `{"ttl":60}{"ttl":60}`},
-		"text after the value":             {body: `{"ttl":60} and more`},
-		"a key twice":                      {body: `{"ttl":60,"ttl":60}`},
-		"a key twice in an object within":  {body: `{"x":{"a":1,"a":2}}`},
-		"33 levels":                        {body: `{"x":` + strings.Repeat("[", 32) + strings.Repeat("]", 32) + `}`},
-		"what is not UTF-8":                {body: "{\"x\":\"\xff\"}"},
-		"another media type":               {body: `{"ttl":60}`, contentType: "text/plain"},
-		"the media type of a form":         {body: `{"ttl":60}`, contentType: "application/x-www-form-urlencoded"},
-		"a media type that cannot be read": {body: `{"ttl":60}`, contentType: "json;;;="},
+		"zero":                           {body: `{"ttl":0}`},
+		"below zero":                     {body: `{"ttl":-1}`},
+		"minus zero":                     {body: `{"ttl":-0}`},
+		"above a day":                    {body: `{"ttl":86401}`},
+		"above any integer":              {body: `{"ttl":99999999999999999999}`},
+		"a fraction":                     {body: `{"ttl":60.5}`},
+		"a fraction of nothing":          {body: `{"ttl":60.0}`},
+		"an exponent":                    {body: `{"ttl":6e1}`},
+		"a string":                       {body: `{"ttl":"60"}`},
+		"a boolean":                      {body: `{"ttl":true}`},
+		"a list":                         {body: `{"ttl":[60]}`},
+		"an object":                      {body: `{"ttl":{"seconds":60}}`},
+		"a leading zero":                 {body: `{"ttl":060}`},
+		"a whole body of null":           {body: `null`},
+		"a list as body":                 {body: `[]`},
+		"a number as body":               {body: `5`},
+		"a string as body":               {body: `"x"`},
+		"white space alone":              {body: ` `},
+		"an object that does not end":    {body: `{"ttl":`},
+		"a form":                         {body: `ttl=60`},
+		"two values":                     {body: `{"ttl":60}{"ttl":60}`},
+		"text after the value":           {body: `{"ttl":60} and more`},
+		"a key twice":                    {body: `{"ttl":60,"ttl":60}`},
+		"a key twice in a nested object": {body: `{"x":{"a":1,"a":2}}`},
+		"33 levels":                      {body: `{"x":` + strings.Repeat("[", 32) + strings.Repeat("]", 32) + `}`},
+		"invalid UTF-8":                  {body: "{\"x\":\"\xff\"}"},
+		"another media type":             {body: `{"ttl":60}`, contentType: "text/plain"},
+		"the media type of a form":       {body: `{"ttl":60}`, contentType: "application/x-www-form-urlencoded"},
+		"an invalid media type":          {body: `{"ttl":60}`, contentType: "json;;;="},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var bodies []string
@@ -166,16 +167,16 @@ func TestABadBodyIsABadRequestWhateverTheCredentials(t *testing.T) {
 				bodies = append(bodies, a.Body)
 			}
 			if bodies[0] != bodies[1] || bodies[1] != bodies[2] || bodies[2] != bodies[3] {
-				t.Errorf("the answer tells credentials apart: %q", bodies)
+				t.Errorf("responses differ by credentials: %q", bodies)
 			}
 		})
 	}
 	if events := s.Events(); len(events) > 0 {
-		t.Errorf("a bad request reached the users: %+v", events)
+		t.Errorf("a malformed request was audited: %+v", events)
 	}
 }
 
-func TestEveryRefusalOfCredentialsIsTheSameToTheLastByte(t *testing.T) {
+func TestAllRefusalsAreIdentical(t *testing.T) {
 	s := newService(t)
 	good := base64.StdEncoding.EncodeToString([]byte("alice:a:b c"))
 	text, _, err := s.Grants.JWT(t.Context(), user(t, s, "alice"), 0)
@@ -187,25 +188,25 @@ func TestEveryRefusalOfCredentialsIsTheSameToTheLastByte(t *testing.T) {
 		t.Fatalf("got\n%s", want)
 	}
 	for name, headers := range map[string][]string{
-		"a wrong password":                              {basic("alice", "wrong")},
-		"an empty password":                             {basic("alice", "")},
-		"an empty login":                                {basic("", "a:b c")},
-		"a login in another case":                       {basic("Alice", "a:b c")},
-		"a revoked user with the right password":        {basic("revoked", "right")},
-		"an expired account with the right password":    {basic("expired", "right")},
-		"a locked account with the right password":      {basic("locked", "right")},
-		"a user without a password":                     {basic("passwordless", "right")},
-		"a wrong password of one whose own has expired": {basic("stale", "wrong")},
-		"no credentials":                                nil,
-		"the scheme alone":                              {"Authorization: Basic"},
-		"no base64":                                     {"Authorization: Basic %%%"},
-		"no colon":                                      {"Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("alice"))},
-		"what is not UTF-8":                             {"Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("alice:\xff"))},
-		"no scheme":                                     {"Authorization: " + good},
-		"another scheme":                                {"Authorization: Digest " + good},
-		"a token in their place":                        {"Authorization: JWT " + text},
-		"a Bearer token in their place":                 {"Authorization: Bearer " + text},
-		"two headers":                                   {"Authorization: Basic " + good, "Authorization: Basic " + good},
+		"a wrong password":                               {basic("alice", "wrong")},
+		"an empty password":                              {basic("alice", "")},
+		"an empty login":                                 {basic("", "a:b c")},
+		"a login in another case":                        {basic("Alice", "a:b c")},
+		"a revoked user with the right password":         {basic("revoked", "right")},
+		"an expired account with the right password":     {basic("expired", "right")},
+		"a locked account with the right password":       {basic("locked", "right")},
+		"a user without a password":                      {basic("passwordless", "right")},
+		"a wrong password of a user with an expired one": {basic("stale", "wrong")},
+		"no credentials":                                 nil,
+		"the scheme alone":                               {"Authorization: Basic"},
+		"not base64":                                     {"Authorization: Basic %%%"},
+		"no colon":                                       {"Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("alice"))},
+		"invalid UTF-8":                                  {"Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("alice:\xff"))},
+		"no scheme":                                      {"Authorization: " + good},
+		"another scheme":                                 {"Authorization: Digest " + good},
+		"a token instead":                                {"Authorization: JWT " + text},
+		"a Bearer token instead":                         {"Authorization: Bearer " + text},
+		"two headers":                                    {"Authorization: Basic " + good, "Authorization: Basic " + good},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := s.Send(t, "POST", authorizePath, `{"username":"alice","password":"a:b c"}`, headers...); got.String() != want.String() {
@@ -215,14 +216,14 @@ func TestEveryRefusalOfCredentialsIsTheSameToTheLastByte(t *testing.T) {
 	}
 }
 
-func TestTheSchemeMayBeInAnyCase(t *testing.T) {
+func TestSchemeIsCaseInsensitive(t *testing.T) {
 	s := newService(t)
 	for _, scheme := range []string{"basic", "BASIC", "bAsIc"} {
 		claims(t, s, s.Send(t, "POST", authorizePath, "", strings.Replace(basic("alice", "a:b c"), "Basic", scheme, 1)))
 	}
 }
 
-func TestPasswordExpiredIsSaidOnlyToWhoKnowsThePasswordThatHasExpired(t *testing.T) {
+func TestPasswordExpiredNeedsTheExpiredPassword(t *testing.T) {
 	s := newService(t)
 	for _, login := range []string{"stale", "rotating"} {
 		a := s.Send(t, "POST", authorizePath, "", basic(login, "old"))
@@ -236,7 +237,8 @@ func TestPasswordExpiredIsSaidOnlyToWhoKnowsThePasswordThatHasExpired(t *testing
 	claims(t, s, s.Send(t, "POST", authorizePath, "", basic("rotating", "new")))
 }
 
-func TestAUsersOwnMaximumShortensATokenAndItsOwnDefaultIsNotForJWTs(t *testing.T) {
+// The user's own default lifetime does not apply to JWTs.
+func TestMaximumOfUserShortensToken(t *testing.T) {
 	s := newService(t)
 	for body, want := range map[string]time.Duration{"": time.Minute, `{"ttl":3600}`: time.Minute, `{"ttl":30}`: 30 * time.Second} {
 		c := claims(t, s, s.Send(t, "POST", authorizePath, body, basic("brief", "right")))
@@ -245,7 +247,7 @@ func TestAUsersOwnMaximumShortensATokenAndItsOwnDefaultIsNotForJWTs(t *testing.T
 		}
 	}
 	if a := s.Send(t, "POST", authorizePath, `{"ttl":86401}`, basic("brief", "right")); a.Status != http.StatusBadRequest {
-		t.Errorf("what is out of range is not shortened but refused: got\n%s", a)
+		t.Errorf("a ttl out of range is not refused: got\n%s", a)
 	}
 }
 
@@ -258,7 +260,7 @@ func TestTwoCallsGiveTwoTokens(t *testing.T) {
 	}
 }
 
-func TestTheAnswersOfTheDialectStayAsTheyAre(t *testing.T) {
+func TestResponsesMatchGoldenFiles(t *testing.T) {
 	s := newService(t)
 	for name, c := range map[string]struct {
 		method, path, body string
@@ -284,19 +286,19 @@ func TestTheAnswersOfTheDialectStayAsTheyAre(t *testing.T) {
 	}
 }
 
-func TestADirectoryThatIsNotCompleteAnswersUnavailable(t *testing.T) {
+func TestUnavailableWhileDirectoryIsIncomplete(t *testing.T) {
 	s := servertest.New(t, servertest.Options{Unsynced: true})
 	s.Send(t, "POST", authorizePath, "", basic("alice", "a:b c")).Golden(t, "unavailable", *update)
 	s.Send(t, "POST", refreshPath, "", "Authorization: JWT x").Golden(t, "unavailable", *update)
 }
 
-func TestWithoutAKeyTheAnswerIsUnavailable(t *testing.T) {
+func TestUnavailableWithoutKey(t *testing.T) {
 	s := newService(t)
 	s.Keys.Use(token.Keys{})
 	s.Send(t, "POST", authorizePath, "", basic("alice", "a:b c")).Golden(t, "unavailable", *update)
 }
 
-func TestALoginIsAuditedWithoutItsPassword(t *testing.T) {
+func TestLoginIsAuditedWithoutPassword(t *testing.T) {
 	s := newService(t)
 	s.Send(t, "POST", authorizePath, "", basic("alice", "a:b c"))
 	s.Send(t, "POST", authorizePath, "", basic("alice", "not hers"))

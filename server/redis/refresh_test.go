@@ -13,7 +13,8 @@ import (
 
 const refreshPath = "/v1/users/refresh_jwt"
 
-// issue makes a JWT of a user past the doors, so that users who cannot log in have one too.
+// issue returns a JWT of a user without a request, so that users who cannot log in can have one
+// too.
 func issue(t *testing.T, s *servertest.Service, login string) string {
 	t.Helper()
 	text, _, err := s.Grants.JWT(t.Context(), user(t, s, login), 0)
@@ -23,7 +24,7 @@ func issue(t *testing.T, s *servertest.Service, login string) string {
 	return text
 }
 
-func TestATokenIsExchangedForANewOneAndStaysGood(t *testing.T) {
+func TestRefreshIssuesANewTokenAndKeepsTheOld(t *testing.T) {
 	s := newService(t)
 	old := issue(t, s, "alice")
 	was, err := s.Tokens.Authenticate(t.Context(), old)
@@ -41,7 +42,7 @@ func TestATokenIsExchangedForANewOneAndStaysGood(t *testing.T) {
 	}
 }
 
-func TestTheBodyOfARefreshIsThatOfAnAuthorization(t *testing.T) {
+func TestRefreshTakesTheBodyOfAuthorize(t *testing.T) {
 	s := newService(t)
 	header := "Authorization: JWT " + issue(t, s, "alice")
 	for body, want := range map[string]time.Duration{`{"ttl":1200}`: 20 * time.Minute, `{"ttl":86400}`: 24 * time.Hour, `{"ttl":null,"other":1}`: 5 * time.Minute} {
@@ -57,7 +58,7 @@ func TestTheBodyOfARefreshIsThatOfAnAuthorization(t *testing.T) {
 	}
 }
 
-func TestARefreshLooksAtTheTokenBeforeTheBody(t *testing.T) {
+func TestRefreshChecksTheTokenBeforeTheBody(t *testing.T) {
 	s := newService(t)
 	for _, headers := range [][]string{nil, {"Authorization: JWT not.a.token"}, {basic("alice", "a:b c")}} {
 		if a := s.Send(t, "POST", refreshPath, `{"ttl":0}`, headers...); a.Status != http.StatusUnauthorized || errorCode(t, a) != "unauthorized" {
@@ -66,7 +67,7 @@ func TestARefreshLooksAtTheTokenBeforeTheBody(t *testing.T) {
 	}
 }
 
-func TestARefreshChecksTokenAndUserAnew(t *testing.T) {
+func TestRefreshChecksTokenAndUserAgain(t *testing.T) {
 	for name, c := range map[string]struct {
 		end  func(*testing.T, *servertest.Service, *directory.User, string)
 		want string
@@ -100,7 +101,7 @@ func TestARefreshChecksTokenAndUserAnew(t *testing.T) {
 			}, "unauthorized"},
 		"the user is gone": {
 			func(_ *testing.T, s *servertest.Service, u *directory.User, _ string) { s.Directory.Delete(u.Key) }, "unauthorized"},
-		"the user is another of the same name": {
+		"another user has the login now": {
 			func(t *testing.T, s *servertest.Service, u *directory.User, _ string) {
 				next := *u
 				next.UID = servertest.UID("another")
@@ -127,14 +128,16 @@ func TestARefreshChecksTokenAndUserAnew(t *testing.T) {
 	}
 }
 
-func TestOneGoodPasswordIsEnoughForARefreshAndALockIsNoMatter(t *testing.T) {
+// A lock does not matter, and neither do expired passwords beside a valid one, nor having no
+// password.
+func TestRefreshNeedsOneUnexpiredPassword(t *testing.T) {
 	s := newService(t)
 	for _, login := range []string{"rotating", "locked", "passwordless"} {
 		claims(t, s, s.Send(t, "POST", refreshPath, "", "Authorization: JWT "+issue(t, s, login)))
 	}
 }
 
-func TestAnOpaqueTokenIsNotExchanged(t *testing.T) {
+func TestRefreshRefusesOpaqueTokens(t *testing.T) {
 	s := newService(t)
 	text, err := s.Grants.Opaque(t.Context(), user(t, s, "alice"), grant.Order{})
 	if err != nil {
@@ -148,11 +151,11 @@ func TestAnOpaqueTokenIsNotExchanged(t *testing.T) {
 	}
 	events := s.Events()
 	if last := events[len(events)-1]; last.Outcome != audit.Refused || last.Reason != "invalid_token" || last.Login != "alice" {
-		t.Errorf("the refusal was audited as %+v", last)
+		t.Errorf("refusal is audited as %+v", last)
 	}
 }
 
-func TestTwoAuthorizationHeadersAreRefused(t *testing.T) {
+func TestRefreshRefusesTwoAuthorizationHeaders(t *testing.T) {
 	s := newService(t)
 	header := "Authorization: JWT " + issue(t, s, "alice")
 	if a := s.Send(t, "POST", refreshPath, "", header, header); a.Status != http.StatusUnauthorized {
@@ -160,7 +163,7 @@ func TestTwoAuthorizationHeadersAreRefused(t *testing.T) {
 	}
 }
 
-func TestAUsersOwnMaximumHoldsForARefreshToo(t *testing.T) {
+func TestRefreshKeepsToTheMaximumOfTheUser(t *testing.T) {
 	s := newService(t)
 	c := claims(t, s, s.Send(t, "POST", refreshPath, `{"ttl":86400}`, "Authorization: JWT "+issue(t, s, "brief")))
 	if got := c.ExpiresAt.Sub(c.IssuedAt); got != time.Minute {

@@ -12,7 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 )
 
-func TestABusyServiceSaysInWholeSecondsWhenToComeBack(t *testing.T) {
+func TestBusyRetryAfterIsInWholeSeconds(t *testing.T) {
 	h := &handler{refusals: newRefusals(), unavailable: newUnavailable()}
 	for wait, want := range map[time.Duration]string{1500 * time.Millisecond: "2", 7 * time.Second: "7"} {
 		w := httptest.NewRecorder()
@@ -23,7 +23,7 @@ func TestABusyServiceSaysInWholeSecondsWhenToComeBack(t *testing.T) {
 	}
 }
 
-func TestAnErrorThatNobodyForesawIsUnavailableAndTellsNothing(t *testing.T) {
+func TestUnexpectedErrorRevealsNothing(t *testing.T) {
 	h := &handler{refusals: newRefusals(), unavailable: newUnavailable()}
 	w := httptest.NewRecorder()
 	h.refuse(w, errors.New("internal detail"))
@@ -48,18 +48,18 @@ func FuzzTTL(f *testing.F) {
 			}
 			return
 		}
-		var object map[string]json.RawMessage // other members may be numbers that are too large for any type
+		var object map[string]json.RawMessage // other members may be numbers too large for any type
 		if err := json.Unmarshal(body, &object); err != nil || object == nil {
-			t.Fatalf("taken, and is no JSON object: %v", err)
+			t.Fatalf("accepted, but not a JSON object: %v", err)
 		}
-		var given float64
+		var want float64
 		if raw, ok := object["ttl"]; ok {
-			if err := json.Unmarshal(raw, &given); err != nil {
-				t.Fatalf("taken, and %s is no number: %v", raw, err)
+			if err := json.Unmarshal(raw, &want); err != nil {
+				t.Fatalf("accepted, but %s is not a number: %v", raw, err)
 			}
 		}
-		if ttl != time.Duration(given)*time.Second || ttl < 0 || ttl > maximumTTL*time.Second {
-			t.Fatalf("read %s where %s is written", ttl, object["ttl"])
+		if ttl != time.Duration(want)*time.Second || ttl < 0 || ttl > maximumTTL*time.Second {
+			t.Fatalf("got %s for the ttl %s", ttl, object["ttl"])
 		}
 	})
 }

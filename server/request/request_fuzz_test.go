@@ -22,7 +22,7 @@ func FuzzBasic(f *testing.F) {
 		r.Header["Authorization"] = []string{header}
 		login, password, ok := request.Basic(r)
 		if token, bearer := request.Bearer(r); bearer && (ok || token == "" || !strings.Contains(header, token)) {
-			t.Fatalf("the token %q, and credentials: %t", token, ok)
+			t.Fatalf("token %q, and Basic credentials: %t", token, ok)
 		}
 		if !ok {
 			return
@@ -30,8 +30,8 @@ func FuzzBasic(f *testing.F) {
 		if strings.Contains(login, ":") || !utf8.ValidString(login) || !utf8.ValidString(password) {
 			t.Fatalf("read %q and %q", login, password)
 		}
-		// The standard library takes the same credentials to mean the same, where it takes them at all.
-		if l, p, taken := r.BasicAuth(); taken && (l != login || p != password) {
+		// Where the standard library accepts the credentials, it must read the same ones.
+		if l, p, accepted := r.BasicAuth(); accepted && (l != login || p != password) {
 			t.Fatalf("read %q and %q, the standard library %q and %q", login, password, l, p)
 		}
 	})
@@ -49,7 +49,7 @@ func FuzzMediaType(f *testing.F) {
 			t.Fatalf("%q from %q", got, header)
 		}
 		if request.IsJSON(r) && got != "" && got != "application/json" {
-			t.Fatalf("%q is taken for JSON", got)
+			t.Fatalf("%q counts as JSON", got)
 		}
 	})
 }

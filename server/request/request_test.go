@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/request"
 )
 
-func TestABodyIsReadUpToTheLimitWhetherItsLengthIsAnnouncedOrNot(t *testing.T) {
+func TestBodyIsReadUpToTheLimit(t *testing.T) {
 	for name, c := range map[string]struct {
 		size int
 		want error
@@ -39,7 +39,7 @@ func TestABodyIsReadUpToTheLimitWhetherItsLengthIsAnnouncedOrNot(t *testing.T) {
 	}
 }
 
-func TestABodyThatIsTooLargeByItsOwnAccountIsNotRead(t *testing.T) {
+func TestBodyAnnouncedAsTooLargeIsNotRead(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/", iotest.ErrReader(errors.New("was read")))
 	r.ContentLength = request.MaximumBody + 1
 	if _, err := request.Body(r); !errors.Is(err, request.ErrTooLarge) {
@@ -47,7 +47,7 @@ func TestABodyThatIsTooLargeByItsOwnAccountIsNotRead(t *testing.T) {
 	}
 }
 
-func TestABodyThatBreaksOffIsAnError(t *testing.T) {
+func TestTruncatedBodyIsAnError(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/", io.MultiReader(strings.NewReader("{"), iotest.ErrReader(io.ErrUnexpectedEOF)))
 	r.ContentLength = 10
 	if body, err := request.Body(r); !errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, request.ErrTooLarge) || body != nil {
@@ -55,21 +55,21 @@ func TestABodyThatBreaksOffIsAnError(t *testing.T) {
 	}
 }
 
-func TestTheMediaTypeComesWithoutItsParameters(t *testing.T) {
+func TestMediaTypeHasNoParameters(t *testing.T) {
 	for name, c := range map[string]struct {
 		header, want string
 		json         bool
 	}{
-		"nothing is said":                 {"", "", true},
+		"no Content-Type":                 {"", "", true},
 		"JSON":                            {"application/json", "application/json", true},
 		"JSON in another case":            {"Application/JSON", "application/json", true},
 		"JSON with a charset":             {"application/json;charset=utf-8", "application/json", true},
 		"JSON with white space":           {" application/json ; charset=utf-8", "application/json", true},
 		"JSON with a parameter cut short": {"application/json; charset", "application/json", true},
-		"JSON of a dialect":               {"application/problem+json", "application/problem+json", false},
+		"JSON with a subtype":             {"application/problem+json", "application/problem+json", false},
 		"a list of two":                   {"application/json, text/plain", "?", false},
 		"a form":                          {"application/x-www-form-urlencoded", "application/x-www-form-urlencoded", false},
-		"what cannot be read":             {";;;=", "?", false},
+		"an invalid media type":           {";;;=", "?", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest(http.MethodPost, "/", nil)
@@ -83,7 +83,7 @@ func TestTheMediaTypeComesWithoutItsParameters(t *testing.T) {
 	}
 }
 
-func TestCredentialsAreReadFromTheOnlyAuthorizationHeader(t *testing.T) {
+func TestBasicReadsTheOnlyAuthorizationHeader(t *testing.T) {
 	encode := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 	for name, c := range map[string]struct {
 		headers         []string
@@ -105,11 +105,11 @@ func TestCredentialsAreReadFromTheOnlyAuthorizationHeader(t *testing.T) {
 		"the scheme and a space":  {[]string{"Basic "}, "", "", false},
 		"no scheme":               {[]string{encode("alice:secret")}, "", "", false},
 		"another scheme":          {[]string{"Bearer " + encode("alice:secret")}, "", "", false},
-		"no base64":               {[]string{"Basic %%%"}, "", "", false},
+		"not base64":              {[]string{"Basic %%%"}, "", "", false},
 		"base64 for URLs":         {[]string{"Basic " + base64.URLEncoding.EncodeToString([]byte("alice:??>>~~"))}, "", "", false},
 		"base64 without its end":  {[]string{"Basic YWxpY2U6c2VjcmV0cw"}, "", "", false},
 		"no colon":                {[]string{"Basic " + encode("alice")}, "", "", false},
-		"what is not UTF-8":       {[]string{"Basic " + encode("alice:\xff")}, "", "", false},
+		"invalid UTF-8":           {[]string{"Basic " + encode("alice:\xff")}, "", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest(http.MethodPost, "/", nil)
@@ -122,20 +122,20 @@ func TestCredentialsAreReadFromTheOnlyAuthorizationHeader(t *testing.T) {
 	}
 }
 
-func TestATokenIsReadFromTheOnlyAuthorizationHeader(t *testing.T) {
+func TestBearerReadsTheOnlyAuthorizationHeader(t *testing.T) {
 	for name, c := range map[string]struct {
 		headers []string
 		want    string
 		ok      bool
 	}{
-		"Bearer":             {[]string{"Bearer a.b.c"}, "a.b.c", true},
-		"JWT":                {[]string{"JWT a.b.c"}, "a.b.c", true},
-		"in any case":        {[]string{"bEARER a.b.c"}, "a.b.c", true},
-		"no header":          {nil, "", false},
-		"no token":           {[]string{"Bearer"}, "", false},
-		"spaces for a token": {[]string{"Bearer   "}, "", false},
-		"Basic":              {[]string{"Basic a.b.c"}, "", false},
-		"two headers":        {[]string{"Bearer a.b.c", "Bearer a.b.c"}, "", false},
+		"Bearer":      {[]string{"Bearer a.b.c"}, "a.b.c", true},
+		"JWT":         {[]string{"JWT a.b.c"}, "a.b.c", true},
+		"in any case": {[]string{"bEARER a.b.c"}, "a.b.c", true},
+		"no header":   {nil, "", false},
+		"no token":    {[]string{"Bearer"}, "", false},
+		"only spaces": {[]string{"Bearer   "}, "", false},
+		"Basic":       {[]string{"Basic a.b.c"}, "", false},
+		"two headers": {[]string{"Bearer a.b.c", "Bearer a.b.c"}, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest(http.MethodPost, "/", nil)
