@@ -19,7 +19,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/strictjson"
 )
 
-func TestABusyServiceSaysInWholeSecondsWhenToComeBack(t *testing.T) {
+func TestBusyRetryAfterIsInWholeSeconds(t *testing.T) {
 	w := newWire()
 	for wait, want := range map[time.Duration]string{1500 * time.Millisecond: "2", 7 * time.Second: "7"} {
 		rw := httptest.NewRecorder()
@@ -30,7 +30,7 @@ func TestABusyServiceSaysInWholeSecondsWhenToComeBack(t *testing.T) {
 	}
 }
 
-func TestAnErrorThatNobodyForesawIsUnavailableAndTellsNothing(t *testing.T) {
+func TestUnexpectedErrorRevealsNothing(t *testing.T) {
 	rw := httptest.NewRecorder()
 	newWire().refuse(rw, httptest.NewRequest(http.MethodPost, "/", nil), errors.New("internal detail"))
 	if rw.Code != http.StatusServiceUnavailable || rw.Body.String() != string(unavailable.encode()) {
@@ -48,12 +48,12 @@ func FuzzLifetime(f *testing.F) {
 		inGrammar := len(text)-len(digits) <= 1 && digits != "" && strings.Trim(digits, "0123456789") == ""
 		switch {
 		case ok != inGrammar:
-			t.Fatalf("%q is taken: %t", text, ok)
+			t.Fatalf("%q is accepted: %t", text, ok)
 		case !ok && lifetime != 0, ok && lifetime <= 0, ok && lifetime != grant.Longest && lifetime%time.Second != 0:
 			t.Fatalf("%q is %s", text, lifetime)
 		}
 		if longer, _ := parseLifetime("9" + text); ok && strings.Trim(digits, "0") != "" && longer < lifetime {
-			t.Fatalf("%q is %s, and with a digit more %s", text, lifetime, longer)
+			t.Fatalf("%q is %s, but with one more digit %s", text, lifetime, longer)
 		}
 	})
 }
@@ -71,16 +71,16 @@ func FuzzLabel(f *testing.F) {
 			return
 		}
 		if label == "" || utf8.RuneCountInString(label) > 200 || strings.Contains(label, ",") || strings.ContainsFunc(label, unicode.IsControl) || strings.TrimSpace(label) != label {
-			t.Fatalf("taken: %q", label)
+			t.Fatalf("accepted: %q", label)
 		}
-		if again, complaint := parseLabel(" \t" + label + "\u00a0"); complaint != "" || again != label {
-			t.Fatalf("%q reads back as %q, %s", label, again, complaint)
+		if reparsed, complaint := parseLabel(" \t" + label + "\u00a0"); complaint != "" || reparsed != label {
+			t.Fatalf("%q reads back as %q, %s", label, reparsed, complaint)
 		}
 	})
 }
 
-// FuzzLoginBody: what is taken says the same to encoding/json, and what is refused repeats nothing
-// of the password.
+// FuzzLoginBody checks that encoding/json reads the same from every accepted body, and that no
+// refusal repeats the password.
 func FuzzLoginBody(f *testing.F) {
 	for _, seed := range []string{
 		`{"login":"alice","password":"s3cret-0","lifetime":"4h","label":"ci","description":"d","client":"c"}`,
@@ -103,21 +103,21 @@ func FuzzLoginBody(f *testing.F) {
 			}
 			return
 		}
-		var plain map[string]string
-		if err := json.Unmarshal(body, &plain); err != nil {
-			t.Fatalf("taken, and is no object of strings: %v", err)
+		var want map[string]string
+		if err := json.Unmarshal(body, &want); err != nil {
+			t.Fatalf("accepted, but not an object of strings: %v", err)
 		}
-		if login != plain["login"] || password != plain["password"] || order.Description != plain["description"] || order.Client != plain["client"] {
+		if login != want["login"] || password != want["password"] || order.Description != want["description"] || order.Client != want["client"] {
 			t.Fatalf("read %q, %q, %+v", login, password, order)
 		}
-		if order.Label != strings.TrimSpace(plain["label"]) || (order.Lifetime > 0) != (plain["lifetime"] != "") {
+		if order.Label != strings.TrimSpace(want["label"]) || (order.Lifetime > 0) != (want["lifetime"] != "") {
 			t.Fatalf("read %+v", order)
 		}
 	})
 }
 
-// FuzzRevocation: query and body come together without loss, and nothing is taken that names
-// nothing.
+// FuzzRevocation checks that query and body are merged without loss, and that a request without
+// parameters is refused.
 func FuzzRevocation(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"revoke_tokens=a,b&revoke_tokens=c", `{"revoke_tokens":["d"],"revoke_tokens_by_ids":["e"]}`}, {"token=x", ""}, {"", "{}"}, {"a;b", ""},
@@ -128,7 +128,7 @@ func FuzzRevocation(f *testing.F) {
 	f.Fuzz(func(t *testing.T, query string, body []byte) {
 		r := httptest.NewRequest(http.MethodDelete, "/", strings.NewReader(string(body)))
 		r.URL.RawQuery = query
-		named, err := readRevocation(r)
+		parsed, err := readRevocation(r)
 		if err != nil {
 			failure, ok := errors.AsType[*failure](err)
 			if !ok || failure.kind != "malformed-token-request" || failure.status != http.StatusBadRequest || !utf8.ValidString(failure.msg) {
@@ -137,29 +137,30 @@ func FuzzRevocation(f *testing.F) {
 			return
 		}
 		var all []string
-		for _, list := range [][]string{named.tokens, named.usernames, named.labels, named.ids, named.unrecognized} {
+		for _, list := range [][]string{parsed.tokens, parsed.usernames, parsed.labels, parsed.ids, parsed.unrecognized} {
 			all = append(all, list...)
 		}
 		if len(all) == 0 || slices.ContainsFunc(all, func(s string) bool { return !utf8.ValidString(s) }) {
-			t.Fatalf("taken as %+v", named)
+			t.Fatalf("accepted as %+v", parsed)
 		}
 		values, err := url.ParseQuery(query)
 		if err != nil {
-			t.Fatalf("taken, and the query cannot be read: %v", err)
+			t.Fatalf("accepted, but the query cannot be parsed: %v", err)
 		}
 		object, err := strictjson.ParseObject(body)
 		if len(body) > 0 && err != nil {
-			t.Fatalf("taken, and the body cannot be read: %v", err)
+			t.Fatalf("accepted, but the body cannot be parsed: %v", err)
 		}
 		var listed []string
 		_ = json.Unmarshal(object["revoke_tokens"], &listed) // absent, or a list of strings
-		if inQuery := strings.Join(values["revoke_tokens"], ","); !strings.HasSuffix(strings.Join(named.tokens, ","), strings.Join(listed, ",")) || inQuery == "" && len(named.tokens) != len(listed) {
-			t.Fatalf("%q and %q became %q", inQuery, listed, named.tokens)
+		if inQuery := strings.Join(values["revoke_tokens"], ","); !strings.HasSuffix(strings.Join(parsed.tokens, ","), strings.Join(listed, ",")) || inQuery == "" && len(parsed.tokens) != len(listed) {
+			t.Fatalf("%q and %q became %q", inQuery, listed, parsed.tokens)
 		}
 	})
 }
 
-// Whatever the query of a list, a page is within the records and says how many there are.
+// FuzzPage checks that for every accepted query the page is within the records and has the right
+// total.
 func FuzzPage(f *testing.F) {
 	for _, seed := range []string{"", "limit=2&offset=1", "limit=0", "limit=4294967296", "offset=-1", "order_by=client&order=desc", "limit=%zz", "limit=1;limit=2", "limit=2147483647&offset=2147483647"} {
 		f.Add(seed)

@@ -11,11 +11,11 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
-func TestWhoHoldsATokenGetsAnotherOne(t *testing.T) {
+func TestHolderOfATokenGetsAnotherOne(t *testing.T) {
 	s := newService(t)
-	for name, text := range map[string]string{"opaque": sealed(t, s, "brief", grant.Order{}), "JWT": signed(t, s, "brief")} {
+	for name, text := range map[string]string{"opaque": issueOpaque(t, s, "brief", grant.Order{}), "JWT": issueJWT(t, s, "brief")} {
 		for body, want := range map[string]time.Duration{"": 10 * time.Minute, "{}": 10 * time.Minute, `{"lifetime":"5m"}`: 5 * time.Minute, `{"lifetime":"0"}`: 30 * time.Minute} {
-			other := issuedBy(t, s.Send(t, "POST", generatePath, body, with(text)))
+			other := issuedToken(t, s.Send(t, "POST", generatePath, body, tokenHeader(text)))
 			c := claims(t, s, other)
 			if d := c.ExpiresAt.Sub(c.IssuedAt); other == text || c.UID != servertest.UID("brief") || d != want || c.Kind != token.KindOpaque {
 				t.Errorf("%s, body %s: %+v", name, body, c)
@@ -24,32 +24,32 @@ func TestWhoHoldsATokenGetsAnotherOne(t *testing.T) {
 	}
 }
 
-func TestTheTokenIsLookedAtBeforeTheBody(t *testing.T) {
+func TestTokenIsCheckedBeforeTheBody(t *testing.T) {
 	s := newService(t)
 	large := strings.Repeat(" ", 65537)
 	for name, a := range map[string]servertest.Answer{
-		"generate, unknown key":  s.Send(t, "POST", generatePath, `{"colour":"red"}`, with("garbage")),
-		"generate, media type":   s.Send(t, "POST", generatePath, `{}`, with("garbage"), "Content-Type: text/plain"),
-		"generate, too large":    s.Send(t, "POST", generatePath, large, with("garbage")),
-		"revoke, malformed":      s.Send(t, "DELETE", revokePath, `{`, with("garbage")),
-		"revoke, malformed path": s.Send(t, "DELETE", revokePath+"?%zz", ``, with("garbage")),
-		"list, no UUID":          s.Send(t, "GET", "/rbac-api/v1/users/x/tokens?limit=x", "", with("garbage")),
+		"generate, unknown key":  s.Send(t, "POST", generatePath, `{"colour":"red"}`, tokenHeader("garbage")),
+		"generate, media type":   s.Send(t, "POST", generatePath, `{}`, tokenHeader("garbage"), "Content-Type: text/plain"),
+		"generate, too large":    s.Send(t, "POST", generatePath, large, tokenHeader("garbage")),
+		"revoke, malformed":      s.Send(t, "DELETE", revokePath, `{`, tokenHeader("garbage")),
+		"revoke, malformed path": s.Send(t, "DELETE", revokePath+"?%zz", ``, tokenHeader("garbage")),
+		"list, not a UUID":       s.Send(t, "GET", "/rbac-api/v1/users/x/tokens?limit=x", "", tokenHeader("garbage")),
 	} {
-		t.Run(name, func(t *testing.T) { refused(t, a, http.StatusUnauthorized, "invalid-token") })
+		t.Run(name, func(t *testing.T) { assertRefused(t, a, http.StatusUnauthorized, "invalid-token") })
 	}
-	refused(t, s.Send(t, "POST", generatePath, large, with(sealed(t, s, "alice", grant.Order{}))), http.StatusRequestEntityTooLarge, "request-too-large")
+	assertRefused(t, s.Send(t, "POST", generatePath, large, tokenHeader(issueOpaque(t, s, "alice", grant.Order{}))), http.StatusRequestEntityTooLarge, "request-too-large")
 }
 
-func TestTheBodyOfAGeneratedTokenIsCheckedAsThatOfALogin(t *testing.T) {
+func TestGenerateChecksTheBodyLikeLogin(t *testing.T) {
 	s := newService(t)
-	alice := with(sealed(t, s, "alice", grant.Order{}))
+	alice := tokenHeader(issueOpaque(t, s, "alice", grant.Order{}))
 	for name, members := range badOrders() {
 		t.Run(name, func(t *testing.T) {
-			refused(t, s.Send(t, "POST", generatePath, object(t, members...), alice), http.StatusBadRequest, "schema-violation")
+			assertRefused(t, s.Send(t, "POST", generatePath, jsonObject(t, members...), alice), http.StatusBadRequest, "schema-violation")
 		})
 	}
-	refused(t, s.Send(t, "POST", generatePath, credentials(t, "alice"), alice), http.StatusBadRequest, "schema-violation")
-	refused(t, s.Send(t, "POST", generatePath, `[]`, alice), http.StatusBadRequest, "schema-violation")
-	refused(t, s.Send(t, "POST", generatePath, `{`, alice), http.StatusBadRequest, "malformed-request")
-	refused(t, s.Send(t, "POST", generatePath, `{}`, alice, "Content-Type: text/plain"), http.StatusUnsupportedMediaType, "unsupported-type")
+	assertRefused(t, s.Send(t, "POST", generatePath, loginBody(t, "alice"), alice), http.StatusBadRequest, "schema-violation")
+	assertRefused(t, s.Send(t, "POST", generatePath, `[]`, alice), http.StatusBadRequest, "schema-violation")
+	assertRefused(t, s.Send(t, "POST", generatePath, `{`, alice), http.StatusBadRequest, "malformed-request")
+	assertRefused(t, s.Send(t, "POST", generatePath, `{}`, alice, "Content-Type: text/plain"), http.StatusUnsupportedMediaType, "unsupported-type")
 }

@@ -13,23 +13,23 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
-func TestAnUnlabelledTokenThatWasRevokedHasNoLabelWhereItIsListed(t *testing.T) {
+func TestListedTokenWithoutLabel(t *testing.T) {
 	s := newService(t)
-	alice, other := sealed(t, s, "alice", grant.Order{}), signed(t, s, "alice")
+	alice, other := issueOpaque(t, s, "alice", grant.Order{}), issueJWT(t, s, "alice")
 	s.Send(t, "DELETE", revokePath+"/"+other, "")
-	items, _ := list(t, s, "alice", "", alice)
+	items, _ := listTokens(t, s, "alice", "", alice)
 	if len(items) != 1 || items[0]["id"] != claims(t, s, other).ID || items[0]["client"] != nil || items[0]["description"] != nil {
-		t.Errorf("listed are %v", items)
+		t.Errorf("got %v", items)
 	}
 	if _, ok := items[0]["label"]; ok {
-		t.Error("there is a label")
+		t.Error("an item without a label has the key label")
 	}
 }
 
-// list asks for a user's tokens.
-func list(t testing.TB, s *servertest.Service, login, query, text string) (items []map[string]any, pagination map[string]any) {
+// listTokens returns the tokens of a user, as the caller with the token text gets them.
+func listTokens(t testing.TB, s *servertest.Service, login, query, text string) (items []map[string]any, pagination map[string]any) {
 	t.Helper()
-	a := s.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID(login)+"/tokens"+query, "", with(text))
+	a := s.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID(login)+"/tokens"+query, "", tokenHeader(text))
 	var body struct {
 		Items      []map[string]any
 		Pagination map[string]any
@@ -40,9 +40,9 @@ func list(t testing.TB, s *servertest.Service, login, query, text string) (items
 	return body.Items, body.Pagination
 }
 
-func TestAPageIsCutOutOfAllTokensInTheOrderAskedFor(t *testing.T) {
+func TestPageAndOrderOfList(t *testing.T) {
 	s := newService(t)
-	alice := signed(t, s, "alice")
+	alice := issueJWT(t, s, "alice")
 	start := s.Now().Truncate(time.Second)
 	for i, r := range []directory.Record{
 		{ID: "d", Label: "first", Client: "b", IssuedAt: start, ExpiresAt: start.Add(4 * time.Hour)},
@@ -74,7 +74,7 @@ func TestAPageIsCutOutOfAllTokensInTheOrderAskedFor(t *testing.T) {
 		"?limit=0":                             "",
 		"?limit=99&colour=red":                 "adbc",
 	} {
-		items, pagination := list(t, s, "alice", query, alice)
+		items, pagination := listTokens(t, s, "alice", query, alice)
 		got := ""
 		for _, item := range items {
 			got += fmt.Sprint(item["id"])
@@ -83,61 +83,61 @@ func TestAPageIsCutOutOfAllTokensInTheOrderAskedFor(t *testing.T) {
 			t.Errorf("%q: %q of %v, want %q", query, got, pagination["total"], want)
 		}
 	}
-	items, _ := list(t, s, "alice", "?limit=2", alice)
-	want := object(t, "id", "d", "creation_date", start.UTC().Format(time.RFC3339), "last_active_date", start.UTC().Format(time.RFC3339),
+	items, _ := listTokens(t, s, "alice", "?limit=2", alice)
+	want := jsonObject(t, "id", "d", "creation_date", start.UTC().Format(time.RFC3339), "last_active_date", start.UTC().Format(time.RFC3339),
 		"expiration_date", start.Add(4*time.Hour).UTC().Format(time.RFC3339), "client", "b", "description", nil, "label", "first")
-	if got := object(t, members(items[1])...); got != want {
-		t.Errorf("an item is\n%s, want\n%s", got, want)
+	if got := jsonObject(t, fieldsOf(items[1])...); got != want {
+		t.Errorf("got the item\n%s, want\n%s", got, want)
 	}
 }
 
-func TestThePaginationRepeatsWhatWasAskedFor(t *testing.T) {
+func TestPaginationRepeatsTheRequest(t *testing.T) {
 	s := newService(t)
-	alice := signed(t, s, "alice")
+	alice := issueJWT(t, s, "alice")
 	for query, want := range map[string]string{
-		"": object(t, "limit", nil, "offset", 0, "order_by", "creation_date", "order", "asc", "total", 0),
-		"?limit=0&offset=7&order_by=client&order=desc": object(t, "limit", 0, "offset", 7, "order_by", "client", "order", "desc", "total", 0),
+		"": jsonObject(t, "limit", nil, "offset", 0, "order_by", "creation_date", "order", "asc", "total", 0),
+		"?limit=0&offset=7&order_by=client&order=desc": jsonObject(t, "limit", 0, "offset", 7, "order_by", "client", "order", "desc", "total", 0),
 	} {
-		_, pagination := list(t, s, "alice", query, alice)
-		if got := object(t, members(pagination)...); got != want {
+		_, pagination := listTokens(t, s, "alice", query, alice)
+		if got := jsonObject(t, fieldsOf(pagination)...); got != want {
 			t.Errorf("%q: %s, want %s", query, got, want)
 		}
 	}
 }
 
-func TestAQueryOfAListThatCannotBeReadIsAViolation(t *testing.T) {
+func TestInvalidListQueryIsAViolation(t *testing.T) {
 	s := newService(t)
-	alice := with(signed(t, s, "alice"))
+	alice := tokenHeader(issueJWT(t, s, "alice"))
 	for _, query := range []string{
 		"limit=many", "limit=-1", "limit=1.0", "limit=%2B1", "limit=", "offset=-1", "offset=x", "offset=", "order=sideways", "order=ASC", "order=",
 		"order_by=colour", "order_by=", "order_by=Client", "limit=99999999999999999999", "limit=%zz", "limit=1;offset=1",
 	} {
 		for login := range map[string]bool{"alice": true, "bob": true} {
 			a := s.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID(login)+"/tokens?"+query, "", alice)
-			refused(t, a, http.StatusBadRequest, "schema-violation")
+			assertRefused(t, a, http.StatusBadRequest, "schema-violation")
 		}
 	}
 	for _, id := range []string{"x", "alice", "current", servertest.UID("alice") + "0", "%2e" + servertest.UID("alice")[1:], strings.ReplaceAll(servertest.UID("alice"), "-", "")} {
 		a := s.Send(t, "GET", "/rbac-api/v1/users/"+id+"/tokens", "", alice)
-		refused(t, a, http.StatusBadRequest, "invalid-uuid")
+		assertRefused(t, a, http.StatusBadRequest, "invalid-uuid")
 	}
 }
 
-func TestTheListsOfOthersAreForAdministratorsAndNobodyElseLearnsWhoExists(t *testing.T) {
+func TestOnlyAdministratorsListTokensOfOthers(t *testing.T) {
 	s := newService(t)
-	sealed(t, s, "bob", grant.Order{Label: "his"})
+	issueOpaque(t, s, "bob", grant.Order{Label: "his"})
 	path := func(uid string) string { return "/rbac-api/v1/users/" + uid + "/tokens" }
-	alice, admin := with(signed(t, s, "alice")), with(signed(t, s, "admin"))
-	exists, not := s.Send(t, "GET", path(servertest.UID("bob")), "", alice), s.Send(t, "GET", path(servertest.UID("nobody")), "", alice)
-	refused(t, exists, http.StatusForbidden, "permission-denied")
-	if exists.String() != not.String() {
-		t.Errorf("the answers differ:\n%s\n%s", exists, not)
+	alice, admin := tokenHeader(issueJWT(t, s, "alice")), tokenHeader(issueJWT(t, s, "admin"))
+	known, unknown := s.Send(t, "GET", path(servertest.UID("bob")), "", alice), s.Send(t, "GET", path(servertest.UID("nobody")), "", alice)
+	assertRefused(t, known, http.StatusForbidden, "permission-denied")
+	if known.String() != unknown.String() {
+		t.Errorf("the responses differ:\n%s\n%s", known, unknown)
 	}
-	if items, _ := list(t, s, "bob", "", signed(t, s, "admin")); len(items) != 1 || items[0]["label"] != "his" {
+	if items, _ := listTokens(t, s, "bob", "", issueJWT(t, s, "admin")); len(items) != 1 || items[0]["label"] != "his" {
 		t.Errorf("an administrator sees %v", items)
 	}
-	refused(t, s.Send(t, "GET", path(servertest.UID("nobody")), "", admin), http.StatusNotFound, "not-found")
+	assertRefused(t, s.Send(t, "GET", path(servertest.UID("nobody")), "", admin), http.StatusNotFound, "not-found")
 	if a := s.Send(t, "GET", path(strings.ToUpper(servertest.UID("alice"))), "", alice); a.Status != http.StatusOK {
-		t.Errorf("a UUID in upper case is another:\n%s", a)
+		t.Errorf("a UUID in upper case is refused:\n%s", a)
 	}
 }

@@ -36,7 +36,7 @@ func config(s *servertest.Service) puppet.Config {
 	}
 }
 
-// newGate starts the door with users in every state that it tells apart, or must not.
+// newService starts a service with users in every state that the API distinguishes, or must not.
 func newService(t testing.TB) *servertest.Service {
 	s := servertest.New(t, servertest.Options{LockAfter: 10, PasswordCacheTTL: time.Minute})
 	past := s.Now().Add(-time.Hour)
@@ -54,7 +54,7 @@ func newService(t testing.TB) *servertest.Service {
 	return s
 }
 
-// newGateWithout starts the door with a directory that is not complete.
+// newUnsyncedService starts a service whose directory is not complete.
 func newUnsyncedService(t testing.TB) *servertest.Service {
 	return servertest.New(t, servertest.Options{Unsynced: true})
 }
@@ -68,8 +68,8 @@ func user(t testing.TB, s *servertest.Service, login string) *directory.User {
 	return u
 }
 
-// sealed makes an opaque token of a user past the doors.
-func sealed(t testing.TB, s *servertest.Service, login string, o grant.Order) string {
+// issueOpaque returns an opaque token for a user, without a request to an API.
+func issueOpaque(t testing.TB, s *servertest.Service, login string, o grant.Order) string {
 	t.Helper()
 	text, err := s.Grants.Opaque(t.Context(), user(t, s, login), o)
 	if err != nil {
@@ -78,8 +78,8 @@ func sealed(t testing.TB, s *servertest.Service, login string, o grant.Order) st
 	return text
 }
 
-// signed makes a JWT of a user past the doors.
-func signed(t testing.TB, s *servertest.Service, login string) string {
+// issueJWT returns a JWT for a user, without a request to an API.
+func issueJWT(t testing.TB, s *servertest.Service, login string) string {
 	t.Helper()
 	text, _, err := s.Grants.JWT(t.Context(), user(t, s, login), 0)
 	if err != nil {
@@ -97,11 +97,11 @@ func claims(t testing.TB, s *servertest.Service, text string) token.Claims {
 	return c
 }
 
-// with is the header that carries a token.
-func with(text string) string { return "X-Authentication: " + text }
+// tokenHeader returns the header that carries a token.
+func tokenHeader(text string) string { return "X-Authentication: " + text }
 
-// object writes a body from names and values.
-func object(t testing.TB, members ...any) string {
+// jsonObject encodes an object. The members alternate between names and values.
+func jsonObject(t testing.TB, members ...any) string {
 	t.Helper()
 	m := map[string]any{}
 	for i := 0; i < len(members); i += 2 {
@@ -114,13 +114,13 @@ func object(t testing.TB, members ...any) string {
 	return string(text)
 }
 
-// credentials is the body of a login with the right password and, after it, further members.
-func credentials(t testing.TB, login string, members ...any) string {
-	return object(t, append([]any{"login", login, "password", "right"}, members...)...)
+// loginBody returns the body of a login with the right password and additional members.
+func loginBody(t testing.TB, login string, members ...any) string {
+	return jsonObject(t, append([]any{"login", login, "password", "right"}, members...)...)
 }
 
-// issuedBy reads the token from the answer of a route that issues tokens.
-func issuedBy(t testing.TB, a servertest.Answer) string {
+// issuedToken returns the token in the response of a route that issues tokens.
+func issuedToken(t testing.TB, a servertest.Answer) string {
 	t.Helper()
 	text, ok := strings.CutPrefix(a.Body, `{"token":"`)
 	text, closed := strings.CutSuffix(text, `"}`)
@@ -139,29 +139,30 @@ func decode(t testing.TB, a servertest.Answer) map[string]any {
 	return out
 }
 
-// refused checks status and kind of an error without details, and what all errors have in common.
-func refused(t testing.TB, a servertest.Answer, status int, kind string) {
+// assertRefused checks the status and the kind of an error without details, and what all errors
+// have in common.
+func assertRefused(t testing.TB, a servertest.Answer, status int, kind string) {
 	t.Helper()
 	body := decode(t, a)
 	if a.Status != status || body["kind"] != "puppetlabs.rbac/"+kind || body["msg"] == "" || len(body) != 2 {
 		t.Errorf("want %d %s, got\n%s", status, kind, a)
 	}
 	if a.Header.Get("Content-Type") != "application/json" || a.Header.Get("Cache-Control") != "no-store" {
-		t.Errorf("the headers of an error are wrong:\n%s", a)
+		t.Errorf("wrong headers for an error:\n%s", a)
 	}
 }
 
-// revocationRefused checks status and kind of an error with details, and compares the details with
-// names and values.
-func revocationRefused(t testing.TB, a servertest.Answer, status int, kind string, details ...any) {
+// assertRevocationRefused checks the status, the kind and the details of an error, where details
+// alternates between names and values.
+func assertRevocationRefused(t testing.TB, a servertest.Answer, status int, kind string, details ...any) {
 	t.Helper()
 	body := decode(t, a)
 	got, err := json.Marshal(body["details"])
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.Status != status || body["kind"] != "puppetlabs.rbac/"+kind || string(got) != object(t, details...) {
-		t.Errorf("want %d %s %s, got\n%s", status, kind, object(t, details...), a)
+	if a.Status != status || body["kind"] != "puppetlabs.rbac/"+kind || string(got) != jsonObject(t, details...) {
+		t.Errorf("want %d %s %s, got\n%s", status, kind, jsonObject(t, details...), a)
 	}
 	end := "No tokens were revoked."
 	if i := slices.Index(details, any("other_tokens_revoked")); i >= 0 && details[i+1] == true {
@@ -172,50 +173,51 @@ func revocationRefused(t testing.TB, a servertest.Answer, status int, kind strin
 	}
 }
 
-// alive checks that a token opens a route, or which kind of refusal it gets.
-func alive(t testing.TB, s *servertest.Service, text string) {
+// assertAlive checks that a route accepts a token.
+func assertAlive(t testing.TB, s *servertest.Service, text string) {
 	t.Helper()
-	if a := s.Send(t, "GET", currentPath, "", with(text)); a.Status != http.StatusOK {
-		t.Errorf("the token is dead:\n%s", a)
+	if a := s.Send(t, "GET", currentPath, "", tokenHeader(text)); a.Status != http.StatusOK {
+		t.Errorf("the token is refused:\n%s", a)
 	}
 }
 
-func dead(t testing.TB, s *servertest.Service, text, kind string) {
+// assertDead checks that a route refuses a token with an error of this kind.
+func assertDead(t testing.TB, s *servertest.Service, text, kind string) {
 	t.Helper()
-	refused(t, s.Send(t, "GET", currentPath, "", with(text)), http.StatusUnauthorized, kind)
+	assertRefused(t, s.Send(t, "GET", currentPath, "", tokenHeader(text)), http.StatusUnauthorized, kind)
 }
 
-func TestTheAnswersOfTheDialectStayAsTheyAre(t *testing.T) {
+func TestResponsesMatchGoldenFiles(t *testing.T) {
 	s := newService(t)
-	alice := sealed(t, s, "alice", grant.Order{})
-	gone := sealed(t, s, "bob", grant.Order{})
+	alice := issueOpaque(t, s, "alice", grant.Order{})
+	gone := issueOpaque(t, s, "bob", grant.Order{})
 	s.Put(t, directory.User{Login: "bob", TokensValidAfter: s.Now()}, "right")
-	old := sealed(t, s, "alice", grant.Order{Lifetime: time.Nanosecond})
+	old := issueOpaque(t, s, "alice", grant.Order{Lifetime: time.Nanosecond})
 	for name, a := range map[string]servertest.Answer{
-		"wrong-password":      s.Send(t, "POST", loginPath, object(t, "login", "alice", "password", "wrong")),
-		"user-revoked":        s.Send(t, "POST", loginPath, credentials(t, "revoked")),
+		"wrong-password":      s.Send(t, "POST", loginPath, jsonObject(t, "login", "alice", "password", "wrong")),
+		"user-revoked":        s.Send(t, "POST", loginPath, loginBody(t, "revoked")),
 		"key-missing":         s.Send(t, "POST", loginPath, `{"login":"alice"}`),
-		"key-unknown":         s.Send(t, "POST", loginPath, credentials(t, "alice", "ttl", 60)),
+		"key-unknown":         s.Send(t, "POST", loginPath, loginBody(t, "alice", "ttl", 60)),
 		"malformed":           s.Send(t, "POST", loginPath, `{"login":`),
 		"unsupported-type":    s.Send(t, "POST", loginPath, `{}`, "Content-Type: text/plain"),
 		"request-too-large":   s.Send(t, "POST", loginPath, strings.Repeat(" ", 65537)),
-		"html":                s.Send(t, "POST", loginPath, object(t, "login", "alice", "password", "wrong"), "Accept: text/html"),
+		"html":                s.Send(t, "POST", loginPath, jsonObject(t, "login", "alice", "password", "wrong"), "Accept: text/html"),
 		"no-token":            s.Send(t, "GET", currentPath, ""),
-		"invalid-token":       s.Send(t, "GET", currentPath, "", with("garbage")),
-		"token-expired":       s.Send(t, "GET", currentPath, "", with(old)),
-		"token-revoked":       s.Send(t, "GET", currentPath, "", with(gone)),
+		"invalid-token":       s.Send(t, "GET", currentPath, "", tokenHeader("garbage")),
+		"token-expired":       s.Send(t, "GET", currentPath, "", tokenHeader(old)),
+		"token-revoked":       s.Send(t, "GET", currentPath, "", tokenHeader(gone)),
 		"ask-invalid-token":   s.Send(t, "POST", authenticatePath, `{"token":"garbage"}`),
-		"ask-token-expired":   s.Send(t, "POST", authenticatePath, object(t, "token", old)),
-		"ask-token-revoked":   s.Send(t, "POST", authenticatePath, object(t, "token", gone)),
-		"current":             s.Send(t, "GET", currentPath, "", with(alice)),
-		"empty-list":          s.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("alice")+"/tokens", "", with(alice)),
-		"list-denied":         s.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("bob")+"/tokens", "", with(alice)),
-		"list-invalid-uuid":   s.Send(t, "GET", "/rbac-api/v1/users/bob/tokens", "", with(alice)),
-		"list-bad-limit":      s.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("alice")+"/tokens?limit=x", "", with(alice)),
-		"revoke-nothing":      s.Send(t, "DELETE", revokePath, "", with(alice)),
-		"revoke-malformed":    s.Send(t, "DELETE", revokePath, `{"revoke_tokens":["garbage"],"else":1}`, with(alice)),
-		"revoke-denied":       s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=bob", "", with(alice)),
-		"revoke-done":         s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_labels=none", "", with(alice)),
+		"ask-token-expired":   s.Send(t, "POST", authenticatePath, jsonObject(t, "token", old)),
+		"ask-token-revoked":   s.Send(t, "POST", authenticatePath, jsonObject(t, "token", gone)),
+		"current":             s.Send(t, "GET", currentPath, "", tokenHeader(alice)),
+		"empty-list":          s.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("alice")+"/tokens", "", tokenHeader(alice)),
+		"list-denied":         s.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("bob")+"/tokens", "", tokenHeader(alice)),
+		"list-invalid-uuid":   s.Send(t, "GET", "/rbac-api/v1/users/bob/tokens", "", tokenHeader(alice)),
+		"list-bad-limit":      s.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("alice")+"/tokens?limit=x", "", tokenHeader(alice)),
+		"revoke-nothing":      s.Send(t, "DELETE", revokePath, "", tokenHeader(alice)),
+		"revoke-malformed":    s.Send(t, "DELETE", revokePath, `{"revoke_tokens":["garbage"],"else":1}`, tokenHeader(alice)),
+		"revoke-denied":       s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=bob", "", tokenHeader(alice)),
+		"revoke-done":         s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_labels=none", "", tokenHeader(alice)),
 		"not-found":           s.Send(t, "GET", "/rbac-api/v1/nothing", ""),
 		"method-not-allowed":  s.Send(t, "GET", loginPath, ""),
 		"status-simple":       s.Send(t, "GET", "/status/v1/simple", ""),
@@ -229,23 +231,23 @@ func TestTheAnswersOfTheDialectStayAsTheyAre(t *testing.T) {
 	}
 }
 
-func TestADirectoryThatIsNotCompleteAnswersThatClientsMayRetry(t *testing.T) {
+func TestUnavailableWhileDirectoryIsIncomplete(t *testing.T) {
 	s := newUnsyncedService(t)
 	for name, a := range map[string]servertest.Answer{
-		"login":        s.Send(t, "POST", loginPath, credentials(t, "alice")),
-		"generate":     s.Send(t, "POST", generatePath, "", with("x")),
-		"current":      s.Send(t, "GET", currentPath, "", with("x")),
-		"revoke":       s.Send(t, "DELETE", revokePath, "", with("x")),
+		"login":        s.Send(t, "POST", loginPath, loginBody(t, "alice")),
+		"generate":     s.Send(t, "POST", generatePath, "", tokenHeader("x")),
+		"current":      s.Send(t, "GET", currentPath, "", tokenHeader("x")),
+		"revoke":       s.Send(t, "DELETE", revokePath, "", tokenHeader("x")),
 		"revoke one":   s.Send(t, "DELETE", revokePath+"/x", ""),
 		"authenticate": s.Send(t, "POST", authenticatePath, `{"token":"x"}`),
 	} {
 		t.Run(name, func(t *testing.T) {
-			refused(t, a, http.StatusServiceUnavailable, "server-error")
+			assertRefused(t, a, http.StatusServiceUnavailable, "server-error")
 			a.Golden(t, "unavailable", *update)
 		})
 	}
 	if a := s.Send(t, "GET", "/status/v1/simple", ""); a.Status != http.StatusServiceUnavailable || a.Body != "starting" {
-		t.Errorf("the simple status:\n%s", a)
+		t.Errorf("the simple status is\n%s", a)
 	}
 	s.Send(t, "GET", "/status/v1/services", "").Golden(t, "status-starting", *update)
 }

@@ -17,21 +17,21 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
-// done checks that everything was carried out.
-func done(t testing.TB, a servertest.Answer) {
+// assertRevoked checks that everything was revoked.
+func assertRevoked(t testing.TB, a servertest.Answer) {
 	t.Helper()
 	if a.Status != http.StatusNoContent || a.Body != "" {
 		t.Errorf("want 204, got\n%s", a)
 	}
 }
 
-func TestWhoHoldsAWholeTokenMayRevokeItAndAgain(t *testing.T) {
+func TestHolderOfATokenMayRevokeItRepeatedly(t *testing.T) {
 	s := newService(t)
-	alice := with(signed(t, s, "alice"))
+	alice := tokenHeader(issueJWT(t, s, "alice"))
 	for name, revoke := range map[string]func(text string) servertest.Answer{
 		"by its path, without a credential": func(text string) servertest.Answer { return s.Send(t, "DELETE", revokePath+"/"+text, "") },
 		"by its path, with a bad one": func(text string) servertest.Answer {
-			return s.Send(t, "DELETE", revokePath+"/"+text, "", with("garbage"))
+			return s.Send(t, "DELETE", revokePath+"/"+text, "", tokenHeader("garbage"))
 		},
 		"by its path, with one in the query": func(text string) servertest.Answer {
 			return s.Send(t, "DELETE", revokePath+"/"+text+"?token=garbage", "")
@@ -40,77 +40,77 @@ func TestWhoHoldsAWholeTokenMayRevokeItAndAgain(t *testing.T) {
 			return s.Send(t, "DELETE", revokePath+"?revoke_tokens="+text+","+text, "", alice)
 		},
 		"in the body": func(text string) servertest.Answer {
-			return s.Send(t, "DELETE", revokePath, object(t, "revoke_tokens", []string{text, text}), alice)
+			return s.Send(t, "DELETE", revokePath, jsonObject(t, "revoke_tokens", []string{text, text}), alice)
 		},
 		"in both": func(text string) servertest.Answer {
-			return s.Send(t, "DELETE", revokePath+"?revoke_tokens="+text, object(t, "revoke_tokens", []string{text}), alice)
+			return s.Send(t, "DELETE", revokePath+"?revoke_tokens="+text, jsonObject(t, "revoke_tokens", []string{text}), alice)
 		},
 		"in a body of another media type": func(text string) servertest.Answer {
-			return s.Send(t, "DELETE", revokePath, object(t, "revoke_tokens", []string{text}), alice, "Content-Type: application/x-www-form-urlencoded")
+			return s.Send(t, "DELETE", revokePath, jsonObject(t, "revoke_tokens", []string{text}), alice, "Content-Type: application/x-www-form-urlencoded")
 		},
 		"as its own credential": func(text string) servertest.Answer {
 			if a := s.Send(t, "DELETE", revokePath+"?token="+text+"&revoke_tokens="+text, ""); a.Status != http.StatusUnauthorized {
 				return a
 			}
-			return servertest.Answer{Status: http.StatusNoContent} // the second time it is no credential any more
+			return servertest.Answer{Status: http.StatusNoContent} // the second time the token is not a valid credential
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, text := range []string{sealed(t, s, "bob", grant.Order{}), sealed(t, s, "bob", grant.Order{Label: name}), signed(t, s, "bob")} {
-				alive(t, s, text)
-				done(t, revoke(text))
-				dead(t, s, text, "token-revoked")
-				done(t, revoke(text))
-				dead(t, s, text, "token-revoked")
+			for _, text := range []string{issueOpaque(t, s, "bob", grant.Order{}), issueOpaque(t, s, "bob", grant.Order{Label: name}), issueJWT(t, s, "bob")} {
+				assertAlive(t, s, text)
+				assertRevoked(t, revoke(text))
+				assertDead(t, s, text, "token-revoked")
+				assertRevoked(t, revoke(text))
+				assertDead(t, s, text, "token-revoked")
 			}
 		})
 	}
 }
 
-func TestRevokingATokenThatIsDeadAlreadyIsDone(t *testing.T) {
-	for name, c := range deaths() {
+func TestRevokingADeadTokenSucceeds(t *testing.T) {
+	for name, c := range tokenEnds() {
 		t.Run(name, func(t *testing.T) {
 			s := newService(t)
-			text := sealed(t, s, "alice", grant.Order{})
+			text := issueOpaque(t, s, "alice", grant.Order{})
 			c.end(t, s, text)
-			done(t, s.Send(t, "DELETE", revokePath+"/"+text, ""))
+			assertRevoked(t, s.Send(t, "DELETE", revokePath+"/"+text, ""))
 		})
 	}
 	s := newService(t)
-	text := sealed(t, s, "alice", grant.Order{})
+	text := issueOpaque(t, s, "alice", grant.Order{})
 	s.Put(t, directory.User{Login: "alice", Revoked: true}, "right")
-	done(t, s.Send(t, "DELETE", revokePath+"/"+text, ""))
+	assertRevoked(t, s.Send(t, "DELETE", revokePath+"/"+text, ""))
 	s.Put(t, directory.User{Login: "alice"}, "right")
-	dead(t, s, text, "token-revoked")
+	assertDead(t, s, text, "token-revoked")
 }
 
-func TestSeveralLabelsAndTokensAreSeparatedByCommasInTheQuery(t *testing.T) {
+func TestQueryTakesListsSeparatedByCommas(t *testing.T) {
 	s := newService(t)
-	alice := signed(t, s, "alice")
-	one, two, kept := sealed(t, s, "alice", grant.Order{Label: "one"}), sealed(t, s, "alice", grant.Order{Label: "two too"}), sealed(t, s, "alice", grant.Order{Label: "kept"})
-	three, four := sealed(t, s, "bob", grant.Order{}), signed(t, s, "bob")
+	alice := issueJWT(t, s, "alice")
+	one, two, kept := issueOpaque(t, s, "alice", grant.Order{Label: "one"}), issueOpaque(t, s, "alice", grant.Order{Label: "two too"}), issueOpaque(t, s, "alice", grant.Order{Label: "kept"})
+	three, four := issueOpaque(t, s, "bob", grant.Order{}), issueJWT(t, s, "bob")
 	query := "?revoke_tokens_by_labels=" + url.QueryEscape("one, two too ,never given") + "&revoke_tokens=" + three + "&revoke_tokens=" + four
-	done(t, s.Send(t, "DELETE", revokePath+query, "", with(alice)))
+	assertRevoked(t, s.Send(t, "DELETE", revokePath+query, "", tokenHeader(alice)))
 	for _, text := range []string{one, two, three, four} {
-		dead(t, s, text, "token-revoked")
+		assertDead(t, s, text, "token-revoked")
 	}
-	alive(t, s, kept)
-	alive(t, s, alice)
+	assertAlive(t, s, kept)
+	assertAlive(t, s, alice)
 }
 
-func TestALabelReachesTheCallersOwnTokensOnly(t *testing.T) {
+func TestLabelRevokesOnlyTokensOfTheCaller(t *testing.T) {
 	s := newService(t)
-	his, hers := sealed(t, s, "bob", grant.Order{Label: "shared"}), sealed(t, s, "alice", grant.Order{Label: "shared"})
-	body := object(t, "revoke_tokens_by_labels", []string{"shared"})
-	done(t, s.Send(t, "DELETE", revokePath, body, with(signed(t, s, "admin"))))
-	alive(t, s, his)
-	alive(t, s, hers)
-	done(t, s.Send(t, "DELETE", revokePath, body, with(signed(t, s, "alice"))))
-	alive(t, s, his)
-	dead(t, s, hers, "token-revoked")
+	his, hers := issueOpaque(t, s, "bob", grant.Order{Label: "shared"}), issueOpaque(t, s, "alice", grant.Order{Label: "shared"})
+	body := jsonObject(t, "revoke_tokens_by_labels", []string{"shared"})
+	assertRevoked(t, s.Send(t, "DELETE", revokePath, body, tokenHeader(issueJWT(t, s, "admin"))))
+	assertAlive(t, s, his)
+	assertAlive(t, s, hers)
+	assertRevoked(t, s.Send(t, "DELETE", revokePath, body, tokenHeader(issueJWT(t, s, "alice"))))
+	assertAlive(t, s, his)
+	assertDead(t, s, hers, "token-revoked")
 }
 
-func TestByNameAndByUUIDEveryTokenOfAUserIsRevoked(t *testing.T) {
+func TestNameAndUUIDRevokeAllTokensOfAUser(t *testing.T) {
 	for name, c := range map[string]struct {
 		caller, parameter string
 		value             string
@@ -123,27 +123,28 @@ func TestByNameAndByUUIDEveryTokenOfAUserIsRevoked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newService(t)
-			caller, bob := signed(t, s, c.caller), signed(t, s, "bob")
-			tokens := []string{sealed(t, s, "alice", grant.Order{}), sealed(t, s, "alice", grant.Order{Label: "x"}), signed(t, s, "alice")}
-			done(t, s.Send(t, "DELETE", revokePath, object(t, c.parameter, []string{c.value}), with(caller)))
+			caller, bob := issueJWT(t, s, c.caller), issueJWT(t, s, "bob")
+			tokens := []string{issueOpaque(t, s, "alice", grant.Order{}), issueOpaque(t, s, "alice", grant.Order{Label: "x"}), issueJWT(t, s, "alice")}
+			assertRevoked(t, s.Send(t, "DELETE", revokePath, jsonObject(t, c.parameter, []string{c.value}), tokenHeader(caller)))
 			for _, text := range tokens {
-				dead(t, s, text, "token-revoked")
+				assertDead(t, s, text, "token-revoked")
 			}
-			alive(t, s, bob)
+			assertAlive(t, s, bob)
 			s.Advance(time.Second)
-			alive(t, s, issuedBy(t, s.Send(t, "POST", loginPath, credentials(t, "alice"))))
+			assertAlive(t, s, issuedToken(t, s.Send(t, "POST", loginPath, loginBody(t, "alice"))))
 		})
 	}
 }
 
-// Two users may claim one login. The tokens of the younger, who does not hold it, open nothing, so
-// they cannot end what is the older one's. Each may still be revoked by who holds it.
-func TestALoginIsOnesOwnOnlyWhileOneHoldsIt(t *testing.T) {
+// Two users may claim one login. The younger one does not hold it, so tokens of the younger user
+// are void and cannot revoke those of the older one. Anyone who holds such a void token may still
+// revoke it.
+func TestLoginIsOwnOnlyWhileHeld(t *testing.T) {
 	s := newService(t)
 	now := s.Now()
 	s.Put(t, directory.User{Key: "gatehouse-users/older", UID: servertest.UID("older"), Login: "twin", Created: now.Add(-time.Hour)}, "right")
 	younger := s.Put(t, directory.User{Key: "gatehouse-users/younger", UID: servertest.UID("younger"), Login: "twin", Created: now}, "right")
-	older, other := sealed(t, s, "twin", grant.Order{}), sealed(t, s, "twin", grant.Order{})
+	older, other := issueOpaque(t, s, "twin", grant.Order{}), issueOpaque(t, s, "twin", grant.Order{})
 	hidden, err := s.Grants.Opaque(t.Context(), younger, grant.Order{})
 	if err != nil {
 		t.Fatal(err)
@@ -152,73 +153,73 @@ func TestALoginIsOnesOwnOnlyWhileOneHoldsIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused(t, s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=twin", "", with(hidden)), http.StatusUnauthorized, "token-revoked")
-	alive(t, s, older)
-	done(t, s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=twin", "", with(older)))
-	dead(t, s, other, "token-revoked")
-	done(t, s.Send(t, "DELETE", revokePath+"/"+hidden, ""))
+	assertRefused(t, s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=twin", "", tokenHeader(hidden)), http.StatusUnauthorized, "token-revoked")
+	assertAlive(t, s, older)
+	assertRevoked(t, s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=twin", "", tokenHeader(older)))
+	assertDead(t, s, other, "token-revoked")
+	assertRevoked(t, s.Send(t, "DELETE", revokePath+"/"+hidden, ""))
 	s.Directory.Delete("gatehouse-users/older")
-	dead(t, s, hidden, "token-revoked")
-	alive(t, s, kept)
+	assertDead(t, s, hidden, "token-revoked")
+	assertAlive(t, s, kept)
 }
 
-func TestATokenIsRevokedByItsID(t *testing.T) {
+func TestIDRevokesOneToken(t *testing.T) {
 	s := newService(t)
-	his, hers := sealed(t, s, "bob", grant.Order{Label: "his"}), sealed(t, s, "alice", grant.Order{Label: "hers"})
-	unlabelled, jwt, admin := sealed(t, s, "alice", grant.Order{}), signed(t, s, "alice"), signed(t, s, "admin")
+	his, hers := issueOpaque(t, s, "bob", grant.Order{Label: "his"}), issueOpaque(t, s, "alice", grant.Order{Label: "hers"})
+	unlabelled, jwt, admin := issueOpaque(t, s, "alice", grant.Order{}), issueJWT(t, s, "alice"), issueJWT(t, s, "admin")
 	by := func(text string) string { return revokePath + "?revoke_tokens_by_ids=" + claims(t, s, text).ID }
-	done(t, s.Send(t, "DELETE", by(hers), "", with(unlabelled)))
-	dead(t, s, hers, "token-revoked")
-	done(t, s.Send(t, "DELETE", by(unlabelled), "", with(unlabelled)))
-	dead(t, s, unlabelled, "token-revoked")
-	done(t, s.Send(t, "DELETE", by(jwt), "", with(jwt)))
-	dead(t, s, jwt, "token-revoked")
-	done(t, s.Send(t, "DELETE", by(his), "", with(admin)))
-	dead(t, s, his, "token-revoked")
+	assertRevoked(t, s.Send(t, "DELETE", by(hers), "", tokenHeader(unlabelled)))
+	assertDead(t, s, hers, "token-revoked")
+	assertRevoked(t, s.Send(t, "DELETE", by(unlabelled), "", tokenHeader(unlabelled)))
+	assertDead(t, s, unlabelled, "token-revoked")
+	assertRevoked(t, s.Send(t, "DELETE", by(jwt), "", tokenHeader(jwt)))
+	assertDead(t, s, jwt, "token-revoked")
+	assertRevoked(t, s.Send(t, "DELETE", by(his), "", tokenHeader(admin)))
+	assertDead(t, s, his, "token-revoked")
 }
 
-func TestOnlyThePathFormWorksWithoutACredential(t *testing.T) {
+func TestOnlyPathFormNeedsNoCredential(t *testing.T) {
 	s := newService(t)
-	text := sealed(t, s, "alice", grant.Order{})
-	refused(t, s.Send(t, "DELETE", revokePath+"?revoke_tokens="+text, ""), http.StatusUnauthorized, "user-unauthenticated")
-	alive(t, s, text)
+	text := issueOpaque(t, s, "alice", grant.Order{})
+	assertRefused(t, s.Send(t, "DELETE", revokePath+"?revoke_tokens="+text, ""), http.StatusUnauthorized, "user-unauthenticated")
+	assertAlive(t, s, text)
 }
 
-func TestARevocationThatCannotBeKeptIsNotAnsweredAsDone(t *testing.T) {
+func TestUnrecordedRevocationIsUnavailable(t *testing.T) {
 	s := newService(t)
-	admin, text, labelled := with(signed(t, s, "admin")), sealed(t, s, "alice", grant.Order{}), sealed(t, s, "admin", grant.Order{Label: "x"})
+	admin, text, labelled := tokenHeader(issueJWT(t, s, "admin")), issueOpaque(t, s, "alice", grant.Order{}), issueOpaque(t, s, "admin", grant.Order{Label: "x"})
 	s.Records.Fail(true)
 	for name, a := range map[string]servertest.Answer{
-		"by path":          s.Send(t, "DELETE", revokePath+"/"+text, ""),
-		"by token":         s.Send(t, "DELETE", revokePath+"?revoke_tokens=garbage,"+text, "", admin),
-		"by name":          s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=alice", "", admin),
-		"by label":         s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_labels=x", "", admin),
-		"by a token's id":  s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_ids="+claims(t, s, labelled).ID, "", admin),
-		"by a user's id":   s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_ids="+servertest.UID("alice"), "", admin),
-		"beside what's no": s.Send(t, "DELETE", revokePath+"?x=1&revoke_tokens_by_usernames=nobody&revoke_tokens="+text, "", admin),
+		"by path":         s.Send(t, "DELETE", revokePath+"/"+text, ""),
+		"by token":        s.Send(t, "DELETE", revokePath+"?revoke_tokens=garbage,"+text, "", admin),
+		"by name":         s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=alice", "", admin),
+		"by label":        s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_labels=x", "", admin),
+		"by a token's id": s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_ids="+claims(t, s, labelled).ID, "", admin),
+		"by a user's id":  s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_ids="+servertest.UID("alice"), "", admin),
+		"with mistakes":   s.Send(t, "DELETE", revokePath+"?x=1&revoke_tokens_by_usernames=nobody&revoke_tokens="+text, "", admin),
 	} {
-		t.Run(name, func(t *testing.T) { refused(t, a, http.StatusServiceUnavailable, "server-error") })
+		t.Run(name, func(t *testing.T) { assertRefused(t, a, http.StatusServiceUnavailable, "server-error") })
 	}
-	alive(t, s, text)
-	alive(t, s, labelled)
+	assertAlive(t, s, text)
+	assertAlive(t, s, labelled)
 	s.Records.Fail(false)
-	done(t, s.Send(t, "DELETE", revokePath+"/"+text, ""))
-	dead(t, s, text, "token-revoked")
+	assertRevoked(t, s.Send(t, "DELETE", revokePath+"/"+text, ""))
+	assertDead(t, s, text, "token-revoked")
 }
 
-// slowRecords take six seconds to say that nothing can be kept.
+// slowRecords takes six seconds to report that it cannot record a revocation.
 type slowRecords struct {
 	*servertest.Records
-	asked int
+	attempts int
 }
 
 func (r *slowRecords) Revoke(context.Context, directory.Record) error {
-	r.asked++
-	time.Sleep(6 * time.Second)
+	r.attempts++
+	<-time.After(6 * time.Second)
 	return grant.ErrUnavailable
 }
 
-// revokeWith hands a request to the door itself, for what cannot be seen over a connection.
+// revokeWith calls the handler directly, for effects that cannot be observed over a connection.
 func revokeWith(c puppet.Config, r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	for _, route := range puppet.New(c).Routes {
@@ -229,7 +230,7 @@ func revokeWith(c puppet.Config, r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
-func TestALongListThatCannotBeRevokedIsAnsweredInTime(t *testing.T) {
+func TestLongFailingListEndsInTime(t *testing.T) {
 	s := newService(t)
 	start := time.Now()
 	synctest.Test(t, func(t *testing.T) {
@@ -240,42 +241,42 @@ func TestALongListThatCannotBeRevokedIsAnsweredInTime(t *testing.T) {
 		c.Grants = grant.New(grants)
 		var tokens []string
 		for range 100 {
-			tokens = append(tokens, sealed(t, s, "bob", grant.Order{}))
+			tokens = append(tokens, issueOpaque(t, s, "bob", grant.Order{}))
 		}
-		r := httptest.NewRequestWithContext(t.Context(), "DELETE", revokePath+"?revoke_tokens_by_usernames=bob", strings.NewReader(object(t, "revoke_tokens", tokens)))
-		r.Header.Set("X-Authentication", signed(t, s, "alice"))
-		begun := time.Now()
+		r := httptest.NewRequestWithContext(t.Context(), "DELETE", revokePath+"?revoke_tokens_by_usernames=bob", strings.NewReader(jsonObject(t, "revoke_tokens", tokens)))
+		r.Header.Set("X-Authentication", issueJWT(t, s, "alice"))
+		started := time.Now()
 		w := revokeWith(c, r)
-		if took := time.Since(begun); w.Code != http.StatusServiceUnavailable || took > 25*time.Second || records.asked != 4 {
-			t.Errorf("answered %d after %s and %d attempts", w.Code, took, records.asked)
+		if took := time.Since(started); w.Code != http.StatusServiceUnavailable || took > 25*time.Second || records.attempts != 4 {
+			t.Errorf("got %d after %s and %d attempts", w.Code, took, records.attempts)
 		}
 	})
 }
 
-func TestAClientThatHangsUpDoesNotStopItsRevocation(t *testing.T) {
+func TestRevocationContinuesAfterHangup(t *testing.T) {
 	s := newService(t)
 	ctx, hangUp := context.WithCancel(t.Context())
 	hangUp()
-	one, two := sealed(t, s, "alice", grant.Order{}), sealed(t, s, "alice", grant.Order{})
+	one, two := issueOpaque(t, s, "alice", grant.Order{}), issueOpaque(t, s, "alice", grant.Order{})
 	r := httptest.NewRequestWithContext(ctx, "DELETE", revokePath+"?revoke_tokens="+one+","+two, nil)
-	r.Header.Set("X-Authentication", signed(t, s, "alice"))
+	r.Header.Set("X-Authentication", issueJWT(t, s, "alice"))
 	revokeWith(config(s), r)
-	dead(t, s, one, "token-revoked")
-	dead(t, s, two, "token-revoked")
+	assertDead(t, s, one, "token-revoked")
+	assertDead(t, s, two, "token-revoked")
 }
 
-func TestEveryRevocationIsAudited(t *testing.T) {
+func TestRevocationsAreAudited(t *testing.T) {
 	s := newService(t)
-	text := sealed(t, s, "alice", grant.Order{})
+	text := issueOpaque(t, s, "alice", grant.Order{})
 	id := claims(t, s, text).ID
-	done(t, s.Send(t, "DELETE", revokePath+"/"+text, ""))
-	done(t, s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=bob", "", with(signed(t, s, "admin"))))
+	assertRevoked(t, s.Send(t, "DELETE", revokePath+"/"+text, ""))
+	assertRevoked(t, s.Send(t, "DELETE", revokePath+"?revoke_tokens_by_usernames=bob", "", tokenHeader(issueJWT(t, s, "admin"))))
 	var one, all bool
 	for _, e := range s.Events() {
 		one = one || e.Name == audit.Revoke && e.TokenID == id && e.UID == servertest.UID("alice") && e.Outcome == audit.Allowed
 		all = all || e.Name == audit.RevokeUser && e.Login == "bob" && e.Outcome == audit.Allowed
 	}
 	if !one || !all {
-		t.Errorf("audited were %+v", s.Events())
+		t.Errorf("audited: %+v", s.Events())
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestStatusRoutesAnswerBelowTheirNamesAndCheckTheirQuery(t *testing.T) {
+func TestStatusRoutes(t *testing.T) {
 	s := newService(t)
 	for path, want := range map[string]int{
 		"/status/v1/simple/rbac-service": 200, "/status/v1/simple/x": 404, "/status/v1/services/x": 404, "/status/v1/services/rbac-service": 200,
@@ -25,7 +25,7 @@ func TestStatusRoutesAnswerBelowTheirNamesAndCheckTheirQuery(t *testing.T) {
 	if a := s.Send(t, "POST", "/status/v1/simple", ""); a.Header.Get("Allow") != "GET, HEAD" {
 		t.Errorf("got\n%s", a)
 	} else {
-		refused(t, a, http.StatusMethodNotAllowed, "method-not-allowed")
+		assertRefused(t, a, http.StatusMethodNotAllowed, "method-not-allowed")
 	}
 	for _, level := range []string{"critical", "debug", "info"} {
 		body := decode(t, s.Send(t, "GET", "/status/v1/services/rbac-service?level="+level, ""))
