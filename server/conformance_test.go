@@ -240,6 +240,7 @@ func forEachRoute(t *testing.T, kind string, check func(*testing.T, route)) {
 }
 
 func TestEndedTokenIsDeadAtEveryRoute(t *testing.T) {
+	t.Parallel()
 	for name, e := range ends() {
 		for _, kind := range e.kinds {
 			t.Run(name+"/"+kind, func(t *testing.T) {
@@ -262,6 +263,7 @@ func TestEndedTokenIsDeadAtEveryRoute(t *testing.T) {
 }
 
 func TestHarmlessIncidentLeavesTokenValidAtEveryRoute(t *testing.T) {
+	t.Parallel()
 	for name, happens := range map[string]incident{
 		"nothing":               func(testing.TB, *servertest.Service, string) {},
 		"the account is locked": changeAlice(func(s *servertest.Service, u *directory.User) { u.LockedUntil = s.Now().Add(time.Hour) }),

@@ -42,6 +42,7 @@ func assertError(t *testing.T, a servertest.Answer, status int, format, code str
 }
 
 func TestUnknownPathIsNotFoundInFormatOfItsAPI(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for path, format := range map[string]string{
 		"/v1/nothing": "redis", "/v1": "redis", "/v1/": "redis", "/v1/users/authorize/": "redis", "/V1/users/authorize": "other",
@@ -63,6 +64,7 @@ func TestUnknownPathIsNotFoundInFormatOfItsAPI(t *testing.T) {
 }
 
 func TestEmptyPathIsNotFound(t *testing.T) {
+	t.Parallel()
 	h := newService(t).Handler
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.URL.Path = "" // as in GET https://gatehouse.test HTTP/1.1
@@ -89,6 +91,7 @@ func allowedMethods() map[string][2]string {
 }
 
 func TestMethodNotAllowedNamesTheAllowedOnes(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for path, c := range allowedMethods() {
 		t.Run(path, func(t *testing.T) {
@@ -113,6 +116,7 @@ func TestMethodNotAllowedNamesTheAllowedOnes(t *testing.T) {
 }
 
 func TestHeadEqualsGetWithoutBody(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	credential := "X-Authentication: " + issue(t, s, "alice", opaque)
 	for path, c := range allowedMethods() {
@@ -132,6 +136,7 @@ func TestHeadEqualsGetWithoutBody(t *testing.T) {
 }
 
 func TestBodyOver64KiBIsTooLarge(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	puppetHeader, bearer := "X-Authentication: "+issue(t, s, "alice", opaque), "Authorization: Bearer "+issue(t, s, "alice", jwt)
 	large := strings.Repeat(" ", 64<<10+1)
@@ -187,6 +192,7 @@ func sendChunked(t *testing.T, s *servertest.Service, method, path, body string,
 }
 
 func TestTwoAuthorizationHeadersAreRefused(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	password, bearer := basic("alice", "right"), "Authorization: Bearer "+issue(t, s, "alice", jwt)
 	for path, body := range map[string]string{
@@ -208,6 +214,7 @@ func TestTwoAuthorizationHeadersAreRefused(t *testing.T) {
 }
 
 func TestHeadersOver32KiBAreRefused(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for size, want := range map[int]int{24 << 10: 200, 48 << 10: 431, 2 << 20: 431} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/status/v1/simple", nil)
@@ -232,6 +239,7 @@ func TestHeadersOver32KiBAreRefused(t *testing.T) {
 }
 
 func TestRequestsAreCountedByAPIRouteAndStatus(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	s.Send(t, "POST", "/v1/users/authorize", "", basic("alice", "right"))
 	s.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("alice")+"/tokens", "")

@@ -11,6 +11,7 @@ import (
 )
 
 func TestSourceTrustsOnlyTrustedProxies(t *testing.T) {
+	t.Parallel()
 	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
 	for name, c := range map[string]struct {
 		peer      string
@@ -46,6 +47,7 @@ func TestSourceTrustsOnlyTrustedProxies(t *testing.T) {
 }
 
 func TestRequestIDIsTheClientsIfLoggable(t *testing.T) {
+	t.Parallel()
 	q := newRequests(nil)
 	begin := func(ids ...string) string {
 		r, w := httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder()

@@ -15,6 +15,7 @@ import (
 const secret = "correct horse"
 
 func TestVerifyNamesTheUser(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	u := s.Put(t, directory.User{Login: "ada@example.com", Groups: []string{"operators", "developers"}}, secret)
 	jwt, opaque := tokens(t, s, u)
@@ -51,6 +52,7 @@ func TestVerifyNamesTheUser(t *testing.T) {
 }
 
 func TestVerifyOmitsGroupsIfThereAreNone(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	s.Put(t, directory.User{Login: "ada"}, secret)
 	a := ask(t, s, basic("ada", secret))
@@ -61,6 +63,7 @@ func TestVerifyOmitsGroupsIfThereAreNone(t *testing.T) {
 }
 
 func TestVerifyAcceptsEveryMethodAndReadsNoBody(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	s.Put(t, directory.User{Login: "ada"}, secret)
 	credentials := "Authorization: " + basic("ada", secret).Get("Authorization")
@@ -77,6 +80,7 @@ func TestVerifyAcceptsEveryMethodAndReadsNoBody(t *testing.T) {
 }
 
 func TestVerifyServesPathsBelow(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	s.Put(t, directory.User{Login: "ada"}, secret)
 	credentials := "Authorization: " + basic("ada", secret).Get("Authorization")
@@ -94,6 +98,7 @@ func TestVerifyServesPathsBelow(t *testing.T) {
 }
 
 func TestVerifyRefusesEveryoneAlike(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	u := s.Put(t, directory.User{Login: "ada"}, secret)
 	jwt, opaque := tokens(t, s, u)
@@ -146,6 +151,7 @@ func TestVerifyRefusesEveryoneAlike(t *testing.T) {
 }
 
 func TestVerifyCountsGuessesTowardsLockout(t *testing.T) {
+	t.Parallel()
 	s := servertest.New(t, servertest.Options{LockAfter: 2, PasswordCacheTTL: time.Minute})
 	s.Put(t, directory.User{Login: "ada"}, secret)
 	for range 2 {
@@ -155,6 +161,7 @@ func TestVerifyCountsGuessesTowardsLockout(t *testing.T) {
 }
 
 func TestVerifyIsUnavailableWithoutDirectory(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	empty := directory.New()
 	s.Passwords.Directory, s.Tokens.Directory = empty, empty
@@ -168,6 +175,7 @@ func TestVerifyIsUnavailableWithoutDirectory(t *testing.T) {
 }
 
 func TestVerifyKeepsUTF8(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	s.Put(t, directory.User{Login: "jürgen 100%", Groups: []string{"работники", "a b"}}, secret)
 	a := ask(t, s, basic("jürgen 100%", secret))

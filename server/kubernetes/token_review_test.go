@@ -21,6 +21,7 @@ const (
 )
 
 func TestReviewNamesTheUserInRequestedVersion(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	jwt, opaque := tokens(t, s, put(t, s, directory.User{Groups: []string{"operators", "developers"}}))
 	for name, token := range map[string]string{"a JWT": jwt, "an opaque token": opaque} {
@@ -39,6 +40,7 @@ func TestReviewNamesTheUserInRequestedVersion(t *testing.T) {
 }
 
 func TestReviewOmitsReservedGroups(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	jwt, _ := tokens(t, s, put(t, s, directory.User{Groups: []string{"system:masters", "systems", "system:nodes"}}))
 	a := ask(t, s, body(t, v1, jwt))
@@ -48,6 +50,7 @@ func TestReviewOmitsReservedGroups(t *testing.T) {
 }
 
 func TestReviewHonoursAudiences(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	jwt, opaque := tokens(t, s, put(t, s, directory.User{}))
 	for name, test := range map[string]struct {
@@ -77,6 +80,7 @@ func TestReviewHonoursAudiences(t *testing.T) {
 }
 
 func TestInvalidTokenIsNotAnError(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	jwt, opaque := tokens(t, s, put(t, s, directory.User{}))
 	for name, token := range map[string]string{
@@ -108,6 +112,7 @@ func TestInvalidTokenIsNotAnError(t *testing.T) {
 }
 
 func TestInvalidReviewIsABadRequest(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	review := func(spec string) string {
 		return `{"apiVersion":"` + v1 + `","kind":"TokenReview","spec":` + spec + `}`
@@ -142,6 +147,7 @@ func TestInvalidReviewIsABadRequest(t *testing.T) {
 }
 
 func TestReviewIgnoresUnknownFields(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	jwt, _ := tokens(t, s, put(t, s, directory.User{}))
 	a := ask(t, s, `{"kind":"TokenReview","apiVersion":"`+v1+`","metadata":{"creationTimestamp":null},"spec":{"token":"`+jwt+
@@ -152,6 +158,7 @@ func TestReviewIgnoresUnknownFields(t *testing.T) {
 }
 
 func TestErrorsAreJSON(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	good := body(t, v1, "a")
 	for name, test := range map[string]struct {
@@ -180,6 +187,7 @@ func TestErrorsAreJSON(t *testing.T) {
 }
 
 func TestReviewIsUnavailableWithoutDirectory(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	s.Tokens.Directory = directory.New()
 	a := ask(t, s, body(t, v1, "a"))

@@ -15,6 +15,7 @@ import (
 )
 
 func TestDiscoveryDocumentsAreEqualAndCacheable(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	openid := s.Send(t, "GET", openidPath, "")
 	if got := s.Send(t, "GET", "/.well-known/oauth-authorization-server", ""); got.String() != openid.String() {
@@ -28,6 +29,7 @@ func TestDiscoveryDocumentsAreEqualAndCacheable(t *testing.T) {
 // RFC 8414, 2, and OpenID Connect Discovery 1.0, 3, require these members if there is no
 // authorization endpoint.
 func TestDiscoveryHasAllRequiredMembers(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	document := decode(t, s.Send(t, "GET", openidPath, ""))
 	for _, member := range []string{
@@ -40,6 +42,7 @@ func TestDiscoveryHasAllRequiredMembers(t *testing.T) {
 }
 
 func TestDiscoveryIsAccurate(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	var document map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(s.Send(t, "GET", openidPath, "").Body), &document); err != nil {
@@ -109,6 +112,7 @@ func checkClaims(t *testing.T, s service, listed []string) {
 }
 
 func TestDiscoveryListsAlgorithmsNewestFirst(t *testing.T) {
+	t.Parallel()
 	s := servertest.New(t, servertest.Options{Algorithm: token.EdDSA})
 	if got := fmt.Sprint(decode(t, s.Send(t, "GET", openidPath, ""))["id_token_signing_alg_values_supported"]); got != "[EdDSA ES256]" {
 		t.Errorf("got %s", got)
@@ -116,6 +120,7 @@ func TestDiscoveryListsAlgorithmsNewestFirst(t *testing.T) {
 }
 
 func TestIssuerMayEndWithASlash(t *testing.T) {
+	t.Parallel()
 	s := servertest.New(t, servertest.Options{Issuer: "https://gatehouse.test/"})
 	document := decode(t, s.Send(t, "GET", openidPath, ""))
 	if document["issuer"] != "https://gatehouse.test/" || document["jwks_uri"] != "https://gatehouse.test/.well-known/jwks.json" {
@@ -124,6 +129,7 @@ func TestIssuerMayEndWithASlash(t *testing.T) {
 }
 
 func TestKeysArePublicAndCacheable(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	a := s.Send(t, "GET", keysPath, "")
 	want := fmt.Sprintf("public, max-age=%d", int(token.JWKSMaxAge/time.Second))
@@ -144,12 +150,14 @@ func TestKeysArePublicAndCacheable(t *testing.T) {
 }
 
 func TestEmptyKeySetIsUnavailable(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	s.Keys.Use(token.Keys{})
 	assertRefused(t, s.Send(t, "GET", keysPath, ""), http.StatusServiceUnavailable, "temporarily_unavailable")
 }
 
 func TestHEADIsAllowedWhereGETIs(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for path, want := range map[string]int{keysPath: 200, openidPath: 200, tokenPath: 405} {
 		if a := s.Send(t, "HEAD", path, ""); a.Status != want || a.Body != "" {

@@ -49,6 +49,7 @@ func payload(t testing.TB, text string) map[string]any {
 }
 
 func TestGoOIDCVerifiesEveryAlgorithm(t *testing.T) {
+	t.Parallel()
 	for _, algorithm := range []string{token.ES256, token.EdDSA, token.RS256} {
 		t.Run(algorithm, func(t *testing.T) {
 			s := newService(t)
@@ -89,6 +90,7 @@ func verifyThroughDiscovery(t *testing.T, s service) {
 }
 
 func TestXOAuth2GetsAToken(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for _, style := range []oauth2.AuthStyle{oauth2.AuthStyleAutoDetect, oauth2.AuthStyleInHeader, oauth2.AuthStyleInParams} {
 		c := clientcredentials.Config{
@@ -106,6 +108,7 @@ func TestXOAuth2GetsAToken(t *testing.T) {
 }
 
 func TestXOAuth2UsesThePasswordGrant(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	ctx := foreignContext(t, s)
 	provider, err := oidc.NewProvider(ctx, servertest.Issuer)

@@ -14,6 +14,7 @@ import (
 )
 
 func TestBusyRetryAfterIsInWholeSeconds(t *testing.T) {
+	t.Parallel()
 	h := &handler{refusals: newRefusals(), unavailable: newUnavailable()}
 	for wait, want := range map[time.Duration]string{1500 * time.Millisecond: "2", 7 * time.Second: "7"} {
 		w := httptest.NewRecorder()
@@ -26,6 +27,7 @@ func TestBusyRetryAfterIsInWholeSeconds(t *testing.T) {
 
 // RFC 6749, 5.2, restricts error_description to these characters.
 func TestDescriptionsHaveOnlyAllowedCharacters(t *testing.T) {
+	t.Parallel()
 	for _, row := range append(newRefusals(), newUnavailable()) {
 		var body struct {
 			Description string `json:"error_description"`

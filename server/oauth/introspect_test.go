@@ -11,6 +11,7 @@ import (
 )
 
 func TestIntrospectionDescribesBothKindsOfToken(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	signed, opaque := issue(t, s, "alice")
 	for _, text := range []string{signed, opaque} {
@@ -31,6 +32,7 @@ func TestIntrospectionDescribesBothKindsOfToken(t *testing.T) {
 }
 
 func TestIntrospectionOmitsGroupsIfThereAreNone(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	signed, _ := issue(t, s, "bob")
 	a := s.post(t, introspectPath, []string{basic("bob", "bob-secret")}, "token", signed)
@@ -40,6 +42,7 @@ func TestIntrospectionOmitsGroupsIfThereAreNone(t *testing.T) {
 }
 
 func TestIntrospectionDescribesTheCurrentUser(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	signed, _ := issue(t, s, "alice")
 	next := *user(t, s, "alice")
@@ -91,6 +94,7 @@ func changeAlice(t testing.TB, s service, f func(*directory.User)) {
 }
 
 func TestIntrospectionRevealsNothingAboutDeadTokens(t *testing.T) {
+	t.Parallel()
 	for name, end := range ends {
 		t.Run("a token that "+name, func(t *testing.T) {
 			s := newService(t)
@@ -108,6 +112,7 @@ func TestIntrospectionRevealsNothingAboutDeadTokens(t *testing.T) {
 }
 
 func TestIntrospectionAndRevocationAuthenticateTheCaller(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	signed, opaque := issue(t, s, "alice")
 	void, _ := issue(t, s, "revoked")
@@ -139,6 +144,7 @@ func TestIntrospectionAndRevocationAuthenticateTheCaller(t *testing.T) {
 }
 
 func TestCallerIsCheckedBeforeTheForm(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for _, path := range []string{introspectPath, revokePath} {
 		assertRefused(t, s.Send(t, "POST", path, "{}"), http.StatusUnauthorized, "invalid_client")
@@ -151,6 +157,7 @@ func TestCallerIsCheckedBeforeTheForm(t *testing.T) {
 // Without a directory the service knows nothing about tokens, so it must say neither inactive nor
 // revoked.
 func TestTokensAreUnavailableWithoutDirectory(t *testing.T) {
+	t.Parallel()
 	s := service{servertest.New(t, servertest.Options{})}
 	s.Tokens.Directory = directory.New()
 	s.Put(t, directory.User{Login: "bob"}, "bob-secret")

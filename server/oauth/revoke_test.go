@@ -10,6 +10,7 @@ import (
 )
 
 func TestHolderOfATokenMayRevokeIt(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	signed, opaque := issue(t, s, "alice")
 	other, _ := issue(t, s, "alice")
@@ -28,6 +29,7 @@ func TestHolderOfATokenMayRevokeIt(t *testing.T) {
 }
 
 func TestRevocationIsIdempotentAndIgnoresGarbage(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	signed, _ := issue(t, s, "alice")
 	for _, text := range []string{signed, signed, "garbage", signed + "A"} {
@@ -41,6 +43,7 @@ func TestRevocationIsIdempotentAndIgnoresGarbage(t *testing.T) {
 }
 
 func TestUnrecordedRevocationIsUnavailable(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	signed, _ := issue(t, s, "alice")
 	s.Records.Fail(true)
@@ -56,6 +59,7 @@ func TestUnrecordedRevocationIsUnavailable(t *testing.T) {
 
 // A token of a revoked user is void already, but must not come back when the user is reinstated.
 func TestRevocationOfVoidTokenIsRecorded(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	signed, _ := issue(t, s, "alice")
 	changeAlice(t, s, func(u *directory.User) { u.Revoked = true })

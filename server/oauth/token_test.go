@@ -32,6 +32,7 @@ func assertGranted(t testing.TB, s service, a servertest.Answer) token.Claims {
 }
 
 func TestClientCredentialsGrant(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	encoded := basic(url.QueryEscape(oddLogin), url.QueryEscape(oddSecret))
 	for name, c := range map[string]struct {
@@ -70,6 +71,7 @@ func TestClientCredentialsGrant(t *testing.T) {
 }
 
 func TestPasswordGrant(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	owner := []string{"grant_type", "password", "username", "bob", "password", "bob-secret"}
 	client := []string{basic("alice", "alice-secret")}
@@ -84,6 +86,7 @@ func TestPasswordGrant(t *testing.T) {
 }
 
 func TestAllRefusalsOfClientsAreIdentical(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	signed, _ := issue(t, s, "alice")
 	good := basic("alice", "alice-secret")
@@ -116,6 +119,7 @@ func TestAllRefusalsOfClientsAreIdentical(t *testing.T) {
 }
 
 func TestAllRefusalsOfUsersAreIdentical(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	client := []string{basic("alice", "alice-secret")}
 	want := s.post(t, tokenPath, client, "grant_type", "password", "username", "nobody", "password", "wrong")
@@ -129,6 +133,7 @@ func TestAllRefusalsOfUsersAreIdentical(t *testing.T) {
 }
 
 func TestMalformedRequestIsRefusedBeforeAnyPasswordCheck(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	const formType = "Content-Type: application/x-www-form-urlencoded"
 	good := "grant_type=client_credentials&client_id=alice&client_secret=alice-secret"
@@ -171,6 +176,7 @@ func TestMalformedRequestIsRefusedBeforeAnyPasswordCheck(t *testing.T) {
 }
 
 func TestUnavailableWithoutKey(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	s.Keys.Use(token.Keys{})
 	a := s.post(t, tokenPath, []string{basic("alice", "alice-secret")}, "grant_type", "client_credentials")
@@ -178,6 +184,7 @@ func TestUnavailableWithoutKey(t *testing.T) {
 }
 
 func TestFormMediaTypeMayHaveParameters(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	header := "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("alice:alice-secret"))
 	assertGranted(t, s, s.Send(t, "POST", tokenPath, "grant_type=client_credentials", header, "Content-Type: application/x-www-form-urlencoded; charset=UTF-8"))

@@ -12,6 +12,7 @@ import (
 )
 
 func TestAuthenticateDescribesTokenAndUser(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for name, text := range map[string]string{
 		"opaque":   issueOpaque(t, s, "alice", grant.Order{Lifetime: 2 * time.Hour, Description: "not kept", Client: "not kept"}),
@@ -50,6 +51,7 @@ func fieldsOf(m map[string]any) (out []any) {
 }
 
 func TestAuthenticateChecksItsBody(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	good := issueOpaque(t, s, "alice", grant.Order{})
 	for name, c := range map[string]struct {
@@ -82,6 +84,7 @@ func TestAuthenticateChecksItsBody(t *testing.T) {
 }
 
 func TestMembersOfAdminGroupsAreSuperusers(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	s.Put(t, directory.User{Login: "wanda", Groups: []string{"wheel"}}, "right")
 	s.Put(t, directory.User{Login: "mallory", Groups: []string{"Wheel", "gatehouse-admin"}}, "right")
@@ -98,6 +101,7 @@ func TestMembersOfAdminGroupsAreSuperusers(t *testing.T) {
 }
 
 func TestLastLoginIsTheIssueOfTheLastToken(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	issued := time.Date(2026, 11, 22, 8, 30, 5, 999e6, time.FixedZone("", 3600))
 	s.Put(t, directory.User{Login: "bob", LastTokenIssuedAt: issued}, "right")

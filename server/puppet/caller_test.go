@@ -12,6 +12,7 @@ import (
 )
 
 func TestTokenIsInHeaderOrQuery(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for kind, text := range map[string]string{"opaque": issueOpaque(t, s, "alice", grant.Order{}), "JWT": issueJWT(t, s, "alice")} {
 		for name, c := range map[string]struct {
@@ -87,6 +88,7 @@ func revokeBoth(t *testing.T, s *servertest.Service, text string) {
 
 // An ended token is unauthorized as a credential, and forbidden where the request asks about it.
 func TestEndedToken(t *testing.T) {
+	t.Parallel()
 	for name, c := range tokenEnds() {
 		for _, kind := range []string{"opaque", "labelled", "JWT"} {
 			t.Run(name+", "+kind, func(t *testing.T) {

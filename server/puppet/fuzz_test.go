@@ -20,6 +20,7 @@ import (
 )
 
 func TestBusyRetryAfterIsInWholeSeconds(t *testing.T) {
+	t.Parallel()
 	w := newWire()
 	for wait, want := range map[time.Duration]string{1500 * time.Millisecond: "2", 7 * time.Second: "7"} {
 		rw := httptest.NewRecorder()
@@ -31,6 +32,7 @@ func TestBusyRetryAfterIsInWholeSeconds(t *testing.T) {
 }
 
 func TestUnexpectedErrorRevealsNothing(t *testing.T) {
+	t.Parallel()
 	rw := httptest.NewRecorder()
 	newWire().refuse(rw, httptest.NewRequest(http.MethodPost, "/", nil), errors.New("internal detail"))
 	if rw.Code != http.StatusServiceUnavailable || rw.Body.String() != string(unavailable.encode()) {

@@ -12,6 +12,7 @@ import (
 )
 
 func TestHolderOfATokenGetsAnotherOne(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for name, text := range map[string]string{"opaque": issueOpaque(t, s, "brief", grant.Order{}), "JWT": issueJWT(t, s, "brief")} {
 		for body, want := range map[string]time.Duration{"": 10 * time.Minute, "{}": 10 * time.Minute, `{"lifetime":"5m"}`: 5 * time.Minute, `{"lifetime":"0"}`: 30 * time.Minute} {
@@ -25,6 +26,7 @@ func TestHolderOfATokenGetsAnotherOne(t *testing.T) {
 }
 
 func TestTokenIsCheckedBeforeTheBody(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	large := strings.Repeat(" ", 65537)
 	for name, a := range map[string]servertest.Answer{
@@ -41,6 +43,7 @@ func TestTokenIsCheckedBeforeTheBody(t *testing.T) {
 }
 
 func TestGenerateChecksTheBodyLikeLogin(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	alice := tokenHeader(issueOpaque(t, s, "alice", grant.Order{}))
 	for name, members := range badOrders() {

@@ -13,6 +13,7 @@ import (
 )
 
 func TestSameLabelReturnsTheLiveToken(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	ask := func(login, label string) string {
 		return issuedToken(t, s.Send(t, "POST", loginPath, loginBody(t, login, "label", label, "lifetime", "2h")))
@@ -48,6 +49,7 @@ func TestSameLabelReturnsTheLiveToken(t *testing.T) {
 }
 
 func TestLabelOfDeadTokenReturnsANewOne(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]func(*testing.T, *servertest.Service, string){
 		"revoked": func(t *testing.T, s *servertest.Service, text string) {
 			s.Send(t, "DELETE", revokePath+"/"+text, "")
@@ -75,6 +77,7 @@ func TestLabelOfDeadTokenReturnsANewOne(t *testing.T) {
 }
 
 func TestUserHasAtMost100LabelledTokens(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	var last string
 	for i := range grant.MaximumLabelled {
@@ -93,6 +96,7 @@ func TestUserHasAtMost100LabelledTokens(t *testing.T) {
 }
 
 func TestUnrecordedLabelIsUnavailable(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	s.Records.Fail(true)
 	a := s.Send(t, "POST", loginPath, loginBody(t, "alice", "label", "ci"))

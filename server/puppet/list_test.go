@@ -14,6 +14,7 @@ import (
 )
 
 func TestListedTokenWithoutLabel(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	alice, other := issueOpaque(t, s, "alice", grant.Order{}), issueJWT(t, s, "alice")
 	s.Send(t, "DELETE", revokePath+"/"+other, "")
@@ -41,6 +42,7 @@ func listTokens(t testing.TB, s *servertest.Service, login, query, text string) 
 }
 
 func TestPageAndOrderOfList(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	alice := issueJWT(t, s, "alice")
 	start := s.Now().Truncate(time.Second)
@@ -92,6 +94,7 @@ func TestPageAndOrderOfList(t *testing.T) {
 }
 
 func TestPaginationRepeatsTheRequest(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	alice := issueJWT(t, s, "alice")
 	for query, want := range map[string]string{
@@ -106,6 +109,7 @@ func TestPaginationRepeatsTheRequest(t *testing.T) {
 }
 
 func TestInvalidListQueryIsAViolation(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	alice := tokenHeader(issueJWT(t, s, "alice"))
 	for _, query := range []string{
@@ -124,6 +128,7 @@ func TestInvalidListQueryIsAViolation(t *testing.T) {
 }
 
 func TestOnlyAdministratorsListTokensOfOthers(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	issueOpaque(t, s, "bob", grant.Order{Label: "his"})
 	path := func(uid string) string { return "/rbac-api/v1/users/" + uid + "/tokens" }

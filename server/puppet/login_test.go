@@ -12,6 +12,7 @@ import (
 )
 
 func TestLoginIssuesAnOpaqueTokenBeginningWithZero(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	seen := map[string]bool{}
 	for _, path := range []string{loginPath, "/auth/token", loginPath + "?token=garbage&certfile=x"} {
@@ -29,6 +30,7 @@ func TestLoginIssuesAnOpaqueTokenBeginningWithZero(t *testing.T) {
 }
 
 func TestLifetimes(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	const maximum = 10 * year
 	for name, c := range map[string]struct {
@@ -61,6 +63,7 @@ func TestLifetimes(t *testing.T) {
 }
 
 func TestLifetimesOfUserTakePrecedence(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for lifetime, want := range map[string]time.Duration{"5m": 5 * time.Minute, "1h": 30 * time.Minute, "0": 30 * time.Minute, "10y": 30 * time.Minute} {
 		c := claims(t, s, issuedToken(t, s.Send(t, "POST", loginPath, loginBody(t, "brief", "lifetime", lifetime))))
@@ -111,6 +114,7 @@ func badOrders() map[string][]any {
 }
 
 func TestInvalidFieldIsASchemaViolation(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for name, members := range badOrders() {
 		t.Run(name, func(t *testing.T) {
@@ -128,6 +132,7 @@ func TestInvalidFieldIsASchemaViolation(t *testing.T) {
 }
 
 func TestLoginAndPasswordMustBeStrings(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for name, body := range map[string]string{
 		"no password":              `{"login":"s3cret"}`,
@@ -155,6 +160,7 @@ func TestLoginAndPasswordMustBeStrings(t *testing.T) {
 }
 
 func TestInvalidJSONIsMalformed(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for name, body := range map[string]string{
 		"an object that does not end": `{"login":"alice","password":"s3cret"`,
@@ -179,6 +185,7 @@ func TestInvalidJSONIsMalformed(t *testing.T) {
 }
 
 func TestMediaTypeIsJSONOrAbsent(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for contentType, want := range map[string]int{
 		"": 200, "application/json": 200, "application/json; charset=utf-8": 200, "Application/JSON": 200,
@@ -200,6 +207,7 @@ func TestMediaTypeIsJSONOrAbsent(t *testing.T) {
 
 // The one exception is a revoked user with the right password.
 func TestRefusalsAreIdentical(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	want := s.Send(t, "POST", loginPath, jsonObject(t, "login", "nobody", "password", "wrong"))
 	assertRefused(t, want, http.StatusUnauthorized, "user-unauthenticated")
@@ -225,6 +233,7 @@ func TestRefusalsAreIdentical(t *testing.T) {
 }
 
 func TestGuessesLockTheAccount(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	var wrong servertest.Answer
 	for range 10 {
@@ -236,6 +245,7 @@ func TestGuessesLockTheAccount(t *testing.T) {
 }
 
 func TestErrorsAreHTMLOnlyForClientsWithoutJSON(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for accept, html := range map[string]bool{
 		"": false, "*/*": false, "application/json": false, "text/html, application/json": false, "text/html;q=0.9, */*;q=0.1": false,

@@ -12,6 +12,7 @@ import (
 
 // The refusal does not reveal whether the name or the ID exists.
 func TestNamesAndIDsOfOthersAreDenied(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	alice, bob := issueOpaque(t, s, "alice", grant.Order{}), issueOpaque(t, s, "bob", grant.Order{Label: "his"})
 	id := claims(t, s, bob).ID
@@ -27,6 +28,7 @@ func TestNamesAndIDsOfOthersAreDenied(t *testing.T) {
 }
 
 func TestMistakesAreReportedAndTheRestIsRevoked(t *testing.T) {
+	t.Parallel()
 	unknown, nobody := token.NewID(), servertest.UID("nobody")
 	long := strings.Repeat("x", 256)
 	for name, c := range map[string]struct {
@@ -77,6 +79,7 @@ func TestMistakesAreReportedAndTheRestIsRevoked(t *testing.T) {
 }
 
 func TestMalformedRevocationRevokesNothing(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	good := issueOpaque(t, s, "alice", grant.Order{})
 	for name, c := range map[string]struct{ query, body string }{
@@ -116,6 +119,7 @@ func TestMalformedRevocationRevokesNothing(t *testing.T) {
 }
 
 func TestPathFormHasNoParameters(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	text := issueOpaque(t, s, "alice", grant.Order{})
 	a := s.Send(t, "DELETE", revokePath+"/garbage?token=x", "")

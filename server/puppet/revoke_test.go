@@ -26,6 +26,7 @@ func assertRevoked(t testing.TB, a servertest.Answer) {
 }
 
 func TestHolderOfATokenMayRevokeItRepeatedly(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	alice := tokenHeader(issueJWT(t, s, "alice"))
 	for name, revoke := range map[string]func(text string) servertest.Answer{
@@ -68,6 +69,7 @@ func TestHolderOfATokenMayRevokeItRepeatedly(t *testing.T) {
 }
 
 func TestRevokingADeadTokenSucceeds(t *testing.T) {
+	t.Parallel()
 	for name, c := range tokenEnds() {
 		t.Run(name, func(t *testing.T) {
 			s := newService(t)
@@ -85,6 +87,7 @@ func TestRevokingADeadTokenSucceeds(t *testing.T) {
 }
 
 func TestQueryTakesListsSeparatedByCommas(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	alice := issueJWT(t, s, "alice")
 	one, two, kept := issueOpaque(t, s, "alice", grant.Order{Label: "one"}), issueOpaque(t, s, "alice", grant.Order{Label: "two too"}), issueOpaque(t, s, "alice", grant.Order{Label: "kept"})
@@ -99,6 +102,7 @@ func TestQueryTakesListsSeparatedByCommas(t *testing.T) {
 }
 
 func TestLabelRevokesOnlyTokensOfTheCaller(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	his, hers := issueOpaque(t, s, "bob", grant.Order{Label: "shared"}), issueOpaque(t, s, "alice", grant.Order{Label: "shared"})
 	body := jsonObject(t, "revoke_tokens_by_labels", []string{"shared"})
@@ -111,6 +115,7 @@ func TestLabelRevokesOnlyTokensOfTheCaller(t *testing.T) {
 }
 
 func TestNameAndUUIDRevokeAllTokensOfAUser(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		caller, parameter string
 		value             string
@@ -140,6 +145,7 @@ func TestNameAndUUIDRevokeAllTokensOfAUser(t *testing.T) {
 // are void and cannot revoke those of the older one. Anyone who holds such a void token may still
 // revoke it.
 func TestLoginIsOwnOnlyWhileHeld(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	now := s.Now()
 	s.Put(t, directory.User{Key: "gatehouse-users/older", UID: servertest.UID("older"), Login: "twin", Created: now.Add(-time.Hour)}, "right")
@@ -164,6 +170,7 @@ func TestLoginIsOwnOnlyWhileHeld(t *testing.T) {
 }
 
 func TestIDRevokesOneToken(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	his, hers := issueOpaque(t, s, "bob", grant.Order{Label: "his"}), issueOpaque(t, s, "alice", grant.Order{Label: "hers"})
 	unlabelled, jwt, admin := issueOpaque(t, s, "alice", grant.Order{}), issueJWT(t, s, "alice"), issueJWT(t, s, "admin")
@@ -179,6 +186,7 @@ func TestIDRevokesOneToken(t *testing.T) {
 }
 
 func TestOnlyPathFormNeedsNoCredential(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	text := issueOpaque(t, s, "alice", grant.Order{})
 	assertRefused(t, s.Send(t, "DELETE", revokePath+"?revoke_tokens="+text, ""), http.StatusUnauthorized, "user-unauthenticated")
@@ -186,6 +194,7 @@ func TestOnlyPathFormNeedsNoCredential(t *testing.T) {
 }
 
 func TestUnrecordedRevocationIsUnavailable(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	admin, text, labelled := tokenHeader(issueJWT(t, s, "admin")), issueOpaque(t, s, "alice", grant.Order{}), issueOpaque(t, s, "admin", grant.Order{Label: "x"})
 	s.Records.Fail(true)
@@ -254,6 +263,7 @@ func TestLongFailingListEndsInTime(t *testing.T) {
 }
 
 func TestRevocationContinuesAfterHangup(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	ctx, hangUp := context.WithCancel(t.Context())
 	hangUp()
@@ -266,6 +276,7 @@ func TestRevocationContinuesAfterHangup(t *testing.T) {
 }
 
 func TestRevocationsAreAudited(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	text := issueOpaque(t, s, "alice", grant.Order{})
 	id := claims(t, s, text).ID

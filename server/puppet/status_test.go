@@ -7,6 +7,7 @@ import (
 )
 
 func TestStatusRoutes(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for path, want := range map[string]int{
 		"/status/v1/simple/rbac-service": 200, "/status/v1/simple/x": 404, "/status/v1/services/x": 404, "/status/v1/services/rbac-service": 200,

@@ -75,6 +75,7 @@ func errorCode(t *testing.T, a servertest.Answer) string {
 }
 
 func TestTokenHasTheClaimsOfItsUser(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	c := claims(t, s, s.Send(t, "POST", authorizePath, "", basic("alice", "a:b c")))
 	got := fmt.Sprint(c.Login, c.UID, c.Name, c.Email, c.Groups, c.Kind, c.Audience)
@@ -85,6 +86,7 @@ func TestTokenHasTheClaimsOfItsUser(t *testing.T) {
 }
 
 func TestBodySetsTheLifetime(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for name, c := range map[string]struct {
 		body    string
@@ -121,6 +123,7 @@ func TestBodySetsTheLifetime(t *testing.T) {
 }
 
 func TestInvalidBodyIsABadRequest(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for name, c := range map[string]struct{ body, contentType string }{
 		"zero":                           {body: `{"ttl":0}`},
@@ -177,6 +180,7 @@ func TestInvalidBodyIsABadRequest(t *testing.T) {
 }
 
 func TestAllRefusalsAreIdentical(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	good := base64.StdEncoding.EncodeToString([]byte("alice:a:b c"))
 	text, _, err := s.Grants.JWT(t.Context(), user(t, s, "alice"), 0)
@@ -217,6 +221,7 @@ func TestAllRefusalsAreIdentical(t *testing.T) {
 }
 
 func TestSchemeIsCaseInsensitive(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for _, scheme := range []string{"basic", "BASIC", "bAsIc"} {
 		claims(t, s, s.Send(t, "POST", authorizePath, "", strings.Replace(basic("alice", "a:b c"), "Basic", scheme, 1)))
@@ -224,6 +229,7 @@ func TestSchemeIsCaseInsensitive(t *testing.T) {
 }
 
 func TestPasswordExpiredNeedsTheExpiredPassword(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for _, login := range []string{"stale", "rotating"} {
 		a := s.Send(t, "POST", authorizePath, "", basic(login, "old"))
@@ -239,6 +245,7 @@ func TestPasswordExpiredNeedsTheExpiredPassword(t *testing.T) {
 
 // The user's own default lifetime does not apply to JWTs.
 func TestMaximumOfUserShortensToken(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for body, want := range map[string]time.Duration{"": time.Minute, `{"ttl":3600}`: time.Minute, `{"ttl":30}`: 30 * time.Second} {
 		c := claims(t, s, s.Send(t, "POST", authorizePath, body, basic("brief", "right")))
@@ -252,6 +259,7 @@ func TestMaximumOfUserShortensToken(t *testing.T) {
 }
 
 func TestTwoCallsGiveTwoTokens(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	first := claims(t, s, s.Send(t, "POST", authorizePath, "", basic("alice", "a:b c")))
 	second := claims(t, s, s.Send(t, "POST", authorizePath, "", basic("alice", "a:b c")))
@@ -299,6 +307,7 @@ func TestUnavailableWithoutKey(t *testing.T) {
 }
 
 func TestLoginIsAuditedWithoutPassword(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	s.Send(t, "POST", authorizePath, "", basic("alice", "a:b c"))
 	s.Send(t, "POST", authorizePath, "", basic("alice", "not hers"))

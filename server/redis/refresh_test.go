@@ -25,6 +25,7 @@ func issue(t *testing.T, s *servertest.Service, login string) string {
 }
 
 func TestRefreshIssuesANewTokenAndKeepsTheOld(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	old := issue(t, s, "alice")
 	was, err := s.Tokens.Authenticate(t.Context(), old)
@@ -43,6 +44,7 @@ func TestRefreshIssuesANewTokenAndKeepsTheOld(t *testing.T) {
 }
 
 func TestRefreshTakesTheBodyOfAuthorize(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	header := "Authorization: JWT " + issue(t, s, "alice")
 	for body, want := range map[string]time.Duration{`{"ttl":1200}`: 20 * time.Minute, `{"ttl":86400}`: 24 * time.Hour, `{"ttl":null,"other":1}`: 5 * time.Minute} {
@@ -59,6 +61,7 @@ func TestRefreshTakesTheBodyOfAuthorize(t *testing.T) {
 }
 
 func TestRefreshChecksTheTokenBeforeTheBody(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for _, headers := range [][]string{nil, {"Authorization: JWT not.a.token"}, {basic("alice", "a:b c")}} {
 		if a := s.Send(t, "POST", refreshPath, `{"ttl":0}`, headers...); a.Status != http.StatusUnauthorized || errorCode(t, a) != "unauthorized" {
@@ -68,6 +71,7 @@ func TestRefreshChecksTheTokenBeforeTheBody(t *testing.T) {
 }
 
 func TestRefreshChecksTokenAndUserAgain(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		end  func(*testing.T, *servertest.Service, *directory.User, string)
 		want string
@@ -131,6 +135,7 @@ func TestRefreshChecksTokenAndUserAgain(t *testing.T) {
 // A lock does not matter, and neither do expired passwords beside a valid one, nor having no
 // password.
 func TestRefreshNeedsOneUnexpiredPassword(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	for _, login := range []string{"rotating", "locked", "passwordless"} {
 		claims(t, s, s.Send(t, "POST", refreshPath, "", "Authorization: JWT "+issue(t, s, login)))
@@ -138,6 +143,7 @@ func TestRefreshNeedsOneUnexpiredPassword(t *testing.T) {
 }
 
 func TestRefreshRefusesOpaqueTokens(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	text, err := s.Grants.Opaque(t.Context(), user(t, s, "alice"), grant.Order{})
 	if err != nil {
@@ -156,6 +162,7 @@ func TestRefreshRefusesOpaqueTokens(t *testing.T) {
 }
 
 func TestRefreshRefusesTwoAuthorizationHeaders(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	header := "Authorization: JWT " + issue(t, s, "alice")
 	if a := s.Send(t, "POST", refreshPath, "", header, header); a.Status != http.StatusUnauthorized {
@@ -164,6 +171,7 @@ func TestRefreshRefusesTwoAuthorizationHeaders(t *testing.T) {
 }
 
 func TestRefreshKeepsToTheMaximumOfTheUser(t *testing.T) {
+	t.Parallel()
 	s := newService(t)
 	c := claims(t, s, s.Send(t, "POST", refreshPath, `{"ttl":86400}`, "Authorization: JWT "+issue(t, s, "brief")))
 	if got := c.ExpiresAt.Sub(c.IssuedAt); got != time.Minute {

@@ -13,6 +13,7 @@ import (
 )
 
 func TestBusyRetryAfterIsInWholeSeconds(t *testing.T) {
+	t.Parallel()
 	h := &handler{refusals: newRefusals(), unavailable: newUnavailable()}
 	for wait, want := range map[time.Duration]string{1500 * time.Millisecond: "2", 7 * time.Second: "7"} {
 		w := httptest.NewRecorder()
@@ -24,6 +25,7 @@ func TestBusyRetryAfterIsInWholeSeconds(t *testing.T) {
 }
 
 func TestUnexpectedErrorRevealsNothing(t *testing.T) {
+	t.Parallel()
 	h := &handler{refusals: newRefusals(), unavailable: newUnavailable()}
 	w := httptest.NewRecorder()
 	h.refuse(w, errors.New("internal detail"))

@@ -14,6 +14,7 @@ import (
 )
 
 func TestBodyIsReadUpToTheLimit(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		size int
 		want error
@@ -40,6 +41,7 @@ func TestBodyIsReadUpToTheLimit(t *testing.T) {
 }
 
 func TestBodyAnnouncedAsTooLargeIsNotRead(t *testing.T) {
+	t.Parallel()
 	r := httptest.NewRequest(http.MethodPost, "/", iotest.ErrReader(errors.New("was read")))
 	r.ContentLength = request.MaximumBody + 1
 	if _, err := request.Body(r); !errors.Is(err, request.ErrTooLarge) {
@@ -48,6 +50,7 @@ func TestBodyAnnouncedAsTooLargeIsNotRead(t *testing.T) {
 }
 
 func TestTruncatedBodyIsAnError(t *testing.T) {
+	t.Parallel()
 	r := httptest.NewRequest(http.MethodPost, "/", io.MultiReader(strings.NewReader("{"), iotest.ErrReader(io.ErrUnexpectedEOF)))
 	r.ContentLength = 10
 	if body, err := request.Body(r); !errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, request.ErrTooLarge) || body != nil {
@@ -56,6 +59,7 @@ func TestTruncatedBodyIsAnError(t *testing.T) {
 }
 
 func TestMediaTypeHasNoParameters(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		header, want string
 		json         bool
@@ -84,6 +88,7 @@ func TestMediaTypeHasNoParameters(t *testing.T) {
 }
 
 func TestBasicReadsTheOnlyAuthorizationHeader(t *testing.T) {
+	t.Parallel()
 	encode := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 	for name, c := range map[string]struct {
 		headers         []string
@@ -123,6 +128,7 @@ func TestBasicReadsTheOnlyAuthorizationHeader(t *testing.T) {
 }
 
 func TestBearerReadsTheOnlyAuthorizationHeader(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		headers []string
 		want    string
