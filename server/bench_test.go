@@ -12,7 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
-// sink is a http.ResponseWriter that keeps only the status.
+// sink is an http.ResponseWriter that keeps only the status.
 type sink struct {
 	header http.Header
 	status int
