@@ -48,7 +48,7 @@ func TestConditionsSayWhatToDo(t *testing.T) {
 		"an empty plaintext":           {`{passwords: [` + ref("plaintext", "empty") + `]}`, "Invalid", "NoPassword", []string{`key "empty"`, "empty password never logs in"}},
 		"a plaintext that is too long": {`{passwords: [` + ref("plaintext", "long") + `]}`, "Invalid", "SecretValueTooLarge", []string{`key "long"`, "shorter"}},
 		"one broken among good ones": {`{passwords: [` + ref("hash", "good") + `,` + ref("hash", "bad") + `,` + ref("hash", "nothing") + `]}`, "Active", "InvalidHash",
-			[]string{"passwords[1]", "passwords[2]", "the other passwords log in"}},
+			[]string{"passwords[1]", "passwords[2]", "the other passwords still work"}},
 		"revoked":                       {`{revoked: true, passwords: [` + ref("hash", "good") + `]}`, "Revoked", "Revoked", []string{"spec.revoked"}},
 		"expired":                       {`{expiresAt: "2020-01-01T00:00:00Z", passwords: [` + ref("hash", "good") + `]}`, "Expired", "Expired", []string{"2020-01-01T00:00:00Z"}},
 		"revoked and expired":           {`{revoked: true, expiresAt: "2020-01-01T00:00:00Z"}`, "Revoked", "Revoked", nil},

@@ -85,6 +85,7 @@ func baseUser(u *authv1alpha1.User) *directory.User {
 		Email:             u.Spec.Email,
 		Groups:            shared(u.Spec.Groups),
 		Created:           u.CreationTimestamp.Time,
+		Unreadable:        u.Unreadable != "",
 		Revoked:           u.Spec.Revoked,
 		ExpiresAt:         timeOf(u.Spec.ExpiresAt),
 		TokensValidAfter:  timeOf(u.Spec.TokensValidAfter),

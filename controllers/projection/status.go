@@ -9,40 +9,53 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
-// Status is how a user stands at one moment: everything that status is computed from.
+// Status holds everything that the status of a User is computed from, at one point in time.
 type Status struct {
 	User       *authv1alpha1.User
 	Projection Projection
-	Holder     string // namespace/name of the older User that holds the login; empty: this one does
-	Lifted     bool   // a changed password has lifted the lock that status shows
+	Holder     string // namespace/name of the older User that holds the login; empty if User does
+	Lifted     bool   // a changed password has lifted the lock that the status shows
 	Now        time.Time
 }
 
-// Next returns the status that the user should have. It depends on nothing but s, so all replicas come to the same.
+// Next returns the status that the User should have. It depends on nothing but s, so that all
+// replicas compute the same status.
 func (s Status) Next() authv1alpha1.UserStatus {
 	next := *s.User.Status.DeepCopy()
 	if s.Lifted {
 		next.LockedUntil = nil
 	}
 	if next.LockedUntil == nil && (s.Lifted || next.State == authv1alpha1.UserLocked) {
-		next.FailedLogins = 0 // somebody lifted the lock, so the account starts anew
+		next.FailedLogins = 0 // the lock was lifted, so the count starts over
 	}
-	state, ready := s.state()
-	next.State = state
+	u := s.publicUser()
+	next.State = authv1alpha1.UserState(u.State(s.Now, s.Holder == ""))
 	next.ObservedGeneration = s.User.Generation
-	s.set(&next, ready)
-	s.set(&next, remark(authv1alpha1.ConditionWeakHash, authv1alpha1.ReasonBelowRecommendation, s.Projection.Weak,
-		"; replace the hash by a stronger one, for instance with gatehouse hash-password"))
-	s.set(&next, remark(authv1alpha1.ConditionPlaintextNewline, authv1alpha1.ReasonTrailingNewline, s.Projection.Newlines,
-		": the password ends in a newline, which a client must send too; remove it if it is not meant"))
-	s.set(&next, s.tokensVoid())
+	s.setCondition(&next, s.ready(u, next.State))
+	s.setCondition(&next, remarkCondition(authv1alpha1.ConditionWeakHash, authv1alpha1.ReasonBelowRecommendation, s.Projection.Weak,
+		"; replace the hash with a stronger one, for example from gatehouse hash-password"))
+	s.setCondition(&next, remarkCondition(authv1alpha1.ConditionPlaintextNewline, authv1alpha1.ReasonTrailingNewline, s.Projection.Newlines,
+		": the password ends in a newline, which clients must send too; remove the newline if it is not intended"))
+	s.setCondition(&next, s.tokensVoid())
 	return next
 }
 
-// set enters a condition, or takes it away when it has nothing to say.
-func (s Status) set(status *authv1alpha1.UserStatus, c metav1.Condition) {
+// publicUser returns the directory's user without what only this replica knows of it: a lock that
+// has been lifted but is still in the status, and a lock of this replica that is not there yet.
+func (s Status) publicUser() *directory.User {
+	u := *s.Projection.User
+	if s.Lifted {
+		u.LockedUntil = time.Time{}
+	}
+	u.Credentials = &directory.Credentials{Passwords: u.Credentials.Passwords}
+	return &u
+}
+
+// setCondition adds or replaces a condition, or removes it if its status is empty.
+func (s Status) setCondition(status *authv1alpha1.UserStatus, c metav1.Condition) {
 	if c.Status == "" {
 		meta.RemoveStatusCondition(&status.Conditions, c.Type)
 		return
@@ -52,42 +65,47 @@ func (s Status) set(status *authv1alpha1.UserStatus, c metav1.Condition) {
 	meta.SetStatusCondition(&status.Conditions, c)
 }
 
-// state is the state and the Ready condition.
-func (s Status) state() (authv1alpha1.UserState, metav1.Condition) {
-	u := s.Projection.User
+// ready returns the Ready condition, which explains a state of u.
+func (s Status) ready(u *directory.User, state authv1alpha1.UserState) metav1.Condition {
 	problems := s.Projection.Problems
-	switch {
-	case s.User.Unreadable != "":
-		return authv1alpha1.UserInvalid, notReady(authv1alpha1.ReasonUnreadable, fmt.Sprintf("the stored object breaks the schema "+
-			"and counts as revoked; correct the field and apply it again: %s", s.User.Unreadable))
-	case u.Revoked:
-		return authv1alpha1.UserRevoked, notReady(authv1alpha1.ReasonRevoked, "spec.revoked is true")
-	case hasEnded(u.ExpiresAt, s.Now):
-		return authv1alpha1.UserExpired, notReady(authv1alpha1.ReasonExpired,
-			fmt.Sprintf("the account ended at %s; move or remove spec.expiresAt to reopen it", inUTC(u.ExpiresAt)))
-	case s.Holder != "":
-		return authv1alpha1.UserInvalid, notReady(authv1alpha1.ReasonLoginConflict,
-			fmt.Sprintf("the older User %s has the login %q; set another spec.login here, or delete one of the two", s.Holder, u.Login))
-	case len(u.Credentials.Passwords) == 0 && len(problems) == 0:
-		return authv1alpha1.UserInvalid, notReady(authv1alpha1.ReasonNoPassword,
-			"spec.passwords is empty; add an entry with hashFrom or plaintextFrom")
-	case len(u.Credentials.Passwords) == 0:
-		return authv1alpha1.UserInvalid, notReady(problems[0].Reason, joinMessages(problems))
-	case u.PasswordsExpired(s.Now):
-		return authv1alpha1.UserPasswordExpired, notReady(authv1alpha1.ReasonPasswordExpired,
-			"every usable password has expired; add a new one, or move its expiresAt"+alsoBroken(problems))
-	case s.locked():
-		return authv1alpha1.UserLocked, notReady(authv1alpha1.ReasonLocked, fmt.Sprintf("too many failed logins in a row; "+
-			"locked until %s, or until status.lockedUntil is set to null or the password changes%s", inUTC(u.LockedUntil), alsoBroken(problems)))
-	case len(problems) > 0:
-		return authv1alpha1.UserActive, notReady(problems[0].Reason, joinMessages(problems)+"; the other passwords log in")
-	default:
-		return authv1alpha1.UserActive, metav1.Condition{Type: authv1alpha1.ConditionReady, Status: metav1.ConditionTrue,
-			Reason: authv1alpha1.ReasonActive, Message: fmt.Sprintf("logs in as %q", u.Login)}
+	switch state {
+	case authv1alpha1.UserRevoked:
+		return notReady(authv1alpha1.ReasonRevoked, "spec.revoked is true; set it to false to let the user log in again")
+	case authv1alpha1.UserExpired:
+		return notReady(authv1alpha1.ReasonExpired, fmt.Sprintf("the account expired at %s; "+
+			"set spec.expiresAt to a later time or remove it to reopen the account", inUTC(u.ExpiresAt)))
+	case authv1alpha1.UserInvalid:
+		return s.invalid(u)
+	case authv1alpha1.UserPasswordExpired:
+		return notReady(authv1alpha1.ReasonPasswordExpired,
+			"every usable password has expired; add a new one, or set a later expiresAt"+alsoBroken(problems))
+	case authv1alpha1.UserLocked:
+		return notReady(authv1alpha1.ReasonLocked, fmt.Sprintf("too many failed logins in a row; the account is locked until %s; "+
+			"to unlock it sooner, set status.lockedUntil to null or change the password%s", inUTC(u.LockedUntil), alsoBroken(problems)))
 	}
+	if len(problems) > 0 {
+		return notReady(problems[0].Reason, joinMessages(problems)+"; the other passwords still work")
+	}
+	return metav1.Condition{Type: authv1alpha1.ConditionReady, Status: metav1.ConditionTrue,
+		Reason: authv1alpha1.ReasonActive, Message: fmt.Sprintf("logs in as %q", u.Login)}
 }
 
-func (s Status) locked() bool { return !s.Lifted && s.Now.Before(s.Projection.User.LockedUntil) }
+// invalid returns the Ready condition of a user who is Invalid.
+func (s Status) invalid(u *directory.User) metav1.Condition {
+	problems := s.Projection.Problems
+	switch {
+	case u.Unreadable:
+		return notReady(authv1alpha1.ReasonUnreadable, fmt.Sprintf("the stored object breaks the schema and counts as revoked; "+
+			"correct these fields and apply it again: %s", s.User.Unreadable))
+	case s.Holder != "":
+		return notReady(authv1alpha1.ReasonLoginConflict, fmt.Sprintf("the older User %s already has the login %q; "+
+			"set a different spec.login here, or delete one of the two Users", s.Holder, u.Login))
+	case len(problems) == 0:
+		return notReady(authv1alpha1.ReasonNoPassword, "spec.passwords is empty; add an entry with hashFrom or plaintextFrom")
+	default:
+		return notReady(problems[0].Reason, joinMessages(problems))
+	}
+}
 
 func (s Status) tokensVoid() metav1.Condition {
 	after := s.Projection.User.TokensValidAfter
@@ -95,11 +113,12 @@ func (s Status) tokensVoid() metav1.Condition {
 		return metav1.Condition{Type: authv1alpha1.ConditionTokensVoid}
 	}
 	return metav1.Condition{Type: authv1alpha1.ConditionTokensVoid, Status: metav1.ConditionTrue,
-		Reason: authv1alpha1.ReasonInTheFuture, Message: fmt.Sprintf("spec.tokensValidAfter is %s, in the future; until then "+
-			"the user logs in but every token is void", inUTC(after))}
+		Reason: authv1alpha1.ReasonInTheFuture, Message: fmt.Sprintf("spec.tokensValidAfter is %s, which is in the future; "+
+			"until then the user can log in, but every token is void", inUTC(after))}
 }
 
-// RequeueAfter returns how long the status stays true by itself: until the next of the user's times comes. Zero: nothing is to come.
+// RequeueAfter returns how long the status stays true without a change of its inputs: until the
+// next of the user's times. It returns 0 if none of them is in the future.
 func (s Status) RequeueAfter() time.Duration {
 	u := s.Projection.User
 	times := []time.Time{u.ExpiresAt, u.LockedUntil, u.TokensValidAfter}
@@ -115,7 +134,7 @@ func (s Status) RequeueAfter() time.Duration {
 	if next.IsZero() {
 		return 0
 	}
-	// A day at most: sums of longer waits could leave the range of a Duration, and clocks are set.
+	// At most a day: longer waits could overflow a Duration when added up, and clocks get adjusted.
 	return min(next.Sub(s.Now), 24*time.Hour)
 }
 
@@ -123,12 +142,13 @@ func notReady(reason, message string) metav1.Condition {
 	return metav1.Condition{Type: authv1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: reason, Message: message}
 }
 
-// remark is a condition that is there only while there is something to remark on.
-func remark(kind, reason string, about []string, advice string) metav1.Condition {
-	if len(about) == 0 {
+// remarkCondition returns a condition about passwords that work, or an empty one if there are no
+// remarks.
+func remarkCondition(kind, reason string, remarks []string, advice string) metav1.Condition {
+	if len(remarks) == 0 {
 		return metav1.Condition{Type: kind}
 	}
-	return metav1.Condition{Type: kind, Status: metav1.ConditionTrue, Reason: reason, Message: strings.Join(about, "; ") + advice}
+	return metav1.Condition{Type: kind, Status: metav1.ConditionTrue, Reason: reason, Message: strings.Join(remarks, "; ") + advice}
 }
 
 func joinMessages(problems []Problem) string {
@@ -139,14 +159,12 @@ func joinMessages(problems []Problem) string {
 	return strings.Join(messages, "; ")
 }
 
-// alsoBroken names broken passwords beside a more pressing reason.
+// alsoBroken adds the broken passwords to the message of a more pressing reason.
 func alsoBroken(problems []Problem) string {
 	if len(problems) == 0 {
 		return ""
 	}
-	return "; besides, " + joinMessages(problems)
+	return "; also, " + joinMessages(problems)
 }
-
-func hasEnded(end, now time.Time) bool { return !end.IsZero() && !now.Before(end) }
 
 func inUTC(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -2,7 +2,7 @@ package directory
 
 import "time"
 
-// The states of users, as metrics and status name them.
+// The states of a user, as metrics and the status of a User name them.
 const (
 	StateActive          = "Active"
 	StateRevoked         = "Revoked"
@@ -12,15 +12,19 @@ const (
 	StateInvalid         = "Invalid"
 )
 
-// State names how the user stands: the first that holds of Revoked, Expired, Invalid (there is no password that could log
-// in), PasswordExpired (every password has ended), Locked, Active.
-func (u *User) State(now time.Time) string {
+// State returns how the user stands at now: the first that holds of Invalid (the stored object is
+// unreadable), Revoked, Expired, Invalid (another user holds the login, or no password is usable),
+// PasswordExpired (every password has expired), Locked and Active. The caller says whether u holds
+// its login, because only the directory as a whole knows the other users who claim it.
+func (u *User) State(now time.Time, holdsLogin bool) string {
 	switch {
+	case u.Unreadable:
+		return StateInvalid
 	case u.Revoked:
 		return StateRevoked
 	case ended(u.ExpiresAt, now):
 		return StateExpired
-	case len(u.Credentials.Passwords) == 0:
+	case !holdsLogin, len(u.Credentials.Passwords) == 0:
 		return StateInvalid
 	case u.PasswordsExpired(now):
 		return StatePasswordExpired
@@ -30,18 +34,24 @@ func (u *User) State(now time.Time) string {
 	return StateActive
 }
 
-// CountByState returns how many users stand how.
+// CountByState returns the number of users in each state at now. Every state has an entry.
 func (d *Directory) CountByState(now time.Time) map[string]int {
 	count := map[string]int{}
 	for _, state := range []string{StateActive, StateRevoked, StateExpired, StatePasswordExpired, StateLocked, StateInvalid} {
 		count[state] = 0
 	}
 	d.Each(func(u *User) bool {
-		count[u.State(now)]++
+		count[u.State(now, d.holdsLogin(u))]++
 		return true
 	})
 	return count
 }
 
-// RecordCount returns how many token records the directory holds.
+// holdsLogin reports whether u, not one of its rivals, holds its login. The caller holds mu.
+func (d *Directory) holdsLogin(u *User) bool {
+	rivals := d.rivals[u.Login] // empty for a login that one user claims
+	return len(rivals) == 0 || rivals[0].Key == u.Key
+}
+
+// RecordCount returns the number of token records in the directory.
 func (d *Directory) RecordCount() int { return d.records.len() }

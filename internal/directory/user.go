@@ -28,6 +28,7 @@ type User struct {
 	Groups      []string
 	Created     time.Time // the older of two users keeps a login that both claim
 
+	Unreadable       bool // the stored object breaks the schema; it counts as revoked
 	Revoked          bool
 	ExpiresAt        time.Time // zero: never
 	TokensValidAfter time.Time // spec: tokens issued up to and including this second are void
