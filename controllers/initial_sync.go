@@ -11,38 +11,42 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
-// How InitialSync waits: it looks at the directory often, and lists anew when nothing has reached the directory for a while,
-// or not all of it for long, because what is deleted between a list and the start of a watch reaches nobody.
+// InitialSync compares the directory with the last list every compareInterval. It makes a new list
+// if nothing has reached the directory for its current patience, which starts at firstPatience and
+// doubles up to maximumPatience, or if the directory is still incomplete after maximumPatience. A
+// new list is necessary because no event reports an object that is deleted between a list and the
+// start of a watch.
 const (
-	lookEvery  = 50 * time.Millisecond
-	listFirst  = 500 * time.Millisecond
-	listSeldom = 10 * time.Second
+	compareInterval = 50 * time.Millisecond
+	firstPatience   = 500 * time.Millisecond
+	maximumPatience = 10 * time.Second
 )
 
-// InitialSync marks the directory synced once it is at least as new as the API server was when the process started. A synced
-// informer would not do: its objects may not have been reconciled, and its list may come from an API server that lags, so that
-// a revoked user would be alive again after a restart. InitialSync only compares. It never writes a user itself, because a
-// second writer could put an older version over a newer one.
+// InitialSync marks the directory as synced once it is at least as new as the API server was when
+// the process started. A synced informer is not enough: its objects may not have been reconciled
+// yet, and its list may come from an API server that lags behind, so that a revoked user would be
+// valid again after a restart. InitialSync only compares. It never writes a user itself, because a
+// second writer could replace a newer version with an older one.
 type InitialSync struct {
 	directory *directory.Directory
 	sources   []syncSource
 }
 
-// syncSource is one kind of object that the directory holds.
+// syncSource is one kind of object in the directory.
 type syncSource struct {
 	kind     string
-	progress *informer.Observed
-	// filled returns when the cache has been filled; a list before that would come too early.
+	observed *informer.Observed
+	// awaitFilled returns when the cache has been filled; a list before that would be too early.
 	awaitFilled func(context.Context)
-	// list says what the API server holds, or held at some time after the process started.
+	// list returns what the API server holds, or held at some time after the process started.
 	list func(context.Context) (informer.Listing, error)
 }
 
-// NeedLeaderElection says that every replica waits for its own directory.
+// NeedLeaderElection returns false, because every replica waits for its own directory.
 func (*InitialSync) NeedLeaderElection() bool { return false }
 
-// Start returns when the directory is synced or the context ends. It returns no error: while the API server cannot be
-// asked, the directory is not synced, and that is all.
+// Start returns when the directory is synced or the context ends. It never returns an error: while
+// the API server cannot be reached, the directory is not synced.
 func (s *InitialSync) Start(ctx context.Context) error {
 	logger := log.FromContext(ctx).WithName("initial-sync")
 	for _, source := range s.sources {
@@ -50,43 +54,43 @@ func (s *InitialSync) Start(ctx context.Context) error {
 	}
 	for _, source := range s.sources {
 		sourceCtx := log.IntoContext(ctx, logger.WithValues("kind", source.kind))
-		for patience := listFirst; ctx.Err() == nil && !source.wait(sourceCtx, patience); {
-			patience = min(2*patience, listSeldom)
+		for patience := firstPatience; ctx.Err() == nil && !source.catchUp(sourceCtx, patience); {
+			patience = min(2*patience, maximumPatience)
 		}
 	}
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // the process ends; nothing has failed
+		return nil //nolint:nilerr // the process is ending; nothing has failed
 	}
 	for _, source := range s.sources {
-		source.progress.Finish()
+		source.observed.Finish()
 	}
-	debug.FreeOSMemory() // filling the directory has left as much garbage behind as all that is kept
+	debug.FreeOSMemory() // filling the directory leaves as much garbage as data
 	s.directory.MarkSynced()
-	logger.Info("the directory is synced", "users", s.directory.Len())
+	logger.Info("directory synced", "users", s.directory.Len())
 	return nil
 }
 
-// wait lists once and says whether the directory became as new as the list. It gives up when nothing has reached the directory
-// for as long as it is told to be patient, and after listSeldom in any case.
-func (s syncSource) wait(ctx context.Context, patience time.Duration) bool {
+// catchUp lists once and reports whether the directory became at least as new as the list. It gives
+// up if nothing has reached the directory for patience, and after maximumPatience in any case.
+func (s syncSource) catchUp(ctx context.Context, patience time.Duration) bool {
 	want, err := s.list(ctx)
 	if err != nil {
-		log.FromContext(ctx).Error(err, "the directory cannot be compared with the API server")
-		informer.Sleep(ctx, patience) // an API server that refuses at once is not asked at once again
+		log.FromContext(ctx).Error(err, "could not list objects to compare with the directory; will retry")
+		informer.Sleep(ctx, patience) // do not retry at once if the API server fails at once
 		return false
 	}
 	listed := time.Now()
-	seen, moved := s.progress.Count(), listed
+	count, lastChange := s.observed.Count(), listed
 	for {
-		behind, waiting := s.progress.Behind(want)
+		behind, waiting := s.observed.Behind(want)
 		if !waiting {
 			return true
 		}
-		if n := s.progress.Count(); n != seen {
-			seen, moved = n, time.Now()
+		if n := s.observed.Count(); n != count {
+			count, lastChange = n, time.Now()
 		}
-		if time.Since(moved) > patience || time.Since(listed) > listSeldom || !informer.Sleep(ctx, lookEvery) {
-			log.FromContext(ctx).Info("the directory is not complete yet", "waitingFor", behind.String())
+		if time.Since(lastChange) > patience || time.Since(listed) > maximumPatience || !informer.Sleep(ctx, compareInterval) {
+			log.FromContext(ctx).Info("directory incomplete; will list again", "waitingFor", behind.String())
 			return false
 		}
 	}

@@ -18,7 +18,7 @@ func waiting(w *apitest.World, users *informer.Observed) *directory.Directory {
 	w.T.Helper()
 	d := directory.New()
 	s := &InitialSync{directory: d, sources: []syncSource{{
-		kind: "User", progress: users, awaitFilled: func(context.Context) {},
+		kind: "User", observed: users, awaitFilled: func(context.Context) {},
 		list: func(ctx context.Context) (informer.Listing, error) {
 			return informer.NewLister(w.Client, []string{w.NS}).List(ctx, informer.UserKind())
 		},
@@ -72,7 +72,7 @@ func TestInitialSyncWaitsForTheLastUser(t *testing.T) {
 	users := informer.NewObserved()
 	d := waiting(w, users)
 	users.Record(client.ObjectKeyFromObject(jean), jean.ResourceVersion)
-	time.Sleep(3 * lookEvery)
+	time.Sleep(3 * compareInterval)
 	if d.HasSynced() {
 		t.Fatal("synced although a user is missing")
 	}
@@ -85,7 +85,7 @@ func TestInitialSyncForgetsAUserThatWasDeletedMeanwhile(t *testing.T) {
 	w := apitest.NewWorld(t)
 	jean := w.NewUser("jean", `{}`)
 	d := waiting(w, informer.NewObserved())
-	time.Sleep(3 * lookEvery)
+	time.Sleep(3 * compareInterval)
 	w.MustDelete(jean)
 	w.Eventually("the directory is synced", d.HasSynced)
 }

@@ -11,18 +11,20 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
-// liftedLockouts remembers which locks a changed password has lifted, until status no longer shows them: UserReconciler sees the
-// change and may not write, UserStatusReconciler writes and does not see it. It is safe for concurrent use.
+// liftedLockouts remembers the lockouts that a changed password has lifted, until the status no
+// longer shows them. UserReconciler sees the change but may not write, and UserStatusReconciler
+// writes but does not see the change. liftedLockouts is safe for concurrent use.
 type liftedLockouts struct {
 	mu     sync.Mutex
-	lifted map[types.UID]time.Time // the end of the lifted lock
+	lifted map[types.UID]time.Time // end of the lifted lockout
 }
 
 func newLiftedLockouts() *liftedLockouts { return &liftedLockouts{lifted: map[types.UID]time.Time{}} }
 
-// lift takes the lock off the next version of a user when its passwords are others than those before, or when that
-// happened earlier and status still shows the same lock. It must come before that version enters the directory, because
-// UserStatusReconciler asks once it is there.
+// lift removes the lock from the next version of a user if its passwords differ from those before,
+// or if lift has removed the same lock earlier and the status still shows it. The caller must call
+// lift before it puts that version into the directory, because UserStatusReconciler calls isLifted
+// once it is there.
 func (l *liftedLockouts) lift(u *authv1alpha1.User, before, next *directory.User) {
 	if next.LockedUntil.IsZero() {
 		l.forget(u.UID)
@@ -48,7 +50,8 @@ func (l *liftedLockouts) forget(uid types.UID) {
 	delete(l.lifted, uid)
 }
 
-// isLifted says whether the lock of a user that ends at this time was lifted. A lock with another end is another lock.
+// isLifted reports whether the lock of a user that ends at until was lifted. A lock with a
+// different end is a different lock.
 func (l *liftedLockouts) isLifted(uid types.UID, until time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

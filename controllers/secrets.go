@@ -16,19 +16,20 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 )
 
-// secretDataChanged lets a Secret's update pass when its values differ; tools that sync Secrets touch the metadata often. The
-// Secrets that are there at start cause nothing: no User is looked at before they are in the cache, and then every User is.
+// secretDataChanged returns a predicate that passes the update of a Secret only if its values
+// differ, because tools that sync Secrets change the metadata often. It drops the Secrets that
+// exist at start: no User is reconciled before they are in the cache, and then every User is.
 func secretDataChanged() predicate.Predicate {
 	return predicate.Funcs{CreateFunc: func(e event.CreateEvent) bool { return !e.IsInInitialList }, UpdateFunc: func(e event.UpdateEvent) bool {
-		before, ok := e.ObjectOld.(*corev1.Secret)
-		after, also := e.ObjectNew.(*corev1.Secret)
-		return !ok || !also || before.UID != after.UID ||
+		before, wasSecret := e.ObjectOld.(*corev1.Secret)
+		after, isSecret := e.ObjectNew.(*corev1.Secret)
+		return !wasSecret || !isSecret || before.UID != after.UID ||
 			!maps.EqualFunc(before.Data, after.Data, func(a, b []byte) bool { return string(a) == string(b) }) ||
 			before.Annotations[projection.OversizedKeys] != after.Annotations[projection.OversizedKeys]
 	}}
 }
 
-// secretsOf reads the Secrets that a User names from the cache, once each.
+// secretsOf reads the Secrets that a User references from the cache, each one once.
 func secretsOf(ctx context.Context, reader client.Reader, u *authv1alpha1.User) (projection.Secrets, error) {
 	found := map[string]*corev1.Secret{}
 	for _, name := range projection.SecretNames(u) {
@@ -41,7 +42,7 @@ func secretsOf(ctx context.Context, reader client.Reader, u *authv1alpha1.User) 
 		case apierrors.IsNotFound(err):
 			found[name] = nil
 		case err != nil:
-			return nil, fmt.Errorf("read password secret %s/%s: %w", u.Namespace, name, err)
+			return nil, fmt.Errorf("read Secret %s/%s: %w", u.Namespace, name, err)
 		default:
 			found[name] = secret
 		}

@@ -19,50 +19,50 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
-// Config is what the controllers need to know.
+// Config holds the dependencies of the controllers.
 type Config struct {
 	Directory *directory.Directory
-	Keyer     *password.Keyer  // of plaintext passwords
-	Now       func() time.Time // the clock of states such as Expired; time.Now
-	// Namespaces are those of the users, the same that the manager's cache was narrowed to with CacheOptions.
+	Keyer     *password.Keyer  // for plaintext passwords
+	Now       func() time.Time // clock for states such as Expired, normally time.Now
+	// Namespaces are the namespaces of the users, the same as in informer.CacheOptions.
 	Namespaces []string
 }
 
-// Setup adds the controllers and InitialSync to a manager, all of them to run on every replica.
+// Setup adds the controllers and InitialSync to a manager. All of them run on every replica.
 func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return fmt.Errorf("add indexes to the cache: %w", err)
 	}
-	// One projector for both: its revisions compare within itself only.
-	projector, locks, secrets := projection.NewProjector(cfg.Keyer, nil), newLiftedLockouts(), informer.NewSecretIndex()
+	// Both reconcilers share one projector, because revisions are comparable only within it.
+	projector, lockouts, secrets := projection.NewProjector(cfg.Keyer, nil), newLiftedLockouts(), informer.NewSecretIndex()
 	users, err := informer.NewUsers(mgr, cfg.Namespaces)
 	if err != nil {
 		return err
 	}
-	usersReached, tokensReached := informer.NewObserved(), informer.NewObserved()
+	observedUsers, observedTokens := informer.NewObserved(), informer.NewObserved()
 	api := informer.NewLister(mgr.GetAPIReader(), cfg.Namespaces)
 	return errors.Join(
 		(&UserReconciler{
 			users: users, reader: mgr.GetClient(), secrets: secrets,
-			directory: cfg.Directory, projector: projector, progress: usersReached, locks: locks, now: cfg.Now,
+			directory: cfg.Directory, projector: projector, observed: observedUsers, lockouts: lockouts, now: cfg.Now,
 		}).SetupWithManager(mgr),
 		(&UserStatusReconciler{
 			users: users, client: mgr.GetClient(), secrets: secrets, logins: informer.NewLoginIndex(),
-			directory: cfg.Directory, projector: projector, locks: locks, now: cfg.Now,
+			directory: cfg.Directory, projector: projector, lockouts: lockouts, now: cfg.Now,
 			recorder: mgr.GetEventRecorder("gatehouse"),
 		}).SetupWithManager(mgr),
 		(&TokenReconciler{
-			client: mgr.GetClient(), directory: cfg.Directory, progress: tokensReached, now: cfg.Now,
+			client: mgr.GetClient(), directory: cfg.Directory, observed: observedTokens, now: cfg.Now,
 			tokens: map[types.NamespacedName]tokenOfUser{},
 		}).SetupWithManager(mgr),
 		(&TokenExpiryReconciler{client: mgr.GetClient(), now: cfg.Now}).SetupWithManager(mgr),
 		mgr.Add(&InitialSync{
 			directory: cfg.Directory,
 			sources: []syncSource{{
-				kind: "User", progress: usersReached, awaitFilled: users.AwaitFilled,
+				kind: "User", observed: observedUsers, awaitFilled: users.AwaitFilled,
 				list: func(ctx context.Context) (informer.Listing, error) { return users.List(ctx, api) },
 			}, {
-				kind: "Token", progress: tokensReached,
+				kind: "Token", observed: observedTokens,
 				awaitFilled: func(ctx context.Context) { awaitFilled(ctx, mgr.GetCache(), &authv1alpha1.Token{}) },
 				list: func(ctx context.Context) (informer.Listing, error) {
 					return api.List(ctx, authv1alpha1.GroupVersion.WithKind("Token"))
@@ -72,9 +72,9 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 	)
 }
 
-// awaitFilled returns when a cache holds what was listed first of a kind.
+// awaitFilled returns when the cache holds the initially listed objects of a kind.
 func awaitFilled(ctx context.Context, informers cache.Informers, kind client.Object) {
 	if _, err := informers.GetInformer(ctx, kind); err != nil && ctx.Err() == nil {
-		log.FromContext(ctx).Error(err, "the cache cannot be filled yet") // the lists say when it is
+		log.FromContext(ctx).Error(err, "could not fill the cache yet") // InitialSync compares lists until it is filled
 	}
 }

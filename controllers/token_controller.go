@@ -19,24 +19,24 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
-// TokenReconciler keeps the directory's records of tokens up to date with the Tokens, on every replica. It never writes to
-// the API server, so that a revocation waits for nothing.
+// TokenReconciler keeps the directory's token records up to date with the Tokens, on every replica.
+// It never writes to the API server, so that a revocation does not wait for anything.
 type TokenReconciler struct {
 	client    client.Client
 	directory *directory.Directory
-	progress  *informer.Observed
+	observed  *informer.Observed
 	now       func() time.Time
 
-	mu     sync.Mutex                           // orders what several objects say about one token
-	tokens map[types.NamespacedName]tokenOfUser // a deleted Token no longer tells whose token it was about
+	mu     sync.Mutex                           // orders changes from several objects about one token
+	tokens map[types.NamespacedName]tokenOfUser // because a deleted Token no longer says whose token it recorded
 }
 
-// tokenOfUser names one token of one user.
+// tokenOfUser identifies one token of one user.
 type tokenOfUser struct{ uid, id string }
 
 // +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=tokens,verbs=list;watch,namespace=gatehouse-users
 
-// SetupWithManager lets the manager call Reconcile for every change of a Token.
+// SetupWithManager makes the manager call Reconcile for every change of a Token.
 func (r *TokenReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("token").
@@ -45,7 +45,7 @@ func (r *TokenReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Complete(r)
 }
 
-// Reconcile makes one record as new as the cache.
+// Reconcile makes the record of one Token as new as the cache.
 func (r *TokenReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	defer func() { r.directory.Touch(r.now()) }()
 	t := &authv1alpha1.Token{}
@@ -53,30 +53,30 @@ func (r *TokenReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 		if !apierrors.IsNotFound(err) {
 			return ctrl.Result{}, err
 		}
-		r.progress.Forget(req.NamespacedName)
-		return ctrl.Result{}, r.forget(ctx, req.NamespacedName)
+		r.observed.Forget(req.NamespacedName)
+		return ctrl.Result{}, r.forgetToken(ctx, req.NamespacedName)
 	}
 	if t.Unreadable != "" {
-		log.FromContext(ctx).Error(errors.New(t.Unreadable), "the stored Token breaks the schema and counts as revoked; correct or delete it")
+		log.FromContext(ctx).Error(errors.New(t.Unreadable), "stored Token breaks the schema and counts as revoked; correct or delete it")
 	}
-	if err := r.put(ctx, req.NamespacedName, t); err != nil {
+	if err := r.putRecord(ctx, req.NamespacedName, t); err != nil {
 		return ctrl.Result{}, err
 	}
-	r.progress.Record(req.NamespacedName, t.ResourceVersion)
+	r.observed.Record(req.NamespacedName, t.ResourceVersion)
 	return ctrl.Result{}, nil
 }
 
-// put makes a Token's record part of the directory. A label that has got another token leaves the first one's record to
-// whichever object still speaks of it.
-func (r *TokenReconciler) put(ctx context.Context, key types.NamespacedName, t *authv1alpha1.Token) error {
+// putRecord puts the record of a Token into the directory. If the label has moved on to another
+// token, the record of the earlier one stays only if another object still describes it.
+func (r *TokenReconciler) putRecord(ctx context.Context, key types.NamespacedName, t *authv1alpha1.Token) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if t.Spec.TokenID != "" { // only one that is unreadable has none
+	if t.Spec.TokenID != "" { // only an unreadable Token has no id
 		r.directory.PutRecord(record.FromToken(t))
 	}
 	token := tokenOfUser{t.Spec.UserRef.UID, t.Spec.TokenID}
 	if before, known := r.tokens[key]; known && before != token {
-		if err := r.settle(ctx, before); err != nil {
+		if err := r.dropOrphanedRecord(ctx, before); err != nil {
 			return err
 		}
 	}
@@ -84,44 +84,45 @@ func (r *TokenReconciler) put(ctx context.Context, key types.NamespacedName, t *
 	return nil
 }
 
-func (r *TokenReconciler) forget(ctx context.Context, key types.NamespacedName) error {
+func (r *TokenReconciler) forgetToken(ctx context.Context, key types.NamespacedName) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	token, known := r.tokens[key]
 	if !known {
 		return nil
 	}
-	if err := r.settle(ctx, token); err != nil {
+	if err := r.dropOrphanedRecord(ctx, token); err != nil {
 		return err
 	}
 	delete(r.tokens, key)
 	return nil
 }
 
-// settle drops the record of a token that no object in the cache speaks of any more. A revoked token can have two: that of
-// its label and, when the label gets another token, one of its own; the second must keep it void when the first goes. The
-// caller holds mu.
-func (r *TokenReconciler) settle(ctx context.Context, token tokenOfUser) error {
+// dropOrphanedRecord deletes the record of a token that no object in the cache describes any
+// longer. A revoked token can have two objects: that of its label and, after the label has moved on
+// to another token, one of its own. The second must keep the token void after the first is gone.
+// The caller holds mu.
+func (r *TokenReconciler) dropOrphanedRecord(ctx context.Context, token tokenOfUser) error {
 	var others authv1alpha1.TokenList
 	if err := r.client.List(ctx, &others, client.MatchingFields{byTokenID: token.id}); err != nil {
 		return fmt.Errorf("list tokens by id: %w", err)
 	}
-	spoken := false
+	stillRecorded := false
 	for i := range others.Items {
 		other := record.FromToken(&others.Items[i])
-		spoken = spoken || other.UserUID == token.uid
+		stillRecorded = stillRecorded || other.UserUID == token.uid
 		r.directory.PutRecord(other)
 	}
-	if !spoken {
+	if !stillRecorded {
 		r.directory.DeleteRecord(token.uid, token.id)
 	}
 	return nil
 }
 
-// byTokenID is the index of the cache that finds Tokens by the token they speak of.
+// byTokenID is the name of the cache index that finds Tokens by the id of their token.
 const byTokenID = "tokenID"
 
-// addIndexes teaches the cache to find objects otherwise than by name.
+// addIndexes adds the indexes that the controllers need to the cache.
 func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	return indexer.IndexField(ctx, &authv1alpha1.Token{}, byTokenID, func(o client.Object) []string { return tokenIDs(o) })
 }

@@ -11,12 +11,13 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 )
 
-// removalDelay is how long a record outlives its token: longer than clocks differ, so that no replica misses the revocation
-// of a token that it still takes for alive.
+// removalDelay is the time for which a record outlives its token. It exceeds the clock skew between
+// replicas, so that no replica loses the revocation of a token that it still considers live.
 const removalDelay = time.Minute
 
-// TokenExpiryReconciler removes Tokens that have ended. It has a queue of its own, so that revocations never wait behind
-// removals, and runs on every replica: the first one removes, and for the others the Token is gone.
+// TokenExpiryReconciler deletes expired Tokens. It has its own queue, so that revocations never
+// wait behind deletions, and runs on every replica: the first one deletes a Token, and the others
+// no longer find it.
 type TokenExpiryReconciler struct {
 	client client.Client
 	now    func() time.Time
@@ -24,7 +25,7 @@ type TokenExpiryReconciler struct {
 
 // +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=tokens,verbs=list;watch;delete,namespace=gatehouse-users
 
-// SetupWithManager lets the manager call Reconcile for every Token.
+// SetupWithManager makes the manager call Reconcile for every change of a Token.
 func (r *TokenExpiryReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("token-expiry").
@@ -33,14 +34,14 @@ func (r *TokenExpiryReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Complete(r)
 }
 
-// Reconcile removes a Token that has ended, or comes back when it will have.
+// Reconcile deletes an expired Token, or requeues it for the time when it can be deleted.
 func (r *TokenExpiryReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	t := &authv1alpha1.Token{}
 	if err := r.client.Get(ctx, req.NamespacedName, t); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if t.Unreadable != "" {
-		return ctrl.Result{}, nil // it may keep a token void that has not ended
+		return ctrl.Result{}, nil // it may keep a token void that has not expired
 	}
 	if left := t.Spec.ExpiresAt.Add(removalDelay).Sub(r.now()); left > 0 {
 		return ctrl.Result{RequeueAfter: min(left, 24*time.Hour)}, nil

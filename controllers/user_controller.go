@@ -17,24 +17,24 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
-// UserReconciler keeps the directory's entry of a User up to date with the User and its Secrets, on every replica. It never
-// writes to the API server, so nothing but the cache can hold it up.
+// UserReconciler keeps the directory's entry of a User up to date with the User and its Secrets, on
+// every replica. It never writes to the API server, so that only the cache can delay it.
 type UserReconciler struct {
 	users     *informer.Users
 	reader    client.Reader                         // of Secrets
-	secrets   *informer.Index[types.NamespacedName] // kept here, read by UserStatusReconciler too
+	secrets   *informer.Index[types.NamespacedName] // updated here, also read by UserStatusReconciler
 	directory *directory.Directory
 	projector *projection.Projector
-	progress  *informer.Observed
-	locks     *liftedLockouts
+	observed  *informer.Observed
+	lockouts  *liftedLockouts
 	now       func() time.Time
 }
 
 // +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=users,verbs=list;watch,namespace=gatehouse-users
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=list;watch,namespace=gatehouse-users
 
-// SetupWithManager lets the manager call Reconcile for every change of a User and of a Secret that it names. Its queue serves
-// changes before what is merely listed at start.
+// SetupWithManager makes the manager call Reconcile for every change of a User and of a Secret that
+// it references. The queue serves changes before the Users that are listed at start.
 func (r *UserReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("user").
@@ -48,41 +48,42 @@ func (r *UserReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return b.Complete(r)
 }
 
-// Reconcile makes one entry as new as the cache. It returns an error only if the cache cannot be read. A user who is being
-// deleted is gone, whatever its finalizers wait for.
+// Reconcile makes the entry of one User as new as the cache. It returns an error only if the cache
+// cannot be read. A user that is being deleted is removed at once, without waiting for its
+// finalizers.
 func (r *UserReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	defer func() { r.directory.Touch(r.now()) }()
 	u := r.users.Get(req.NamespacedName)
 	if u == nil {
-		r.remove(req.String())
-		r.progress.Forget(req.NamespacedName)
+		r.removeUser(req.String())
+		r.observed.Forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	if u.DeletionTimestamp != nil {
-		r.remove(req.String())
-	} else if err := r.put(ctx, u); err != nil {
+		r.removeUser(req.String())
+	} else if err := r.putUser(ctx, u); err != nil {
 		return ctrl.Result{}, err
 	}
-	r.progress.Record(req.NamespacedName, u.ResourceVersion)
+	r.observed.Record(req.NamespacedName, u.ResourceVersion)
 	return ctrl.Result{}, nil
 }
 
-// remove takes a user out of the directory, and with it what is remembered of its lock.
-func (r *UserReconciler) remove(key string) {
+// removeUser deletes a user from the directory, and forgets its lifted lockout.
+func (r *UserReconciler) removeUser(key string) {
 	if u, ok := r.directory.ByKey(key); ok {
-		r.locks.forget(types.UID(u.UID))
+		r.lockouts.forget(types.UID(u.UID))
 	}
 	r.directory.Delete(key)
 }
 
-func (r *UserReconciler) put(ctx context.Context, u *authv1alpha1.User) error {
+func (r *UserReconciler) putUser(ctx context.Context, u *authv1alpha1.User) error {
 	secrets, err := secretsOf(ctx, r.reader, u)
 	if err != nil {
 		return err
 	}
 	next := r.projector.Project(u, secrets).User
 	before, _ := r.directory.ByKey(next.Key)
-	r.locks.lift(u, before, next)
+	r.lockouts.lift(u, before, next)
 	r.directory.Put(next)
 	return nil
 }

@@ -23,18 +23,19 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
-// UserStatusReconciler says in a User's status how it stands. Every replica runs it and computes the same; each waits for a
-// random moment and then writes only what still differs, with an optimistic lock, so the first one writes and the others
-// find nothing to do. It has its own queue: no revocation ever waits behind it. It writes only what the directory of its own
-// replica already holds, so that nobody reads Ready of a password that is not in force anywhere.
+// UserStatusReconciler writes the status of Users. Every replica runs it and computes the same
+// status. After a random delay a replica writes what still differs, with an optimistic lock, so
+// that the oldest one writes and the others have nothing left to do. It has its own queue, so that a
+// revocation never waits behind it. It writes only what the directory of its own replica already
+// holds, so that no one sees Ready for a password that is not in force anywhere.
 type UserStatusReconciler struct {
 	users     *informer.Users
 	client    client.Client                         // reads Secrets and writes
-	secrets   *informer.Index[types.NamespacedName] // kept by UserReconciler
+	secrets   *informer.Index[types.NamespacedName] // updated by UserReconciler
 	logins    *informer.Index[string]
 	directory *directory.Directory
 	projector *projection.Projector
-	locks     *liftedLockouts
+	lockouts  *liftedLockouts
 	recorder  events.EventRecorder
 	now       func() time.Time
 }
@@ -44,8 +45,8 @@ type UserStatusReconciler struct {
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=list;watch,namespace=gatehouse-users
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch,namespace=gatehouse-users
 
-// SetupWithManager lets the manager call Reconcile for every change of a User, of another User with its login, and of a
-// Secret that it names.
+// SetupWithManager makes the manager call Reconcile for every change of a User, of another User
+// with the same login, and of a Secret that it references.
 func (r *UserStatusReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("user-status").
@@ -57,8 +58,9 @@ func (r *UserStatusReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return b.Complete(r)
 }
 
-// Reconcile writes a User's status if it differs from what it should be, and comes back when the next of the user's times
-// has come. At start it leaves the machine to whoever fills the directory.
+// Reconcile writes a User's status if it differs from the desired one, and requeues the User for
+// the next of its times. At start it waits until the directory is synced, to leave the CPU to the
+// reconcilers that fill it.
 func (r *UserStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	if err := r.directory.AwaitSync(ctx); err != nil {
 		return ctrl.Result{}, err
@@ -67,12 +69,12 @@ func (r *UserStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	if u == nil || u.DeletionTimestamp != nil {
 		return ctrl.Result{}, nil
 	}
-	s, err := r.standing(ctx, u)
+	s, err := r.desiredStatus(ctx, u)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if !r.inForce(s.Projection.User) {
-		return ctrl.Result{RequeueAfter: lookEvery}, nil
+	if !r.isInForce(s.Projection.User) {
+		return ctrl.Result{RequeueAfter: compareInterval}, nil
 	}
 	if err := r.write(ctx, u, s.Next()); err != nil {
 		return ctrl.Result{}, err
@@ -80,44 +82,47 @@ func (r *UserStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	return ctrl.Result{RequeueAfter: s.RequeueAfter()}, nil
 }
 
-func (r *UserStatusReconciler) standing(ctx context.Context, u *authv1alpha1.User) (projection.Status, error) {
+// desiredStatus returns everything that the status of u is computed from.
+func (r *UserStatusReconciler) desiredStatus(ctx context.Context, u *authv1alpha1.User) (projection.Status, error) {
 	secrets, err := secretsOf(ctx, r.client, u)
 	if err != nil {
 		return projection.Status{}, err
 	}
-	s := projection.Status{User: u, Projection: r.projector.Project(u, secrets), Holder: r.holder(u), Now: r.now()}
-	s.Lifted = r.locks.isLifted(u.UID, s.Projection.User.LockedUntil)
+	s := projection.Status{User: u, Projection: r.projector.Project(u, secrets), Holder: r.loginHolder(u), Now: r.now()}
+	s.Lifted = r.lockouts.isLifted(u.UID, s.Projection.User.LockedUntil)
 	return s, nil
 }
 
-// inForce says whether the directory holds this very version of the spec and of the passwords.
-func (r *UserStatusReconciler) inForce(u *directory.User) bool {
-	held, ok := r.directory.ByKey(u.Key)
-	return ok && held.UID == u.UID && held.Credentials.Revision == u.Credentials.Revision
+// isInForce reports whether the directory holds exactly this version of the spec and of the
+// passwords.
+func (r *UserStatusReconciler) isInForce(u *directory.User) bool {
+	current, ok := r.directory.ByKey(u.Key)
+	return ok && current.UID == u.UID && current.Credentials.Revision == u.Credentials.Revision
 }
 
-// holder returns the namespace/name of another User that holds the login of u, or nothing. The directory decides by the same
-// rule: the oldest by creation, then by UID.
-func (r *UserStatusReconciler) holder(u *authv1alpha1.User) string {
-	first := u
+// loginHolder returns the namespace/name of the other User that holds the login of u, or "" if u
+// holds it. The directory applies the same rule: the oldest by creation, then by UID.
+func (r *UserStatusReconciler) loginHolder(u *authv1alpha1.User) string {
+	oldest := u
 	for _, key := range r.logins.Lookup(u.EffectiveLogin()) {
 		other := r.users.Get(key)
-		if other != nil && other.EffectiveLogin() == u.EffectiveLogin() && other.DeletionTimestamp == nil && seniority(other, first) < 0 {
-			first = other
+		if other != nil && other.EffectiveLogin() == u.EffectiveLogin() && other.DeletionTimestamp == nil && compareAge(other, oldest) < 0 {
+			oldest = other
 		}
 	}
-	if first.UID == u.UID {
+	if oldest.UID == u.UID {
 		return ""
 	}
-	return first.Namespace + "/" + first.Name
+	return oldest.Namespace + "/" + oldest.Name
 }
 
-func seniority(a, b *authv1alpha1.User) int {
+// compareAge returns a negative number if a takes precedence over b for a login that both claim.
+func compareAge(a, b *authv1alpha1.User) int {
 	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.UID, b.UID))
 }
 
-// write patches what differs. Losing to another writer is no error: the version that won is on its way into the cache and
-// brings the user back here.
+// write patches what differs. Losing to another writer is not an error: the version that won
+// reaches the cache soon and triggers another Reconcile.
 func (r *UserStatusReconciler) write(ctx context.Context, u *authv1alpha1.User, next authv1alpha1.UserStatus) error {
 	if equality.Semantic.DeepEqual(u.Status, next) {
 		return nil
@@ -132,23 +137,24 @@ func (r *UserStatusReconciler) write(ctx context.Context, u *authv1alpha1.User, 
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
 		return nil
 	default:
-		return fmt.Errorf("write status: %w", err)
+		return fmt.Errorf("patch the status: %w", err)
 	}
 }
 
-// announce makes an event of what has just become true and needs somebody's attention. Only the replica that wrote the
-// status does it, so there is one event for each transition.
+// announce emits an event for a condition that has just changed and needs attention. Only the
+// replica that wrote the status calls it, so that there is one event for each transition.
 func (r *UserStatusReconciler) announce(u *authv1alpha1.User, next authv1alpha1.UserStatus) {
 	for _, kind := range []string{authv1alpha1.ConditionReady, authv1alpha1.ConditionWeakHash} {
 		before, after := meta.FindStatusCondition(u.Status.Conditions, kind), meta.FindStatusCondition(next.Conditions, kind)
-		if after == nil || !alarming(after) || (before != nil && before.Reason == after.Reason) {
+		if after == nil || !needsAttention(after) || (before != nil && before.Reason == after.Reason) {
 			continue
 		}
 		r.recorder.Eventf(u, nil, corev1.EventTypeWarning, after.Reason, "UpdateStatus", "%s", after.Message)
 	}
 }
 
-func alarming(c *metav1.Condition) bool {
+// needsAttention reports whether a condition is worth a warning event.
+func needsAttention(c *metav1.Condition) bool {
 	switch c.Reason {
 	case authv1alpha1.ReasonLocked, authv1alpha1.ReasonLoginConflict, authv1alpha1.ReasonInvalidHash,
 		authv1alpha1.ReasonUnreadable, authv1alpha1.ReasonBelowRecommendation:

@@ -12,8 +12,8 @@ const Group = "auth.gatehouse.dev"
 // GroupVersion is the group and version of this package.
 var GroupVersion = schema.GroupVersion{Group: Group, Version: "v1alpha1"}
 
-// AddToScheme makes the types of this package known to a scheme, so that clients can read and write them. It returns an
-// error only if the scheme already has other types under the same names.
+// AddToScheme registers the types of this package with a scheme, so that clients can read and write
+// them. It returns an error only if the scheme already has other types with the same names.
 func AddToScheme(s *runtime.Scheme) error {
 	builder := runtime.NewSchemeBuilder(func(s *runtime.Scheme) error {
 		s.AddKnownTypes(GroupVersion, &User{}, &UserList{}, &Token{}, &TokenList{})

@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(apitest.Main(m)) }
 
-// server is an API server with a namespace of the test's own.
+// server is an API server with a namespace that belongs to the test.
 type server struct {
 	client.Client
 	namespace string
@@ -47,7 +47,7 @@ func newServer(t *testing.T) server {
 	return server{Client: client.WithFieldValidation(c, metav1.FieldValidationStrict), namespace: ns.Name}
 }
 
-// object makes an object out of a kind and its spec in YAML, as kubectl would send it.
+// object makes an object from a kind and its spec in YAML, as kubectl would send it.
 func (s server) object(t *testing.T, kind, spec string) *unstructured.Unstructured {
 	t.Helper()
 	o := &unstructured.Unstructured{Object: map[string]any{}}
@@ -78,14 +78,15 @@ func (s server) patch(t *testing.T, o client.Object, spec string) error {
 	return s.Patch(t.Context(), o, client.RawPatch("application/merge-patch+json", []byte(`{"spec":`+spec+`}`)))
 }
 
-// mustRefuse checks that the API server called the object invalid and named the field or the rule.
+// mustRefuse checks that the API server rejected the object as invalid and that the error contains
+// words, the field or the rule.
 func mustRefuse(t *testing.T, err error, words string) {
 	t.Helper()
 	if !apierrors.IsInvalid(err) && !apierrors.IsBadRequest(err) {
-		t.Fatalf("got error %v, want the object refused", err)
+		t.Fatalf("got error %v, want the object rejected", err)
 	}
 	if !strings.Contains(err.Error(), words) {
-		t.Errorf("the refusal does not say %q: %v", words, err)
+		t.Errorf("the error does not contain %q: %v", words, err)
 	}
 }
 
@@ -94,7 +95,7 @@ func quoted(s string) string {
 	return string(raw)
 }
 
-// repeat makes a YAML list of n items out of a format with one %d.
+// repeat returns a YAML list of n items made from a format with one %d.
 func repeat(n int, format string) string {
 	items := make([]string, n)
 	for i := range items {

@@ -2,8 +2,9 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// Token is the record of one issued token. Only tokens with a label and tokens that were revoked one by one have a record;
-// it goes after the token has ended. It holds no token: what is in it cannot be used to log in.
+// Token is the record of one issued token. Only tokens with a label and tokens that were revoked
+// individually have a record, which Gatehouse deletes after the token has expired. The record does
+// not contain the token and cannot be used to log in.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Namespaced,categories=gatehouse
@@ -24,21 +25,24 @@ type Token struct {
 	// +required
 	Spec TokenSpec `json:"spec"`
 
-	// Unreadable says why the stored object could not be read as a whole, and is empty for every other. It is not stored.
+	// Unreadable says why the stored object could not be read completely, and is empty if it could.
+	// It is not stored.
 	Unreadable string `json:"-"`
 }
 
-// TokenSpec describes one issued token. It does not change, except that revoked can go from false to true.
+// TokenSpec describes one issued token. It is immutable, except that revoked can change from false
+// to true.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.label) == has(oldSelf.label) && has(self.description) == has(oldSelf.description) && has(self.client) == has(oldSelf.client)",message="only revoked can change"
 // +kubebuilder:validation:XValidation:rule="!oldSelf.?revoked.orValue(false) || self.?revoked.orValue(false)",message="a revoked token stays revoked"
 // +kubebuilder:validation:XValidation:rule="self.issuedAt < self.expiresAt",message="expiresAt must be later than issuedAt"
 type TokenSpec struct {
-	// userRef is the User the token was issued to.
+	// userRef is the User that the token was issued to.
 	// +required
 	UserRef UserReference `json:"userRef"`
 
-	// tokenID is the token's own id: claim "jti" of a JWT, the public first part of an opaque token.
+	// tokenID is the token's own id: the claim "jti" of a JWT, or the public first part of an
+	// opaque token.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
@@ -46,12 +50,13 @@ type TokenSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="only revoked can change"
 	TokenID string `json:"tokenID"`
 
-	// kind is the token's form.
+	// kind is the form of the token.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="only revoked can change"
 	Kind TokenKind `json:"kind"`
 
-	// label is the name that the user gave the token, unique among the user's live tokens. Absent: none.
+	// label is the name that the user gave the token, unique among the user's live tokens. Absent:
+	// none.
 	// Example: four-hour token
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -60,19 +65,20 @@ type TokenSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="only revoked can change"
 	Label string `json:"label,omitempty"`
 
-	// description is free text that the client gave. Absent: none.
+	// description is free text from the client. Absent: none.
 	// +optional
 	// +kubebuilder:validation:MaxLength=65536
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="only revoked can change"
 	Description string `json:"description,omitempty"`
 
-	// client is what the client called itself, as free text. Absent: nothing was given. Example: PE console
+	// client is the name that the client gave itself, as free text. Absent: none.
+	// Example: PE console
 	// +optional
 	// +kubebuilder:validation:MaxLength=65536
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="only revoked can change"
 	Client string `json:"client,omitempty"`
 
-	// issuedAt is when the token was issued, with exactly six digits of a second.
+	// issuedAt is the time when the token was issued, with exactly six fractional digits.
 	// Example: "2026-11-22T08:00:00.123000Z"
 	// +required
 	// +kubebuilder:validation:Type=string
@@ -80,7 +86,7 @@ type TokenSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="only revoked can change"
 	IssuedAt metav1.MicroTime `json:"issuedAt"`
 
-	// expiresAt is when the token ends, with exactly six digits of a second.
+	// expiresAt is the time when the token expires, with exactly six fractional digits.
 	// Example: "2026-11-22T12:00:00.123000Z"
 	// +required
 	// +kubebuilder:validation:Type=string
@@ -88,7 +94,7 @@ type TokenSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="only revoked can change"
 	ExpiresAt metav1.MicroTime `json:"expiresAt"`
 
-	// revoked true makes the token void at once and for good. Absent: false.
+	// revoked makes the token void at once and permanently when set to true. Absent: false.
 	// +optional
 	Revoked bool `json:"revoked,omitempty"`
 }
@@ -100,13 +106,13 @@ type TokenKind string
 
 // The forms of a token.
 const (
-	// TokenJWT is a signed token that anybody can verify with the published keys.
+	// TokenJWT is a signed token that anyone can verify with the published keys.
 	TokenJWT TokenKind = "JWT"
 	// TokenOpaque is a sealed token that only the service can read.
 	TokenOpaque TokenKind = "Opaque"
 )
 
-// UserReference names one User and no later one of the same name.
+// UserReference identifies one User, and not a later User of the same name.
 type UserReference struct {
 	// name is the User's metadata.name, in the Token's own namespace.
 	// +required

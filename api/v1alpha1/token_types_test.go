@@ -13,8 +13,8 @@ import (
 const tokenSpec = `{userRef: {name: jj, uid: 4fe8a1d0}, tokenID: AAECAwQFBgcICQoLDA0ODw, kind: Opaque, label: "four-hour token",
 	description: d, client: c, issuedAt: "2026-11-22T08:00:00.123000Z", expiresAt: "2026-11-22T12:00:00.123000Z"}`
 
-// with returns the spec of a good token in which one field is another.
-func with(t *testing.T, s server, field string, value any) *unstructured.Unstructured {
+// tokenWith returns a valid Token with one field of its spec changed.
+func tokenWith(t *testing.T, s server, field string, value any) *unstructured.Unstructured {
 	t.Helper()
 	o := s.object(t, "Token", tokenSpec)
 	if err := unstructured.SetNestedField(o.Object, value, append([]string{"spec"}, strings.Split(field, ".")...)...); err != nil {
@@ -23,54 +23,57 @@ func with(t *testing.T, s server, field string, value any) *unstructured.Unstruc
 	return o
 }
 
-func TestTokenSchemaAcceptsWhatIsIssued(t *testing.T) {
+func TestTokenSchemaAccepts(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	for name, o := range map[string]*unstructured.Unstructured{
 		"a labelled opaque token":         s.object(t, "Token", tokenSpec),
-		"a JWT":                           with(t, s, "kind", "JWT"),
-		"a token revoked from the start":  with(t, s, "revoked", true),
-		"a label of 200 characters":       with(t, s, "label", strings.Repeat("ß", 200)),
-		"a description as long as a body": with(t, s, "description", strings.Repeat("x", 65536)),
+		"a JWT":                           tokenWith(t, s, "kind", "JWT"),
+		"a token revoked from the start":  tokenWith(t, s, "revoked", true),
+		"a label of 200 characters":       tokenWith(t, s, "label", strings.Repeat("ß", 200)),
+		"a description as long as a body": tokenWith(t, s, "description", strings.Repeat("x", 65536)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := s.Create(t.Context(), o); err != nil {
 				t.Fatal(err)
 			}
 			if err := s.Get(t.Context(), client.ObjectKeyFromObject(o), &authv1alpha1.Token{}); err != nil {
-				t.Errorf("accepted, but cannot be read: %v", err)
+				t.Errorf("accepted by the schema, but Go cannot read it: %v", err)
 			}
 		})
 	}
 }
 
 func TestTokenSchemaRefuses(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	cases := map[string]struct {
 		field string
 		value any
 		words string
 	}{
-		"a kind that does not exist":          {"kind", "SAML", "spec.kind"},
-		"an empty id":                         {"tokenID", "", "spec.tokenID"},
-		"an id that is no id":                 {"tokenID", "a/b", "spec.tokenID"},
-		"an empty label":                      {"label", "", "spec.label"},
-		"a label of 201 characters":           {"label", strings.Repeat("x", 201), "spec.label"},
-		"a label with a newline":              {"label", "a\nb", "spec.label"},
-		"a user without a UID":                {"userRef", map[string]any{"name": "jj"}, "spec.userRef.uid"},
-		"a time of issue in whole seconds":    {"issuedAt", "2026-11-22T08:00:00Z", "spec.issuedAt"},
-		"a time of issue in milliseconds":     {"issuedAt", "2026-11-22T08:00:00.123Z", "spec.issuedAt"},
-		"an end without a zone":               {"expiresAt", "2026-11-22T12:00:00.123000", "spec.expiresAt"},
-		"a token that ends when it is issued": {"expiresAt", "2026-11-22T08:00:00.123000Z", "later than issuedAt"},
-		"the token itself":                    {"token", "0aBc", "unknown field"},
+		"a kind that does not exist":             {"kind", "SAML", "spec.kind"},
+		"an empty id":                            {"tokenID", "", "spec.tokenID"},
+		"an id that is not base64url":            {"tokenID", "a/b", "spec.tokenID"},
+		"an empty label":                         {"label", "", "spec.label"},
+		"a label of 201 characters":              {"label", strings.Repeat("x", 201), "spec.label"},
+		"a label with a newline":                 {"label", "a\nb", "spec.label"},
+		"a user without a UID":                   {"userRef", map[string]any{"name": "jj"}, "spec.userRef.uid"},
+		"a time of issue in whole seconds":       {"issuedAt", "2026-11-22T08:00:00Z", "spec.issuedAt"},
+		"a time of issue in milliseconds":        {"issuedAt", "2026-11-22T08:00:00.123Z", "spec.issuedAt"},
+		"an expiry without a time zone":          {"expiresAt", "2026-11-22T12:00:00.123000", "spec.expiresAt"},
+		"a token that expires when it is issued": {"expiresAt", "2026-11-22T08:00:00.123000Z", "later than issuedAt"},
+		"the token itself":                       {"token", "0aBc", "unknown field"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			mustRefuse(t, s.Create(t.Context(), with(t, s, c.field, c.value)), c.words)
+			mustRefuse(t, s.Create(t.Context(), tokenWith(t, s, c.field, c.value)), c.words)
 		})
 	}
 }
 
 func TestTokenChangesOnlyByRevocation(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	o := s.object(t, "Token", tokenSpec)
 	if err := s.Create(t.Context(), o); err != nil {

@@ -12,7 +12,8 @@ import (
 	kjson "sigs.k8s.io/json"
 )
 
-// stored is an object as far as it can be read in any case: the API server itself sees to its metadata.
+// stored holds the parts of an object that can always be read: the API server itself validates the
+// metadata.
 type stored struct {
 	metav1.TypeMeta `json:",inline"`
 	Metadata        metav1.ObjectMeta `json:"metadata"`
@@ -20,12 +21,14 @@ type stored struct {
 	Status          json.RawMessage   `json:"status"`
 }
 
-// UnmarshalJSON reads a User. The API server hands out what is stored even where it breaks today's schema, and one object that
-// gives an error would make every list and watch fail, for all users. So a User with fields that cannot be read gives no
-// error: it has the other fields, counts as revoked, and Unreadable says what is wrong. An error means that raw is no object.
+// UnmarshalJSON reads a User. The API server returns stored objects even if they break the current
+// schema, and an error for a single object would fail every list and watch, for all users. So
+// fields that cannot be read do not cause an error: the User has all other fields, counts as
+// revoked, and Unreadable says what is wrong. UnmarshalJSON returns an error only if raw is not an
+// object.
 func (u *User) UnmarshalJSON(raw []byte) error {
-	type plain User
-	var p plain
+	type plainUser User // without this method
+	var p plainUser
 	err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &p)
 	if err == nil {
 		*u = User(p)
@@ -42,10 +45,11 @@ func (u *User) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// UnmarshalJSON reads a Token, as that of User does: one with fields that cannot be read has the others and counts as revoked.
+// UnmarshalJSON reads a Token like the method of User does: if fields cannot be read, the Token has
+// all others, counts as revoked, and Unreadable says what is wrong.
 func (t *Token) UnmarshalJSON(raw []byte) error {
-	type plain Token
-	var p plain
+	type plainToken Token // without this method
+	var p plainToken
 	err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &p)
 	if err == nil {
 		*t = Token(p)
@@ -67,7 +71,8 @@ func readStored(raw []byte) (stored, error) {
 	return s, err
 }
 
-// salvage reads an object one field at a time, leaves out what cannot be read, and says which fields those are and why.
+// salvage reads an object field by field into out, leaves out the fields that cannot be read, and
+// returns why, one message for each.
 func salvage[T any](name string, raw json.RawMessage, out *T) []string {
 	var fields map[string]json.RawMessage
 	if len(raw) == 0 {

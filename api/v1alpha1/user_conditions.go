@@ -2,15 +2,17 @@ package v1alpha1
 
 // The types of a User's conditions.
 const (
-	// ConditionReady is True while the user can log in and nothing about its passwords is wrong. It is False with a
-	// reason otherwise, also when one password is broken and others still log in: then status.state stays Active.
+	// ConditionReady is True while the user can log in and all of its passwords are usable.
+	// Otherwise it is False with a reason, even if one password is broken and others still work:
+	// then status.state remains Active.
 	ConditionReady = "Ready"
-	// ConditionWeakHash is True while a password's hash is below what OWASP recommends.
+	// ConditionWeakHash is True while the hash of a password is weaker than OWASP recommends.
 	ConditionWeakHash = "WeakHash"
-	// ConditionPlaintextNewline is True while a plaintext password ends in a newline, which is part of it and hardly
-	// ever meant to be.
+	// ConditionPlaintextNewline is True while a plaintext password ends in a newline, which is part
+	// of the password and hardly ever intended.
 	ConditionPlaintextNewline = "PlaintextNewline"
-	// ConditionTokensVoid is True while spec.tokensValidAfter lies in the future, so that every token is void.
+	// ConditionTokensVoid is True while spec.tokensValidAfter is in the future, so that every token
+	// is void.
 	ConditionTokensVoid = "TokensVoid"
 )
 

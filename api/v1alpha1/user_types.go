@@ -2,14 +2,15 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// User is somebody who may log in and get tokens. Its metadata.uid is the identity that tokens carry: a User deleted and
-// made anew is another user, and the tokens of the first stay dead.
+// User is a person or a machine that may log in and get tokens. Tokens carry its metadata.uid as
+// the identity: a User that is deleted and created again is another user, and the tokens of the
+// first one stay void.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Namespaced,categories=gatehouse
 // +kubebuilder:selectablefield:JSONPath=`.spec.login`
-// +kubebuilder:printcolumn:name="Login",type=string,JSONPath=`.spec.login`,description="What a client types; empty where it is the name"
+// +kubebuilder:printcolumn:name="Login",type=string,JSONPath=`.spec.login`,description="The login; empty if it is the name of the User"
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
@@ -20,22 +21,24 @@ type User struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is what the owner of the account wants. Gatehouse never writes it.
+	// spec is the desired account. Gatehouse never writes it.
 	// +required
 	Spec UserSpec `json:"spec"`
 
-	// status is what Gatehouse knows about the account.
+	// status is the observed state of the account.
 	// +optional
 	Status UserStatus `json:"status,omitzero"`
 
-	// Unreadable says why the stored object could not be read as a whole, and is empty for every other. It is not stored.
+	// Unreadable says why the stored object could not be read completely, and is empty if it could.
+	// It is not stored.
 	Unreadable string `json:"-"`
 }
 
-// UserSpec is what the owner of an account wants.
+// UserSpec is the desired account.
 type UserSpec struct {
-	// login is what a client types as its name. Absent: metadata.name. Logins compare byte for byte; when two Users have
-	// the same one, the older keeps it. 1 to 255 characters without ':' and control characters.
+	// login is the name that the user logs in with. Absent: metadata.name. Logins compare byte for
+	// byte; if two Users have the same login, the older User keeps it. 1 to 255 characters without
+	// ':' and control characters.
 	// Example: jeanjackson@example.com
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -43,22 +46,25 @@ type UserSpec struct {
 	// +kubebuilder:validation:Pattern=`^[^:\x00-\x1f\x7f-\x9f]+$`
 	Login string `json:"login,omitempty"`
 
-	// displayName is the name that people read; tokens carry it as claim "name". Absent: no such claim.
+	// displayName is the user's name for people to read; tokens carry it as the claim "name".
+	// Absent: no such claim.
 	// Example: Jean Jackson
 	// +optional
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f-\x9f]*$`
 	DisplayName string `json:"displayName,omitempty"`
 
-	// email is a mail address; tokens carry it as claim "email". Absent: no such claim.
+	// email is the user's email address; tokens carry it as the claim "email". Absent: no such
+	// claim.
 	// Example: jeanjackson@example.com
 	// +optional
 	// +kubebuilder:validation:MaxLength=254
 	// +kubebuilder:validation:Pattern=`^[^@\s\x00-\x1f\x7f-\x9f]+@[^@\s\x00-\x1f\x7f-\x9f]+$`
 	Email string `json:"email,omitempty"`
 
-	// groups are the groups the user is in; tokens carry them as claim "groups". Absent: none. A group has no comma,
-	// because some services receive the groups as one list joined by commas.
+	// groups are the groups that the user is a member of; tokens carry them as the claim "groups".
+	// Absent: none. A group cannot contain a comma, because some services receive the groups as one
+	// list joined by commas.
 	// Example: [operators]
 	// +optional
 	// +listType=set
@@ -68,53 +74,57 @@ type UserSpec struct {
 	// +kubebuilder:validation:items:Pattern=`^[^,\x00-\x1f\x7f-\x9f]+$`
 	Groups []string `json:"groups,omitempty"`
 
-	// passwords are the user's passwords, at most 4. Any of them logs in, so that two can overlap while one is being
-	// replaced. Absent or empty: the user exists and cannot log in.
+	// passwords are the user's passwords, at most 4. The user can log in with any of them, so that
+	// two can overlap while one is being replaced. Absent or empty: the user exists but cannot log
+	// in.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=4
 	Passwords []Password `json:"passwords,omitempty"`
 
-	// revoked true stops the account at once: no login, and every token it was ever given is void while it is revoked.
-	// Absent: false.
+	// revoked disables the account at once when set to true: the user cannot log in, and every
+	// token of the user is void for as long as the account is revoked. Absent: false.
 	// +optional
 	Revoked bool `json:"revoked,omitempty"`
 
-	// expiresAt is when the account ends, to the second. Absent: never.
+	// expiresAt is the time when the account expires, to the second. Absent: never.
 	// Example: "2028-01-01T00:00:00Z"
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 
-	// tokensValidAfter makes every token void that was issued up to and including this second. Absent: no token is void
-	// for this reason. While it lies in the future, the user can log in but every token is void.
+	// tokensValidAfter makes void every token issued up to and including this second. Absent: no
+	// token is void for this reason. While the time is in the future, the user can log in, but
+	// every token is void.
 	// Example: "2026-11-22T00:00:00Z"
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`
 	TokensValidAfter *metav1.Time `json:"tokensValidAfter,omitempty"`
 
-	// tokenPolicy narrows the service's own limits on lifetimes for this user. Absent: the service's limits.
+	// tokenPolicy narrows the service's limits on token lifetimes for this user. Absent: the
+	// service's limits apply.
 	// +optional
 	TokenPolicy *TokenPolicy `json:"tokenPolicy,omitempty"`
 }
 
-// Password is one password of a user, as a hash or, for machines, in plain text.
+// Password is one password of a user, given as a hash or, for machines, in plain text.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.hashFrom) != has(self.plaintextFrom)",message="set exactly one of hashFrom and plaintextFrom"
 type Password struct {
-	// hashFrom says where the hash of the password is: bcrypt ("$2b$...") or argon2id ("$argon2id$...") are the best
-	// choices. One newline at its end is ignored.
+	// hashFrom is the source of the password's hash. bcrypt ("$2b$...") and argon2id
+	// ("$argon2id$...") are the best choices. One newline at the end is ignored.
 	// +optional
 	HashFrom *SecretSource `json:"hashFrom,omitempty"`
 
-	// plaintextFrom says where the password itself is. It is meant for machines: the client mounts the same
-	// kubernetes.io/basic-auth Secret. A newline at its end is part of the password.
+	// plaintextFrom is the source of the password itself. It is meant for machines: the client
+	// mounts the same kubernetes.io/basic-auth Secret. A newline at the end is part of the
+	// password.
 	// +optional
 	PlaintextFrom *SecretSource `json:"plaintextFrom,omitempty"`
 
-	// expiresAt is when this password, not the account, ends, to the second. Absent: never.
+	// expiresAt is the time when this password, not the account, expires, to the second. Absent: never.
 	// Example: "2027-06-30T00:00:00Z"
 	// +optional
 	// +kubebuilder:validation:Type=string
@@ -122,7 +132,8 @@ type Password struct {
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 }
 
-// Source returns where the password is kept, whichever of the two ways was used, or nil if neither was.
+// Source returns the reference to the Secret that holds the hash or the plaintext, or nil if
+// neither is set.
 func (p Password) Source() *SecretKeyRef {
 	switch {
 	case p.HashFrom != nil:
@@ -134,23 +145,25 @@ func (p Password) Source() *SecretKeyRef {
 	}
 }
 
-// SecretSource names the place of a value that must not stand in a User.
+// SecretSource is the source of a value that must not appear in a User.
 type SecretSource struct {
-	// secretKeyRef is a key of a Secret in the User's own namespace.
+	// secretKeyRef selects a key of a Secret in the User's own namespace.
 	// +required
 	SecretKeyRef SecretKeyRef `json:"secretKeyRef"`
 }
 
-// SecretKeyRef is a key of a Secret in the same namespace.
+// SecretKeyRef selects a key of a Secret in the same namespace.
 type SecretKeyRef struct {
-	// name is the Secret's name. Example: jeanjackson-password
+	// name is the name of the Secret.
+	// Example: jeanjackson-password
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 	Name string `json:"name"`
 
-	// key is the key within the Secret's data. Example: passwordHash
+	// key is the key in the data of the Secret.
+	// Example: passwordHash
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -158,12 +171,13 @@ type SecretKeyRef struct {
 	Key string `json:"key"`
 }
 
-// TokenPolicy narrows the lifetimes of one user's tokens. Lifetimes are Go durations of at least one second, like "90s",
-// "1h" or "1h30m".
+// TokenPolicy narrows the lifetimes of one user's tokens. Lifetimes are Go durations of at least
+// one second, such as "90s", "1h" or "1h30m".
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.defaultLifetime) || !has(self.maximumLifetime) || duration(self.defaultLifetime) <= duration(self.maximumLifetime)",message="defaultLifetime must not be longer than maximumLifetime"
 type TokenPolicy struct {
-	// defaultLifetime is the lifetime of an opaque token when the client asks for none. Absent: the service's default.
+	// defaultLifetime is the lifetime of an opaque token if the client does not request one.
+	// Absent: the service's default.
 	// Example: 1h
 	// +optional
 	// +kubebuilder:validation:Type=string
@@ -172,7 +186,8 @@ type TokenPolicy struct {
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s')",message="must be a Go duration of at least 1s, such as 90s, 1h or 1h30m"
 	DefaultLifetime *metav1.Duration `json:"defaultLifetime,omitempty"`
 
-	// maximumLifetime is the longest lifetime of any token; a longer one asked for is cut. Absent: the service's maximum.
+	// maximumLifetime is the longest lifetime of any token; a longer requested lifetime is
+	// shortened to it. Absent: the service's maximum.
 	// Example: 24h
 	// +optional
 	// +kubebuilder:validation:Type=string
@@ -182,68 +197,76 @@ type TokenPolicy struct {
 	MaximumLifetime *metav1.Duration `json:"maximumLifetime,omitempty"`
 }
 
-// UserState sums up whether a user can log in.
+// UserState summarizes whether a user can log in.
 //
 // +kubebuilder:validation:Enum=Active;Revoked;Expired;PasswordExpired;Locked;Invalid
 type UserState string
 
-// The states of a user. When several hold, the first of this list is shown, but Active only when none does.
+// The states of a user. If several apply, the status shows the first one that does in the order
+// Invalid (unreadable object), Revoked, Expired, Invalid (other causes), PasswordExpired, Locked.
 const (
-	// UserActive: at least one password logs in.
+	// UserActive means that the user can log in with at least one password.
 	UserActive UserState = "Active"
-	// UserRevoked: spec.revoked is true.
+	// UserRevoked means that spec.revoked is true.
 	UserRevoked UserState = "Revoked"
-	// UserExpired: spec.expiresAt has come.
+	// UserExpired means that spec.expiresAt has passed.
 	UserExpired UserState = "Expired"
-	// UserInvalid: another User holds the login, or no password is usable; the Ready condition says which.
+	// UserInvalid means that the stored object is unreadable, another User holds the login, or no
+	// password is usable. The Ready condition says which.
 	UserInvalid UserState = "Invalid"
-	// UserPasswordExpired: every usable password has expired.
+	// UserPasswordExpired means that every usable password has expired.
 	UserPasswordExpired UserState = "PasswordExpired"
-	// UserLocked: too many failed logins; status.lockedUntil says until when.
+	// UserLocked means that too many logins in a row have failed. The lock ends at
+	// status.lockedUntil.
 	UserLocked UserState = "Locked"
 )
 
-// UserStatus is what Gatehouse knows about an account. Setting lockedUntil to null lifts a lock; everything else is for
-// reading.
+// UserStatus is the observed state of an account. Set lockedUntil to null to lift a lock; all other
+// fields are read-only.
 //
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.tokensRevokedAt) || (has(self.tokensRevokedAt) && self.tokensRevokedAt >= oldSelf.tokensRevokedAt)",message="tokensRevokedAt never moves back"
 type UserStatus struct {
-	// observedGeneration is the metadata.generation that state and conditions are about.
+	// observedGeneration is the metadata.generation that state and conditions were computed from.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// state sums up whether the user can log in. Absent: not looked at yet.
+	// state summarizes whether the user can log in. Absent: Gatehouse has not processed the User
+	// yet.
 	// +optional
 	State UserState `json:"state,omitempty"`
 
-	// lockedUntil is when a lock for too many failed logins ends. Absent or past: not locked. Setting it to null lifts
-	// the lock on all replicas.
+	// lockedUntil is the time when a lock after too many failed logins ends. Absent or in the past:
+	// the account is not locked. Setting it to null lifts the lock on all replicas.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`
 	LockedUntil *metav1.Time `json:"lockedUntil,omitempty"`
 
-	// failedLogins is how many logins in a row have failed, as far as the replicas have reported. Absent: 0.
+	// failedLogins is the number of consecutive failed logins that the replicas have reported.
+	// Absent: 0.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=2147483647
 	FailedLogins int32 `json:"failedLogins,omitempty"`
 
-	// tokensRevokedAt makes every token void that was issued up to and including this second. It is set when somebody
-	// revokes all tokens of the user through the API and never moves back. Absent: that never happened.
+	// tokensRevokedAt makes void every token issued up to and including this second. Gatehouse sets
+	// it when a client revokes all tokens of the user through the API; it never moves back. Absent:
+	// no client has done so.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`
 	TokensRevokedAt *metav1.Time `json:"tokensRevokedAt,omitempty"`
 
-	// lastTokenIssuedAt is about when the user last got a token; it is written in batches and may lag. Absent: never.
+	// lastTokenIssuedAt is approximately when the user last got a token; it is written in batches
+	// and may lag. Absent: never.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`
 	LastTokenIssuedAt *metav1.Time `json:"lastTokenIssuedAt,omitempty"`
 
-	// conditions say in words how the user stands. Ready is always there; the others only while they are true.
+	// conditions explain the state of the user. Ready is always present; the other conditions are
+	// present only while they are True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -260,7 +283,8 @@ type UserList struct {
 	Items           []User `json:"items"`
 }
 
-// EffectiveLogin returns what a client types as its name: spec.login or, without one, metadata.name.
+// EffectiveLogin returns the name that the user logs in with: spec.login or, if that is empty,
+// metadata.name.
 func (u *User) EffectiveLogin() string {
 	if u.Spec.Login != "" {
 		return u.Spec.Login

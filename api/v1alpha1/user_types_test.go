@@ -14,9 +14,10 @@ import (
 const hashRef = `{hashFrom: {secretKeyRef: {name: a, key: hash}}}`
 
 func TestUserSchemaAccepts(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	cases := map[string]string{
-		"nothing but a spec": `{}`,
+		"an empty spec": `{}`,
 		"every field at once": `{login: jeanjackson@example.com, displayName: Jean Jackson, email: jj@example.com, groups: [operators],
 			passwords: [{hashFrom: {secretKeyRef: {name: jj-password, key: passwordHash}}, expiresAt: "2027-06-30T00:00:00Z"},
 			{plaintextFrom: {secretKeyRef: {name: jj.login, key: password}}}], revoked: true, expiresAt: "2028-01-01T00:00:00Z",
@@ -41,16 +42,17 @@ func TestUserSchemaAccepts(t *testing.T) {
 			if err := s.Create(t.Context(), o); err != nil {
 				t.Fatal(err)
 			}
-			// One object that Go cannot decode would fail the list of all of them.
+			// A single object that Go cannot decode would fail the list of all objects.
 			typed := &authv1alpha1.User{}
 			if err := s.Get(t.Context(), client.ObjectKeyFromObject(o), typed); err != nil {
-				t.Errorf("accepted, but cannot be read: %v", err)
+				t.Errorf("accepted by the schema, but Go cannot read it: %v", err)
 			}
 		})
 	}
 }
 
 func TestUserSchemaRefuses(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	cases := map[string]struct{ spec, words string }{
 		"an empty login":                      {`{login: ""}`, "spec.login"},
@@ -75,33 +77,33 @@ func TestUserSchemaRefuses(t *testing.T) {
 		"a password with neither source":      {`{passwords: [{}]}`, "exactly one of hashFrom and plaintextFrom"},
 		"a password with both sources": {`{passwords: [{hashFrom: {secretKeyRef: {name: a, key: b}}, plaintextFrom: {secretKeyRef: {name: a, key: b}}}]}`,
 			"exactly one of hashFrom and plaintextFrom"},
-		"a password in the spec itself":      {`{passwords: [{plaintext: secret}]}`, "unknown field"},
-		"a source without a reference":       {`{passwords: [{hashFrom: {}}]}`, "secretKeyRef"},
-		"a reference without a name":         {`{passwords: [{hashFrom: {secretKeyRef: {key: b}}}]}`, "secretKeyRef.name"},
-		"a reference without a key":          {`{passwords: [{hashFrom: {secretKeyRef: {name: a}}}]}`, "secretKeyRef.key"},
-		"a Secret in another namespace":      {`{passwords: [{hashFrom: {secretKeyRef: {namespace: x, name: a, key: b}}}]}`, "unknown field"},
-		"a Secret name that cannot exist":    {`{passwords: [{hashFrom: {secretKeyRef: {name: A_b, key: b}}}]}`, "secretKeyRef.name"},
-		"a key that cannot exist":            {`{passwords: [{hashFrom: {secretKeyRef: {name: a, key: "b c"}}}]}`, "secretKeyRef.key"},
-		"a password that ends on a bad date": {`{passwords: [{hashFrom: {secretKeyRef: {name: a, key: b}}, expiresAt: tomorrow}]}`, "expiresAt"},
-		"a date without a time":              {`{expiresAt: "2027-01-01"}`, "spec.expiresAt"},
-		"a time without a zone":              {`{expiresAt: "2027-01-01T00:00:00"}`, "spec.expiresAt"},
-		"a time in lower case":               {`{expiresAt: "2027-01-01t00:00:00z"}`, "spec.expiresAt"},
-		"an offset of a hundred hours":       {`{expiresAt: "2027-01-01T00:00:00+99:99"}`, "spec.expiresAt"},
-		"a fraction after a colon":           {`{expiresAt: "2027-01-01T00:00:00:5Z"}`, "spec.expiresAt"},
-		"the thirtieth of February":          {`{expiresAt: "2027-02-30T00:00:00Z"}`, "spec.expiresAt"},
-		"tokensValidAfter as a number":       {`{tokensValidAfter: 1700000000}`, "spec.tokensValidAfter"},
-		"tokensValidAfter without a zone":    {`{tokensValidAfter: "2027-01-01T00:00:00"}`, "spec.tokensValidAfter"},
-		"revoked as a string":                {`{revoked: "true"}`, "spec.revoked"},
-		"a lifetime of zero":                 {`{tokenPolicy: {defaultLifetime: 0s}}`, "at least 1s"},
-		"a lifetime below a second":          {`{tokenPolicy: {maximumLifetime: 999ms}}`, "at least 1s"},
-		"a negative lifetime":                {`{tokenPolicy: {maximumLifetime: -1h}}`, "tokenPolicy.maximumLifetime"},
-		"a lifetime without a unit":          {`{tokenPolicy: {maximumLifetime: "60"}}`, "tokenPolicy.maximumLifetime"},
-		"a lifetime in days":                 {`{tokenPolicy: {maximumLifetime: 1d}}`, "tokenPolicy.maximumLifetime"},
-		"a lifetime too long for Go":         {`{tokenPolicy: {maximumLifetime: 2562048h}}`, "tokenPolicy.maximumLifetime"},
-		"a sum of lifetimes too long for Go": {`{tokenPolicy: {maximumLifetime: 2562047h2562047h}}`, "tokenPolicy.maximumLifetime"},
-		"a default longer than the maximum":  {`{tokenPolicy: {defaultLifetime: 61m, maximumLifetime: 1h}}`, "defaultLifetime must not be longer"},
-		"a field that does not exist":        {`{loginn: x}`, "unknown field"},
-		"a spec that is missing":             {`null`, "spec"},
+		"a password in the spec itself":        {`{passwords: [{plaintext: secret}]}`, "unknown field"},
+		"a source without a reference":         {`{passwords: [{hashFrom: {}}]}`, "secretKeyRef"},
+		"a reference without a name":           {`{passwords: [{hashFrom: {secretKeyRef: {key: b}}}]}`, "secretKeyRef.name"},
+		"a reference without a key":            {`{passwords: [{hashFrom: {secretKeyRef: {name: a}}}]}`, "secretKeyRef.key"},
+		"a Secret in another namespace":        {`{passwords: [{hashFrom: {secretKeyRef: {namespace: x, name: a, key: b}}}]}`, "unknown field"},
+		"a Secret name that cannot exist":      {`{passwords: [{hashFrom: {secretKeyRef: {name: A_b, key: b}}}]}`, "secretKeyRef.name"},
+		"a key that cannot exist":              {`{passwords: [{hashFrom: {secretKeyRef: {name: a, key: "b c"}}}]}`, "secretKeyRef.key"},
+		"a password that ends on a bad date":   {`{passwords: [{hashFrom: {secretKeyRef: {name: a, key: b}}, expiresAt: tomorrow}]}`, "expiresAt"},
+		"a date without a time":                {`{expiresAt: "2027-01-01"}`, "spec.expiresAt"},
+		"a time without a time zone":           {`{expiresAt: "2027-01-01T00:00:00"}`, "spec.expiresAt"},
+		"a time in lower case":                 {`{expiresAt: "2027-01-01t00:00:00z"}`, "spec.expiresAt"},
+		"an offset of a hundred hours":         {`{expiresAt: "2027-01-01T00:00:00+99:99"}`, "spec.expiresAt"},
+		"a fraction after a colon":             {`{expiresAt: "2027-01-01T00:00:00:5Z"}`, "spec.expiresAt"},
+		"the thirtieth of February":            {`{expiresAt: "2027-02-30T00:00:00Z"}`, "spec.expiresAt"},
+		"tokensValidAfter as a number":         {`{tokensValidAfter: 1700000000}`, "spec.tokensValidAfter"},
+		"tokensValidAfter without a time zone": {`{tokensValidAfter: "2027-01-01T00:00:00"}`, "spec.tokensValidAfter"},
+		"revoked as a string":                  {`{revoked: "true"}`, "spec.revoked"},
+		"a lifetime of zero":                   {`{tokenPolicy: {defaultLifetime: 0s}}`, "at least 1s"},
+		"a lifetime below a second":            {`{tokenPolicy: {maximumLifetime: 999ms}}`, "at least 1s"},
+		"a negative lifetime":                  {`{tokenPolicy: {maximumLifetime: -1h}}`, "tokenPolicy.maximumLifetime"},
+		"a lifetime without a unit":            {`{tokenPolicy: {maximumLifetime: "60"}}`, "tokenPolicy.maximumLifetime"},
+		"a lifetime in days":                   {`{tokenPolicy: {maximumLifetime: 1d}}`, "tokenPolicy.maximumLifetime"},
+		"a lifetime too long for Go":           {`{tokenPolicy: {maximumLifetime: 2562048h}}`, "tokenPolicy.maximumLifetime"},
+		"a sum of lifetimes too long for Go":   {`{tokenPolicy: {maximumLifetime: 2562047h2562047h}}`, "tokenPolicy.maximumLifetime"},
+		"a default longer than the maximum":    {`{tokenPolicy: {defaultLifetime: 61m, maximumLifetime: 1h}}`, "defaultLifetime must not be longer"},
+		"a field that does not exist":          {`{loginn: x}`, "unknown field"},
+		"a spec that is missing":               {`null`, "spec"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -111,16 +113,17 @@ func TestUserSchemaRefuses(t *testing.T) {
 }
 
 func TestUserStatusSchema(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	o := s.object(t, "User", `{}`)
 	if err := s.Create(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
 	steps := []struct{ name, status, refusal string }{
-		{"a state that does not exist is refused", `{"state":"Asleep"}`, "status.state"},
-		{"negative failures are refused", `{"failedLogins":-1}`, "status.failedLogins"},
-		{"more failures than an int32 holds are refused", `{"failedLogins":2147483648}`, "status.failedLogins"},
-		{"a lock without a zone is refused", `{"lockedUntil":"2027-01-01T00:00:00"}`, "status.lockedUntil"},
+		{"a state that does not exist is rejected", `{"state":"Asleep"}`, "status.state"},
+		{"negative failures are rejected", `{"failedLogins":-1}`, "status.failedLogins"},
+		{"more failures than an int32 holds are rejected", `{"failedLogins":2147483648}`, "status.failedLogins"},
+		{"a lock without a time zone is rejected", `{"lockedUntil":"2027-01-01T00:00:00"}`, "status.lockedUntil"},
 		{"a lock is set", `{"lockedUntil":"2027-01-01T00:00:00Z","state":"Locked"}`, ""},
 		{"a lock is lifted", `{"lockedUntil":null}`, ""},
 		{"tokens are revoked", `{"tokensRevokedAt":"2026-11-22T10:00:00Z"}`, ""},
@@ -139,7 +142,8 @@ func TestUserStatusSchema(t *testing.T) {
 	}
 }
 
-func TestUserReadsBackWhatWasWritten(t *testing.T) {
+func TestUserRoundTrip(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	o := s.object(t, "User", `{expiresAt: "2027-01-01T02:00:00+02:00", tokenPolicy: {defaultLifetime: 90m}}`)
 	if err := s.Create(t.Context(), o); err != nil {

@@ -19,51 +19,53 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 )
 
-// Index finds Users by something that their specs say. An index of the cache would do the same, but keeps two sets for
-// each value, which is more than all else that the cache holds of a user. It is safe for concurrent use.
+// Index finds Users by keys that are in their specs. An index of the cache would do the same, but
+// it keeps two sets for each value, which takes more memory than everything else that the cache
+// holds of a user. Index is safe for concurrent use.
 type Index[K comparable] struct {
 	keys  func(*authv1alpha1.User) []K
 	mu    sync.Mutex
 	users map[K][]types.NamespacedName
 }
 
-// NewSecretIndex finds Users by the Secrets that their passwords are in.
+// NewSecretIndex returns an Index of Users by the Secrets that hold their passwords.
 func NewSecretIndex() *Index[types.NamespacedName] {
 	return &Index[types.NamespacedName]{keys: secretKeys, users: map[types.NamespacedName][]types.NamespacedName{}}
 }
 
-// NewLoginIndex finds Users by what a client types, also when it is the object's name.
+// NewLoginIndex returns an Index of Users by their login, including logins that default to the name
+// of the object.
 func NewLoginIndex() *Index[string] {
 	keys := func(u *authv1alpha1.User) []string { return []string{u.EffectiveLogin()} }
 	return &Index[string]{keys: keys, users: map[string][]types.NamespacedName{}}
 }
 
-// Lookup returns the Users with a key, in no order.
+// Lookup returns the names of the Users with a key, in no particular order.
 func (x *Index[K]) Lookup(key K) []types.NamespacedName {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return slices.Clone(x.users[key])
 }
 
-// replace enters the next version of a User in place of the one before; either may be nil.
+// replace replaces the previous version of a User with the next one. Either may be nil.
 func (x *Index[K]) replace(before, next client.Object) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	old, _ := before.(*authv1alpha1.User)
 	u, _ := next.(*authv1alpha1.User)
-	var left, entered []K
+	var oldKeys, newKeys []K
 	if old != nil {
-		left = x.keys(old)
+		oldKeys = x.keys(old)
 	}
 	if u != nil {
-		entered = x.keys(u)
+		newKeys = x.keys(u)
 	}
-	for _, key := range left {
-		if !slices.Contains(entered, key) {
+	for _, key := range oldKeys {
+		if !slices.Contains(newKeys, key) {
 			x.removeUser(key, client.ObjectKeyFromObject(old))
 		}
 	}
-	for _, key := range entered {
+	for _, key := range newKeys {
 		if name := client.ObjectKeyFromObject(u); !slices.Contains(x.users[key], name) {
 			x.users[key] = append(x.users[key], name)
 		}
@@ -79,9 +81,10 @@ func (x *Index[K]) removeUser(key K, user types.NamespacedName) {
 	x.users[key] = rest
 }
 
-// IndexedHandler is a handler of Users that brings an index up to date before it hands an event on. Whoever is enqueued by the event
-// reads the cache later than that. So a Secret that changes before the index knows its user is still read in time, and one
-// that changes afterwards finds the user in the index.
+// IndexedHandler is an event handler for Users that updates an index before it passes an event on.
+// A reconciler that the event enqueues reads the cache after that. So it reads in time a Secret
+// that changes before the index knows its user, and the index finds the user of a Secret that
+// changes afterwards.
 type IndexedHandler[K comparable] struct {
 	handler.EventHandler
 	Index *Index[K]
@@ -105,30 +108,31 @@ func (h IndexedHandler[K]) Delete(ctx context.Context, e event.DeleteEvent, q wo
 	h.EventHandler.Delete(ctx, e, q)
 }
 
-// UsersOfSecret enqueues every User that names a Secret.
+// UsersOfSecret returns a handler that enqueues every User that references a Secret.
 func UsersOfSecret(index *Index[types.NamespacedName]) handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(func(_ context.Context, secret client.Object) []reconcile.Request {
-		return requestsFor(index.Lookup(client.ObjectKeyFromObject(secret)))
+		return requestsForKeys(index.Lookup(client.ObjectKeyFromObject(secret)))
 	})
 }
 
-// UsersOfLogin keeps an index of logins, and enqueues a User and every other User that claims the same login, before or after
-// the change.
+// UsersOfLogin returns a handler of Users that keeps an index of logins up to date. It enqueues the
+// User of an event and every other User that claims the same login, before or after the change.
 func UsersOfLogin(index *Index[string]) handler.EventHandler {
-	claimants := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
+	rivals := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
 		out := []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(o)}}
 		if u, ok := o.(*authv1alpha1.User); ok {
-			out = append(out, requestsFor(index.Lookup(u.EffectiveLogin()))...)
+			out = append(out, requestsForKeys(index.Lookup(u.EffectiveLogin()))...)
 		}
 		return out
 	})
-	// Every User is listed at start, so that its rivals need not be enqueued for it too.
-	// Nobody waits for their statuses, so they are looked at slowly enough to count as rest for the garbage collector.
-	unhurriedly := func() time.Duration { return WriteJitter + rand.N(WriteJitter) } //nolint:gosec // spreads work, guards nothing
-	return IndexedHandler[string]{Index: index, EventHandler: &PacedHandler{EventHandler: claimants, Pause: unhurriedly, Done: debug.FreeOSMemory}}
+	// The list at start contains every User, so their rivals need not be enqueued with them. No one
+	// waits for these statuses, so the pauses are long enough for the garbage collector to count
+	// the process as idle.
+	pause := func() time.Duration { return WriteJitter + rand.N(WriteJitter) } //nolint:gosec // spreads work; not for security
+	return IndexedHandler[string]{Index: index, EventHandler: &PacedHandler{EventHandler: rivals, Pause: pause, Done: debug.FreeOSMemory}}
 }
 
-func requestsFor(keys []types.NamespacedName) []reconcile.Request {
+func requestsForKeys(keys []types.NamespacedName) []reconcile.Request {
 	out := make([]reconcile.Request, len(keys))
 	for i, key := range keys {
 		out[i].NamespacedName = key

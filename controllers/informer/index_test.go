@@ -10,8 +10,8 @@ import (
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 )
 
-// naming is a User whose passwords are in these Secrets.
-func naming(name, login string, secrets ...string) *authv1alpha1.User {
+// userNaming returns a User with passwords in the given Secrets.
+func userNaming(name, login string, secrets ...string) *authv1alpha1.User {
 	u := &authv1alpha1.User{}
 	u.Namespace, u.Name, u.Spec.Login = "ns", name, login
 	for _, s := range secrets {
@@ -21,7 +21,8 @@ func naming(name, login string, secrets ...string) *authv1alpha1.User {
 	return u
 }
 
-func TestUsersAreFoundByTheSecretsThatTheyNameNow(t *testing.T) {
+func TestSecretIndex(t *testing.T) {
+	t.Parallel()
 	x := NewSecretIndex()
 	found := func(secret string) (out []string) {
 		for _, key := range x.Lookup(types.NamespacedName{Namespace: "ns", Name: secret}) {
@@ -35,18 +36,18 @@ func TestUsersAreFoundByTheSecretsThatTheyNameNow(t *testing.T) {
 		before, next client.Object
 		a, b         []string
 	}{
-		{"one user, twice in one Secret", nil, naming("one", "", "a", "a"), []string{"one"}, nil},
-		{"the same event again", nil, naming("one", "", "a", "a"), []string{"one"}, nil},
-		{"another user of it", nil, naming("two", "", "a", "b"), []string{"one", "two"}, []string{"two"}},
-		{"a user goes over to another Secret", naming("one", "", "a", "a"), naming("one", "", "b"), []string{"two"}, []string{"one", "two"}},
-		{"a user keeps one and drops one", naming("two", "", "a", "b"), naming("two", "", "b"), nil, []string{"one", "two"}},
-		{"a user is deleted", naming("two", "", "b"), nil, nil, []string{"one"}},
-		{"the last user is deleted", naming("one", "", "b"), nil, nil, nil},
+		{"one user, twice in one Secret", nil, userNaming("one", "", "a", "a"), []string{"one"}, nil},
+		{"the same event again", nil, userNaming("one", "", "a", "a"), []string{"one"}, nil},
+		{"another user of it", nil, userNaming("two", "", "a", "b"), []string{"one", "two"}, []string{"two"}},
+		{"a user moves to another Secret", userNaming("one", "", "a", "a"), userNaming("one", "", "b"), []string{"two"}, []string{"one", "two"}},
+		{"a user keeps one and drops one", userNaming("two", "", "a", "b"), userNaming("two", "", "b"), nil, []string{"one", "two"}},
+		{"a user is deleted", userNaming("two", "", "b"), nil, nil, []string{"one"}},
+		{"the last user is deleted", userNaming("one", "", "b"), nil, nil, nil},
 	}
 	for _, s := range steps {
 		x.replace(s.before, s.next)
 		if a, b := found("a"), found("b"); !slices.Equal(a, s.a) || !slices.Equal(b, s.b) {
-			t.Errorf("%s: a is named by %v, b by %v, want %v and %v", s.name, a, b, s.a, s.b)
+			t.Errorf("%s: found %v by a and %v by b, want %v and %v", s.name, a, b, s.a, s.b)
 		}
 	}
 	if len(x.users) != 0 {
@@ -54,15 +55,16 @@ func TestUsersAreFoundByTheSecretsThatTheyNameNow(t *testing.T) {
 	}
 }
 
-func TestUsersAreFoundByTheLoginThatTheyClaimNow(t *testing.T) {
+func TestLoginIndex(t *testing.T) {
+	t.Parallel()
 	x := NewLoginIndex()
-	x.replace(nil, naming("jean", ""))
-	x.replace(nil, naming("other", "jean"))
+	x.replace(nil, userNaming("jean", ""))
+	x.replace(nil, userNaming("other", "jean"))
 	if got := x.Lookup("jean"); len(got) != 2 {
-		t.Errorf("a name and a login claim the same, and %v are found", got)
+		t.Errorf("found %v by a login that is one name and one login, want both", got)
 	}
-	x.replace(naming("other", "jean"), naming("other", "elsewhere"))
+	x.replace(userNaming("other", "jean"), userNaming("other", "elsewhere"))
 	if got := x.Lookup("jean"); len(got) != 1 || got[0].Name != "jean" {
-		t.Errorf("after one went, %v are found", got)
+		t.Errorf("found %v after one user changed its login", got)
 	}
 }

@@ -10,27 +10,31 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// workers is how many objects one controller works on at a time: enough that one slow write does not hold up the rest.
+// workers is the number of objects that a controller reconciles concurrently, so that one slow
+// write does not delay all others.
 const workers = 4
 
-// cacheSyncTimeout is how long the first list of an informer may take. 100,000 Users on a busy API server take more than the
-// two minutes that controllers wait by default.
+// cacheSyncTimeout limits the first list of an informer. Listing 100,000 Users from a busy API
+// server takes longer than the two minutes that controllers wait by default.
 const cacheSyncTimeout = 15 * time.Minute
 
-// WriteJitter is how far apart the replicas' writes of the same status are drawn, so that the first is seen by the others.
+// WriteJitter is the range of the random delay before a replica writes a status that all replicas
+// compute, so that the others see the first write and need not repeat it.
 const WriteJitter = 300 * time.Millisecond
 
-// AllReplicas are the options of a controller that fills memory.
+// AllReplicas returns the options of a controller that runs on every replica, without leader
+// election.
 func AllReplicas() controller.Options {
-	everywhere := false
+	needLeader := false
 	return controller.Options{
 		MaxConcurrentReconciles: workers,
 		CacheSyncTimeout:        cacheSyncTimeout,
-		NeedLeaderElection:      &everywhere,
+		NeedLeaderElection:      &needLeader,
 	}
 }
 
-// Jittered are the options of a controller that writes what all replicas compute alike.
+// Jittered returns the options of a controller that writes what all replicas compute identically.
+// They are those of AllReplicas with a queue that adds WriteJitter.
 func Jittered() controller.Options {
 	options := AllReplicas()
 	options.NewQueue = func(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
@@ -39,7 +43,8 @@ func Jittered() controller.Options {
 	return options
 }
 
-// jitteredQueue is a queue in which everything waits for a random moment longer than asked.
+// jitteredQueue is a priority queue that delays each item by a random time of up to WriteJitter, in
+// addition to any requested delay.
 type jitteredQueue struct {
 	priorityqueue.PriorityQueue[reconcile.Request]
 }
@@ -51,6 +56,6 @@ func (q jitteredQueue) AddAfter(r reconcile.Request, after time.Duration) {
 }
 
 func (q jitteredQueue) AddWithOpts(o priorityqueue.AddOpts, requests ...reconcile.Request) {
-	o.After += rand.N(WriteJitter) //nolint:gosec // spreads writes, guards nothing
+	o.After += rand.N(WriteJitter) //nolint:gosec // spreads writes; not for security
 	q.PriorityQueue.AddWithOpts(o, requests...)
 }

@@ -10,26 +10,29 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Listing is what the API server held at one moment in each namespace.
+// Listing holds the names and versions of the objects that the API server had, for each namespace
+// at one point in time.
 type Listing struct {
 	objects  map[types.NamespacedName]string // resourceVersion of the object
 	versions map[string]string               // resourceVersion of the list, by namespace
 }
 
-// listPageSize is large, since names and versions are small; larger pages save little more.
+// listPageSize is the number of objects in a page of a list. It is large because only names and
+// versions are transferred; larger pages save little more.
 const listPageSize = 5000
 
-// Lister asks the API server itself what it holds.
+// Lister lists the objects of the API server, bypassing the cache.
 type Lister struct {
 	reader     client.Reader // not a cache
 	namespaces []string
 }
 
-// NewLister returns a Lister of some namespaces. The reader must ask the API server itself.
+// NewLister returns a Lister for the given namespaces. The reader must read from the API server,
+// not from a cache.
 func NewLister(reader client.Reader, namespaces []string) Lister { return Lister{reader, namespaces} }
 
-// List reads names and versions. Without a resourceVersion in the request the answer is consistent: it holds everything that
-// was written before the request.
+// List returns the names and versions of all objects of a kind. It sends no resourceVersion, so the
+// response is consistent: it includes everything that was written before the request.
 func (l Lister) List(ctx context.Context, kind schema.GroupVersionKind) (Listing, error) {
 	out := Listing{objects: map[types.NamespacedName]string{}, versions: map[string]string{}}
 	for _, ns := range l.namespaces {

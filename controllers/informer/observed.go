@@ -7,60 +7,62 @@ import (
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 )
 
-// Observed notes which version of each object has reached the directory, while somebody waits for that. It is safe for
-// concurrent use.
+// Observed records which version of each object has reached the directory, until Finish is called.
+// It is safe for concurrent use.
 type Observed struct {
 	mu      sync.Mutex
-	reached map[types.NamespacedName]string // resourceVersion; nil once nobody waits
-	updates int                             // how often something was noted or gone
+	reached map[types.NamespacedName]string // resourceVersion; nil after Finish
+	updates int                             // number of calls of Record and Forget
 }
 
+// NewObserved returns an Observed without any objects.
 func NewObserved() *Observed { return &Observed{reached: map[types.NamespacedName]string{}} }
 
-// Record says that the directory is as new as this version of the object.
-func (p *Observed) Record(key types.NamespacedName, resourceVersion string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.updates++
-	if p.reached != nil {
-		p.reached[key] = resourceVersion
+// Record records that the directory is as new as this version of the object.
+func (o *Observed) Record(key types.NamespacedName, resourceVersion string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.updates++
+	if o.reached != nil {
+		o.reached[key] = resourceVersion
 	}
 }
 
-// Forget says that the directory does not hold the object. Deleting from a nil map does nothing.
-func (p *Observed) Forget(key types.NamespacedName) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.updates++
-	delete(p.reached, key)
+// Forget records that the directory does not hold the object.
+func (o *Observed) Forget(key types.NamespacedName) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.updates++
+	delete(o.reached, key) // does nothing after Finish, when the map is nil
 }
 
 // Count returns a number that changes whenever something reaches the directory.
-func (p *Observed) Count() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.updates
+func (o *Observed) Count() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.updates
 }
 
-// Finish forgets everything and notes nothing from now on.
-func (p *Observed) Finish() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.reached = nil
+// Finish drops everything recorded so far and makes later calls record nothing, to save memory.
+func (o *Observed) Finish() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.reached = nil
 }
 
-// Behind returns an object in which the directory is older than the listing, if there is one: it lacks the object or has an
-// older version, or it has an object that was deleted before the listing was made. What was made or changed after the
-// listing is no reason to wait.
-func (p *Observed) Behind(l Listing) (types.NamespacedName, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// Behind returns an object for which the directory is older than the listing, if there is one: the
+// directory lacks the object or has an older version of it, or it still has an object that was
+// deleted before the listing was made. Objects that were created or changed after the listing are
+// not a reason to wait.
+func (o *Observed) Behind(l Listing) (types.NamespacedName, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	for key, version := range l.objects {
-		if reached, ok := p.reached[key]; !ok || older(reached, version) {
+		if reached, ok := o.reached[key]; !ok || older(reached, version) {
 			return key, true
 		}
 	}
-	for key, reached := range p.reached {
+	for key, reached := range o.reached {
 		if _, listed := l.objects[key]; !listed && !older(l.versions[key.Namespace], reached) {
 			return key, true
 		}
@@ -68,11 +70,11 @@ func (p *Observed) Behind(l Listing) (types.NamespacedName, bool) {
 	return types.NamespacedName{}, false
 }
 
-// older says whether resource version a is older than b. A version that cannot be compared counts as older, so that nobody
-// takes the directory for complete by mistake.
+// older reports whether resource version a is older than b. A version that cannot be compared
+// counts as older, so that the directory is never taken for complete by mistake.
 func older(a, b string) bool {
 	if a == b {
-		return false // the usual case, for nothing
+		return false // the common case, without parsing
 	}
 	order, err := resourceversion.CompareResourceVersion(a, b)
 	return err != nil || order < 0

@@ -10,12 +10,13 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 )
 
-// CacheOptions narrows the manager's cache to the namespaces of the users and to what of their objects is needed. At least
-// one namespace must be given. It is not for Users, which have a cache of their own. Bulky Secrets are left out by the API
-// server itself, because what is dropped here has been received and decoded before.
+// CacheOptions returns options that restrict the manager's cache to the namespaces of the users and
+// to the parts of their objects that Gatehouse needs. At least one namespace is required. The
+// options do not cover Users, which have their own cache. The API server itself leaves out bulky
+// Secrets, because an object that a transform drops has already been received and decoded.
 //
-// Readers of this cache share its objects and must not change them. What was dropped here is still there on the API server,
-// so write with a patch, never with an update.
+// Readers of this cache share its objects and must not change them. The parts that are dropped here
+// still exist on the API server, so write with a patch, never with an update.
 func CacheOptions(namespaces []string) cache.Options {
 	watched := make(map[string]cache.Config, len(namespaces))
 	for _, ns := range namespaces {
@@ -32,12 +33,14 @@ func CacheOptions(namespaces []string) cache.Options {
 	}
 }
 
-// ClientOptions keeps the manager's client from filling a second cache with Users.
+// ClientOptions returns options that keep the manager's client from filling a second cache with
+// Users.
 func ClientOptions() client.Options {
 	return client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&authv1alpha1.User{}}}}
 }
 
-// exceptBulkySecrets selects every Secret but those of well-known types that hold no password.
+// exceptBulkySecrets selects all Secrets except those of well-known types that do not hold
+// passwords.
 func exceptBulkySecrets() fields.Selector {
 	var terms []fields.Selector
 	for _, bulky := range []corev1.SecretType{
@@ -52,7 +55,8 @@ func exceptBulkySecrets() fields.Selector {
 	return fields.AndSelectors(terms...)
 }
 
-// slimUser also stores what many users say alike only once.
+// slimUser is a transform for the cache of Users that drops unused metadata and stores strings that
+// many users share only once.
 func slimUser(object any) (any, error) {
 	u, ok := object.(*authv1alpha1.User)
 	if !ok {

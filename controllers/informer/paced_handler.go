@@ -13,16 +13,18 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// batchSize is how many of the objects that were listed at start enter a queue at once, and how many may be in it by then.
+// batchSize is the number of initially listed objects that enter a queue at once, and the length of
+// the queue above which no more of them enter.
 const batchSize = 500
 
-// PacedHandler is a handler that lets the objects that were listed at start enter the queue little by little. All at once they would
-// make the queue's maps as large as they never need to be again, and Go's maps do not shrink. What happens later enters at once,
-// before them. It must not be copied.
+// PacedHandler is an event handler that adds the initially listed objects to the queue in batches.
+// Adding all of them at once would grow the queue's maps to a size that they never need again, and
+// Go's maps do not shrink. Later events are added at once, ahead of the initially listed objects. A
+// PacedHandler must not be copied after first use.
 type PacedHandler struct {
 	handler.EventHandler
 	Pause func() time.Duration // between two batches
-	Done  func()               // called when all have entered; more than once when the queue is faster than the list
+	Done  func()               // called when all objects have entered; more than once if the queue is faster than the list
 
 	mu      sync.Mutex
 	waiting []reconcile.Request
@@ -30,24 +32,24 @@ type PacedHandler struct {
 }
 
 // Create implements handler.EventHandler.
-func (g *PacedHandler) Create(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+func (h *PacedHandler) Create(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 	queue, ok := q.(priorityqueue.PriorityQueue[reconcile.Request])
 	if !ok || !e.IsInInitialList {
-		g.EventHandler.Create(ctx, e, q)
+		h.EventHandler.Create(ctx, e, q)
 		return
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.waiting = append(g.waiting, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(e.Object)})
-	if !g.feeding {
-		g.feeding = true
-		go g.feed(queue) // the context is the event's own
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.waiting = append(h.waiting, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(e.Object)})
+	if !h.feeding {
+		h.feeding = true
+		go h.feedQueue(queue) // without ctx, which belongs to this event only
 	}
 }
 
-// feed ends when nothing waits any more, or with the queue.
-func (g *PacedHandler) feed(q priorityqueue.PriorityQueue[reconcile.Request]) {
-	for next := g.take(); len(next) > 0; next = g.take() {
+// feedQueue adds the waiting objects to the queue until none is left or the queue shuts down.
+func (h *PacedHandler) feedQueue(q priorityqueue.PriorityQueue[reconcile.Request]) {
+	for next := h.takeBatch(); len(next) > 0; next = h.takeBatch() {
 		for q.Len() > batchSize && !q.ShuttingDown() {
 			time.Sleep(time.Millisecond)
 		}
@@ -55,21 +57,24 @@ func (g *PacedHandler) feed(q priorityqueue.PriorityQueue[reconcile.Request]) {
 			return
 		}
 		q.AddWithOpts(priorityqueue.AddOpts{Priority: new(handler.LowPriority)}, next...)
-		time.Sleep(g.Pause())
+		time.Sleep(h.Pause())
 	}
-	g.Done()
+	h.Done()
 }
 
-func (g *PacedHandler) take() []reconcile.Request {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	n := min(batchSize, len(g.waiting))
-	next := g.waiting[:n:n]
-	if g.waiting = g.waiting[n:]; n == 0 {
-		g.waiting, g.feeding = nil, false
+// takeBatch removes and returns the next batch. If nothing is waiting, it returns nothing and marks
+// the feeding as finished.
+func (h *PacedHandler) takeBatch() []reconcile.Request {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := min(batchSize, len(h.waiting))
+	next := h.waiting[:n:n]
+	if h.waiting = h.waiting[n:]; n == 0 {
+		h.waiting, h.feeding = nil, false
 	}
 	return next
 }
 
-// NoPause makes no pause.
+// NoPause returns 0. It is the Pause of a PacedHandler that feeds the queue as fast as its
+// controller works.
 func NoPause() time.Duration { return 0 }

@@ -14,16 +14,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
-// An API server that does not answer is asked for a watch again after retryDelay to twice that, and the log says so once in
-// logInterval.
+// If the API server does not respond to a watch request, the informer retries after a random time
+// between retryDelay and twice that, and logs the error at most once per logInterval.
 const (
 	retryDelay  = time.Second
 	logInterval = time.Minute
 )
 
-// NewRetryingInformer makes an informer that follows changes again a second or two after its API server is back, however long that was
-// away. client-go by itself tries ever less often, up to a minute apart, and a revocation that was applied meanwhile would take
-// effect that much later. Replicas are few, and a try that nobody answers costs next to nothing.
+// NewRetryingInformer returns an informer that resumes watching within two seconds after its API
+// server is back, regardless of the length of the outage. client-go itself backs off to as much as
+// a minute, which would delay revocations applied in the meantime by as much. There are few
+// replicas, and an attempt that is not answered costs next to nothing.
 func NewRetryingInformer(
 	lw toolscache.ListerWatcher, object runtime.Object, resync time.Duration, indexers toolscache.Indexers,
 ) toolscache.SharedIndexInformer {
@@ -36,26 +37,27 @@ func NewRetryingInformer(
 	}, object, resync, indexers)
 }
 
-// retryUntilAnswered asks again until the API server answers, be it with a refusal, or the context ends.
+// retryUntilAnswered calls ask until the API server responds, even with an error of its own, or the
+// context ends.
 func retryUntilAnswered[T any](ctx context.Context, ask func() (T, error)) (T, error) {
-	var said time.Time
+	var lastLogged time.Time
 	for {
 		answer, err := ask()
 		var refusal apierrors.APIStatus
 		if err == nil || errors.As(err, &refusal) {
 			return answer, err
 		}
-		if ctx.Err() == nil && time.Since(said) >= logInterval {
-			said = time.Now()
-			log.FromContext(ctx).Error(err, "the API server does not answer, and is asked again every second or two until it does")
+		if ctx.Err() == nil && time.Since(lastLogged) >= logInterval {
+			lastLogged = time.Now()
+			log.FromContext(ctx).Error(err, "the API server does not respond; will retry every second or two")
 		}
-		if !Sleep(ctx, retryDelay+rand.N(retryDelay)) { //nolint:gosec // spreads tries, guards nothing
-			return answer, ctx.Err() // after another error client-go would wait before it looks at the context
+		if !Sleep(ctx, retryDelay+rand.N(retryDelay)) { //nolint:gosec // spreads retries; not for security
+			return answer, ctx.Err() // after any other error client-go waits before it checks the context
 		}
 	}
 }
 
-// Sleep returns false when the context ended first.
+// Sleep waits for d and reports whether it elapsed before the context ended.
 func Sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():

@@ -11,52 +11,55 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-func TestAnAPIServerIsAskedSteadilyUntilItIsBack(t *testing.T) {
+func TestRetryUntilAnswered(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		begun, last, tries := time.Now(), time.Now(), 0
-		const away = time.Hour
+		started, last, attempts := time.Now(), time.Now(), 0
+		const outage = time.Hour
 		answer, err := retryUntilAnswered(t.Context(), func() (string, error) {
-			if pause := time.Since(last); tries > 0 && (pause < retryDelay || pause > 2*retryDelay) {
-				t.Errorf("asked again after %v", pause)
+			if pause := time.Since(last); attempts > 0 && (pause < retryDelay || pause > 2*retryDelay) {
+				t.Errorf("retried after %v", pause)
 			}
-			tries, last = tries+1, time.Now()
-			if time.Since(begun) < away {
+			attempts, last = attempts+1, time.Now()
+			if time.Since(started) < outage {
 				return "", syscall.ECONNREFUSED
 			}
 			return "here", nil
 		})
-		if late := time.Since(begun) - away; answer != "here" || err != nil || late > 2*retryDelay {
-			t.Errorf("%q, %v, %v after it was back", answer, err, late)
+		if late := time.Since(started) - outage; answer != "here" || err != nil || late > 2*retryDelay {
+			t.Errorf("got %q and error %v, %v after the API server was back", answer, err, late)
 		}
 	})
 }
 
-func TestARefusalOfTheAPIServerIsAnAnswer(t *testing.T) {
+func TestErrorResponseEndsRetries(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		tries := 0
+		attempts := 0
 		_, err := retryUntilAnswered(t.Context(), func() (int, error) {
-			tries++
+			attempts++
 			return 0, apierrors.NewResourceExpired("too old")
 		})
-		if !apierrors.IsResourceExpired(err) || tries != 1 {
-			t.Errorf("%v after %d tries", err, tries)
+		if !apierrors.IsResourceExpired(err) || attempts != 1 {
+			t.Errorf("got error %v after %d attempts", err, attempts)
 		}
 	})
 }
 
-func TestNobodyIsAskedAfterTheEnd(t *testing.T) {
+func TestContextEndsRetries(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		begun := time.Now()
+		started := time.Now()
 		_, err := retryUntilAnswered(ctx, func() (int, error) {
 			if ctx.Err() != nil {
-				t.Error("asked after the end")
+				t.Error("called after the context ended")
 			}
 			return 0, syscall.ECONNREFUSED
 		})
-		if took := time.Since(begun); !errors.Is(err, context.DeadlineExceeded) || took != time.Minute {
-			t.Errorf("%v after %v", err, took)
+		if took := time.Since(started); !errors.Is(err, context.DeadlineExceeded) || took != time.Minute {
+			t.Errorf("got error %v after %v", err, took)
 		}
 	})
 }

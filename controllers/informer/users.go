@@ -1,5 +1,5 @@
-// Package informer is what the API server has said: a cache of Users that reads each object once, indexes over it, and the pace,
-// the retries and the queues of the controllers that follow it.
+// Package informer follows the objects of the API server: it has a cache of Users that decodes each
+// object once, indexes of Users, and the event handlers, queues and retries of the controllers.
 package informer
 
 import (
@@ -29,30 +29,31 @@ import (
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 )
 
-// Users is the cache of the Users of some namespaces. The manager's cache would serve as well, but takes most of the time until
-// a replica with many users is ready: client-go reads the JSON of each object seven times over. This one reads it with
-// watchDecoder, keeps no index, and can tell whether it is as new as the API server was at start, so that not everything has to
-// be listed again to find out.
+// Users is a cache of the Users in some namespaces. The manager's cache would work too, but it
+// takes up most of the time until a replica with many users is ready, because client-go parses the
+// JSON of each object seven times. This cache parses it once with watchDecoder, keeps no index, and
+// knows whether it is as new as the API server was at start, so that finding out does not take
+// another complete list.
 //
 // Readers share its objects and must not change them. It is safe for concurrent use.
 type Users struct {
 	namespaces map[string]*usersOfNamespace
 }
 
-// usersOfNamespace is an informer of one namespace.
+// usersOfNamespace is an informer for the Users in one namespace.
 type usersOfNamespace struct {
 	toolscache.SharedIndexInformer
 	namespace string
-	users     rest.Interface // reads Users
+	users     rest.Interface // for Users
 	params    runtime.ParameterCodec
-	reader    client.Reader // the API server itself
+	reader    client.Reader // of the API server, not of a cache
 
-	mu      sync.Mutex
-	atStart string // how new the API server was before the first list; empty until it has said so
+	mu             sync.Mutex
+	versionAtStart string // resourceVersion of the API server before the first list; empty until known
 }
 
-// NewUsers makes a cache that is filled when the manager starts. Its objects are not handed out again once in a while, as those
-// of the manager's cache are: nobody here needs that.
+// NewUsers returns a cache that the manager fills when it starts. The cache never resyncs, that is,
+// it does not periodically deliver unchanged objects again, because no controller needs that.
 func NewUsers(mgr ctrl.Manager, namespaces []string) (*Users, error) {
 	users, err := apiutil.RESTClientForGVK(UserKind(), false, false, mgr.GetConfig(), serializer.NewCodecFactory(mgr.GetScheme()), mgr.GetHTTPClient())
 	if err != nil {
@@ -71,23 +72,26 @@ func NewUsers(mgr ctrl.Manager, namespaces []string) (*Users, error) {
 	return c, mgr.Add(c)
 }
 
+// UserKind returns the group, version and kind of User.
 func UserKind() schema.GroupVersionKind { return authv1alpha1.GroupVersion.WithKind("User") }
 
-// request asks for JSON whatever client-go prefers: nothing else is read here.
+// request returns a request for JSON, whatever content type client-go prefers, because watchDecoder
+// reads only JSON.
 func (u *usersOfNamespace) request(opts *metav1.ListOptions) *rest.Request {
 	return u.users.Get().Namespace(u.namespace).Resource("users").VersionedParams(opts, u.params).SetHeader("Accept", runtime.ContentTypeJSON)
 }
 
-// list reads all Users at once. It is needed only where an API server cannot send them as a watch.
+// list lists all Users. client-go calls it only if the API server cannot send the initial objects
+// as part of a watch.
 func (u *usersOfNamespace) list(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 	u.awaitServerVersion(ctx)
 	out := &authv1alpha1.UserList{}
 	return out, u.request(&opts).Do(ctx).Into(out)
 }
 
-// watch reads events with watchDecoder.
+// watch watches Users and decodes the events with watchDecoder.
 func (u *usersOfNamespace) watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
-	if opts.SendInitialEvents != nil { // all Users come first
+	if opts.SendInitialEvents != nil { // the watch begins with all Users
 		u.awaitServerVersion(ctx)
 	}
 	opts.Watch = true
@@ -99,7 +103,7 @@ func (u *usersOfNamespace) watch(ctx context.Context, opts metav1.ListOptions) (
 	return watch.NewStreamWatcherWithLogger(log.FromContext(ctx), newWatchDecoder(body), reporter), nil
 }
 
-// NeedLeaderElection says that every replica has its own.
+// NeedLeaderElection returns false, because every replica has its own cache.
 func (*Users) NeedLeaderElection() bool { return false }
 
 // Start fills the cache and keeps it up to date until the context ends.
@@ -112,7 +116,7 @@ func (c *Users) Start(ctx context.Context) error {
 	return nil
 }
 
-// Get returns a User, or nil if there is none.
+// Get returns a User, or nil if it does not exist.
 func (c *Users) Get(key types.NamespacedName) *authv1alpha1.User {
 	u, ok := c.namespaces[key.Namespace]
 	if !ok {
@@ -121,19 +125,19 @@ func (c *Users) Get(key types.NamespacedName) *authv1alpha1.User {
 	object, _, err := u.GetStore().GetByKey(key.String())
 	user, ok := object.(*authv1alpha1.User)
 	if err != nil || !ok {
-		return nil // the store in use gives no error
+		return nil // this store returns no errors
 	}
 	return user
 }
 
-// AwaitFilled returns when the cache holds what was listed first, or the context ends.
+// AwaitFilled returns when the cache holds the initially listed Users or the context ends.
 func (c *Users) AwaitFilled(ctx context.Context) {
 	for _, u := range c.namespaces {
 		toolscache.WaitForCacheSync(ctx.Done(), u.HasSynced)
 	}
 }
 
-// Sources returns what feeds a controller with the events of all Users.
+// Sources returns the sources that deliver the events of all Users to h.
 func (c *Users) Sources(h handler.EventHandler) []source.Source {
 	var out []source.Source
 	for _, u := range c.namespaces {
@@ -143,25 +147,26 @@ func (c *Users) Sources(h handler.EventHandler) []source.Source {
 	return out
 }
 
-// syncingSource is a source whose controller begins when everything that was listed first has been handed to its handler.
+// syncingSource is a source that counts as synced when its handler has received all initially
+// listed objects.
 type syncingSource struct {
 	*source.Informer
 	informer  *registeringInformer
 	namespace string
 }
 
-// String names the source in logs.
+// String returns the name of the source for logs.
 func (s syncingSource) String() string { return "Users of namespace " + s.namespace }
 
 // WaitForSync implements source.SyncingSource.
 func (s syncingSource) WaitForSync(ctx context.Context) error {
 	if !toolscache.WaitForCacheSync(ctx.Done(), s.informer.registration.HasSynced) && ctx.Err() == context.DeadlineExceeded {
-		return fmt.Errorf("the Users were not listed in time: %w", ctx.Err())
+		return fmt.Errorf("the API server did not list all Users in time: %w", ctx.Err())
 	}
 	return nil
 }
 
-// registeringInformer is an informer that remembers how its handler was registered.
+// registeringInformer is an informer that keeps the registration of its handler.
 type registeringInformer struct {
 	cache.Informer
 	registration toolscache.ResourceEventHandlerRegistration
@@ -175,49 +180,53 @@ func (r *registeringInformer) AddEventHandlerWithOptions(
 	return r.registration, err
 }
 
-// firstPause is how long the API server is left alone after it has not said how new it is; the pause doubles each time.
-const firstPause = 500 * time.Millisecond
+// firstVersionPause is the pause after the first failed request for the version of the API server.
+// The pause doubles after each failure.
+const firstVersionPause = 500 * time.Millisecond
 
-// awaitServerVersion asks the API server how new it is before all Users are read for the first time, until it answers or the context ends. It
-// asks anew before each try, so that one that takes long does not make do with an old answer. A list of one object without a
-// resourceVersion in the request tells: it is consistent.
+// awaitServerVersion gets the current resourceVersion from the API server before the first list of
+// all Users. It retries until the API server responds or the context ends. Each attempt sends a new
+// request, so that the version is not older than necessary. The request is a list of one object
+// without a resourceVersion, which makes the response consistent.
 func (u *usersOfNamespace) awaitServerVersion(ctx context.Context) {
-	for pause := firstPause; !u.HasSynced(); pause = min(2*pause, 2*retryDelay) {
+	for pause := firstVersionPause; !u.HasSynced(); pause = min(2*pause, 2*retryDelay) {
 		first := &metav1.PartialObjectMetadataList{}
 		first.SetGroupVersionKind(authv1alpha1.GroupVersion.WithKind("UserList"))
 		err := u.reader.List(ctx, first, client.InNamespace(u.namespace), client.Limit(1))
 		if err == nil {
 			u.mu.Lock()
 			defer u.mu.Unlock()
-			u.atStart = first.ResourceVersion
+			u.versionAtStart = first.ResourceVersion
 			return
 		}
 		if ctx.Err() != nil {
 			return
 		}
-		log.FromContext(ctx).Error(err, "the API server does not say how new its Users are", "namespace", u.namespace)
+		log.FromContext(ctx).Error(err, "could not get the current version of the Users; will retry", "namespace", u.namespace)
 		Sleep(ctx, pause)
 	}
 }
 
-// List says what the cache holds where that is as new as the API server was, and otherwise what the API server lists.
+// List returns the listing of the cache if the cache is as new as the API server was at start, and
+// otherwise asks api.
 func (c *Users) List(ctx context.Context, api Lister) (Listing, error) {
-	if held, fresh := c.listing(); fresh {
-		return held, nil
+	if cached, fresh := c.listing(); fresh {
+		return cached, nil
 	}
 	return api.List(ctx, UserKind())
 }
 
-// listing says what the cache holds, and whether that is at least as new as the API server was before anything was listed. It
-// is not when the first list came from an API server that lags, or when versions cannot be compared.
+// listing returns the names and versions in the cache, and whether they are at least as new as the
+// API server was before the first list. They are not if the first list came from an API server that
+// lags behind, or if versions cannot be compared.
 func (c *Users) listing() (_ Listing, fresh bool) {
 	out := Listing{objects: map[types.NamespacedName]string{}, versions: map[string]string{}}
 	for ns, u := range c.namespaces {
 		u.mu.Lock()
-		atStart := u.atStart
+		versionAtStart := u.versionAtStart
 		u.mu.Unlock()
-		version := u.GetStore().LastStoreSyncResourceVersion() // before its objects, which may be newer but not older
-		if atStart == "" || older(version, atStart) {
+		version := u.GetStore().LastStoreSyncResourceVersion() // read before the objects, which may be newer but not older
+		if versionAtStart == "" || older(version, versionAtStart) {
 			return Listing{}, false
 		}
 		out.versions[ns] = version

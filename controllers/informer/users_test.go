@@ -17,11 +17,12 @@ import (
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
-// cacheOfUsers starts a manager that has nothing but the cache, over connections to the API server that a test may disturb.
-func cacheOfUsers(w *apitest.World, disturb func(http.RoundTripper) http.RoundTripper) *Users {
+// startUsers starts a manager that runs only the cache of Users. A test may wrap the transport to
+// the API server.
+func startUsers(w *apitest.World, wrap func(http.RoundTripper) http.RoundTripper) *Users {
 	w.T.Helper()
 	api := w.Restricted()
-	api.Wrap(disturb)
+	api.Wrap(wrap)
 	mgr, err := ctrl.NewManager(api, ctrl.Options{Scheme: apitest.Scheme(w.T), Metrics: metricsserver.Options{BindAddress: "0"}})
 	if err != nil {
 		w.T.Fatal(err)
@@ -35,19 +36,20 @@ func cacheOfUsers(w *apitest.World, disturb func(http.RoundTripper) http.RoundTr
 	return users
 }
 
-func undisturbed(to http.RoundTripper) http.RoundTripper { return to }
+func unchangedTransport(to http.RoundTripper) http.RoundTripper { return to }
 
-// brittle is the way to an API server that can be cut. After that the next connection for a watch of Users breaks too.
-type brittle struct {
+// flakyTransport is a transport to an API server whose current watch of Users can be cut. The next
+// attempt to watch Users then fails too.
+type flakyTransport struct {
 	http.RoundTripper
 
 	mu      sync.Mutex
-	body    *brittleBody // of the last watch of Users
-	watches []url.Values // what was asked for
+	body    *flakyBody   // of the last watch of Users
+	watches []url.Values // queries of all watches
 	broken  bool
 }
 
-func (b *brittle) RoundTrip(r *http.Request) (*http.Response, error) {
+func (b *flakyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !strings.HasSuffix(r.URL.Path, "/users") || !r.URL.Query().Has("watch") {
 		return b.RoundTripper.RoundTrip(r)
 	}
@@ -60,19 +62,19 @@ func (b *brittle) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	answer, err := b.RoundTripper.RoundTrip(r)
 	if err == nil {
-		b.body = &brittleBody{ReadCloser: answer.Body}
+		b.body = &flakyBody{ReadCloser: answer.Body}
 		answer.Body = b.body
 	}
 	return answer, err
 }
 
-// brittleBody ends as a connection does that is lost.
-type brittleBody struct {
+// flakyBody is a response body whose connection can be lost.
+type flakyBody struct {
 	io.ReadCloser
 	lost atomic.Bool
 }
 
-func (b *brittleBody) Read(p []byte) (int, error) {
+func (b *flakyBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if b.lost.Load() {
 		return 0, io.ErrUnexpectedEOF
@@ -80,44 +82,44 @@ func (b *brittleBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (b *brittle) cut() {
+func (b *flakyTransport) cut() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.broken = true
 	b.body.lost.Store(true)
-	_ = b.body.Close() // which is the point
+	_ = b.body.Close() // ends the read in progress
 }
 
-func (b *brittle) asked() []url.Values {
+func (b *flakyTransport) queries() []url.Values {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.watches
 }
 
-func TestABrokenConnectionIsNoReasonToReadAllUsersAgain(t *testing.T) {
+func TestReconnectResumesWatch(t *testing.T) {
 	w := apitest.NewWorld(t)
-	jean, way := w.NewUser("jean", `{}`), &brittle{}
-	users := cacheOfUsers(w, func(to http.RoundTripper) http.RoundTripper { way.RoundTripper = to; return way })
+	jean, transport := w.NewUser("jean", `{}`), &flakyTransport{}
+	users := startUsers(w, func(to http.RoundTripper) http.RoundTripper { transport.RoundTripper = to; return transport })
 	key := client.ObjectKeyFromObject(jean)
-	w.MustPatch(jean, `{"spec":{"displayName":"Jean"}}`) // a watch that brought nothing is given up
+	w.MustPatch(jean, `{"spec":{"displayName":"Jean"}}`) // client-go gives up a watch without events
 	w.Eventually("the change is there", func() bool { return users.Get(key).Spec.DisplayName == "Jean" })
-	way.cut()
+	transport.cut()
 	w.MustPatch(jean, `{"spec":{"revoked":true}}`)
-	w.Eventually("what changed meanwhile is there", func() bool { return users.Get(key).Spec.Revoked })
-	for i, query := range way.asked() {
+	w.Eventually("the change made meanwhile is there", func() bool { return users.Get(key).Spec.Revoked })
+	for i, query := range transport.queries() {
 		if all := query.Has("sendInitialEvents"); all != (i == 0) {
-			t.Errorf("watch %d asks for %v", i, query)
+			t.Errorf("query of watch %d = %v, want all Users only from the first", i, query)
 		}
 	}
-	if n := len(way.asked()); n < 3 {
-		t.Errorf("%d watches, want the first, one that broke and one more", n)
+	if n := len(transport.queries()); n < 3 {
+		t.Errorf("%d watches, want at least 3: the first, a failed one and another", n)
 	}
 }
 
-func TestTheCacheOfUsersFollowsTheAPIServer(t *testing.T) {
+func TestUsersFollowsAPIServer(t *testing.T) {
 	w := apitest.NewWorld(t)
 	jean := w.NewUser("jean", `{groups: [a]}`)
-	users := cacheOfUsers(w, undisturbed)
+	users := startUsers(w, unchangedTransport)
 	key := client.ObjectKeyFromObject(jean)
 	got := users.Get(key)
 	if got == nil || got.ResourceVersion != jean.ResourceVersion || len(got.Spec.Groups) != 1 {
@@ -131,28 +133,28 @@ func TestTheCacheOfUsersFollowsTheAPIServer(t *testing.T) {
 	w.MustDelete(jean)
 	w.Eventually("the user is gone", func() bool { return users.Get(key) == nil })
 	if other := users.Get(types.NamespacedName{Namespace: "elsewhere", Name: "jean"}); other != nil {
-		t.Errorf("the cache has %+v of a namespace that is none of its own", other)
+		t.Errorf("the cache has %+v of another namespace", other)
 	}
 }
 
-func TestTheCacheOfUsersKnowsWhetherItIsAsNewAsTheAPIServerWas(t *testing.T) {
+func TestListingKnowsWhetherItIsFresh(t *testing.T) {
 	w := apitest.NewWorld(t)
 	jean := w.NewUser("jean", `{}`)
-	users := cacheOfUsers(w, undisturbed)
-	held, fresh := users.listing()
-	if version := held.objects[client.ObjectKeyFromObject(jean)]; !fresh || len(held.objects) != 1 || version != jean.ResourceVersion {
-		t.Errorf("the cache says %v, fresh: %v; want only %s of version %s", held.objects, fresh, jean.Name, jean.ResourceVersion)
+	users := startUsers(w, unchangedTransport)
+	cached, fresh := users.listing()
+	if version := cached.objects[client.ObjectKeyFromObject(jean)]; !fresh || len(cached.objects) != 1 || version != jean.ResourceVersion {
+		t.Errorf("listing = %v, fresh = %v; want only %s of version %s", cached.objects, fresh, jean.Name, jean.ResourceVersion)
 	}
 	u := users.namespaces[w.NS]
-	if u.atStart == "" || older(held.versions[w.NS], u.atStart) || older(u.atStart, jean.ResourceVersion) {
-		t.Errorf("version at start %q, of the list %q, of the user %q", u.atStart, held.versions[w.NS], jean.ResourceVersion)
+	if u.versionAtStart == "" || older(cached.versions[w.NS], u.versionAtStart) || older(u.versionAtStart, jean.ResourceVersion) {
+		t.Errorf("version at start %q, of the list %q, of the user %q", u.versionAtStart, cached.versions[w.NS], jean.ResourceVersion)
 	}
-	for _, atStart := range []string{"", "x", u.atStart + "0"} {
+	for _, versionAtStart := range []string{"", "x", u.versionAtStart + "0"} {
 		u.mu.Lock()
-		u.atStart = atStart
+		u.versionAtStart = versionAtStart
 		u.mu.Unlock()
 		if _, fresh := users.listing(); fresh {
-			t.Errorf("the cache is fresh although the API server was at %q at start", atStart)
+			t.Errorf("the cache counts as fresh although the API server was at %q at start", versionAtStart)
 		}
 	}
 }

@@ -15,17 +15,18 @@ import (
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 )
 
-// maximumEvent is the most bytes that one event may have. etcd takes objects of 1.5 MiB, which JSON makes longer.
-const maximumEvent = 16 << 20
+// maximumEventSize is the maximum size of an event in bytes. etcd limits objects to 1.5 MiB, which
+// JSON makes longer.
+const maximumEventSize = 16 << 20
 
-// watchDecoder reads what the API server answers to a watch of Users: one JSON object of type and object after another. It is not
-// safe for concurrent use, but Close may be called at any time.
+// watchDecoder decodes the response to a watch of Users, a sequence of JSON objects with a type and
+// an object. It is not safe for concurrent use, except that Close may be called at any time.
 type watchDecoder struct {
 	body    io.ReadCloser
-	left    io.LimitedReader // of body
+	limited io.LimitedReader // of body
 	json    *jsontext.Decoder
 	options json.Options // for objects
-	event   watchEvent   // kept for its memory
+	event   watchEvent   // reused to save allocations
 }
 
 type watchEvent struct {
@@ -34,52 +35,53 @@ type watchEvent struct {
 }
 
 func newWatchDecoder(body io.ReadCloser) *watchDecoder {
-	// As client-go does: the API server has checked what it stores.
-	leniently := json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	// Managed fields are often half of an object, and nobody here reads them.
-	sparingly := json.WithUnmarshalers(json.UnmarshalFromFunc(
+	// As in client-go: the API server has validated what it stores.
+	lenient := json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	// Managed fields are often half of an object, and Gatehouse does not read them.
+	skipManagedFields := json.WithUnmarshalers(json.UnmarshalFromFunc(
 		func(in *jsontext.Decoder, _ *[]metav1.ManagedFieldsEntry) error { return in.SkipValue() }))
-	e := &watchDecoder{body: body, left: io.LimitedReader{R: body}, options: json.JoinOptions(leniently, sparingly)}
-	e.json = jsontext.NewDecoder(&e.left, leniently)
-	return e
+	d := &watchDecoder{body: body, limited: io.LimitedReader{R: body}, options: json.JoinOptions(lenient, skipManagedFields)}
+	d.json = jsontext.NewDecoder(&d.limited, lenient)
+	return d
 }
 
-// Decode implements watch.Decoder. It returns io.EOF after the last event, and io.ErrUnexpectedEOF when the stream ends within
-// one or its connection is lost. Its objects are Users, and a Status in an event of type Error.
-func (e *watchDecoder) Decode() (watch.EventType, runtime.Object, error) {
-	e.left.N = maximumEvent
-	e.event = watchEvent{Object: e.event.Object[:0]}
-	if err := json.UnmarshalDecode(e.json, &e.event); err != nil {
+// Decode implements watch.Decoder. It returns io.EOF after the last event, and io.ErrUnexpectedEOF
+// if the stream ends within an event or its connection is lost. The object is a User, or a Status
+// if the event has type Error.
+func (d *watchDecoder) Decode() (watch.EventType, runtime.Object, error) {
+	d.limited.N = maximumEventSize
+	d.event = watchEvent{Object: d.event.Object[:0]}
+	if err := json.UnmarshalDecode(d.json, &d.event); err != nil {
 		switch {
-		case errors.Is(err, io.ErrUnexpectedEOF) && e.left.N > 0, net.IsHTTP2ConnectionLost(err):
-			return "", nil, io.ErrUnexpectedEOF // after which client-go goes on from where it was
-		case e.left.N == 0:
-			return "", nil, fmt.Errorf("an event of a watch of Users has more than %d bytes", maximumEvent)
+		case errors.Is(err, io.ErrUnexpectedEOF) && d.limited.N > 0, net.IsHTTP2ConnectionLost(err):
+			return "", nil, io.ErrUnexpectedEOF // client-go then resumes the watch where it stopped
+		case d.limited.N == 0:
+			return "", nil, fmt.Errorf("decode a watch of Users: an event is longer than %d bytes", maximumEventSize)
 		}
 		return "", nil, err
 	}
-	switch e.event.Type {
+	switch d.event.Type {
 	case watch.Added, watch.Modified, watch.Deleted, watch.Bookmark:
-		user, err := e.user(e.event.Object)
-		return e.event.Type, user, err
+		user, err := d.decodeUser(d.event.Object)
+		return d.event.Type, user, err
 	case watch.Error:
 		status := &metav1.Status{}
-		err := json.Unmarshal(e.event.Object, status, e.options)
-		return e.event.Type, status, err
+		err := json.Unmarshal(d.event.Object, status, d.options)
+		return d.event.Type, status, err
 	default:
-		return "", nil, fmt.Errorf("a watch of Users has an event of unknown type %q", e.event.Type)
+		return "", nil, fmt.Errorf("decode a watch of Users: unknown type %q of an event", d.event.Type)
 	}
 }
 
 // Close implements watch.Decoder.
-func (e *watchDecoder) Close() { _ = e.body.Close() } // nothing has been written
+func (d *watchDecoder) Close() { _ = d.body.Close() } // nothing was written that could be lost
 
-// user reads a User that the API server has stored, without managed fields. One that breaks today's schema is left to the
-// type's own reader, which says what is wrong with it.
-func (e *watchDecoder) user(raw []byte) (*authv1alpha1.User, error) {
-	type plain authv1alpha1.User // without that reader
+// decodeUser decodes a stored User without its managed fields. If the User breaks the current
+// schema, decodeUser falls back to UnmarshalJSON of the type, which explains what is wrong.
+func (d *watchDecoder) decodeUser(raw []byte) (*authv1alpha1.User, error) {
+	type plainUser authv1alpha1.User // without UnmarshalJSON
 	user := &authv1alpha1.User{}
-	if err := json.Unmarshal(raw, (*plain)(user), e.options); err == nil {
+	if err := json.Unmarshal(raw, (*plainUser)(user), d.options); err == nil {
 		return user, nil
 	}
 	user = &authv1alpha1.User{}

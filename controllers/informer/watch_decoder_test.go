@@ -40,26 +40,27 @@ func userStream(objects ...string) string {
 	return out.String()
 }
 
-func decoderOf(stream io.Reader) *watchDecoder { return newWatchDecoder(io.NopCloser(stream)) }
+func newTestDecoder(stream io.Reader) *watchDecoder { return newWatchDecoder(io.NopCloser(stream)) }
 
-// decoderOfClientGo is what client-go would read the same stream with.
-func decoderOfClientGo(t testing.TB, stream io.Reader) watch.Decoder {
+// newClientGoDecoder returns the decoder that client-go would use for the same stream.
+func newClientGoDecoder(t testing.TB, stream io.Reader) watch.Decoder {
 	codecs := serializer.NewCodecFactory(apitest.Scheme(t))
 	info, ok := runtime.SerializerInfoForMediaType(codecs.SupportedMediaTypes(), runtime.ContentTypeJSON)
 	if !ok {
-		t.Fatal("client-go reads no JSON")
+		t.Fatal("client-go cannot decode JSON")
 	}
 	frames := info.StreamSerializer.NewFrameReader(io.NopCloser(stream))
 	return restwatch.NewDecoder(streaming.NewDecoder(frames, info.StreamSerializer.Serializer), codecs.UniversalDeserializer())
 }
 
-func TestAWatchOfUsersIsReadAsClientGoReadsIt(t *testing.T) {
+func TestDecodeMatchesClientGo(t *testing.T) {
+	t.Parallel()
 	bookmark := `{"type":"BOOKMARK","object":{"kind":"User","apiVersion":"auth.gatehouse.dev/v1alpha1","metadata":{"resourceVersion":"9","annotations":{"k8s.io/initial-events-end":"true"}},"spec":{}}}`
 	gone := `{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"too old resource version","reason":"Expired","code":410}}`
 	unreadable := strings.Replace(storedUser, `"groups":["deployers","readers"]`, `"groups":"deployers"`, 1)
 	stream := userStream(storedUser, unreadable, strings.Replace(storedUser, "jean", `\u00e9\ud83d\ude00`, 1)) +
 		`{"type":"MODIFIED","object":` + storedUser + `} {"type":"DELETED","object":` + storedUser + "}\n" + bookmark + "\n" + gone
-	ours, theirs := decoderOf(strings.NewReader(stream)), decoderOfClientGo(t, strings.NewReader(stream))
+	ours, theirs := newTestDecoder(strings.NewReader(stream)), newClientGoDecoder(t, strings.NewReader(stream))
 	for n := 0; ; n++ {
 		gotType, got, err := ours.Decode()
 		wantType, want, wantErr := theirs.Decode()
@@ -73,7 +74,7 @@ func TestAWatchOfUsersIsReadAsClientGoReadsIt(t *testing.T) {
 			t.Fatalf("event %d: %v; client-go: %v", n, err, wantErr)
 		}
 		if user, ok := want.(*authv1alpha1.User); ok {
-			user.ManagedFields = nil // which ours leaves out
+			user.ManagedFields = nil // watchDecoder leaves them out
 		}
 		if gotType != wantType || !equality.Semantic.DeepEqual(got, want) {
 			t.Errorf("event %d:\n%s %+v\nclient-go:\n%s %+v", n, gotType, got, wantType, want)
@@ -81,24 +82,26 @@ func TestAWatchOfUsersIsReadAsClientGoReadsIt(t *testing.T) {
 	}
 }
 
-func TestABrokenWatchOfUsersEndsWithAnError(t *testing.T) {
+func TestDecodeBrokenStream(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ stream, want string }{
 		"cut off in an event":   {userStream(storedUser)[:900], io.ErrUnexpectedEOF.Error()},
-		"no JSON":               {"<html>", "invalid character"},
+		"not JSON":              {"<html>", "invalid character"},
 		"of unknown type":       {`{"type":"RENAMED","object":{}}`, `unknown type "RENAMED"`},
 		"without an object":     {`{"type":"ADDED"}`, "read a User"},
 		"with another object":   {`{"type":"ADDED","object":[]}`, "read a User"},
-		"with too long a value": {`{"type":"ADDED","object":{"spec":{"email":"` + strings.Repeat("x", maximumEvent), "more than 16777216 bytes"},
+		"with a value too long": {`{"type":"ADDED","object":{"spec":{"email":"` + strings.Repeat("x", maximumEventSize), "longer than 16777216 bytes"},
 	} {
-		if _, _, err := decoderOf(strings.NewReader(c.stream)).Decode(); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, _, err := newTestDecoder(strings.NewReader(c.stream)).Decode(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
 }
 
-func TestALostConnectionIsTheEndOfAWatchOfUsers(t *testing.T) {
+func TestDecodeLostConnection(t *testing.T) {
+	t.Parallel()
 	lost := iotest.ErrReader(errors.New("http2: client connection lost"))
-	events := decoderOf(io.MultiReader(strings.NewReader(userStream(storedUser)), lost))
+	events := newTestDecoder(io.MultiReader(strings.NewReader(userStream(storedUser)), lost))
 	if _, _, err := events.Decode(); err != nil {
 		t.Fatal(err)
 	}
@@ -107,21 +110,22 @@ func TestALostConnectionIsTheEndOfAWatchOfUsers(t *testing.T) {
 	}
 }
 
-// Whatever the API server sends, this reader understands it as the type's own does, and no bytes make it panic.
-func FuzzUserEvents(f *testing.F) {
+// FuzzDecode checks that watchDecoder and the type's own method read the same from any object, and
+// that no input makes watchDecoder panic.
+func FuzzDecode(f *testing.F) {
 	for _, object := range []string{storedUser, `{}`, `null`, `{"spec":{"passwords":[{"expiresAt":null}]}}`, `{"metadata":{"labels":{"a":null}}}`, `{"spec":{"revoked":"no"}}`} {
 		f.Add([]byte(object))
 	}
 	f.Fuzz(func(t *testing.T, object []byte) {
-		_, _, _ = decoderOf(bytes.NewReader(object)).Decode()
+		_, _, _ = newTestDecoder(bytes.NewReader(object)).Decode()
 		if !jsontext.Value(object).IsValid() {
-			return // names that occur twice, and bytes that are no UTF-8: an API server sends neither
+			return // duplicate names or invalid UTF-8, neither of which an API server sends
 		}
-		kind, got, err := decoderOf(strings.NewReader(`{"type":"ADDED","object":` + string(object) + `}`)).Decode()
+		kind, got, err := newTestDecoder(strings.NewReader(`{"type":"ADDED","object":` + string(object) + `}`)).Decode()
 		want := &authv1alpha1.User{}
 		wantErr := want.UnmarshalJSON(object)
 		if wantErr != nil && bytes.Contains(object, []byte("managedFields")) {
-			return // which are not read here
+			return // watchDecoder does not read managed fields, so it does not see their errors
 		}
 		if (err == nil) != (wantErr == nil) {
 			t.Fatalf("%v, want %v", err, wantErr)
@@ -135,22 +139,22 @@ func FuzzUserEvents(f *testing.F) {
 	})
 }
 
-// endless is a stream that begins anew at its end.
-type endless struct {
-	text string
-	at   int
+// repeatingReader is a stream that repeats a text forever.
+type repeatingReader struct {
+	text   string
+	offset int
 }
 
-func (e *endless) Read(p []byte) (int, error) {
-	n := copy(p, e.text[e.at:])
-	e.at = (e.at + n) % len(e.text)
+func (e *repeatingReader) Read(p []byte) (int, error) {
+	n := copy(p, e.text[e.offset:])
+	e.offset = (e.offset + n) % len(e.text)
 	return n, nil
 }
 
-// BenchmarkUserEvents reads one event with each of the two readers.
-func BenchmarkUserEvents(b *testing.B) {
-	stream := func() io.Reader { return &endless{text: userStream(storedUser)} }
-	for name, events := range map[string]watch.Decoder{"own": decoderOf(stream()), "client-go": decoderOfClientGo(b, stream())} {
+// BenchmarkDecode decodes one event with each of the two decoders.
+func BenchmarkDecode(b *testing.B) {
+	stream := func() io.Reader { return &repeatingReader{text: userStream(storedUser)} }
+	for name, events := range map[string]watch.Decoder{"own": newTestDecoder(stream()), "client-go": newClientGoDecoder(b, stream())} {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(userStream(storedUser))))
 			b.ReportAllocs()

@@ -1,5 +1,6 @@
-// Package projection turns a User and its Secrets into the user of the directory and into the status of the User. API types end
-// here. It depends on nothing that runs.
+// Package projection turns a User and its Secrets into the directory's user and into the status of
+// the User. API types go no further than this package. It starts nothing and depends on nothing
+// that runs.
 package projection
 
 import (
@@ -22,15 +23,16 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
-// Projector turns a User and its Secrets into the directory's user. It is where API types end: a field becomes behaviour
-// here. It is safe for concurrent use.
+// Projector turns a User and its Secrets into the directory's user: this is where fields of the API
+// become behaviour. It is safe for concurrent use.
 type Projector struct {
 	keyer *password.Keyer
-	key   []byte // of the digests in revisions: what a revision tells about a password is worth nothing elsewhere
+	key   []byte // of the digests in revisions, so that a revision reveals nothing about a password
 }
 
-// NewProjector returns a Projector whose plaintext passwords are digests under keyer. Revisions of one key compare; without a
-// key, with nil, they compare within this Projector only.
+// NewProjector returns a Projector that stores plaintext passwords as digests under keyer.
+// Revisions made under the same key are comparable. If key is nil, the Projector makes one, and
+// revisions are comparable only within this Projector.
 func NewProjector(keyer *password.Keyer, key []byte) *Projector {
 	if key == nil {
 		key = make([]byte, sha256.Size)
@@ -39,43 +41,45 @@ func NewProjector(keyer *password.Keyer, key []byte) *Projector {
 	return &Projector{keyer: keyer, key: key}
 }
 
-// Projection is a User as the directory holds it, and what there is to say about its passwords.
+// Projection is a User as the directory holds it, with remarks about its passwords.
 type Projection struct {
 	User *directory.User
-	// Problems are the passwords that are left out, and why.
+	// Problems says which passwords are left out, and why.
 	Problems []Problem
-	// Weak and Newlines are remarks about passwords that work.
+	// Weak and Newlines are remarks about passwords that work, one message for each password.
 	Weak, Newlines []string
 }
 
-// Problem is a reason for the Ready condition and a message that a person can act on. It holds no content of a Secret.
+// Problem is a reason and a message for the Ready condition. The message says what to do and
+// contains nothing from a Secret.
 type Problem struct {
 	Reason, Message string
 }
 
-// Project is pure but for the Secrets it looks up. Every User gives an entry: one without any usable password is known and
-// cannot log in.
+// Project returns the directory's user for u. It is pure, except that it looks up Secrets. Every
+// User has a projection: one without a usable password is in the directory but cannot log in.
 //
-// The credentials' revision changes with the object's generation and with the passwords that its references lead to. It does
-// not change with status, nor with anything else in a Secret.
+// The revision of the credentials changes with the generation of the object and with the passwords
+// that its references resolve to. It does not change with the status, nor with any other value in a
+// Secret.
 func (p *Projector) Project(u *authv1alpha1.User, secrets Secrets) Projection {
-	b := projectionInProgress{Projector: p, secrets: secrets, digest: hmac.New(sha256.New, p.key), out: Projection{User: baseUser(u)}}
+	b := projectionBuilder{Projector: p, secrets: secrets, digest: hmac.New(sha256.New, p.key), out: Projection{User: baseUser(u)}}
 	for i := range u.Spec.Passwords {
-		b.add(&u.Spec.Passwords[i], "passwords["+strconv.Itoa(i)+"]")
+		b.addPassword(&u.Spec.Passwords[i], "passwords["+strconv.Itoa(i)+"]")
 	}
 	b.out.User.Credentials.Revision = revision(u.Generation, b.digest)
 	return b.out
 }
 
-// projectionInProgress is one call of Project.
-type projectionInProgress struct {
+// projectionBuilder holds the state of one call of Project.
+type projectionBuilder struct {
 	*Projector
 	secrets Secrets
-	digest  hash.Hash // of what the references led to
+	digest  hash.Hash // of the values that the references resolve to
 	out     Projection
 }
 
-// baseUser is everything about a user but its passwords.
+// baseUser returns the directory's user without its passwords.
 func baseUser(u *authv1alpha1.User) *directory.User {
 	e := &directory.User{
 		Key:               u.Namespace + "/" + u.Name,
@@ -83,7 +87,7 @@ func baseUser(u *authv1alpha1.User) *directory.User {
 		Login:             u.EffectiveLogin(),
 		DisplayName:       u.Spec.DisplayName,
 		Email:             u.Spec.Email,
-		Groups:            shared(u.Spec.Groups),
+		Groups:            internGroups(u.Spec.Groups),
 		Created:           u.CreationTimestamp.Time,
 		Unreadable:        u.Unreadable != "",
 		Revoked:           u.Spec.Revoked,
@@ -102,30 +106,31 @@ func baseUser(u *authv1alpha1.User) *directory.User {
 	return e
 }
 
-// add resolves one password. What cannot be used is left out and reported; the others still log in.
-func (b *projectionInProgress) add(spec *authv1alpha1.Password, name string) {
-	value, problem := resolve(spec.Source(), b.secrets)
+// addPassword resolves one password. It leaves out and reports a password that cannot be used, so
+// that the others still work.
+func (b *projectionBuilder) addPassword(spec *authv1alpha1.Password, name string) {
+	value, problem := resolveRef(spec.Source(), b.secrets)
 	addToDigest(b.digest, spec.HashFrom != nil, value)
 	var h *password.Hash
 	if problem == nil {
-		h, problem = b.read(spec, value)
+		h, problem = b.readHash(spec, value)
 	}
 	if problem != nil {
 		b.out.Problems = append(b.out.Problems, Problem{problem.Reason, name + ": " + problem.Message})
 		return
 	}
-	b.remark(spec, name, value, h)
+	b.addRemarks(spec, name, value, h)
 	c := b.out.User.Credentials
 	c.Passwords = append(c.Passwords, directory.Password{Hash: h, ExpiresAt: timeOf(spec.ExpiresAt)})
 }
 
-// remark notes what is odd about a password that works.
-func (b *projectionInProgress) remark(spec *authv1alpha1.Password, name string, value []byte, h *password.Hash) {
+// addRemarks records what is unusual about a password that works.
+func (b *projectionBuilder) addRemarks(spec *authv1alpha1.Password, name string, value []byte, h *password.Hash) {
 	weak, newline := h.Weak(), spec.HashFrom == nil && bytes.HasSuffix(value, []byte("\n"))
 	if weak == "" && !newline {
 		return
 	}
-	place := fmt.Sprintf("%s (%s)", name, describe(spec.Source()))
+	place := fmt.Sprintf("%s (%s)", name, describeRef(spec.Source()))
 	if weak != "" {
 		b.out.Weak = append(b.out.Weak, place+": "+weak)
 	}
@@ -134,31 +139,31 @@ func (b *projectionInProgress) remark(spec *authv1alpha1.Password, name string, 
 	}
 }
 
-// resolve follows a reference to the value it names.
-func resolve(ref *authv1alpha1.SecretKeyRef, secrets Secrets) ([]byte, *Problem) {
+// resolveRef returns the value that a reference leads to.
+func resolveRef(ref *authv1alpha1.SecretKeyRef, secrets Secrets) ([]byte, *Problem) {
 	if ref == nil {
 		return nil, &Problem{authv1alpha1.ReasonNoPassword, "neither hashFrom nor plaintextFrom is set; set one of them"}
 	}
 	secret := secrets(ref.Name)
 	if secret == nil {
-		return nil, &Problem{authv1alpha1.ReasonSecretNotFound, fmt.Sprintf("there is no Secret %q in the namespace of the "+
-			"User; create it or correct the name (Secrets of a type such as kubernetes.io/tls are not read)", ref.Name)}
+		return nil, &Problem{authv1alpha1.ReasonSecretNotFound, fmt.Sprintf("Secret %q not found in the namespace of "+
+			"the User; create it or correct the name (Secrets of types such as kubernetes.io/tls are not read)", ref.Name)}
 	}
-	if oversized(secret, ref.Key) {
-		return nil, &Problem{authv1alpha1.ReasonSecretValueTooLarge, fmt.Sprintf("%s is longer than any password or hash "+
-			"(%d bytes); store only the password or its hash there", describe(ref), maximumValue)}
+	if isOversized(secret, ref.Key) {
+		return nil, &Problem{authv1alpha1.ReasonSecretValueTooLarge, fmt.Sprintf("%s is longer than %d bytes, the "+
+			"maximum for a password or hash; store only the password or its hash there", describeRef(ref), maximumValue)}
 	}
 	value, ok := secret.Data[ref.Key]
 	if !ok {
 		return nil, &Problem{authv1alpha1.ReasonSecretKeyNotFound, fmt.Sprintf("Secret %q has no key %q; add the key to the "+
-			"Secret or correct it in the User", ref.Name, ref.Key)}
+			"Secret or correct the key in the User", ref.Name, ref.Key)}
 	}
 	return value, nil
 }
 
-// read makes a hash out of the value of a Secret.
-func (p *Projector) read(spec *authv1alpha1.Password, value []byte) (*password.Hash, *Problem) {
-	place := describe(spec.Source())
+// readHash makes a hash from the value of a Secret.
+func (p *Projector) readHash(spec *authv1alpha1.Password, value []byte) (*password.Hash, *Problem) {
+	place := describeRef(spec.Source())
 	if spec.HashFrom != nil {
 		h, err := password.Parse(string(value))
 		if err != nil {
@@ -169,21 +174,22 @@ func (p *Projector) read(spec *authv1alpha1.Password, value []byte) (*password.H
 	switch {
 	case len(value) == 0:
 		return nil, &Problem{authv1alpha1.ReasonNoPassword, place + " is empty, and an empty password never logs in; " +
-			"put the password there"}
+			"store the password there"}
 	case len(value) > password.MaximumLength:
-		return nil, &Problem{authv1alpha1.ReasonSecretValueTooLarge, fmt.Sprintf("%s is longer than the %d bytes that a "+
-			"password may have; make it shorter", place, password.MaximumLength)}
+		return nil, &Problem{authv1alpha1.ReasonSecretValueTooLarge, fmt.Sprintf("%s is longer than %d bytes, the "+
+			"maximum for a password; use a shorter one", place, password.MaximumLength)}
 	default:
 		return p.keyer.NewPlaintext(value), nil
 	}
 }
 
-// describe names the place of a value, never the value.
-func describe(ref *authv1alpha1.SecretKeyRef) string {
+// describeRef names the place of a value, never the value itself.
+func describeRef(ref *authv1alpha1.SecretKeyRef) string {
 	return fmt.Sprintf("key %q of Secret %q", ref.Key, ref.Name)
 }
 
-// addToDigest adds what one reference led to. Lengths keep two lists of values apart that would read the same in one row.
+// addToDigest adds the value of one reference to the digest. The length keeps apart two lists of
+// values that have the same concatenation.
 func addToDigest(digest hash.Hash, hashed bool, value []byte) {
 	var head [9]byte
 	if hashed {
@@ -194,20 +200,22 @@ func addToDigest(digest hash.Hash, hashed bool, value []byte) {
 	_, _ = digest.Write(value)
 }
 
-// revision joins a generation and the digest of the passwords.
+// revision combines a generation and the digest of the passwords.
 func revision(generation int64, digest hash.Hash) string {
 	return strconv.FormatInt(generation, 10) + "/" + hex.EncodeToString(digest.Sum(nil)[:16])
 }
 
-// SamePasswords says whether two revisions of one process stand for the same passwords, whatever else has changed.
+// SamePasswords reports whether two revisions from the same Projector, or from Projectors with the
+// same key, stand for the same passwords, even if the generations differ.
 func SamePasswords(a, b string) bool {
 	_, x, _ := strings.Cut(a, "/")
 	_, y, _ := strings.Cut(b, "/")
 	return x == y
 }
 
-// shared returns the groups with each name stored once in the process, however many users are in it.
-func shared(groups []string) []string {
+// internGroups returns the groups with each name stored once in the process, regardless of the
+// number of users in it.
+func internGroups(groups []string) []string {
 	if len(groups) == 0 {
 		return nil
 	}

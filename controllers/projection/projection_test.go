@@ -16,8 +16,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
-// userOf makes a User that never saw an API server.
-func userOf(t testing.TB, spec string) *authv1alpha1.User {
+// userFromSpec makes a User from a spec in YAML, without an API server.
+func userFromSpec(t testing.TB, spec string) *authv1alpha1.User {
 	t.Helper()
 	u := &authv1alpha1.User{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "jean", UID: "some-uid", Generation: 1}}
 	if err := yaml.UnmarshalStrict([]byte(spec), &u.Spec); err != nil {
@@ -26,8 +26,8 @@ func userOf(t testing.TB, spec string) *authv1alpha1.User {
 	return u
 }
 
-// holding is one Secret "s" of the given values.
-func holding(values map[string]string) Secrets {
+// secretHolding returns a single Secret "s" with the given values.
+func secretHolding(values map[string]string) Secrets {
 	secret := &corev1.Secret{Data: map[string][]byte{}}
 	for k, v := range values {
 		secret.Data[k] = []byte(v)
@@ -42,21 +42,22 @@ func holding(values map[string]string) Secrets {
 
 const twoPasswords = `{passwords: [{plaintextFrom: {secretKeyRef: {name: s, key: a}}}, {plaintextFrom: {secretKeyRef: {name: s, key: b}}}]}`
 
-func TestEveryFieldOfAUserReachesTheDirectory(t *testing.T) {
-	u := userOf(t, `{login: l, displayName: d, email: e@x, groups: [g, h], revoked: true, expiresAt: "2028-01-01T00:00:00Z",
+func TestProjectCopiesEveryField(t *testing.T) {
+	t.Parallel()
+	u := userFromSpec(t, `{login: l, displayName: d, email: e@x, groups: [g, h], revoked: true, expiresAt: "2028-01-01T00:00:00Z",
 		tokensValidAfter: "2026-11-22T00:00:00Z", tokenPolicy: {defaultLifetime: 1h, maximumLifetime: 24h},
 		passwords: [{plaintextFrom: {secretKeyRef: {name: s, key: a}}, expiresAt: "2027-06-30T00:00:00Z"}]}`)
-	moment := func(s string) *metav1.Time {
-		at, err := time.Parse(time.RFC3339, s)
+	mustParseTime := func(s string) *metav1.Time {
+		parsed, err := time.Parse(time.RFC3339, s)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &metav1.Time{Time: at}
+		return &metav1.Time{Time: parsed}
 	}
-	u.CreationTimestamp = *moment("2026-01-01T00:00:00Z")
-	u.Status = authv1alpha1.UserStatus{LockedUntil: moment("2026-12-01T00:00:00Z"), FailedLogins: 7,
-		TokensRevokedAt: moment("2026-12-02T00:00:00Z"), LastTokenIssuedAt: moment("2026-12-03T00:00:00Z")}
-	got := NewProjector(password.NewKeyer(), nil).Project(u, holding(map[string]string{"a": "x"})).User
+	u.CreationTimestamp = *mustParseTime("2026-01-01T00:00:00Z")
+	u.Status = authv1alpha1.UserStatus{LockedUntil: mustParseTime("2026-12-01T00:00:00Z"), FailedLogins: 7,
+		TokensRevokedAt: mustParseTime("2026-12-02T00:00:00Z"), LastTokenIssuedAt: mustParseTime("2026-12-03T00:00:00Z")}
+	got := NewProjector(password.NewKeyer(), nil).Project(u, secretHolding(map[string]string{"a": "x"})).User
 	checks := map[string]bool{
 		"Key":               got.Key == "ns/jean",
 		"UID":               got.UID == "some-uid",
@@ -76,24 +77,26 @@ func TestEveryFieldOfAUserReachesTheDirectory(t *testing.T) {
 		"MaximumLifetime":   got.MaximumLifetime == 24*time.Hour,
 		"password expiry":   got.Credentials.Passwords[0].ExpiresAt.Equal(u.Spec.Passwords[0].ExpiresAt.Time),
 	}
-	for field, right := range checks {
-		if !right {
+	for field, correct := range checks {
+		if !correct {
 			t.Errorf("%s is wrong in %+v", field, got)
 		}
 	}
 }
 
-func TestAnEmptySpecIsAUserWithDefaults(t *testing.T) {
-	got := NewProjector(password.NewKeyer(), nil).Project(userOf(t, `{}`), holding(nil)).User
+func TestProjectEmptySpec(t *testing.T) {
+	t.Parallel()
+	got := NewProjector(password.NewKeyer(), nil).Project(userFromSpec(t, `{}`), secretHolding(nil)).User
 	if got.Login != "jean" || !got.ExpiresAt.IsZero() || got.MaximumLifetime != 0 || got.Groups != nil || len(got.Credentials.Passwords) != 0 {
 		t.Errorf("got %+v", got)
 	}
 }
 
-func TestTheRevisionStandsForThePasswords(t *testing.T) {
+func TestRevision(t *testing.T) {
+	t.Parallel()
 	p := NewProjector(password.NewKeyer(), nil)
 	values := map[string]string{"a": "one", "b": "two", "c": "unrelated"}
-	base := p.Project(userOf(t, twoPasswords), holding(values)).User.Credentials.Revision
+	base := p.Project(userFromSpec(t, twoPasswords), secretHolding(values)).User.Credentials.Revision
 	with := func(key, value string) map[string]string {
 		out := maps.Clone(values)
 		out[key] = value
@@ -104,84 +107,87 @@ func TestTheRevisionStandsForThePasswords(t *testing.T) {
 		values        map[string]string
 		same, samePws bool
 	}{
-		"nothing changes":                      {func(*authv1alpha1.User) {}, values, true, true},
-		"status changes":                       {func(u *authv1alpha1.User) { u.Status.FailedLogins = 5 }, values, true, true},
-		"metadata changes":                     {func(u *authv1alpha1.User) { u.ResourceVersion, u.Labels = "9", map[string]string{"a": "b"} }, values, true, true},
-		"another key of the Secret changes":    {func(*authv1alpha1.User) {}, with("c", "changed"), true, true},
-		"the spec changes":                     {func(u *authv1alpha1.User) { u.Generation++ }, values, false, true},
-		"a password changes":                   {func(*authv1alpha1.User) {}, with("b", "three"), false, false},
-		"a byte moves from one to the next":    {func(*authv1alpha1.User) {}, map[string]string{"a": "onet", "b": "wo"}, false, false},
-		"the passwords change places":          {func(*authv1alpha1.User) {}, map[string]string{"a": "two", "b": "one"}, false, false},
-		"a password becomes empty":             {func(*authv1alpha1.User) {}, with("a", ""), false, false},
-		"a password becomes a hash":            {func(u *authv1alpha1.User) { u.Spec.Passwords[0] = hashed("a") }, values, false, false},
-		"a password is taken away":             {func(u *authv1alpha1.User) { u.Spec.Passwords = u.Spec.Passwords[:1] }, values, false, false},
-		"a broken password breaks another way": {func(u *authv1alpha1.User) { u.Spec.Passwords[0] = hashed("a") }, with("a", "changed"), false, false},
+		"nothing changes":                            {func(*authv1alpha1.User) {}, values, true, true},
+		"status changes":                             {func(u *authv1alpha1.User) { u.Status.FailedLogins = 5 }, values, true, true},
+		"metadata changes":                           {func(u *authv1alpha1.User) { u.ResourceVersion, u.Labels = "9", map[string]string{"a": "b"} }, values, true, true},
+		"another key of the Secret changes":          {func(*authv1alpha1.User) {}, with("c", "changed"), true, true},
+		"the spec changes":                           {func(u *authv1alpha1.User) { u.Generation++ }, values, false, true},
+		"a password changes":                         {func(*authv1alpha1.User) {}, with("b", "three"), false, false},
+		"a byte moves from one password to the next": {func(*authv1alpha1.User) {}, map[string]string{"a": "onet", "b": "wo"}, false, false},
+		"the passwords swap places":                  {func(*authv1alpha1.User) {}, map[string]string{"a": "two", "b": "one"}, false, false},
+		"a password becomes empty":                   {func(*authv1alpha1.User) {}, with("a", ""), false, false},
+		"a password becomes a hash":                  {func(u *authv1alpha1.User) { u.Spec.Passwords[0] = hashFrom("a") }, values, false, false},
+		"a password is removed":                      {func(u *authv1alpha1.User) { u.Spec.Passwords = u.Spec.Passwords[:1] }, values, false, false},
+		"a broken password breaks differently":       {func(u *authv1alpha1.User) { u.Spec.Passwords[0] = hashFrom("a") }, with("a", "changed"), false, false},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			u := userOf(t, twoPasswords)
+			u := userFromSpec(t, twoPasswords)
 			c.change(u)
-			got := p.Project(u, holding(c.values)).User.Credentials.Revision
+			got := p.Project(u, secretHolding(c.values)).User.Credentials.Revision
 			if (got == base) != c.same {
-				t.Errorf("the revision stays = %v, want %v", got == base, c.same)
+				t.Errorf("same revision = %v, want %v", got == base, c.same)
 			}
 			if SamePasswords(got, base) != c.samePws {
-				t.Errorf("the passwords count as the same = %v, want %v", SamePasswords(got, base), c.samePws)
+				t.Errorf("SamePasswords = %v, want %v", SamePasswords(got, base), c.samePws)
 			}
 		})
 	}
-	// What separates two values in the digest must not be possible to write into one.
+	// A value must not be able to imitate the separator between two values in the digest.
 	gap := strings.Repeat("\x00", 9)
-	one := p.Project(userOf(t, twoPasswords), holding(map[string]string{"a": "x" + gap + "y", "b": ""}))
-	two := p.Project(userOf(t, twoPasswords), holding(map[string]string{"a": "x", "b": "y" + gap}))
+	one := p.Project(userFromSpec(t, twoPasswords), secretHolding(map[string]string{"a": "x" + gap + "y", "b": ""}))
+	two := p.Project(userFromSpec(t, twoPasswords), secretHolding(map[string]string{"a": "x", "b": "y" + gap}))
 	if one.User.Credentials.Revision == two.User.Credentials.Revision {
-		t.Error("two lists of passwords have one revision")
+		t.Error("two different lists of passwords have the same revision")
 	}
-	if other := NewProjector(password.NewKeyer(), nil).Project(userOf(t, twoPasswords), holding(values)); other.User.Credentials.Revision == base {
-		t.Error("two processes have the same digest of a plaintext")
+	if other := NewProjector(password.NewKeyer(), nil).Project(userFromSpec(t, twoPasswords), secretHolding(values)); other.User.Credentials.Revision == base {
+		t.Error("two Projectors make the same digest of a plaintext")
 	}
 }
 
-func hashed(key string) authv1alpha1.Password {
+func hashFrom(key string) authv1alpha1.Password {
 	return authv1alpha1.Password{HashFrom: &authv1alpha1.SecretSource{SecretKeyRef: authv1alpha1.SecretKeyRef{Name: "s", Key: key}}}
 }
 
-func TestABrokenPasswordLeavesTheOthersAlone(t *testing.T) {
-	got := NewProjector(password.NewKeyer(), nil).Project(userOf(t, twoPasswords), holding(map[string]string{"b": "two"}))
+func TestBrokenPasswordIsLeftOut(t *testing.T) {
+	t.Parallel()
+	got := NewProjector(password.NewKeyer(), nil).Project(userFromSpec(t, twoPasswords), secretHolding(map[string]string{"b": "two"}))
 	if len(got.Problems) != 1 || got.Problems[0].Reason != authv1alpha1.ReasonSecretKeyNotFound || !strings.HasPrefix(got.Problems[0].Message, "passwords[0]: ") {
 		t.Errorf("problems = %+v", got.Problems)
 	}
 	if pws := got.User.Credentials.Passwords; len(pws) != 1 || !pws[0].Hash.Verify([]byte("two")) {
-		t.Error("the good password does not log in")
+		t.Error("the intact password does not verify")
 	}
 }
 
-func TestANewlineIsTrimmedFromAHashAndKeptInAPlaintext(t *testing.T) {
-	u := userOf(t, `{passwords: [{plaintextFrom: {secretKeyRef: {name: s, key: p}}}]}`)
-	u.Spec.Passwords = append(u.Spec.Passwords, hashed("h"))
-	got := NewProjector(password.NewKeyer(), nil).Project(u, holding(map[string]string{"p": "plain\n", "h": apitest.WeakHash(t, "hashed") + "\n"}))
+func TestTrailingNewline(t *testing.T) {
+	t.Parallel()
+	u := userFromSpec(t, `{passwords: [{plaintextFrom: {secretKeyRef: {name: s, key: p}}}]}`)
+	u.Spec.Passwords = append(u.Spec.Passwords, hashFrom("h"))
+	got := NewProjector(password.NewKeyer(), nil).Project(u, secretHolding(map[string]string{"p": "plain\n", "h": apitest.WeakHash(t, "hashed") + "\n"}))
 	pws := got.User.Credentials.Passwords
 	if len(pws) != 2 {
 		t.Fatalf("problems = %+v", got.Problems)
 	}
 	if pws[0].Hash.Verify([]byte("plain")) || !pws[0].Hash.Verify([]byte("plain\n")) {
-		t.Error("the newline is not part of the plaintext")
+		t.Error("the trailing newline is not part of the plaintext")
 	}
 	if !pws[1].Hash.Verify([]byte("hashed")) {
-		t.Error("the newline is part of the hash")
+		t.Error("the trailing newline is part of the hash")
 	}
 	if len(got.Newlines) != 1 || len(got.Weak) != 1 {
 		t.Errorf("newlines = %v, weak = %v, want one remark each", got.Newlines, got.Weak)
 	}
 }
 
-func TestASlimSecretKeepsWhatAUserMayNeed(t *testing.T) {
+func TestSlimSecret(t *testing.T) {
+	t.Parallel()
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: "s", ResourceVersion: "7", Annotations: map[string]string{"a": "b"}, Labels: map[string]string{"a": "b"},
 			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl"}}},
 		Data: map[string][]byte{"ok": []byte("x"), "limit": make([]byte, maximumValue), "big": make([]byte, maximumValue+1), "huge": make([]byte, 1<<20)},
 	}
-	for range 2 { // slimming what is slim changes nothing
+	for range 2 { // SlimSecret is idempotent
 		if _, err := SlimSecret(secret); err != nil {
 			t.Fatal(err)
 		}
@@ -189,20 +195,21 @@ func TestASlimSecretKeepsWhatAUserMayNeed(t *testing.T) {
 			t.Errorf("the slim Secret is %+v", secret.ObjectMeta)
 		}
 		for key, want := range map[string]bool{"ok": false, "limit": false, "big": true, "huge": true, "absent": false} {
-			if got := oversized(secret, key); got != want {
-				t.Errorf("oversized(%q) = %v, want %v", key, got, want)
+			if got := isOversized(secret, key); got != want {
+				t.Errorf("isOversized(%q) = %v, want %v", key, got, want)
 			}
 		}
 	}
 }
 
-// What somebody writes into the annotation of a Secret makes no key of it too large.
-func TestAnAnnotationOfTheOwnersMakesNothingTooLarge(t *testing.T) {
+// An annotation that someone else wrote does not make an existing value too large.
+func TestForeignOversizedAnnotation(t *testing.T) {
+	t.Parallel()
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{OversizedKeys: "ok"}}, Data: map[string][]byte{"ok": []byte("x")}}
 	if _, err := SlimSecret(secret); err != nil {
 		t.Fatal(err)
 	}
-	if oversized(secret, "ok") {
-		t.Error("a value that is there counts as too large")
+	if isOversized(secret, "ok") {
+		t.Error("a value that is present counts as too large")
 	}
 }

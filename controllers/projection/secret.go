@@ -12,24 +12,27 @@ import (
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 )
 
-// maximumValue is the longest value of a Secret that is kept, in bytes. The longest password and the longest hash are well
-// below it.
+// maximumValue is the length of the longest value of a Secret that the cache keeps, in bytes. The
+// longest password and the longest hash are well below it.
 const maximumValue = 4096
 
-// OversizedKeys is an annotation that exists in the cache only: the keys whose values were too long to keep, one a line.
-const OversizedKeys = authv1alpha1.Group + "/oversized-keys"
+// OversizedKeys is an annotation that exists only in the cache: the keys whose values were too long
+// to keep, one per line.
+const OversizedKeys = authv1alpha1.Group + "/isOversized-keys"
 
-// Secrets returns a Secret by its name in the user's namespace, or nil if there is none. Nobody may change what it returns.
+// Secrets returns the Secret with a name in the user's namespace, or nil if it does not exist.
+// Callers must not change the Secret.
 type Secrets func(name string) *corev1.Secret
 
-// SlimSecret also drops values that are too long for a password or a hash, and keeps their keys in an annotation, so that a
-// condition can say so. A Secret that was slimmed before stays as it is.
+// SlimSecret is a transform for a cache that drops unused metadata and every value that is too long
+// for a password or a hash. It keeps the keys of those values in an annotation, so that a condition
+// can name them. It leaves a Secret that is already slim unchanged.
 func SlimSecret(object any) (any, error) {
 	secret, ok := object.(*corev1.Secret)
 	if !ok {
 		return object, nil
 	}
-	keys := oversizedIn(secret)
+	keys := oversizedKeys(secret)
 	if _, err := SlimObject(secret); err != nil {
 		return nil, err
 	}
@@ -45,23 +48,26 @@ func SlimSecret(object any) (any, error) {
 	return secret, nil
 }
 
-// oversized says whether a key of a cached Secret has a value that was too long to keep, or has one that is.
-func oversized(secret *corev1.Secret, key string) bool {
+// isOversized reports whether the value of a key in a Secret is too long, whether or not SlimSecret
+// has already dropped it.
+func isOversized(secret *corev1.Secret, key string) bool {
 	value, kept := secret.Data[key]
-	return len(value) > maximumValue || (!kept && slices.Contains(oversizedIn(secret), key))
+	return len(value) > maximumValue || (!kept && slices.Contains(oversizedKeys(secret), key))
 }
 
-func oversizedIn(secret *corev1.Secret) []string {
+// oversizedKeys returns the keys whose values SlimSecret has dropped.
+func oversizedKeys(secret *corev1.Secret) []string {
 	if keys, ok := secret.Annotations[OversizedKeys]; ok {
 		return strings.Split(keys, "\n")
 	}
 	return nil
 }
 
-// Intern returns the one copy of a string that the process keeps.
+// Intern returns the copy of a string that the whole process shares.
 func Intern[S ~string](s S) S { return unique.Make(s).Value() }
 
-// SecretNames are the Secrets that a User's passwords are in; one may be named several times.
+// SecretNames returns the names of the Secrets that hold a User's passwords, with duplicates if
+// several passwords are in one Secret.
 func SecretNames(u *authv1alpha1.User) []string {
 	var names []string
 	for _, p := range u.Spec.Passwords {
@@ -72,8 +78,8 @@ func SecretNames(u *authv1alpha1.User) []string {
 	return names
 }
 
-// SlimObject drops the metadata that nobody here reads; last-applied annotations and managed fields are often larger than
-// the object.
+// SlimObject is a transform for a cache that drops metadata that Gatehouse does not read.
+// Last-applied annotations and managed fields are often larger than the rest of the object.
 func SlimObject(object any) (any, error) {
 	if o, ok := object.(metav1.Object); ok {
 		o.SetManagedFields(nil)

@@ -14,29 +14,31 @@ import (
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 )
 
-// timeout is how long one act may take in all, however many calls to the API server it needs: somebody waits for the
-// answer.
+// timeout limits one operation, regardless of the number of calls to the API server that it needs,
+// because a client waits for the response.
 const timeout = 5 * time.Second
 
-// bounded gives an act its time. A client that hangs up does not stop what was begun.
-func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+// withTimeout returns a context that ends after timeout, even if the client hangs up before that,
+// so that an operation that has begun is completed.
+func withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), timeout)
 }
 
-// userStatuses changes single fields of the status of Users, whoever else writes there.
+// userStatuses changes single fields in the status of Users, safely alongside other writers.
 type userStatuses struct {
 	client client.Client
-	reader client.Reader // not a cache: what it lacks would be taken back
+	reader client.Reader // not a cache, which could be stale and make a patch undo newer changes
 }
 
 // +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=users,verbs=get,namespace=gatehouse-users
 // +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=users/status,verbs=patch,namespace=gatehouse-users
 
-// change lets a function change the status of a user and writes what is different by it, if anything. It begins anew when
-// somebody else has written meanwhile. A user who is gone or is another by now is left alone.
+// change calls change with the status of a user and patches the User if the status differs
+// afterwards. It retries if someone else has written in the meantime. It does nothing if the User
+// does not exist or no longer has this UID.
 func (s userStatuses) change(ctx context.Context, key, uid string, change func(*authv1alpha1.UserStatus)) error {
 	namespace, name, _ := strings.Cut(key, "/")
-	err := onConflict(ctx, func() error {
+	err := retryOnConflict(ctx, func() error {
 		user := &authv1alpha1.User{}
 		if err := s.reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, user); err != nil {
 			return err
@@ -51,8 +53,9 @@ func (s userStatuses) change(ctx context.Context, key, uid string, change func(*
 	return client.IgnoreNotFound(err)
 }
 
-// onConflict calls a function again while it returns conflicts, at random moments and until the context ends.
-func onConflict(ctx context.Context, f func() error) error {
+// retryOnConflict calls f until it returns something other than a conflict or the context ends. The
+// pauses in between are random.
+func retryOnConflict(ctx context.Context, f func() error) error {
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 500*time.Millisecond) {
 		err := f()
 		if !apierrors.IsConflict(err) {
@@ -61,7 +64,7 @@ func onConflict(ctx context.Context, f func() error) error {
 		select {
 		case <-ctx.Done():
 			return err
-		case <-time.After(rand.N(pause)): //nolint:gosec // spreads writes, guards nothing
+		case <-time.After(rand.N(pause)): //nolint:gosec // spreads writes; not for security
 		}
 	}
 }

@@ -13,39 +13,41 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/loginstate"
 )
 
-// Logins writes news about users' logins into the status of their Users. It is safe for concurrent use.
+// Logins writes changes of users' login state to the status of their Users. It is safe for
+// concurrent use.
 type Logins struct {
 	Client client.Client // writes
-	Reader client.Reader // reads the API server itself, not a cache
+	Reader client.Reader // reads from the API server, not from a cache
 }
 
-// WriteLogin applies one note to the status of a user. It writes nothing when the note changes nothing, or when the user is
-// gone or another by now. After an error it may be called again with the same note: at worst failures count twice.
-func (l *Logins) WriteLogin(ctx context.Context, user loginstate.User, note loginstate.Update) error {
+// WriteLogin applies an update to the status of a user. It writes nothing if the update changes
+// nothing, or if the User does not exist or no longer has this UID. After an error the caller may
+// retry with the same update: at worst its failures count twice.
+func (l *Logins) WriteLogin(ctx context.Context, user loginstate.User, update loginstate.Update) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	note = wholeSeconds(note)
+	update = roundToSeconds(update)
 	err := userStatuses{l.Client, l.Reader}.change(ctx, user.Key, user.UID, func(status *authv1alpha1.UserStatus) {
-		setLogins(status, loginsOf(status).Apply(note))
+		setLoginState(status, loginStateOf(status).Apply(update))
 	})
 	if err != nil {
-		return fmt.Errorf("write what is known of the logins of user %s: %w", user.Key, err)
+		return fmt.Errorf("write the login state of user %s: %w", user.Key, err)
 	}
 	return nil
 }
 
-// wholeSeconds rounds times as status keeps them, so that a note that was written before changes nothing. A lock does not
-// get shorter by it.
-func wholeSeconds(n loginstate.Update) loginstate.Update {
-	if whole := n.LockedUntil.Truncate(time.Second); whole.Before(n.LockedUntil) {
-		n.LockedUntil = whole.Add(time.Second)
+// roundToSeconds rounds times to the precision of the status, so that an update that was already
+// written changes nothing. It rounds the end of a lock up, so that the lock does not get shorter.
+func roundToSeconds(u loginstate.Update) loginstate.Update {
+	if whole := u.LockedUntil.Truncate(time.Second); whole.Before(u.LockedUntil) {
+		u.LockedUntil = whole.Add(time.Second)
 	}
-	n.IssuedAt = n.IssuedAt.Truncate(time.Second)
-	return n
+	u.IssuedAt = u.IssuedAt.Truncate(time.Second)
+	return u
 }
 
-// loginsOf reads from a status what is kept of a user's logins.
-func loginsOf(status *authv1alpha1.UserStatus) loginstate.State {
+// loginStateOf returns the login state that a status holds.
+func loginStateOf(status *authv1alpha1.UserStatus) loginstate.State {
 	state := loginstate.State{FailedLogins: int(status.FailedLogins)}
 	if status.LockedUntil != nil {
 		state.LockedUntil = status.LockedUntil.UTC()
@@ -56,8 +58,8 @@ func loginsOf(status *authv1alpha1.UserStatus) loginstate.State {
 	return state
 }
 
-// setLogins writes into a status what is kept of a user's logins.
-func setLogins(status *authv1alpha1.UserStatus, s loginstate.State) {
+// setLoginState writes a login state to a status.
+func setLoginState(status *authv1alpha1.UserStatus, s loginstate.State) {
 	status.FailedLogins = int32(min(s.FailedLogins, math.MaxInt32)) //nolint:gosec // bounded here
 	status.LockedUntil = timeOrNil(s.LockedUntil)
 	status.LastTokenIssuedAt = timeOrNil(s.LastTokenIssuedAt)

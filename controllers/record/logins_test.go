@@ -10,12 +10,12 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/loginstate"
 )
 
-// ledgerOf returns the ledger of one replica and the name it knows a user by.
-func ledgerOf(b bench, u *directory.User) (*Logins, loginstate.User) {
+// newLogins returns the Logins of one replica and the name of a user in it.
+func newLogins(b fixture, u *directory.User) (*Logins, loginstate.User) {
 	return &Logins{Client: b, Reader: b}, loginstate.User{Key: u.Key, UID: u.UID}
 }
 
-func (b bench) userOf(t testing.TB, u *directory.User) authv1alpha1.User {
+func (b fixture) readUser(t testing.TB, u *directory.User) authv1alpha1.User {
 	t.Helper()
 	var o authv1alpha1.User
 	if err := b.Get(t.Context(), b.Key(u), &o); err != nil {
@@ -24,93 +24,93 @@ func (b bench) userOf(t testing.TB, u *directory.User) authv1alpha1.User {
 	return o
 }
 
-func TestANoteReachesTheStatus(t *testing.T) {
-	b := newBench(t)
+func TestWriteLogin(t *testing.T) {
+	b := newFixture(t)
 	u := b.AddUser(t)
-	l, who := ledgerOf(b, u)
+	logins, name := newLogins(b, u)
 	until := time.Date(2030, 1, 1, 12, 0, 0, 500, time.UTC)
-	at := time.Date(2029, 1, 1, 12, 0, 0, 900, time.UTC)
+	issuedAt := time.Date(2029, 1, 1, 12, 0, 0, 900, time.UTC)
 
-	if err := l.WriteLogin(t.Context(), who, loginstate.Update{Failures: 10, LockedUntil: until, IssuedAt: at}); err != nil {
+	if err := logins.WriteLogin(t.Context(), name, loginstate.Update{Failures: 10, LockedUntil: until, IssuedAt: issuedAt}); err != nil {
 		t.Fatal(err)
 	}
 
-	status := b.userOf(t, u).Status
+	status := b.readUser(t, u).Status
 	if status.FailedLogins != 10 {
 		t.Errorf("%d failed logins, want 10", status.FailedLogins)
 	}
 	if want := until.Truncate(time.Second).Add(time.Second); !status.LockedUntil.Time.Equal(want) {
-		t.Errorf("locked until %v, want %v: not shorter than it was meant", status.LockedUntil, want)
+		t.Errorf("locked until %v, want %v, rounded up", status.LockedUntil, want)
 	}
-	if want := at.Truncate(time.Second); !status.LastTokenIssuedAt.Time.Equal(want) {
-		t.Errorf("last token at %v, want %v", status.LastTokenIssuedAt, want)
+	if want := issuedAt.Truncate(time.Second); !status.LastTokenIssuedAt.Time.Equal(want) {
+		t.Errorf("last token issued at %v, want %v", status.LastTokenIssuedAt, want)
 	}
-	if err := l.WriteLogin(t.Context(), who, loginstate.Update{Cleared: true}); err != nil {
+	if err := logins.WriteLogin(t.Context(), name, loginstate.Update{Cleared: true}); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.userOf(t, u).Status.FailedLogins; got != 0 {
+	if got := b.readUser(t, u).Status.FailedLogins; got != 0 {
 		t.Errorf("%d failed logins after a success, want 0", got)
 	}
 }
 
-func TestTooManyFailuresLockForever(t *testing.T) {
-	b := newBench(t)
+func TestManyFailuresLockForever(t *testing.T) {
+	b := newFixture(t)
 	u := b.AddUser(t)
-	l, who := ledgerOf(b, u)
-	if err := l.WriteLogin(t.Context(), who, loginstate.Update{Failures: 100, LockedUntil: time.Now()}); err != nil {
+	logins, name := newLogins(b, u)
+	if err := logins.WriteLogin(t.Context(), name, loginstate.Update{Failures: 100, LockedUntil: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.userOf(t, u).Status.LockedUntil.Time; !got.Equal(loginstate.Forever) {
+	if got := b.readUser(t, u).Status.LockedUntil.Time; !got.Equal(loginstate.Forever) {
 		t.Errorf("locked until %v, want %v", got, loginstate.Forever)
 	}
 }
 
-func TestANoteThatChangesNothingIsNotWritten(t *testing.T) {
-	b := newBench(t)
+func TestUnchangedLoginIsNotWritten(t *testing.T) {
+	b := newFixture(t)
 	u := b.AddUser(t)
-	l, who := ledgerOf(b, u)
-	note := loginstate.Update{LockedUntil: time.Now().Add(time.Hour), IssuedAt: time.Now()}
-	if err := l.WriteLogin(t.Context(), who, note); err != nil {
+	logins, name := newLogins(b, u)
+	update := loginstate.Update{LockedUntil: time.Now().Add(time.Hour), IssuedAt: time.Now()}
+	if err := logins.WriteLogin(t.Context(), name, update); err != nil {
 		t.Fatal(err)
 	}
-	before := b.userOf(t, u).ResourceVersion
+	before := b.readUser(t, u).ResourceVersion
 
-	another, gone := who, who
+	another, gone := name, name
 	another.UID = "00000000-0000-4000-8000-000000000000"
 	gone.Key += "-gone"
 	for name, write := range map[string]struct {
-		user loginstate.User
-		note loginstate.Update
+		user   loginstate.User
+		update loginstate.Update
 	}{
-		"the same news":                       {who, note},
-		"no news":                             {who, loginstate.Update{}},
-		"news of a former user of that name":  {another, loginstate.Update{Failures: 3}},
-		"news of a user who is gone":          {gone, loginstate.Update{Failures: 3}},
-		"a success where nothing went before": {who, loginstate.Update{Cleared: true}},
+		"the same update":                         {name, update},
+		"an empty update":                         {name, loginstate.Update{}},
+		"an update of a former user of that name": {another, loginstate.Update{Failures: 3}},
+		"an update of a deleted user":             {gone, loginstate.Update{Failures: 3}},
+		"a success without earlier failures":      {name, loginstate.Update{Cleared: true}},
 	} {
-		if err := l.WriteLogin(t.Context(), write.user, write.note); err != nil {
+		if err := logins.WriteLogin(t.Context(), write.user, write.update); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if after := b.userOf(t, u).ResourceVersion; after != before {
-			t.Errorf("%s was written", name)
+		if after := b.readUser(t, u).ResourceVersion; after != before {
+			t.Errorf("%s caused a write", name)
 		}
 	}
 }
 
-func TestNotesOfAllReplicasAddUp(t *testing.T) {
-	b := newBench(t)
+func TestFailuresOfReplicasAddUp(t *testing.T) {
+	b := newFixture(t)
 	u := b.AddUser(t)
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {
-			l, who := ledgerOf(b, u)
-			if err := l.WriteLogin(t.Context(), who, loginstate.Update{Failures: 3}); err != nil {
+			logins, name := newLogins(b, u)
+			if err := logins.WriteLogin(t.Context(), name, loginstate.Update{Failures: 3}); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	all.Wait()
-	if got := b.userOf(t, u).Status.FailedLogins; got != 60 {
+	if got := b.readUser(t, u).Status.FailedLogins; got != 60 {
 		t.Errorf("%d failed logins, want 60", got)
 	}
 }

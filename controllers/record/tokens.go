@@ -1,5 +1,5 @@
-// Package record writes what must outlive the process to the API server while a client waits: token records as Tokens, and what is
-// known of logins into the status of Users.
+// Package record writes what must outlive the process to the API server while a client waits: token
+// records as Tokens, and login state to the status of Users.
 package record
 
 import (
@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -23,16 +22,17 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 )
 
-// attempts is how often an act is begun anew because another replica was faster.
-const attempts = 10
+// maximumAttempts limits how often an operation starts over because another replica was faster.
+const maximumAttempts = 10
 
-// Tokens keeps token records as Tokens and revocations by user name in the status of Users. What it has kept it puts
-// into the Directory before it returns, so that this replica knows it before its informers do. Every error wraps
-// grant.ErrUnavailable, and then the outcome on the API server may be unknown, but nothing was promised to anybody. It is
-// safe for concurrent use and must not be copied.
+// Tokens keeps token records as Tokens, and revocations of all tokens of a user in the status of
+// its User. It also puts what it has written into the Directory before it returns, so that this
+// replica does not wait for its informers. Every error wraps grant.ErrUnavailable. After an error
+// the outcome on the API server may be unknown, but the client has not been promised anything.
+// Tokens is safe for concurrent use and must not be copied after first use.
 type Tokens struct {
 	Client    client.Client // writes
-	Reader    client.Reader // reads the API server itself, not a cache
+	Reader    client.Reader // reads from the API server, not from a cache
 	Directory *directory.Directory
 	Now       func() time.Time
 
@@ -41,28 +41,29 @@ type Tokens struct {
 
 // +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=tokens,verbs=get;create;patch;delete,namespace=gatehouse-users
 
-// CreateLabelled keeps the record of a token with a label, or returns the one that is kept already when keep says that it is
-// still good. The object is named after user and label, so that of any number of replicas one makes it and the others find
-// it. Callers who ask for the same label at the same time share one answer.
+// CreateLabelled stores the record of a token with a label, or returns the existing record if keep
+// reports that it is still valid. The name of the object is derived from user and label, so that
+// one of any number of replicas creates it and the others find it. Concurrent calls for the same
+// label share one result.
 func (t *Tokens) CreateLabelled(ctx context.Context, r directory.Record, keep func(directory.Record) bool) (directory.Record, error) {
 	key := keyOf(r, labelName(r.UserUID, r.Label))
 	flight := t.flights.DoChan(key.String(), func() (any, error) {
-		ctx, cancel := bounded(ctx)
+		ctx, cancel := withTimeout(ctx)
 		defer cancel()
 		return t.createLabelled(ctx, r, keep)
 	})
 	select {
 	case result := <-flight:
 		kept, _ := result.Val.(directory.Record)
-		return kept, grant.Unavailable("keep the record of a labelled token", result.Err)
+		return kept, grant.Unavailable("store the record of a labelled token", result.Err)
 	case <-ctx.Done():
-		return directory.Record{}, grant.Unavailable("keep the record of a labelled token", ctx.Err())
+		return directory.Record{}, grant.Unavailable("store the record of a labelled token", ctx.Err())
 	}
 }
 
 func (t *Tokens) createLabelled(ctx context.Context, r directory.Record, keep func(directory.Record) bool) (directory.Record, error) {
 	key := keyOf(r, labelName(r.UserUID, r.Label))
-	for range attempts {
+	for range maximumAttempts {
 		err := t.Client.Create(ctx, newToken(key, r))
 		if err == nil {
 			t.Directory.PutRecord(r)
@@ -77,7 +78,7 @@ func (t *Tokens) createLabelled(ctx context.Context, r directory.Record, keep fu
 		} else if err != nil {
 			return directory.Record{}, err
 		}
-		known, err := t.known(ctx, existing)
+		known, err := t.effectiveRecord(ctx, existing)
 		if err != nil {
 			return directory.Record{}, err
 		}
@@ -85,18 +86,18 @@ func (t *Tokens) createLabelled(ctx context.Context, r directory.Record, keep fu
 			t.Directory.PutRecord(known)
 			return known, nil
 		}
-		if err := t.retire(ctx, existing); err != nil {
+		if err := t.deleteRecord(ctx, existing); err != nil {
 			return directory.Record{}, err
 		}
 	}
-	return directory.Record{}, errors.New("the record changes too often")
+	return directory.Record{}, fmt.Errorf("token %s changed during each of %d attempts; try again", key, maximumAttempts)
 }
 
-// known is the record that an object of a label stands for. Its token may also be revoked in a record of its own: a replica that
-// did not know the label yet has kept the revocation there.
-func (t *Tokens) known(ctx context.Context, labelled *authv1alpha1.Token) (directory.Record, error) {
+// effectiveRecord returns the record of a labelled Token. The token may also have been revoked in a
+// separate Token, by a replica that did not know its label yet.
+func (t *Tokens) effectiveRecord(ctx context.Context, labelled *authv1alpha1.Token) (directory.Record, error) {
 	r := FromToken(labelled)
-	if err := readable(labelled); err != nil || r.Revoked {
+	if err := checkReadable(labelled); err != nil || r.Revoked {
 		return r, err
 	}
 	own := &authv1alpha1.Token{}
@@ -109,27 +110,29 @@ func (t *Tokens) known(ctx context.Context, labelled *authv1alpha1.Token) (direc
 	return r, err
 }
 
-// retire makes room for another token of the same label. A revocation that still matters moves to a record of its own first,
-// and the object goes only as it was read, so that a revocation in between is not lost.
-func (t *Tokens) retire(ctx context.Context, old *authv1alpha1.Token) error {
+// deleteRecord deletes an old Token to make room for another token with the same label. If the old
+// token is revoked and has not expired, deleteRecord stores the revocation in a separate Token
+// first. It deletes only the version that was read, so that a revocation in between is not lost.
+func (t *Tokens) deleteRecord(ctx context.Context, old *authv1alpha1.Token) error {
 	if old.Spec.Revoked && t.Now().Before(old.Spec.ExpiresAt.Time) {
-		if err := t.keepRevoked(ctx, FromToken(old)); err != nil {
+		if err := t.storeRevoked(ctx, FromToken(old)); err != nil {
 			return err
 		}
 	}
 	err := t.Client.Delete(ctx, old, client.Preconditions{UID: &old.UID, ResourceVersion: &old.ResourceVersion})
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil // another replica was faster: look again
+		return nil // another replica was faster; the caller reads again
 	}
 	return err
 }
 
-// userUIDLabel is the metadata label of a Token by which those of one user are listed.
+// userUIDLabel is the label in a Token's metadata that selects all Tokens of a user.
 const userUIDLabel = authv1alpha1.Group + "/user-uid"
 
-// CountLabelled counts records with a label of a user as the API server has them.
+// CountLabelled returns the number of a user's records on the API server that have a label and for
+// which counts returns true.
 func (t *Tokens) CountLabelled(ctx context.Context, u *directory.User, counts func(directory.Record) bool) (int, error) {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := withTimeout(ctx)
 	defer cancel()
 	var kept authv1alpha1.TokenList
 	namespace, _, _ := strings.Cut(u.Key, "/")
@@ -145,9 +148,9 @@ func (t *Tokens) CountLabelled(ctx context.Context, u *directory.User, counts fu
 	return n, nil
 }
 
-// Labelled returns the record of a user and a label as the API server has it.
+// Labelled returns the record for a user and a label from the API server, and whether it exists.
 func (t *Tokens) Labelled(ctx context.Context, u *directory.User, label string) (directory.Record, bool, error) {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := withTimeout(ctx)
 	defer cancel()
 	token := &authv1alpha1.Token{}
 	key := keyOf(directory.Record{UserKey: u.Key}, labelName(u.UID, label))
@@ -160,13 +163,13 @@ func (t *Tokens) Labelled(ctx context.Context, u *directory.User, label string) 
 	return r, r.UserUID == u.UID && r.Label == label, nil
 }
 
-// Revoke keeps that a token is revoked: in the record of its label, if it has one, else in a record named after its id. Doing
-// so again, or on several replicas at once, is no error.
+// Revoke stores the revocation of a token: in the record of its label, if there is one, and
+// otherwise in a record named after its id. It is idempotent, also across replicas.
 func (t *Tokens) Revoke(ctx context.Context, r directory.Record) error {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := withTimeout(ctx)
 	defer cancel()
 	if err := t.revoke(ctx, r); err != nil {
-		return grant.Unavailable("keep the revocation of a token", err)
+		return grant.Unavailable("store the revocation of a token", err)
 	}
 	r.Revoked = true
 	t.Directory.PutRecord(r)
@@ -180,14 +183,15 @@ func (t *Tokens) revoke(ctx context.Context, r directory.Record) error {
 			return err
 		}
 	}
-	return t.keepRevoked(ctx, r)
+	return t.storeRevoked(ctx, r)
 }
 
-// keepRevoked makes sure that there is a record under the token's id that says revoked.
-func (t *Tokens) keepRevoked(ctx context.Context, r directory.Record) error {
+// storeRevoked ensures that a record named after the token's id exists and says that the token is
+// revoked.
+func (t *Tokens) storeRevoked(ctx context.Context, r directory.Record) error {
 	r.Revoked = true
 	key := keyOf(r, idName(r.ID))
-	for range attempts {
+	for range maximumAttempts {
 		err := t.Client.Create(ctx, newToken(key, r))
 		if !apierrors.IsAlreadyExists(err) {
 			return err
@@ -197,17 +201,18 @@ func (t *Tokens) keepRevoked(ctx context.Context, r directory.Record) error {
 			return err
 		}
 	}
-	return fmt.Errorf("token %s is not the record of the token that it is named after", key)
+	return fmt.Errorf("object %s belongs to another token than its name says; delete it and try again", key)
 }
 
-// markRevoked revokes in an existing record and says whether there is one, of this very token, under this name.
+// markRevoked revokes an existing record and reports whether there is one with this name for this
+// token.
 func (t *Tokens) markRevoked(ctx context.Context, key types.NamespacedName, id string) (found bool, err error) {
-	err = onConflict(ctx, func() error {
+	err = retryOnConflict(ctx, func() error {
 		token := &authv1alpha1.Token{}
 		if err := t.Reader.Get(ctx, key, token); err != nil {
 			return err
 		}
-		if err := readable(token); err != nil {
+		if err := checkReadable(token); err != nil {
 			return err
 		}
 		if found = token.Spec.TokenID == id; !found || token.Spec.Revoked {
@@ -223,10 +228,11 @@ func (t *Tokens) markRevoked(ctx context.Context, key types.NamespacedName, id s
 	return found, err
 }
 
-// RevokeUser keeps in the user's status that every token issued up to and including the second of at is void. The time there
-// never moves back. A user who is gone by now, or is another, has no tokens to revoke.
+// RevokeUser records in the user's status that every token issued up to and including the second of
+// at is void. That time never moves back. RevokeUser does nothing if the User does not exist or no
+// longer has this UID, because then there are no tokens to revoke.
 func (t *Tokens) RevokeUser(ctx context.Context, u *directory.User, at time.Time) error {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := withTimeout(ctx)
 	defer cancel()
 	at = at.UTC().Truncate(time.Second)
 	err := userStatuses{t.Client, t.Reader}.change(ctx, u.Key, u.UID, func(status *authv1alpha1.UserStatus) {
@@ -235,42 +241,44 @@ func (t *Tokens) RevokeUser(ctx context.Context, u *directory.User, at time.Time
 		}
 	})
 	if err != nil {
-		return grant.Unavailable("keep the revocation of a user's tokens", err)
+		return grant.Unavailable("store the revocation of a user's tokens", err)
 	}
 	t.Directory.RevokeTokens(u.UID, at)
 	return nil
 }
 
-// readable refuses to build on a record whose stored object breaks the schema: it counts as revoked only until somebody corrects it.
-func readable(t *authv1alpha1.Token) error {
+// checkReadable returns an error if the stored object breaks the schema. Such a record must not be
+// built upon, because it counts as revoked only until someone corrects it.
+func checkReadable(t *authv1alpha1.Token) error {
 	if t.Unreadable == "" {
 		return nil
 	}
 	return fmt.Errorf("the stored Token %s breaks the schema; correct or delete it: %s", client.ObjectKeyFromObject(t), t.Unreadable)
 }
 
-// labelName names the record of a labelled token, so that a user has one for each label.
+// labelName returns the name of the record of a labelled token, one for each user and label.
 func labelName(uid, label string) string {
-	sum := sha256.Sum256([]byte(uid + "\x00" + label)) // a UID has no zero byte
+	sum := sha256.Sum256([]byte(uid + "\x00" + label)) // a UID does not contain a zero byte
 	return "label-" + hex.EncodeToString(sum[:20])
 }
 
-// idName names a record after the token's id, which is base64url and has capitals that names may not have.
+// idName returns the name of a record derived from the token's id. The id is base64url and may
+// contain capital letters, which names may not.
 func idName(id string) string {
 	raw, err := base64.RawURLEncoding.DecodeString(id)
 	if err != nil {
-		raw = []byte(id) // made by hand
+		raw = []byte(id) // the record was made by hand
 	}
 	return "token-" + hex.EncodeToString(raw)
 }
 
-// keyOf is the place of a record's object, beside its user's.
+// keyOf returns the namespace and name of a record's object, in the namespace of its user.
 func keyOf(r directory.Record, name string) types.NamespacedName {
 	namespace, _, _ := strings.Cut(r.UserKey, "/")
 	return types.NamespacedName{Namespace: namespace, Name: name}
 }
 
-// newToken makes the object of a record. It belongs to the user's object and goes with it.
+// newToken returns the object of a record. The User owns it, so that it is deleted with the User.
 func newToken(key types.NamespacedName, r directory.Record) *authv1alpha1.Token {
 	_, user, _ := strings.Cut(r.UserKey, "/")
 	return &authv1alpha1.Token{
@@ -296,7 +304,7 @@ func newToken(key types.NamespacedName, r directory.Record) *authv1alpha1.Token 
 	}
 }
 
-// FromToken is a Token as the directory holds it.
+// FromToken returns the directory's record of a Token.
 func FromToken(t *authv1alpha1.Token) directory.Record {
 	return directory.Record{
 		ID:          t.Spec.TokenID,

@@ -25,16 +25,17 @@ import (
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
-// bench is a namespace of the test's own and the service that has a role there.
-type bench struct{ apitest.Restricted }
+// fixture is a namespace that belongs to the test, with a service account that has the role of the
+// service there.
+type fixture struct{ apitest.Restricted }
 
-func newBench(t testing.TB) bench {
+func newFixture(t testing.TB) fixture {
 	t.Helper()
-	return bench{apitest.NewRestricted(t, apitest.UsersRole)}
+	return fixture{apitest.NewRestricted(t, apitest.UsersRole)}
 }
 
-// replica returns the token records of one more replica, with a connection and a directory of its own.
-func (b bench) replica(t testing.TB, users ...*directory.User) *Tokens {
+// replica returns the Tokens of another replica, with its own connection and directory.
+func (b fixture) replica(t testing.TB, users ...*directory.User) *Tokens {
 	t.Helper()
 	d := directory.New()
 	for _, u := range users {
@@ -45,7 +46,7 @@ func (b bench) replica(t testing.TB, users ...*directory.User) *Tokens {
 	return &Tokens{Client: c, Reader: c, Directory: d, Now: time.Now}
 }
 
-func (b bench) tokens(t testing.TB) []authv1alpha1.Token {
+func (b fixture) tokens(t testing.TB) []authv1alpha1.Token {
 	t.Helper()
 	var list authv1alpha1.TokenList
 	if err := b.List(context.Background(), &list, client.InNamespace(b.Namespace)); err != nil {
@@ -54,8 +55,8 @@ func (b bench) tokens(t testing.TB) []authv1alpha1.Token {
 	return list.Items
 }
 
-// tokenNamed returns the only Token whose name begins so.
-func (b bench) tokenNamed(t testing.TB, prefix string) authv1alpha1.Token {
+// tokenNamed returns the only Token whose name has this prefix.
+func (b fixture) tokenNamed(t testing.TB, prefix string) authv1alpha1.Token {
 	t.Helper()
 	tokens := slices.DeleteFunc(b.tokens(t), func(o authv1alpha1.Token) bool { return !strings.HasPrefix(o.Name, prefix) })
 	if len(tokens) != 1 {
@@ -64,8 +65,8 @@ func (b bench) tokenNamed(t testing.TB, prefix string) authv1alpha1.Token {
 	return tokens[0]
 }
 
-// issued is the record of a new token, as the service makes it.
-func issued(u *directory.User, label string) directory.Record {
+// newRecord returns the record of a new token, as the service makes it.
+func newRecord(u *directory.User, label string) directory.Record {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	return directory.Record{
 		ID: token.NewID(), UserKey: u.Key, UserUID: u.UID, Kind: token.KindOpaque, Label: label,
@@ -73,11 +74,11 @@ func issued(u *directory.User, label string) directory.Record {
 	}
 }
 
-func live(r directory.Record) bool { return r.Live(time.Now()) }
+func isLive(r directory.Record) bool { return r.Live(time.Now()) }
 
 func mustCreate(t testing.TB, records *Tokens, r directory.Record) directory.Record {
 	t.Helper()
-	kept, err := records.CreateLabelled(context.Background(), r, live)
+	kept, err := records.CreateLabelled(context.Background(), r, isLive)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,14 +91,14 @@ func mustRevoke(t testing.TB, records *Tokens, r directory.Record) {
 		t.Fatal(err)
 	}
 	if known, _ := records.Directory.Record(r.UserUID, r.ID); !known.Revoked {
-		t.Error("the directory does not know of the revocation yet")
+		t.Error("the directory does not have the revocation")
 	}
 }
 
-func TestTheRecordOfALabelIsFoundByAReplicaThatHasNotHeardOfIt(t *testing.T) {
-	b := newBench(t)
+func TestLabelledOnAnotherReplica(t *testing.T) {
+	b := newFixture(t)
 	u, another := b.AddUser(t), b.AddUser(t)
-	made := mustCreate(t, b.replica(t, u), issued(u, "ci"))
+	made := mustCreate(t, b.replica(t, u), newRecord(u, "ci"))
 	elsewhere := b.replica(t, u)
 	found, ok, err := elsewhere.Labelled(t.Context(), u, "ci")
 	if err != nil || !ok || found != made {
@@ -115,26 +116,26 @@ func TestTheRecordOfALabelIsFoundByAReplicaThatHasNotHeardOfIt(t *testing.T) {
 	}
 }
 
-func TestLabelsAreCountedWhereTheyAreKept(t *testing.T) {
-	b := newBench(t)
+func TestCountLabelled(t *testing.T) {
+	b := newFixture(t)
 	u, another := b.AddUser(t), b.AddUser(t)
 	here := b.replica(t, u)
 	for _, label := range []string{"a", "b", "c"} {
-		mustCreate(t, here, issued(u, label))
+		mustCreate(t, here, newRecord(u, label))
 	}
-	mustRevoke(t, here, mustCreate(t, here, issued(u, "ended")))
-	mustRevoke(t, here, issued(u, "")) // a record without a label
-	elsewhere := b.replica(t, u)       // has heard of none
-	if n, err := elsewhere.CountLabelled(t.Context(), u, live); n != 3 || err != nil {
-		t.Errorf("%d labels, %v, want 3", n, err)
+	mustRevoke(t, here, mustCreate(t, here, newRecord(u, "ended")))
+	mustRevoke(t, here, newRecord(u, "")) // a record without a label
+	elsewhere := b.replica(t, u)          // does not know any of them
+	if n, err := elsewhere.CountLabelled(t.Context(), u, isLive); n != 3 || err != nil {
+		t.Errorf("got %d labels and error %v, want 3", n, err)
 	}
-	if n, err := elsewhere.CountLabelled(t.Context(), another, live); n != 0 || err != nil {
-		t.Errorf("another user has %d labels, %v", n, err)
+	if n, err := elsewhere.CountLabelled(t.Context(), another, isLive); n != 0 || err != nil {
+		t.Errorf("another user has %d labels, error %v", n, err)
 	}
 }
 
-func TestALabelHasOneTokenHoweverManyAskAtOnce(t *testing.T) {
-	b := newBench(t)
+func TestConcurrentCallersShareOneToken(t *testing.T) {
+	b := newFixture(t)
 	u := b.AddUser(t)
 	const callers = 100
 	labels := 0
@@ -149,12 +150,12 @@ func TestALabelHasOneTokenHoweverManyAskAtOnce(t *testing.T) {
 			kept := make([]directory.Record, callers)
 			var all sync.WaitGroup
 			for i := range callers {
-				all.Go(func() { kept[i] = mustCreate(t, records[i%replicas], issued(u, label)) })
+				all.Go(func() { kept[i] = mustCreate(t, records[i%replicas], newRecord(u, label)) })
 			}
 			all.Wait()
 			for _, r := range kept {
 				if r != kept[0] {
-					t.Fatalf("%s: two tokens, %s and %s", label, r.ID, kept[0].ID)
+					t.Fatalf("%s: got two tokens, %s and %s", label, r.ID, kept[0].ID)
 				}
 			}
 			for _, r := range records {
@@ -169,120 +170,120 @@ func TestALabelHasOneTokenHoweverManyAskAtOnce(t *testing.T) {
 	}
 }
 
-func TestALabelledTokenComesBackAsItWasIssued(t *testing.T) {
-	b := newBench(t)
+func TestCreateLabelledReturnsExistingRecord(t *testing.T) {
+	b := newFixture(t)
 	u := b.AddUser(t)
-	first := issued(u, "ß \"quoted\" 日本")
+	first := newRecord(u, "ß \"quoted\" 日本")
 	first.Description, first.Client = "nul \x00, line\u2028, "+strings.Repeat("x", 60000), strings.Repeat("y", 4000)
 	mustCreate(t, b.replica(t, u), first)
 
-	if got := mustCreate(t, b.replica(t, u), issued(u, first.Label)); got != first {
+	if got := mustCreate(t, b.replica(t, u), newRecord(u, first.Label)); got != first {
 		t.Errorf("got token %s of %v, want %s of %v and everything else as it was", got.ID, got.IssuedAt, first.ID, first.IssuedAt)
 	}
 	owner := b.tokens(t)[0].OwnerReferences
 	if len(owner) != 1 || string(owner[0].UID) != u.UID || owner[0].Kind != "User" {
-		t.Errorf("the record belongs to %v, want the user", owner)
+		t.Errorf("the owner of the record is %v, want the user", owner)
 	}
 }
 
-func TestLabelsOfDifferentUsersDoNotMeet(t *testing.T) {
-	b := newBench(t)
+func TestLabelsAreSeparatePerUser(t *testing.T) {
+	b := newFixture(t)
 	u, other := b.AddUser(t), b.AddUser(t)
 	records := b.replica(t, u, other)
-	if mustCreate(t, records, issued(u, "ci")).ID == mustCreate(t, records, issued(other, "ci")).ID {
-		t.Error("two users got the same token")
+	if mustCreate(t, records, newRecord(u, "ci")).ID == mustCreate(t, records, newRecord(other, "ci")).ID {
+		t.Error("two users share one token")
 	}
 }
 
-func TestARevokedTokenMakesRoomForAnotherAndStaysRevoked(t *testing.T) {
-	b := newBench(t)
+func TestReplacedTokenStaysRevoked(t *testing.T) {
+	b := newFixture(t)
 	u := b.AddUser(t)
-	first := mustCreate(t, b.replica(t, u), issued(u, "ci"))
+	first := mustCreate(t, b.replica(t, u), newRecord(u, "ci"))
 	mustRevoke(t, b.replica(t, u), first)
 
-	second := mustCreate(t, b.replica(t, u), issued(u, "ci"))
+	second := mustCreate(t, b.replica(t, u), newRecord(u, "ci"))
 
 	if second.ID == first.ID {
 		t.Fatal("the revoked token was handed out again")
 	}
 	if o := b.tokenNamed(t, "label-"); o.Spec.TokenID != second.ID || o.Spec.Revoked {
-		t.Errorf("the label is on token %s, revoked %t, want %s", o.Spec.TokenID, o.Spec.Revoked, second.ID)
+		t.Errorf("the label belongs to token %s, revoked %t, want %s", o.Spec.TokenID, o.Spec.Revoked, second.ID)
 	}
 	if o := b.tokenNamed(t, "token-"); o.Spec.TokenID != first.ID || !o.Spec.Revoked {
-		t.Errorf("record of token %s, revoked %t, want that %s is revoked", o.Spec.TokenID, o.Spec.Revoked, first.ID)
+		t.Errorf("separate record of token %s, revoked %t, want %s revoked", o.Spec.TokenID, o.Spec.Revoked, first.ID)
 	}
 }
 
-func TestATokenRevokedByAReplicaThatDidNotKnowItsLabelIsNotHandedOutAgain(t *testing.T) {
-	b := newBench(t)
+func TestRevocationWithoutLabelIsRespected(t *testing.T) {
+	b := newFixture(t)
 	u := b.AddUser(t)
-	first := mustCreate(t, b.replica(t, u), issued(u, "ci"))
+	first := mustCreate(t, b.replica(t, u), newRecord(u, "ci"))
 	unlabelled := first
 	unlabelled.Label = ""
 	mustRevoke(t, b.replica(t, u), unlabelled)
 
-	if mustCreate(t, b.replica(t, u), issued(u, "ci")).ID == first.ID {
+	if mustCreate(t, b.replica(t, u), newRecord(u, "ci")).ID == first.ID {
 		t.Error("the revoked token was handed out again")
 	}
 }
 
-func TestAnEndedTokenMakesRoomAndLeavesNothing(t *testing.T) {
-	b := newBench(t)
+func TestExpiredTokenIsReplaced(t *testing.T) {
+	b := newFixture(t)
 	u := b.AddUser(t)
-	first := issued(u, "ci")
+	first := newRecord(u, "ci")
 	first.IssuedAt, first.ExpiresAt = first.IssuedAt.Add(-time.Hour), first.IssuedAt.Add(-time.Second)
 	mustCreate(t, b.replica(t, u), first)
 	mustRevoke(t, b.replica(t, u), first)
 
-	second := mustCreate(t, b.replica(t, u), issued(u, "ci"))
+	second := mustCreate(t, b.replica(t, u), newRecord(u, "ci"))
 
 	if tokens := b.tokens(t); len(tokens) != 1 || tokens[0].Spec.TokenID != second.ID {
-		t.Errorf("got %d records, want that of the new token only", len(tokens))
+		t.Errorf("got %d records, want only that of the new token", len(tokens))
 	}
 }
 
-func TestAReplacementIsAgreedOnByAllReplicas(t *testing.T) {
-	b := newBench(t)
+func TestReplicasAgreeOnReplacement(t *testing.T) {
+	b := newFixture(t)
 	u := b.AddUser(t)
 	for range 20 {
-		old := mustCreate(t, b.replica(t, u), issued(u, "ci"))
+		old := mustCreate(t, b.replica(t, u), newRecord(u, "ci"))
 		mustRevoke(t, b.replica(t, u), old)
 		kept := make([]directory.Record, 6)
 		var all sync.WaitGroup
 		for i := range kept {
-			all.Go(func() { kept[i] = mustCreate(t, b.replica(t, u), issued(u, "ci")) })
+			all.Go(func() { kept[i] = mustCreate(t, b.replica(t, u), newRecord(u, "ci")) })
 		}
 		all.Wait()
 		for _, r := range kept {
 			if r.ID != kept[0].ID || r.ID == old.ID {
-				t.Fatalf("tokens %s and %s after %s", r.ID, kept[0].ID, old.ID)
+				t.Fatalf("got tokens %s and %s as replacements of %s, want one new token", r.ID, kept[0].ID, old.ID)
 			}
 		}
 		mustRevoke(t, b.replica(t, u), kept[0])
 	}
 	for _, o := range b.tokens(t) {
 		if !o.Spec.Revoked {
-			t.Errorf("token %s is not revoked any more", o.Name)
+			t.Errorf("token %s is no longer revoked", o.Name)
 		}
 	}
 }
 
-func TestARevocationGoesIntoTheRecordOfTheLabel(t *testing.T) {
-	b := newBench(t)
+func TestRevokeUsesLabelledRecord(t *testing.T) {
+	b := newFixture(t)
 	u := b.AddUser(t)
-	r := mustCreate(t, b.replica(t, u), issued(u, "ci"))
+	r := mustCreate(t, b.replica(t, u), newRecord(u, "ci"))
 	mustRevoke(t, b.replica(t, u), r)
 	if o := b.tokenNamed(t, ""); !strings.HasPrefix(o.Name, "label-") || !o.Spec.Revoked {
 		t.Errorf("got record %s, revoked %t", o.Name, o.Spec.Revoked)
 	}
 }
 
-func TestARevocationMeansOneTokenAndNotItsSuccessor(t *testing.T) {
-	b := newBench(t)
+func TestRevokeSparesSuccessor(t *testing.T) {
+	b := newFixture(t)
 	u := b.AddUser(t)
-	old := issued(u, "ci")
-	successor := mustCreate(t, b.replica(t, u), issued(u, "ci"))
-	mustRevoke(t, b.replica(t, u), old) // by a replica that has not heard of the successor
+	old := newRecord(u, "ci")
+	successor := mustCreate(t, b.replica(t, u), newRecord(u, "ci"))
+	mustRevoke(t, b.replica(t, u), old) // by a replica that does not know the successor
 	if o := b.tokenNamed(t, "label-"); o.Spec.TokenID != successor.ID || o.Spec.Revoked {
 		t.Error("the successor was revoked instead")
 	}
@@ -291,11 +292,11 @@ func TestARevocationMeansOneTokenAndNotItsSuccessor(t *testing.T) {
 	}
 }
 
-func TestRevocationsCanBeRepeatedOnAllReplicasAtOnce(t *testing.T) {
-	b := newBench(t)
+func TestRevokeIsIdempotent(t *testing.T) {
+	b := newFixture(t)
 	u := b.AddUser(t)
 	for _, label := range []string{"", "ci"} {
-		r := issued(u, label)
+		r := newRecord(u, label)
 		if label != "" {
 			mustCreate(t, b.replica(t, u), r)
 		}
@@ -319,8 +320,8 @@ func TestRevocationsCanBeRepeatedOnAllReplicasAtOnce(t *testing.T) {
 	}
 }
 
-func TestTheRevocationOfAUsersTokensNeverMovesBack(t *testing.T) {
-	b := newBench(t)
+func TestRevokeUserNeverMovesBack(t *testing.T) {
+	b := newFixture(t)
 	u := b.AddUser(t)
 	base := time.Now().Add(-time.Hour)
 	var all sync.WaitGroup
@@ -331,7 +332,7 @@ func TestTheRevocationOfAUsersTokensNeverMovesBack(t *testing.T) {
 				t.Error(err)
 			}
 			if known, _ := records.Directory.ByUID(u.UID); known.CheckToken(at) == nil {
-				t.Error("the directory does not know of the revocation yet")
+				t.Error("the directory does not have the revocation")
 			}
 		})
 	}
@@ -345,8 +346,8 @@ func TestTheRevocationOfAUsersTokensNeverMovesBack(t *testing.T) {
 	}
 }
 
-func TestTheRevocationOfAnotherUsersTokensWritesNothing(t *testing.T) {
-	b := newBench(t)
+func TestRevokeUserOfFormerUser(t *testing.T) {
+	b := newFixture(t)
 	u := b.AddUser(t)
 	former := *u
 	former.UID = "00000000-0000-4000-8000-000000000000"
@@ -359,35 +360,35 @@ func TestTheRevocationOfAnotherUsersTokensWritesNothing(t *testing.T) {
 	}
 	var o authv1alpha1.User
 	if err := b.Get(t.Context(), b.Key(u), &o); err != nil || o.Status.TokensRevokedAt != nil {
-		t.Errorf("the tokens of the user of the same name are void, error %v", err)
+		t.Errorf("the tokens of the new user of the same name are void, or error %v", err)
 	}
 }
 
-func TestWhatCannotBeWrittenIsUnavailable(t *testing.T) {
-	b := newBench(t)
+func TestFailuresAreUnavailable(t *testing.T) {
+	b := newFixture(t)
 	u := b.AddUser(t)
-	labelled := mustCreate(t, b.replica(t, u), issued(u, "ci"))
-	deaf, refusing, ending := b, b, newBench(t)
-	deaf.Config, refusing.Config = through(t, b.Config, true), through(t, b.Config, false)
-	lost := ending.AddUser(t)
-	if err := ending.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ending.Namespace}}); err != nil {
+	labelled := mustCreate(t, b.replica(t, u), newRecord(u, "ci"))
+	silent, refusing, doomed := b, b, newFixture(t)
+	silent.Config, refusing.Config = withUnresponsiveHost(t, b.Config, true), withUnresponsiveHost(t, b.Config, false)
+	doomedUser := doomed.AddUser(t)
+	if err := doomed.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: doomed.Namespace}}); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
 		records *Tokens
 		user    *directory.User
-		only    string // the act that fails; empty: all
+		only    string // the operation that fails; empty: all
 	}{
-		"an API server that does not answer":   {deaf.replica(t, u), u, ""},
-		"an API server that is not there":      {refusing.replica(t, u), u, ""},
-		"a namespace that is being taken away": {ending.replica(t, lost), lost, "keep"},
-		"a namespace that is not there":        {b.replica(t, u), &directory.User{Key: "nowhere/jj", UID: u.UID}, "keep"},
+		"an API server that does not answer":     {silent.replica(t, u), u, ""},
+		"an API server that refuses connections": {refusing.replica(t, u), u, ""},
+		"a namespace that is being deleted":      {doomed.replica(t, doomedUser), doomedUser, "create"},
+		"a namespace that does not exist":        {b.replica(t, u), &directory.User{Key: "nowhere/jj", UID: u.UID}, "create"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			acts := map[string]func() error{
-				"keep": func() error {
-					_, err := c.records.CreateLabelled(t.Context(), issued(c.user, "new"), live)
+			operations := map[string]func() error{
+				"create": func() error {
+					_, err := c.records.CreateLabelled(t.Context(), newRecord(c.user, "new"), isLive)
 					return err
 				},
 				"revoke":      func() error { return c.records.Revoke(t.Context(), labelled) },
@@ -397,27 +398,28 @@ func TestWhatCannotBeWrittenIsUnavailable(t *testing.T) {
 					return err
 				},
 			}
-			for act, do := range acts {
-				if c.only != "" && act != c.only {
+			for operation, do := range operations {
+				if c.only != "" && operation != c.only {
 					continue
 				}
-				begun := time.Now()
+				started := time.Now()
 				if err := do(); !errors.Is(err, grant.ErrUnavailable) {
-					t.Errorf("%s: got error %v, want that it is unavailable", act, err)
+					t.Errorf("%s: got error %v, want ErrUnavailable", operation, err)
 				}
-				if took := time.Since(begun); took > 6*time.Second {
-					t.Errorf("%s: it took %v to say so", act, took)
+				if took := time.Since(started); took > 6*time.Second {
+					t.Errorf("%s: took %v to fail, want 6s at most", operation, took)
 				}
 			}
 			if r, _ := c.records.Directory.Record(labelled.UserUID, labelled.ID); r.Revoked {
-				t.Error("the directory holds a revocation that was not kept")
+				t.Error("the directory holds a revocation that was not stored")
 			}
 		})
 	}
 }
 
-// through returns a connection to an address that takes connections and never answers, or takes none.
-func through(t *testing.T, config *rest.Config, listening bool) *rest.Config {
+// withUnresponsiveHost returns a copy of config for an address that accepts connections and never
+// responds or, if listening is false, refuses them.
+func withUnresponsiveHost(t *testing.T, config *rest.Config, listening bool) *rest.Config {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
