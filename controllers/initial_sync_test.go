@@ -3,7 +3,6 @@ package controllers
 import (
 	"context"
 	"testing"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -13,12 +12,13 @@ import (
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
-// waiting starts an InitialSync over the Users of a world, for a directory that the test fills by hand.
-func waiting(w *apitest.World, users *informer.Observed) *directory.Directory {
+// startInitialSync starts an InitialSync over the Users of a world, for a directory that the test
+// fills by hand.
+func startInitialSync(w *apitest.World, observed *informer.Observed) *directory.Directory {
 	w.T.Helper()
 	d := directory.New()
 	s := &InitialSync{directory: d, sources: []syncSource{{
-		kind: "User", observed: users, awaitFilled: func(context.Context) {},
+		kind: "User", observed: observed, awaitFilled: func(context.Context) {},
 		list: func(ctx context.Context) (informer.Listing, error) {
 			return informer.NewLister(w.Client, []string{w.NS}).List(ctx, informer.UserKind())
 		},
@@ -27,7 +27,7 @@ func waiting(w *apitest.World, users *informer.Observed) *directory.Directory {
 	return d
 }
 
-func TestTheDirectoryIsNotSyncedBeforeItIsAsNewAsTheAPIServer(t *testing.T) {
+func TestBehind(t *testing.T) {
 	w := apitest.NewWorld(t)
 	before := w.NewUser("jean", `{}`)
 	stale := before.ResourceVersion
@@ -35,7 +35,7 @@ func TestTheDirectoryIsNotSyncedBeforeItIsAsNewAsTheAPIServer(t *testing.T) {
 	other := w.NewUser("other", `{}`)
 	key, otherKey := client.ObjectKeyFromObject(before), client.ObjectKeyFromObject(other)
 
-	users := informer.NewObserved()
+	observed := informer.NewObserved()
 	want, err := informer.NewLister(w.Client, []string{w.NS}).List(t.Context(), informer.UserKind())
 	if err != nil {
 		t.Fatal(err)
@@ -45,52 +45,50 @@ func TestTheDirectoryIsNotSyncedBeforeItIsAsNewAsTheAPIServer(t *testing.T) {
 		do     func()
 		behind bool
 	}{
-		{"nothing was reconciled", func() {}, true},
-		{"the version before the revocation was reconciled", func() { users.Record(key, stale); users.Record(otherKey, other.ResourceVersion) }, true},
-		{"the revocation was reconciled, and a user who is gone is still there", func() {
-			users.Record(key, before.ResourceVersion)
-			users.Record(types.NamespacedName{Namespace: w.NS, Name: "gone"}, stale)
+		{"nothing has been reconciled", func() {}, true},
+		{"the version before the revocation was reconciled", func() { observed.Record(key, stale); observed.Record(otherKey, other.ResourceVersion) }, true},
+		{"the revocation was reconciled, but a deleted user is still there", func() {
+			observed.Record(key, before.ResourceVersion)
+			observed.Record(types.NamespacedName{Namespace: w.NS, Name: "gone"}, stale)
 		}, true},
-		{"the user who is gone was taken out", func() { users.Forget(types.NamespacedName{Namespace: w.NS, Name: "gone"}) }, false},
-		{"a version that cannot be compared", func() { users.Record(key, "x") }, true},
-		{"a user who came after the list", func() {
-			users.Record(key, before.ResourceVersion)
-			users.Record(types.NamespacedName{Namespace: w.NS, Name: "new"}, w.NewUser("new", `{}`).ResourceVersion)
+		{"the deleted user was removed", func() { observed.Forget(types.NamespacedName{Namespace: w.NS, Name: "gone"}) }, false},
+		{"a version that cannot be compared", func() { observed.Record(key, "x") }, true},
+		{"a user was created after the list", func() {
+			observed.Record(key, before.ResourceVersion)
+			observed.Record(types.NamespacedName{Namespace: w.NS, Name: "new"}, w.NewUser("new", `{}`).ResourceVersion)
 		}, false},
 	}
 	for _, step := range steps {
 		step.do()
-		if behind, got := users.Behind(want); got != step.behind {
+		if behind, got := observed.Behind(want); got != step.behind {
 			t.Errorf("%s: behind = %v (%v), want %v", step.name, got, behind, step.behind)
 		}
 	}
 }
 
-func TestInitialSyncWaitsForTheLastUser(t *testing.T) {
+func TestInitialSyncAwaitsEveryUser(t *testing.T) {
 	w := apitest.NewWorld(t)
 	jean, other := w.NewUser("jean", `{}`), w.NewUser("other", `{}`)
-	users := informer.NewObserved()
-	d := waiting(w, users)
-	users.Record(client.ObjectKeyFromObject(jean), jean.ResourceVersion)
-	time.Sleep(3 * compareInterval)
-	if d.HasSynced() {
-		t.Fatal("synced although a user is missing")
-	}
-	users.Record(client.ObjectKeyFromObject(other), other.ResourceVersion)
+	observed := informer.NewObserved()
+	d := startInitialSync(w, observed)
+	observed.Record(client.ObjectKeyFromObject(jean), jean.ResourceVersion)
+	w.Consistently("not synced while a user is missing", 3*compareInterval, func() bool { return !d.HasSynced() })
+	observed.Record(client.ObjectKeyFromObject(other), other.ResourceVersion)
 	w.Eventually("the directory is synced", d.HasSynced)
 }
 
-// A user that is deleted between the list and the watch reaches no reconciler, so the list must be made anew.
-func TestInitialSyncForgetsAUserThatWasDeletedMeanwhile(t *testing.T) {
+// A user that is deleted between the list and the watch reaches no reconciler, so InitialSync must
+// list again.
+func TestInitialSyncListsAgain(t *testing.T) {
 	w := apitest.NewWorld(t)
 	jean := w.NewUser("jean", `{}`)
-	d := waiting(w, informer.NewObserved())
-	time.Sleep(3 * compareInterval)
+	d := startInitialSync(w, informer.NewObserved())
+	w.Consistently("not synced while the user exists", 3*compareInterval, func() bool { return !d.HasSynced() })
 	w.MustDelete(jean)
 	w.Eventually("the directory is synced", d.HasSynced)
 }
 
-func TestAReplicaIsSyncedWhenItHoldsEveryUserAndRecord(t *testing.T) {
+func TestReplicaHoldsEveryUserOnceSynced(t *testing.T) {
 	w := apitest.NewWorld(t)
 	const many = 120
 	for i := range many {

@@ -13,8 +13,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
-// A lock is lifted in memory at once, and stays lifted while status still shows it.
-func TestALockIsLiftedBeforeStatusKnows(t *testing.T) {
+// A lock is lifted in memory at once, and stays lifted while the status still shows it.
+func TestLift(t *testing.T) {
+	t.Parallel()
 	from := &authv1alpha1.SecretSource{SecretKeyRef: authv1alpha1.SecretKeyRef{Name: "s", Key: "a"}}
 	user := func() *authv1alpha1.User {
 		u := &authv1alpha1.User{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "jean", UID: "some-uid", Generation: 1}}

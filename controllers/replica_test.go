@@ -13,8 +13,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
-// replica starts a manager with all controllers, with the rights of config/rbac/role.yaml and no others, and returns the
-// directory that they fill. It stops with the test.
+// replica starts a manager with all controllers, with the rights of config/rbac/role.yaml and no
+// others, and returns the directory that they fill. It stops with the test.
 func replica(w *apitest.World) *directory.Directory {
 	w.T.Helper()
 	options := ctrl.Options{
@@ -38,6 +38,12 @@ func replica(w *apitest.World) *directory.Directory {
 	return d
 }
 
-// letQueuesEmpty waits until nothing is left in a queue for what has happened so far: nothing waits there for longer than spread, and
-// a write made then can bring its user back once more.
-func letQueuesEmpty() { time.Sleep(3 * informer.WriteJitter) }
+// staysUnchanged checks that no replica writes to a User until the queues are empty: no item waits
+// in a queue for longer than WriteJitter, and a write in that time can enqueue its user once more.
+func staysUnchanged(w *apitest.World, name string) {
+	w.T.Helper()
+	version := w.ReadUser(name).ResourceVersion
+	w.Consistently("no write to "+name, 3*informer.WriteJitter, func() bool {
+		return w.ReadUser(name).ResourceVersion == version
+	})
+}

@@ -13,8 +13,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
-// The samples are the first thing that anybody tries, and their comments say how to log in.
-func TestTheSamplesLogInAsTheirCommentsSay(t *testing.T) {
+// The samples are the first thing that anyone tries, and their comments say how to log in.
+func TestSamplesLogIn(t *testing.T) {
 	w := apitest.NewWorld(t)
 	d := replica(w)
 	files, err := filepath.Glob("../config/samples/*.yaml")

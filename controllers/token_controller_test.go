@@ -12,8 +12,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
-// token creates the record of a token that was issued an hour ago and ends at the given time.
-func tokenOf(w *apitest.World, name string, ends time.Time) *authv1alpha1.Token {
+// newToken creates the record of a token with a lifetime of four hours that expires at ends.
+func newToken(w *apitest.World, name string, ends time.Time) *authv1alpha1.Token {
 	w.T.Helper()
 	t := &authv1alpha1.Token{ObjectMeta: metav1.ObjectMeta{Namespace: w.NS, Name: name}}
 	t.Spec = authv1alpha1.TokenSpec{
@@ -24,15 +24,15 @@ func tokenOf(w *apitest.World, name string, ends time.Time) *authv1alpha1.Token 
 	return t
 }
 
-func TestARecordReachesTheDirectoryToTheMillisecond(t *testing.T) {
+func TestRecordReachesDirectory(t *testing.T) {
 	w := apitest.NewWorld(t)
 	ends := time.Now().Add(time.Hour).Truncate(time.Millisecond)
-	tokenOf(w, "before-start", ends)
+	newToken(w, "before-start", ends)
 	d := replica(w)
 	if _, ok := d.Record("some-uid", "id-of-before-start"); !ok {
 		t.Error("a record from before the start is missing although the directory is synced")
 	}
-	token := tokenOf(w, "t", ends)
+	token := newToken(w, "t", ends)
 	w.Eventually("the record is there", func() bool { _, ok := d.Record("some-uid", "id-of-t"); return ok })
 	r, _ := d.Record("some-uid", "id-of-t")
 	if !r.ExpiresAt.Equal(ends) || r.UserUID != "some-uid" || r.UserKey != w.NS+"/jean" || r.Label != "four-hour token" || r.Kind != "Opaque" {
@@ -44,13 +44,13 @@ func TestARecordReachesTheDirectoryToTheMillisecond(t *testing.T) {
 	w.Eventually("the record is gone", func() bool { _, ok := d.Record("some-uid", "id-of-t"); return !ok })
 }
 
-// A label that gets another token leaves two objects that speak of the old, revoked one for a moment; the record of its own
-// must keep it void.
-func TestARevokedTokenStaysVoidWhenItsLabelGetsAnotherToken(t *testing.T) {
+// While a label moves on to another token, two objects describe the old, revoked one. The separate
+// record must keep that token void.
+func TestRevokedTokenStaysVoidAfterRelabel(t *testing.T) {
 	w := apitest.NewWorld(t)
 	d := replica(w)
 	ends := time.Now().Add(time.Hour).Truncate(time.Millisecond)
-	labelled := tokenOf(w, "t", ends)
+	labelled := newToken(w, "t", ends)
 	w.MustPatch(labelled, `{"spec":{"revoked":true}}`)
 	w.Eventually("the record is revoked", func() bool { r, _ := d.Record("some-uid", "id-of-t"); return r.Revoked })
 	own := labelled.DeepCopy()
@@ -68,29 +68,29 @@ func TestARevokedTokenStaysVoidWhenItsLabelGetsAnotherToken(t *testing.T) {
 	w.MustDelete(own)
 	w.Eventually("the old record is gone", func() bool { _, ok := d.Record("some-uid", "id-of-t"); return !ok })
 	if _, ok := d.Record("some-uid", "id-of-next"); !ok {
-		t.Error("the next token's record went with it")
+		t.Error("the record of the next token is gone too")
 	}
 }
 
-func TestATokenThatHasEndedIsRemoved(t *testing.T) {
+func TestExpiredTokenIsDeleted(t *testing.T) {
 	w := apitest.NewWorld(t)
-	ended := tokenOf(w, "ended", time.Now().Add(-removalDelay-time.Second))
-	fresh := tokenOf(w, "fresh", time.Now().Add(-removalDelay/2))
+	ended := newToken(w, "ended", time.Now().Add(-removalDelay-time.Second))
+	fresh := newToken(w, "fresh", time.Now().Add(-removalDelay/2))
 	d := replica(w)
-	w.Eventually("the ended token is removed", func() bool {
+	w.Eventually("the expired token is deleted", func() bool {
 		err := w.Get(t.Context(), client.ObjectKeyFromObject(ended), &authv1alpha1.Token{})
 		_, known := d.Record("some-uid", "id-of-ended")
 		return apierrors.IsNotFound(err) && !known
 	})
 	if err := w.Get(t.Context(), client.ObjectKeyFromObject(fresh), &authv1alpha1.Token{}); err != nil {
-		t.Errorf("a token that has just ended: %v", err)
+		t.Errorf("a token that has just expired: %v", err)
 	}
 }
 
-func TestARecordMadeByHandForAnotherUserDoesNotReviveARevokedToken(t *testing.T) {
+func TestForgedRecordRevivesNothing(t *testing.T) {
 	w := apitest.NewWorld(t)
 	d := replica(w)
-	token := tokenOf(w, "t", time.Now().Add(time.Hour).Truncate(time.Millisecond))
+	token := newToken(w, "t", time.Now().Add(time.Hour).Truncate(time.Millisecond))
 	w.MustPatch(token, `{"spec":{"revoked":true}}`)
 	w.Eventually("the record is revoked", func() bool { r, _ := d.Record("some-uid", "id-of-t"); return r.Revoked })
 	forged := token.DeepCopy()
@@ -104,6 +104,6 @@ func TestARecordMadeByHandForAnotherUserDoesNotReviveARevokedToken(t *testing.T)
 	w.MustDelete(forged)
 	w.Eventually("the other record is gone", func() bool { _, ok := d.Record("another-uid", "id-of-t"); return !ok })
 	if r, ok := d.Record("some-uid", "id-of-t"); !ok || !r.Revoked {
-		t.Errorf("then the revoked token's record is %+v", r)
+		t.Errorf("after the forged record is gone, the revoked token's record is %+v", r)
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 const fromSecret = `{passwords: [{plaintextFrom: {secretKeyRef: {name: shared, key: password}}}]}`
 
-func TestASecretChangeReachesEveryUserThatNamesIt(t *testing.T) {
+func TestSecretChangeReachesEveryUser(t *testing.T) {
 	w := apitest.NewWorld(t)
 	d := replica(w)
 	names := []string{"one", "two", "three"}
@@ -53,7 +53,7 @@ func TestASecretChangeReachesEveryUserThatNamesIt(t *testing.T) {
 	}
 }
 
-func TestARevocationReachesTheDirectoryWithinASecond(t *testing.T) {
+func TestRevocationWithinASecond(t *testing.T) {
 	w := apitest.NewWorld(t)
 	d := replica(w)
 	w.NewSecret("shared", map[string]string{"password": "some-password"})
@@ -73,7 +73,7 @@ func TestARevocationReachesTheDirectoryWithinASecond(t *testing.T) {
 	w.AwaitStatus("jean", "Revoked", "Revoked")
 }
 
-func TestAUserMadeAnewIsAnotherUser(t *testing.T) {
+func TestRecreatedUserIsAnotherUser(t *testing.T) {
 	w := apitest.NewWorld(t)
 	d := replica(w)
 	first := w.NewUser("jean", `{login: jean@example.com}`)
@@ -83,11 +83,11 @@ func TestAUserMadeAnewIsAnotherUser(t *testing.T) {
 	second := w.NewUser("jean", `{login: jean@example.com}`)
 	w.Eventually("jean is back", func() bool { _, ok := d.ByUID(string(second.UID)); return ok })
 	if _, alive := d.ByUID(string(first.UID)); alive || first.UID == second.UID {
-		t.Error("the first jean is still there")
+		t.Error("the first user is still in the directory")
 	}
 }
 
-func TestAUserWhoIsBeingDeletedIsGone(t *testing.T) {
+func TestTerminatingUserIsRemoved(t *testing.T) {
 	w := apitest.NewWorld(t)
 	d := replica(w)
 	u := w.NewUser("jean", `{}`)
@@ -98,7 +98,7 @@ func TestAUserWhoIsBeingDeletedIsGone(t *testing.T) {
 	w.MustPatch(u, `{"metadata":{"finalizers":null}}`)
 }
 
-func TestSecretsThatCannotHoldAPasswordStayOnTheAPIServer(t *testing.T) {
+func TestBulkySecretsAreNotCached(t *testing.T) {
 	w := apitest.NewWorld(t)
 	d := replica(w)
 	w.MustCreate(&corev1.Secret{
@@ -117,7 +117,7 @@ func TestSecretsThatCannotHoldAPasswordStayOnTheAPIServer(t *testing.T) {
 	}
 }
 
-func TestALockIsLiftedThroughStatus(t *testing.T) {
+func TestLockIsLiftedThroughStatus(t *testing.T) {
 	w := apitest.NewWorld(t)
 	d := replica(w)
 	w.NewSecret("shared", map[string]string{"password": "some-password"})
@@ -134,7 +134,7 @@ func TestALockIsLiftedThroughStatus(t *testing.T) {
 	}
 }
 
-func TestAChangedPasswordLiftsALockOnEveryReplica(t *testing.T) {
+func TestChangedPasswordLiftsLock(t *testing.T) {
 	w := apitest.NewWorld(t)
 	d, other := replica(w), replica(w)
 	secret := w.NewSecret("shared", map[string]string{"password": "some-password"})

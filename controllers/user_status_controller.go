@@ -25,7 +25,7 @@ import (
 
 // UserStatusReconciler writes the status of Users. Every replica runs it and computes the same
 // status. After a random delay a replica writes what still differs, with an optimistic lock, so
-// that the oldest one writes and the others have nothing left to do. It has its own queue, so that a
+// that the first one writes and the others have nothing left to do. It has its own queue, so that a
 // revocation never waits behind it. It writes only what the directory of its own replica already
 // holds, so that no one sees Ready for a password that is not in force anywhere.
 type UserStatusReconciler struct {

@@ -16,7 +16,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
-func TestConditionsSayWhatToDo(t *testing.T) {
+func TestConditions(t *testing.T) {
 	w := apitest.NewWorld(t)
 	replica(w)
 	strong, err := password.Generate([]byte("strong-password"), password.Parameters{})
@@ -42,12 +42,12 @@ func TestConditionsSayWhatToDo(t *testing.T) {
 		"no password":                  {`{}`, "Invalid", "NoPassword", []string{"hashFrom or plaintextFrom"}},
 		"a missing Secret":             {`{passwords: [{hashFrom: {secretKeyRef: {name: nowhere, key: k}}}]}`, "Invalid", "SecretNotFound", []string{`"nowhere"`, "create it"}},
 		"a missing key":                {`{passwords: [` + ref("hash", "nothing") + `]}`, "Invalid", "SecretKeyNotFound", []string{`"s"`, `"nothing"`, "add the key"}},
-		"a hash that is refused":       {`{passwords: [` + ref("hash", "bad") + `]}`, "Invalid", "InvalidHash", []string{`key "bad" of Secret "s"`}},
+		"a hash that is rejected":      {`{passwords: [` + ref("hash", "bad") + `]}`, "Invalid", "InvalidHash", []string{`key "bad" of Secret "s"`}},
 		"a plaintext where a hash is":  {`{passwords: [` + ref("hash", "plain") + `]}`, "Invalid", "InvalidHash", []string{`key "plain" of Secret "s"`}},
 		"an empty hash":                {`{passwords: [` + ref("hash", "empty") + `]}`, "Invalid", "InvalidHash", []string{`key "empty"`}},
 		"an empty plaintext":           {`{passwords: [` + ref("plaintext", "empty") + `]}`, "Invalid", "NoPassword", []string{`key "empty"`, "empty password never logs in"}},
 		"a plaintext that is too long": {`{passwords: [` + ref("plaintext", "long") + `]}`, "Invalid", "SecretValueTooLarge", []string{`key "long"`, "shorter"}},
-		"one broken among good ones": {`{passwords: [` + ref("hash", "good") + `,` + ref("hash", "bad") + `,` + ref("hash", "nothing") + `]}`, "Active", "InvalidHash",
+		"one broken password of three": {`{passwords: [` + ref("hash", "good") + `,` + ref("hash", "bad") + `,` + ref("hash", "nothing") + `]}`, "Active", "InvalidHash",
 			[]string{"passwords[1]", "passwords[2]", "the other passwords still work"}},
 		"revoked":                       {`{revoked: true, passwords: [` + ref("hash", "good") + `]}`, "Revoked", "Revoked", []string{"spec.revoked"}},
 		"expired":                       {`{expiresAt: "2020-01-01T00:00:00Z", passwords: [` + ref("hash", "good") + `]}`, "Expired", "Expired", []string{"2020-01-01T00:00:00Z"}},
@@ -59,7 +59,7 @@ func TestConditionsSayWhatToDo(t *testing.T) {
 		"tokens valid after the future": {`{tokensValidAfter: "2099-01-01T00:00:00Z", passwords: [` + ref("hash", "good") + `]}`, "Active", "Active", nil},
 		"a weak hash":                   {`{passwords: [` + ref("hash", "weak") + `]}`, "Active", "Active", nil},
 	}
-	remarks := map[string]string{
+	remarkConditions := map[string]string{
 		"a weak hash": authv1alpha1.ConditionWeakHash, "a plaintext and a newline": authv1alpha1.ConditionPlaintextNewline,
 		"tokens valid after the future": authv1alpha1.ConditionTokensVoid,
 	}
@@ -75,18 +75,18 @@ func TestConditionsSayWhatToDo(t *testing.T) {
 			}
 			for _, words := range c.words {
 				if !strings.Contains(ready.Message, words) {
-					t.Errorf("the message does not say %q: %s", words, ready.Message)
+					t.Errorf("the message does not contain %q: %s", words, ready.Message)
 				}
 			}
 			for _, kind := range []string{authv1alpha1.ConditionWeakHash, authv1alpha1.ConditionPlaintextNewline, authv1alpha1.ConditionTokensVoid} {
-				if got := apitest.Condition(u, kind).Status; (got == metav1.ConditionTrue) != (remarks[name] == kind) {
+				if got := apitest.Condition(u, kind).Status; (got == metav1.ConditionTrue) != (remarkConditions[name] == kind) {
 					t.Errorf("condition %s is %q", kind, got)
 				}
 			}
 			for _, c := range u.Status.Conditions {
 				for _, secret := range []string{"plain-password", strong[20:], "qJH7.N4xYta3aEG"} {
 					if strings.Contains(c.Message, secret) {
-						t.Errorf("condition %s shows what is in the Secret: %s", c.Type, c.Message)
+						t.Errorf("condition %s reveals the content of the Secret: %s", c.Type, c.Message)
 					}
 				}
 			}
@@ -98,50 +98,50 @@ func objectName(sentence string) string {
 	return strings.ToLower(strings.ReplaceAll(sentence, " ", "-"))
 }
 
-func TestTheOlderUserKeepsTheLoginAndHandsItOver(t *testing.T) {
+func TestLoginConflict(t *testing.T) {
 	w := apitest.NewWorld(t)
 	d := replica(w)
 	w.NewSecret("shared", map[string]string{"password": "some-password"})
 	spec := `{login: jean@example.com, ` + strings.TrimPrefix(fromSecret, "{")
 	older := w.NewUser("older", spec)
 	w.AwaitStatus("older", "Active", "Active")
-	// creationTimestamp counts whole seconds, and within one the UID decides.
-	w.Eventually("the next second has come", func() bool { return time.Now().Unix() > older.CreationTimestamp.Unix() })
+	// creationTimestamp has whole seconds, and within one second the UID decides.
+	w.Eventually("the next second has begun", func() bool { return time.Now().Unix() > older.CreationTimestamp.Unix() })
 	younger := w.NewUser("younger", spec)
 	conflict := w.AwaitStatus("younger", "Invalid", "LoginConflict")
 	if got := apitest.Condition(conflict, authv1alpha1.ConditionReady).Message; !strings.Contains(got, w.NS+"/older") {
 		t.Errorf("the message does not name the older User: %s", got)
 	}
-	holds := func(uid any) func() bool {
+	holdsLogin := func(uid any) func() bool {
 		return func() bool { u, ok := d.ByLogin("jean@example.com"); return ok && u.UID == fmt.Sprint(uid) }
 	}
-	if !holds(older.UID)() {
-		t.Error("the older does not hold the login in the directory")
+	if !holdsLogin(older.UID)() {
+		t.Error("the older user does not hold the login in the directory")
 	}
 	w.AwaitStatus("older", "Active", "Active")
-	letQueuesEmpty()
+	staysUnchanged(w, "younger")
 	w.MustPatch(older, `{"spec":{"login":"jackson@example.com"}}`)
 	w.AwaitStatus("younger", "Active", "Active")
-	w.Eventually("the younger holds the login", holds(younger.UID))
+	w.Eventually("the younger user holds the login", holdsLogin(younger.UID))
 	w.MustPatch(older, `{"spec":{"login":"jean@example.com"}}`)
 	w.AwaitStatus("younger", "Invalid", "LoginConflict")
-	letQueuesEmpty()
+	staysUnchanged(w, "younger")
 	w.MustDelete(older)
 	w.AwaitStatus("younger", "Active", "Active")
-	w.Eventually("the younger holds the login again", holds(younger.UID))
+	w.Eventually("the younger user holds the login again", holdsLogin(younger.UID))
 }
 
-func TestALoginThatIsANameCollidesToo(t *testing.T) {
+func TestLoginConflictWithName(t *testing.T) {
 	w := apitest.NewWorld(t)
 	replica(w)
 	w.NewSecret("shared", map[string]string{"password": "some-password"})
 	first := w.NewUser("jean", fromSecret)
-	w.Eventually("the next second has come", func() bool { return time.Now().Unix() > first.CreationTimestamp.Unix() })
+	w.Eventually("the next second has begun", func() bool { return time.Now().Unix() > first.CreationTimestamp.Unix() })
 	w.NewUser("other", `{login: jean}`)
 	w.AwaitStatus("other", "Invalid", "LoginConflict")
 }
 
-func TestStateTurnsWhenItsTimeComes(t *testing.T) {
+func TestStateChangesOnTime(t *testing.T) {
 	t.Parallel()
 	w := apitest.NewWorld(t)
 	replica(w)
@@ -157,7 +157,10 @@ func TestStateTurnsWhenItsTimeComes(t *testing.T) {
 		w.AwaitStatus(name, "Active", "Active")
 	}
 	w.AwaitStatus("locked", "Locked", "Locked")
-	letQueuesEmpty()
+	// Once the queues are empty, only the requeued Users can notice that their time has come.
+	w.NewUser("timeless", fromSecret)
+	w.AwaitStatus("timeless", "Active", "Active")
+	staysUnchanged(w, "timeless")
 	w.AwaitStatus("account", "Expired", "Expired")
 	w.AwaitStatus("password", "PasswordExpired", "PasswordExpired")
 	w.AwaitStatus("locked", "Active", "Active")
@@ -167,8 +170,8 @@ func TestStateTurnsWhenItsTimeComes(t *testing.T) {
 	})
 }
 
-// The state of the world is what counts: a resourceVersion that did not move.
-func TestNoiseWritesNothing(t *testing.T) {
+// An unchanged resourceVersion shows that there was no write.
+func TestUnrelatedChangesWriteNothing(t *testing.T) {
 	w := apitest.NewWorld(t)
 	d := replica(w)
 	replica(w)
@@ -181,44 +184,44 @@ func TestNoiseWritesNothing(t *testing.T) {
 		w.MustPatch(u, fmt.Sprintf(`{"metadata":{"annotations":{"noise":"%d"}}}`, i))
 		w.MustPatch(secret, fmt.Sprintf(`{"metadata":{"annotations":{"noise":"%d"}},"stringData":{"unrelated":"%d"}}`, i, i))
 	}
-	// A user who is made after the noise and has a status shows that the noise has arrived.
+	// The status of a user that is created afterwards shows that the changes have arrived.
 	w.NewUser("later", fromSecret)
 	w.AwaitStatus("later", "Active", "Active")
-	letQueuesEmpty()
+	staysUnchanged(w, "jean")
 	if after := w.ReadUser("jean"); after.ResourceVersion != u.ResourceVersion {
-		t.Errorf("noise was answered with a write: %v", after.ManagedFields)
+		t.Errorf("unrelated changes caused a write: %v", after.ManagedFields)
 	}
 	if entry, _ := d.ByLogin("jean"); entry.Credentials.Revision != revision {
-		t.Error("noise changed the revision of the credentials")
+		t.Error("unrelated changes changed the revision of the credentials")
 	}
 }
 
-// Two replicas may come to different answers for a moment; the one that saw less must not win.
-func TestAStatusMadeFromAnOldVersionIsNotWritten(t *testing.T) {
+// Two replicas may briefly compute different statuses; the one that has seen less must not win.
+func TestStaleStatusIsNotWritten(t *testing.T) {
 	w := apitest.NewWorld(t)
 	old := w.NewUser("jean", `{}`)
 	w.MustPatchStatus(old.DeepCopy(), `{"status":{"state":"Locked","lockedUntil":"2099-01-01T00:00:00Z"}}`)
 	r := &UserStatusReconciler{client: w.Client, recorder: events.NewFakeRecorder(1)}
 	if err := r.write(t.Context(), old, authv1alpha1.UserStatus{State: authv1alpha1.UserActive}); err != nil {
-		t.Errorf("losing to another writer is an error: %v", err)
+		t.Errorf("got error %v for losing to another writer, want none", err)
 	}
 	if got := w.ReadUser("jean").Status.State; got != authv1alpha1.UserLocked {
-		t.Errorf("state = %s, want what the other wrote", got)
+		t.Errorf("state = %s, want that of the other writer", got)
 	}
 }
 
-func TestATransitionMakesOneEvent(t *testing.T) {
+func TestOneEventPerTransition(t *testing.T) {
 	w := apitest.NewWorld(t)
 	replica(w)
 	replica(w)
-	w.NewSecret("s", map[string]string{"bad": "no hash", "weak": apitest.WeakHash(t, "weak-password")})
+	w.NewSecret("s", map[string]string{"bad": "not a hash", "weak": apitest.WeakHash(t, "weak-password")})
 	w.NewUser("bad", `{passwords: [{hashFrom: {secretKeyRef: {name: s, key: bad}}}]}`)
 	weak := w.NewUser("weak", `{passwords: [{hashFrom: {secretKeyRef: {name: s, key: weak}}}]}`)
 	w.AwaitStatus("bad", "Invalid", "InvalidHash")
 	w.AwaitStatus("weak", "Active", "Active")
 	w.MustPatchStatus(weak, `{"status":{"lockedUntil":"2099-01-01T00:00:00Z"}}`)
 	w.AwaitStatus("weak", "Locked", "Locked")
-	w.MustPatch(weak, `{"spec":{"displayName":"Weak"}}`) // another generation, the same standing
+	w.MustPatch(weak, `{"spec":{"displayName":"Weak"}}`) // another generation with the same state
 	w.AwaitStatus("weak", "Locked", "Locked")
 	got := map[string]int{}
 	w.Eventually("all events are there", func() bool {

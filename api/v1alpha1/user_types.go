@@ -124,7 +124,8 @@ type Password struct {
 	// +optional
 	PlaintextFrom *SecretSource `json:"plaintextFrom,omitempty"`
 
-	// expiresAt is the time when this password, not the account, expires, to the second. Absent: never.
+	// expiresAt is the time when this password, not the account, expires, to the second. Absent:
+	// never.
 	// Example: "2027-06-30T00:00:00Z"
 	// +optional
 	// +kubebuilder:validation:Type=string

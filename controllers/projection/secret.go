@@ -18,7 +18,7 @@ const maximumValue = 4096
 
 // OversizedKeys is an annotation that exists only in the cache: the keys whose values were too long
 // to keep, one per line.
-const OversizedKeys = authv1alpha1.Group + "/isOversized-keys"
+const OversizedKeys = authv1alpha1.Group + "/oversized-keys"
 
 // Secrets returns the Secret with a name in the user's namespace, or nil if it does not exist.
 // Callers must not change the Secret.

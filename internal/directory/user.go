@@ -9,36 +9,36 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
-// The verdicts on a user and on what was issued to it. They reach logs and metrics; a door tells its client no more than
-// its dialect allows.
+// The verdicts on a user and on the user's tokens. They appear in logs and metrics; an API tells
+// its client only as much as its specification allows.
 var (
 	ErrRevoked   = errors.New("user revoked")
 	ErrExpired   = errors.New("account expired")
 	ErrTokenVoid = errors.New("token issued before the user's tokens were revoked")
 )
 
-// User is one user as the directory knows it. It is immutable once it was Put, but for the memo and the failure count that
-// its Credentials hold.
+// User is one user as the directory knows it. After Put it is immutable, except for the password
+// cache and the failure count in its Credentials.
 type User struct {
 	Key         string // namespace/name of the object
-	UID         string // metadata.uid, the identity on the wire
+	UID         string // metadata.uid, the identity in tokens
 	Login       string
 	DisplayName string
 	Email       string
 	Groups      []string
-	Created     time.Time // the older of two users keeps a login that both claim
+	Created     time.Time // of two users with the same login, the older keeps it
 
 	Unreadable       bool // the stored object breaks the schema; it counts as revoked
 	Revoked          bool
 	ExpiresAt        time.Time // zero: never
 	TokensValidAfter time.Time // spec: tokens issued up to and including this second are void
-	TokensRevokedAt  time.Time // status: the same, set by a revocation by name; never moves back
+	TokensRevokedAt  time.Time // status: the same, set by a revocation through an API; never moves back
 	DefaultLifetime  time.Duration
 	MaximumLifetime  time.Duration // zero: the server's own limits
 
-	LockedUntil       time.Time // status: the lock that all replicas know; zero: none
-	FailedLogins      int       // status: failures in a row that replicas have reported
-	LastTokenIssuedAt time.Time // status: coarse
+	LockedUntil       time.Time // status: end of the lock that all replicas know; zero: none
+	FailedLogins      int       // status: consecutive failures that replicas have reported
+	LastTokenIssuedAt time.Time // status: approximate
 
 	Credentials *Credentials
 }
@@ -49,25 +49,27 @@ type Password struct {
 	ExpiresAt time.Time // zero: never
 }
 
-// Expired says whether the password, not the account, has ended.
+// Expired reports whether the password, not the account, has expired.
 func (p Password) Expired(now time.Time) bool { return ended(p.ExpiresAt, now) }
 
-// Credentials are a user's passwords with what this process has learned about them. They are carried over from one version
-// of a user to the next only while Revision stays the same, so that a change of the object, of a hash or of a Secret forgets
-// memo and failure count by itself.
+// Credentials are a user's passwords with what this process has learned about them. The next
+// version of a user inherits them only if Revision is the same, so that a change of the object, of
+// a hash or of a Secret clears the password cache and the failure count.
 type Credentials struct {
-	// Revision stands for everything the passwords were made of: the object's generation and the content of its Secrets.
+	// Revision identifies everything that the passwords were made from: the generation of the
+	// object and the content of its Secrets.
 	Revision  string
 	Passwords []Password
 
 	Cache    PasswordCache
 	Failures Failures
 
-	reported atomic.Int64 // UNIX seconds of the last issue that ReportIssue said yes to
+	reported atomic.Int64 // UNIX time in seconds of the last issue for which ReportIssue returned true
 }
 
-// ReportIssue says whether the issue of a token at a time is worth reporting: nothing was reported for at least a while,
-// neither by this process nor in lastKnown. It says so once to all who ask at the same time.
+// ReportIssue reports whether the issue of a token at now is worth reporting: nothing was reported
+// in the last while, neither by this process nor, according to lastKnown, by another one. Of
+// concurrent calls only one returns true.
 func (c *Credentials) ReportIssue(lastKnown, now time.Time, while time.Duration) bool {
 	before := c.reported.Load()
 	if now.Sub(later(lastKnown, time.Unix(before, 0))) < while {
@@ -76,8 +78,8 @@ func (c *Credentials) ReportIssue(lastKnown, now time.Time, while time.Duration)
 	return c.reported.CompareAndSwap(before, now.Unix())
 }
 
-// Check is the verdict on the user: nil, ErrRevoked or ErrExpired. It is the only place where a User's standing is
-// decided, and time is an input. The end of an account is exact.
+// Check returns the verdict on the user at now: nil, ErrRevoked or ErrExpired. No other code
+// decides whether a user is revoked or expired. The end of an account is exact.
 func (u *User) Check(now time.Time) error {
 	if u.Revoked {
 		return ErrRevoked
@@ -88,8 +90,9 @@ func (u *User) Check(now time.Time) error {
 	return nil
 }
 
-// CheckToken is the verdict on a token of this user by its time of issue: nil or ErrTokenVoid. Times compare in whole
-// seconds, so a token issued in the very second of a revocation is void.
+// CheckToken returns the verdict on a token of this user by its time of issue: nil or ErrTokenVoid.
+// Times are compared in whole seconds, so that a token issued in the same second as a revocation is
+// void.
 func (u *User) CheckToken(issuedAt time.Time) error {
 	for _, after := range [...]time.Time{u.TokensValidAfter, u.TokensRevokedAt} {
 		if !after.IsZero() && issuedAt.Unix() <= after.Unix() {
@@ -99,18 +102,19 @@ func (u *User) CheckToken(issuedAt time.Time) error {
 	return nil
 }
 
-// Locked says whether the account is locked to credentials that are not in the memo.
+// Locked reports whether the account is locked to credentials that are not in the password cache.
 func (u *User) Locked(now time.Time) bool {
 	return now.Before(u.LockedUntil) || u.Credentials.Failures.locked(now)
 }
 
-// PasswordsExpired says whether the user has passwords and every one of them has expired.
+// PasswordsExpired reports whether the user has passwords and all of them have expired.
 func (u *User) PasswordsExpired(now time.Time) bool {
 	passwords := u.Credentials.Passwords
 	return len(passwords) > 0 && !slices.ContainsFunc(passwords, func(p Password) bool { return !p.Expired(now) })
 }
 
-// succeed makes u the next version of old: what must outlive a change of the object is carried over.
+// succeed makes u the next version of old, with everything that must outlive a change of the
+// object.
 func (u *User) succeed(old *User) {
 	u.TokensRevokedAt = later(u.TokensRevokedAt, old.TokensRevokedAt)
 	u.LastTokenIssuedAt = later(u.LastTokenIssuedAt, old.LastTokenIssuedAt)

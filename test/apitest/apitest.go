@@ -1,5 +1,5 @@
-// Package apitest gives tests a real API server that knows the resources of Gatehouse. A test binary starts one at most, when
-// the first test asks for it.
+// Package apitest provides tests with a real API server that has the resources of Gatehouse. A test
+// binary starts at most one, when the first test asks for it.
 //
 //	func TestMain(m *testing.M) { os.Exit(apitest.Main(m)) }
 //
@@ -33,20 +33,23 @@ import (
 	"github.com/gatehouse-auth/gatehouse/config/crd"
 )
 
-// errNotBuilt says that there is no API server to start and that nobody promised one.
+// errNotBuilt means that there are no binaries of an API server and that KUBEBUILDER_ASSETS is not
+// set.
 var errNotBuilt = errors.New("no API server to test against: run hack/envtest/build.sh once, or name a folder with " +
 	"kube-apiserver and etcd in KUBEBUILDER_ASSETS")
 
-// running is the test binary's API server. Nothing shorter than the binary owns it, because starting one takes seconds.
+// running is the API server of the test binary. It lives as long as the binary, because starting
+// one takes seconds.
 var running struct {
 	once sync.Once
 	env  *envtest.Environment
 	err  error
 }
 
-// Main runs the tests of a package and stops the API server if one of them started it. It returns the exit code.
+// Main runs the tests of a package and stops the API server if one of them started it. It returns
+// the exit code.
 func Main(m *testing.M) int {
-	log.SetLogger(logr.Discard()) // controller-runtime complains in the middle of a test when nobody chooses
+	log.SetLogger(logr.Discard()) // without a logger, controller-runtime prints a warning in the middle of a test
 	code := m.Run()
 	if running.env == nil {
 		return code
@@ -57,14 +60,16 @@ func Main(m *testing.M) int {
 	return code
 }
 
-// Config returns the connection of a cluster administrator to the API server, which it starts if need be. Without
-// binaries the test is skipped, but where KUBEBUILDER_ASSETS is set it fails: somebody promised them.
+// Config returns the connection of a cluster administrator to the API server, which it starts if
+// necessary. If there are no binaries of an API server, it skips the test or, if KUBEBUILDER_ASSETS
+// is set, fails it.
 func Config(t testing.TB) *rest.Config {
 	t.Helper()
 	return rest.CopyConfig(start(t).Config)
 }
 
-// User adds a user without any rights and returns its connection. The name must not have been used before.
+// User adds a user without any rights and returns its connection. The name must not have been used
+// before.
 func User(t testing.TB, name string) *rest.Config {
 	t.Helper()
 	user, err := start(t).AddUser(envtest.User{Name: name}, nil)
@@ -74,7 +79,7 @@ func User(t testing.TB, name string) *rest.Config {
 	return user.Config()
 }
 
-// Kubeconfig writes one for the administrator and returns its path.
+// Kubeconfig writes a kubeconfig of the administrator to a temporary file and returns its path.
 func Kubeconfig(t testing.TB) string {
 	t.Helper()
 	config := start(t).Config
@@ -90,8 +95,8 @@ func Kubeconfig(t testing.TB) string {
 	return path
 }
 
-// Assets returns the folder of kube-apiserver and etcd, for tests that start an API server of their own. Where there is
-// none, it skips or fails the test as Config does.
+// Assets returns the folder with kube-apiserver and etcd, for tests that start their own API
+// server. If there is none, it skips or fails the test like Config.
 func Assets(t testing.TB) string {
 	t.Helper()
 	assets, err := binaries()
@@ -156,7 +161,8 @@ func Definitions() ([]*apiextensionsv1.CustomResourceDefinition, error) {
 	return out, nil
 }
 
-// binaries returns the folder of kube-apiserver and etcd. hack/envtest/build.sh alone knows where it put them.
+// binaries returns the folder with kube-apiserver and etcd. Only hack/envtest/build.sh knows where
+// that folder is.
 func binaries() (string, error) {
 	root, err := moduleRoot()
 	if err != nil {
@@ -180,7 +186,7 @@ func binaries() (string, error) {
 	return folder, nil
 }
 
-// moduleRoot goes up from the folder of the tested package to the module's own.
+// moduleRoot returns the root folder of the module, at or above the folder of the tested package.
 func moduleRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -192,7 +198,7 @@ func moduleRoot() (string, error) {
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return "", errors.New("hack/envtest/build.sh is not in any folder above the tested package")
+			return "", errors.New("no folder above the tested package has hack/envtest/build.sh; run the test within the module")
 		}
 		dir = parent
 	}

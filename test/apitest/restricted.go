@@ -14,14 +14,15 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
-// The namespaces that the generated role speaks of.
+// The namespaces of the roles in config/rbac/role.yaml.
 const (
 	UsersRole  = "gatehouse-users"
 	SystemRole = "gatehouse-system"
 )
 
-// Restricted is a namespace of the test's own, on a real API server, an administrator, and the service: a user who has there what
-// the generated role gives in one of its namespaces, and no other rights.
+// Restricted is a namespace on a real API server that belongs to the test. Its Client is an
+// administrator. Config is the connection of the service, a user that has in this namespace the
+// rights of one generated role, and no other rights.
 type Restricted struct {
 	client.Client
 	Config    *rest.Config // the service's
@@ -29,6 +30,8 @@ type Restricted struct {
 	Namespace string
 }
 
+// NewRestricted makes a namespace and a service with the rights that the generated role grants in
+// the namespace role.
 func NewRestricted(t testing.TB, role string) Restricted {
 	t.Helper()
 	b := Restricted{Client: NewClient(t, Config(t), nil)}
@@ -40,7 +43,8 @@ func NewRestricted(t testing.TB, role string) Restricted {
 	return b
 }
 
-// Another makes one more namespace in which the service has the rights of a role.
+// Another makes another namespace in which the service has the rights of a role, and returns its
+// name.
 func (b Restricted) Another(t testing.TB, role string) string {
 	t.Helper()
 	ns := b.makeNamespace(t)
@@ -50,14 +54,15 @@ func (b Restricted) Another(t testing.TB, role string) string {
 
 func (b Restricted) makeNamespace(t testing.TB) string {
 	t.Helper()
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-"}}
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "restricted-"}}
 	if err := b.Create(context.Background(), ns); err != nil {
 		t.Fatal(err)
 	}
 	return ns.Name
 }
 
-// NewClient returns a client. With a mapper it need not ask the API server for its resources first.
+// NewClient returns a client. If mapper is not nil, the client need not discover the resources of
+// the API server first.
 func NewClient(t testing.TB, config *rest.Config, mapper meta.RESTMapper) client.Client {
 	t.Helper()
 	c, err := client.New(config, client.Options{Scheme: Scheme(t), Mapper: mapper})
@@ -67,7 +72,7 @@ func NewClient(t testing.TB, config *rest.Config, mapper meta.RESTMapper) client
 	return c
 }
 
-// AddUser makes a User and returns it as a directory would hold it.
+// AddUser creates a User and returns it as a directory would hold it.
 func (b Restricted) AddUser(t testing.TB) *directory.User {
 	t.Helper()
 	u := &authv1alpha1.User{ObjectMeta: metav1.ObjectMeta{GenerateName: "jj-", Namespace: b.Namespace}}
@@ -77,6 +82,7 @@ func (b Restricted) AddUser(t testing.TB) *directory.User {
 	return &directory.User{Key: b.Namespace + "/" + u.Name, UID: string(u.UID), Login: u.Name}
 }
 
+// Key returns the namespace and name of a User that AddUser created.
 func (b Restricted) Key(u *directory.User) client.ObjectKey {
 	return client.ObjectKey{Namespace: b.Namespace, Name: u.Login}
 }

@@ -24,16 +24,18 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
-// Timeout is how long a test waits for what must happen.
+// Timeout is how long a test waits for a condition that must become true.
 const Timeout = 30 * time.Second
 
-// World is a namespace of a real API server, and an administrator.
+// World is a namespace on a real API server that belongs to the test, with the client of an
+// administrator.
 type World struct {
 	T testing.TB
 	client.Client
 	NS string
 }
 
+// NewWorld makes a namespace on the API server of the test binary.
 func NewWorld(t testing.TB) *World {
 	t.Helper()
 	c, err := client.New(Config(t), client.Options{Scheme: Scheme(t)})
@@ -47,6 +49,7 @@ func NewWorld(t testing.TB) *World {
 	return &World{T: t, Client: c, NS: ns.Name}
 }
 
+// Scheme returns a scheme with all types that the tests use.
 func Scheme(t testing.TB) *runtime.Scheme {
 	t.Helper()
 	s := runtime.NewScheme()
@@ -60,7 +63,8 @@ func Scheme(t testing.TB) *runtime.Scheme {
 	return s
 }
 
-// Run starts what runs until its context ends, which is with the test.
+// Run calls start in a goroutine, with a context that ends with the test. The test fails if start
+// returns an error.
 func (w *World) Run(name string, start func(context.Context) error) {
 	w.T.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -74,15 +78,17 @@ func (w *World) Run(name string, start func(context.Context) error) {
 	})
 }
 
-// Restricted returns the connection of a user who has the generated role in the world's namespace and nothing else.
+// Restricted returns the connection of a user that has the rights of the generated role in the
+// namespace of w and no other rights.
 func (w *World) Restricted() *rest.Config {
 	w.T.Helper()
-	GrantRole(w.T, w.Client, "gatehouse-users", w.NS, w.NS)
+	GrantRole(w.T, w.Client, UsersRole, w.NS, w.NS)
 	return User(w.T, w.NS)
 }
 
-// GrantRole gives a user in a namespace what the generated role gives in another.
-func GrantRole(t testing.TB, c client.Client, as, namespace, user string) {
+// GrantRole grants a user in a namespace the rights that the generated role grants in
+// roleNamespace.
+func GrantRole(t testing.TB, c client.Client, roleNamespace, namespace, user string) {
 	t.Helper()
 	root, err := moduleRoot()
 	if err != nil {
@@ -97,7 +103,7 @@ func GrantRole(t testing.TB, c client.Client, as, namespace, user string) {
 		if err := yaml.UnmarshalStrict([]byte(document), role); err != nil {
 			t.Fatal(err)
 		}
-		if role.Namespace != as {
+		if role.Namespace != roleNamespace {
 			continue
 		}
 		role.Namespace = namespace
@@ -112,7 +118,7 @@ func GrantRole(t testing.TB, c client.Client, as, namespace, user string) {
 	}
 }
 
-// NewUser creates a User out of a spec in YAML.
+// NewUser creates a User from a spec in YAML.
 func (w *World) NewUser(name, spec string) *authv1alpha1.User {
 	w.T.Helper()
 	u := &authv1alpha1.User{ObjectMeta: metav1.ObjectMeta{Namespace: w.NS, Name: name}}
@@ -123,7 +129,7 @@ func (w *World) NewUser(name, spec string) *authv1alpha1.User {
 	return u
 }
 
-// NewSecret creates a Secret of the given values.
+// NewSecret creates a Secret with the given values.
 func (w *World) NewSecret(name string, values map[string]string) *corev1.Secret {
 	w.T.Helper()
 	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.NS, Name: name}, StringData: values}
@@ -131,6 +137,7 @@ func (w *World) NewSecret(name string, values map[string]string) *corev1.Secret 
 	return s
 }
 
+// MustCreate creates an object or fails the test.
 func (w *World) MustCreate(o client.Object) {
 	w.T.Helper()
 	if err := w.Create(w.T.Context(), o); err != nil {
@@ -138,6 +145,7 @@ func (w *World) MustCreate(o client.Object) {
 	}
 }
 
+// MustDelete deletes an object or fails the test.
 func (w *World) MustDelete(o client.Object) {
 	w.T.Helper()
 	if err := w.Delete(w.T.Context(), o); err != nil {
@@ -145,7 +153,7 @@ func (w *World) MustDelete(o client.Object) {
 	}
 }
 
-// MustPatch is kubectl patch --type=merge.
+// MustPatch does what kubectl patch --type=merge does, or fails the test.
 func (w *World) MustPatch(o client.Object, patch string) {
 	w.T.Helper()
 	if err := w.Patch(w.T.Context(), o, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
@@ -153,7 +161,8 @@ func (w *World) MustPatch(o client.Object, patch string) {
 	}
 }
 
-// MustPatchStatus is kubectl patch --type=merge --subresource=status.
+// MustPatchStatus does what kubectl patch --type=merge --subresource=status does, or fails the
+// test.
 func (w *World) MustPatchStatus(o client.Object, patch string) {
 	w.T.Helper()
 	if err := w.Status().Patch(w.T.Context(), o, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
@@ -171,7 +180,8 @@ func (w *World) ReadUser(name string) *authv1alpha1.User {
 	return u
 }
 
-// AwaitStatus waits until a User's status says this about this very generation, and returns the User.
+// AwaitStatus waits until a User's status has this state and reason for the current generation, and
+// returns the User.
 func (w *World) AwaitStatus(name string, state authv1alpha1.UserState, reason string) *authv1alpha1.User {
 	w.T.Helper()
 	var u *authv1alpha1.User
@@ -184,23 +194,45 @@ func (w *World) AwaitStatus(name string, state authv1alpha1.UserState, reason st
 	return u
 }
 
+// Eventually waits until holds returns true, or fails the test after Timeout.
 func (w *World) Eventually(what string, holds func() bool) {
 	w.T.Helper()
 	Eventually(w.T, what, holds)
 }
 
+// Eventually waits until holds returns true, or fails the test after Timeout.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(Timeout)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", Timeout, what)
-		}
-		time.Sleep(5 * time.Millisecond)
+	if !poll(Timeout, holds) {
+		t.Fatalf("not within %v: %s", Timeout, what)
 	}
 }
 
-// Verifies says whether a login has a password in the directory, as the server would find it.
+// Consistently fails the test if holds returns false within a duration.
+func (w *World) Consistently(what string, duration time.Duration, holds func() bool) {
+	w.T.Helper()
+	if poll(duration, func() bool { return !holds() }) {
+		w.T.Fatalf("not for %v: %s", duration, what)
+	}
+}
+
+// pollInterval is the time between two checks of a condition.
+const pollInterval = 5 * time.Millisecond
+
+// poll checks a condition repeatedly and reports whether it became true within a duration.
+func poll(duration time.Duration, holds func() bool) bool {
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(duration); !holds(); <-ticker.C {
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+	return true
+}
+
+// Verifies reports whether the user with a login in the directory has a password, as the server
+// would check it.
 func Verifies(d *directory.Directory, login, secret string) bool {
 	u, ok := d.ByLogin(login)
 	if !ok {
@@ -214,7 +246,7 @@ func Verifies(d *directory.Directory, login, secret string) bool {
 	return false
 }
 
-// WeakHash is a bcrypt hash at the least cost, so a weak one.
+// WeakHash returns a bcrypt hash with the minimum cost, which counts as weak.
 func WeakHash(t testing.TB, secret string) string {
 	t.Helper()
 	h, err := bcrypt.GenerateFromPassword([]byte(secret), bcrypt.MinCost)
@@ -224,6 +256,7 @@ func WeakHash(t testing.TB, secret string) string {
 	return string(h)
 }
 
+// Condition returns the condition of a type, or the zero Condition if the User does not have it.
 func Condition(u *authv1alpha1.User, kind string) metav1.Condition {
 	if c := meta.FindStatusCondition(u.Status.Conditions, kind); c != nil {
 		return *c
