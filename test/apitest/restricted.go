@@ -14,12 +14,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
-// The namespaces of the roles in config/rbac/role.yaml.
-const (
-	UsersRole  = "gatehouse-users"
-	SystemRole = "gatehouse-system"
-)
-
 // Restricted is a namespace on a real API server that belongs to the test. Its Client is an
 // administrator. Config is the connection of the service, a user that has in this namespace the
 // rights of one generated role, and no other rights.

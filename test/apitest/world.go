@@ -86,6 +86,12 @@ func (w *World) Restricted() *rest.Config {
 	return User(w.T, w.NS)
 }
 
+// The namespaces of the roles in config/rbac/role.yaml.
+const (
+	UsersRole  = "gatehouse-users"
+	SystemRole = "gatehouse-system"
+)
+
 // GrantRole grants a user in a namespace the rights that the generated role grants in
 // roleNamespace.
 func GrantRole(t testing.TB, c client.Client, roleNamespace, namespace, user string) {
