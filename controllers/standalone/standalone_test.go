@@ -58,17 +58,17 @@ func TestWhatAnAPIServerRefusesIsReportedWithFileAndLine(t *testing.T) {
 		line int
 		want string
 	}{
-		"a tab":                              {"kind: User\n\tmetadata: {}\n", 4, "it is no YAML"},
-		"an open brace":                      {"apiVersion: {", 3, "it is no YAML"},
+		"a tab":                              {"kind: User\n\tmetadata: {}\n", 4, "not valid YAML"},
+		"an open brace":                      {"apiVersion: {", 3, "not valid YAML"},
 		"a key twice":                        {userWith("u", "login: a\nlogin: b"), 8, "already set"},
-		"text":                               {"just text", 3, "no object"},
-		"no kind":                            {"metadata: {name: u}", 3, "no apiVersion and kind"},
+		"text":                               {"just text", 3, "not an object"},
+		"no kind":                            {"metadata: {name: u}", 3, "apiVersion and kind are missing"},
 		"another version":                    {"apiVersion: auth.gatehouse.dev/v1\nkind: User\nmetadata: {name: u}\nspec: {}", 3, "apiVersion must be"},
 		"no name":                            {"apiVersion: auth.gatehouse.dev/v1alpha1\nkind: User\nmetadata: {}\nspec: {}", 5, "metadata.name"},
 		"no spec":                            {"apiVersion: auth.gatehouse.dev/v1alpha1\nkind: User\nmetadata: {name: u}", 3, "spec: Required value"},
 		"a name with capitals":               {userWith("Upper", "revoked: true"), 5, "metadata.name"},
-		"an unknown field":                   {userWith("u", "lgoin: a"), 7, "spec.lgoin: there is no such field"},
-		"an unknown field of metadata":       {"apiVersion: auth.gatehouse.dev/v1alpha1\nkind: User\nmetadata: {name: u,\n  nmespace: x}\nspec: {}", 6, "no such field"},
+		"an unknown field":                   {userWith("u", "lgoin: a"), 7, "spec.lgoin: unknown field"},
+		"an unknown field of metadata":       {"apiVersion: auth.gatehouse.dev/v1alpha1\nkind: User\nmetadata: {name: u,\n  nmespace: x}\nspec: {}", 6, "unknown field"},
 		"a login with a colon":               {userWith("u", "login: 'a:b'"), 7, "spec.login"},
 		"an empty login":                     {userWith("u", "login: ''"), 7, "spec.login"},
 		"a login too long":                   {userWith("u", "login: "+long), 7, "spec.login"},
@@ -86,7 +86,7 @@ func TestWhatAnAPIServerRefusesIsReportedWithFileAndLine(t *testing.T) {
 		"a Secret whose data is no base64":   {"apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: '???'}", 3, "base64"},
 		"a Secret with a number for a value": {"apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {a: 1}", 3, "stringData"},
 		"a Secret with an impossible key":    {"apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  a/b: c", 7, "stringData[a/b]"},
-		"another kind":                       {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}", 3, "only Users and Secrets"},
+		"another kind":                       {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}", 3, "only Users and Secrets are read"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -136,14 +136,14 @@ func TestTheLastGoodVersionServesWhileANewOneIsBroken(t *testing.T) {
 
 	h.write("users.yaml", account("bob", "three")+"---\n{")
 	h.eventually("bob has the third password", func() bool { return h.logsIn("bob", "three") })
-	h.says("at=users.yaml:13", "it is no YAML")
+	h.says("at=users.yaml:13", "not valid YAML")
 	if !h.logsIn("alice", "two") {
 		t.Error("nobody can say that the part that cannot be read does not hold alice")
 	}
 
 	h.write("users.yaml", account("bob", "four"))
 	h.eventually("alice is gone, now that the file can be read", func() bool { return !h.known("alice") })
-	h.says("no longer", "it is no YAML")
+	h.says("no longer", "not valid YAML")
 }
 
 func TestAReportComesOnce(t *testing.T) {
@@ -176,7 +176,7 @@ func TestAChangeIsSeenHoweverItIsWritten(t *testing.T) {
 		},
 		"emptied and filled, as > does for a slow program": func(t *testing.T, h *house, text string) {
 			must(t, os.WriteFile(h.path("users.yaml"), nil, 0o600))
-			h.says("it has become empty")
+			h.says("file is empty, possibly mid-write")
 			must(t, os.WriteFile(h.path("users.yaml"), []byte(text), 0o600))
 		},
 		"moved to another file": func(_ *testing.T, h *house, text string) {

@@ -1,12 +1,12 @@
-// Package manifest turns the bytes of a folder into Users and Secrets, and into faults with file and line. It knows no store and no
-// directory.
+// Package manifest reads Users and Secrets from the files of a folder, and reports what it cannot
+// use as faults with file and line. It depends on neither the state folder nor the directory of
+// users.
 package manifest
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"regexp"
 	"strconv"
@@ -22,91 +22,86 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 )
 
-// Key names an object among all manifests. The zero Key names none.
+// Key identifies an object among all manifests. The zero Key identifies none.
 type Key struct {
 	Kind, Namespace, Name string
 }
 
-// String is the way people are told: User gatehouse-users/alice.
+// String returns the key as it is shown to people: User gatehouse-users/alice.
 func (k Key) String() string { return k.Kind + " " + k.Namespace + "/" + k.Name }
 
-// DirectoryKey is the key of a User in the directory.
+// DirectoryKey returns the key of a User in the directory: gatehouse-users/alice.
 func (k Key) DirectoryKey() string { return k.Namespace + "/" + k.Name }
 
-// UserKey is the key of the User with a key in the directory.
+// UserKey returns the Key of the User that has directoryKey in the directory.
 func UserKey(directoryKey string) Key {
 	namespace, name, _ := strings.Cut(directoryKey, "/")
 	return Key{"User", namespace, name}
 }
 
-// Object is a User or a Secret that a manifest declares. It is immutable.
+// Object is a User or a Secret that a manifest declares: exactly one of the two is set. It is
+// immutable.
 type Object struct {
 	Key    Key
-	Line   int // from 1, within the document
+	Line   int // from 1; within the document in a Document, within the file in a File
 	User   *authv1alpha1.User
 	Secret *corev1.Secret
 }
 
 // Fault is something in a manifest that cannot be used, or that is not for this service.
 type Fault struct {
-	Key     Key    // zero: what it is about cannot be told
-	Line    int    // as in object
-	Message string // holds no value
-	Foreign bool   // no error: an object of a kind that is ignored
+	Key     Key    // zero if the object at fault is unknown
+	Line    int    // as in Object
+	Message string // never quotes a value, which may be a password
+	Foreign bool   // not an error: an object of a kind that is ignored
 }
 
-// Document is one document of a file, read. It is immutable.
+// Document is one document of a file after it was read. It is immutable.
 type Document struct {
 	objects []Object
 	faults  []Fault
 }
 
-// section is the text of one document, and the line of the file it begins at, from 1.
+// section is the text of one document.
 type section struct {
 	text []byte
-	line int
+	line int // of the file at which the text begins, from 1
 }
 
-// splitYAML cuts a file into its documents, each with the marker it begins with. A marker is three dashes at the beginning of a
-// line, in the middle of a scalar too (YAML 1.2, 9.1.2), so nothing has to be parsed.
+// splitYAML splits a file into its documents, each of which keeps the marker that begins it. A
+// marker is three dashes at the beginning of a line, even in the middle of a scalar (YAML 1.2,
+// 9.1.2), so nothing has to be parsed.
 func splitYAML(text []byte) []section {
-	var out []section
-	begin, beginLine, at, line := 0, 1, 0, 0
-	for l := range bytes.Lines(text) {
-		line++
-		if isMarker(l) && at > begin {
-			out = append(out, section{text[begin:at], beginLine})
-			begin, beginLine = at, line
+	var sections []section
+	begin, beginLine, offset, lineNumber := 0, 1, 0, 0
+	for line := range bytes.Lines(text) {
+		lineNumber++
+		if isMarker(line) && offset > begin {
+			sections = append(sections, section{text[begin:offset], beginLine})
+			begin, beginLine = offset, lineNumber
 		}
-		at += len(l)
+		offset += len(line)
 	}
-	return append(out, section{text[begin:], beginLine})
+	return append(sections, section{text[begin:], beginLine})
 }
 
-func isMarker(line []byte) bool {
-	rest, ok := bytes.CutPrefix(line, []byte("---"))
-	return ok && (len(rest) == 0 || bytes.IndexByte([]byte(" \t\r\n"), rest[0]) >= 0)
-}
-
-// splitJSON cuts a file into its values. What cannot be read as one is the last section.
+// splitJSON splits a file into its values. Text that is not valid JSON is the last section.
 func splitJSON(text []byte) []section {
-	var out []section
+	var sections []section
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	for {
 		var raw json.RawMessage
 		before := decoder.InputOffset()
 		err := decoder.Decode(&raw)
 		if errors.Is(err, io.EOF) {
-			return out
+			return sections
 		}
 		if err != nil {
-			return append(out, section{text[before:], lineAt(text, before)})
+			return append(sections, section{text[before:], lineAt(text, before)})
 		}
-		out = append(out, section{raw, lineAt(text, decoder.InputOffset()-int64(len(raw)))})
+		sections = append(sections, section{raw, lineAt(text, decoder.InputOffset()-int64(len(raw)))})
 	}
 }
-
-func lineAt(text []byte, offset int64) int { return bytes.Count(text[:offset], []byte("\n")) + 1 }
 
 // reader reads documents. It is safe for concurrent use.
 type reader struct {
@@ -119,7 +114,7 @@ func (r reader) document(text []byte, isJSON bool) *Document {
 	if !isJSON {
 		var err error
 		if raw, err = yaml.YAMLToJSONStrict(text); err != nil {
-			return faulty(yamlFault(err, text))
+			return &Document{faults: []Fault{yamlFault(err, text)}}
 		}
 	}
 	if bytes.Equal(raw, []byte("null")) {
@@ -128,7 +123,7 @@ func (r reader) document(text []byte, isJSON bool) *Document {
 	d := &Document{}
 	var h head
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &h); err != nil {
-		d.fail(Fault{Line: firstLine(text), Message: "it is no object with apiVersion, kind and metadata: " + err.Error()})
+		d.fail(Fault{Line: firstLine(text), Message: "not an object with apiVersion, kind and metadata: " + err.Error()})
 	} else if strings.HasSuffix(h.Kind, "List") {
 		r.list(d, text, h.Items)
 	} else {
@@ -137,26 +132,27 @@ func (r reader) document(text []byte, isJSON bool) *Document {
 	return d
 }
 
-// list reads the objects of a list, such as kubectl get prints. A list in a list is an object of another kind.
+// list reads the objects of a List, as kubectl get prints it, into d. A List within a List counts
+// as an object of another kind.
 func (r reader) list(d *Document, text []byte, items []json.RawMessage) {
 	for _, item := range items {
 		var h head
 		if err := kjson.UnmarshalCaseSensitivePreserveInts(item, &h); err != nil {
-			d.fail(Fault{Line: firstLine(text), Message: "an item of the list is no object with apiVersion, kind and metadata: " + err.Error()})
+			d.fail(Fault{Line: firstLine(text), Message: "an item of the list is not an object with apiVersion, kind and metadata: " + err.Error()})
 			continue
 		}
 		r.object(d, h, text, item)
 	}
 }
 
-// head is what tells one object from another.
+// head is the part of an object that identifies it.
 type head struct {
 	metav1.TypeMeta `json:",inline"`
 	Metadata        struct {
 		Name      string `json:"name"`
 		Namespace string `json:"namespace"`
 	} `json:"metadata"`
-	Items []json.RawMessage `json:"items"` // of a list
+	Items []json.RawMessage `json:"items"` // of a List
 }
 
 func (h head) key() Key {
@@ -166,7 +162,7 @@ func (h head) key() Key {
 	return Key{h.Kind, h.Metadata.Namespace, h.Metadata.Name}
 }
 
-// object reads one JSON object into d. text is the whole document, for the numbers of lines.
+// object reads one JSON object into d. It takes line numbers from text, the whole document.
 func (r reader) object(d *Document, h head, text, raw []byte) {
 	key := h.key()
 	switch group := h.GroupVersionKind().Group; {
@@ -179,11 +175,11 @@ func (r reader) object(d *Document, h head, text, raw []byte) {
 	case h.APIVersion == "v1" && h.Kind == "Secret":
 		r.secret(d, key, text, raw)
 	case h.Kind != "Namespace" && h.Kind != "Kustomization":
-		d.fail(Fault{Key: key, Line: firstLine(text), Foreign: true, Message: "only Users and Secrets are read here; it is ignored"})
+		d.fail(Fault{Key: key, Line: firstLine(text), Foreign: true, Message: "ignored: only Users and Secrets are read from manifests"})
 	}
 }
 
-const noKind = `it has no apiVersion and kind; a User begins with "apiVersion: ` + authv1alpha1.Group + `/v1alpha1" and "kind: User"`
+const noKind = `apiVersion and kind are missing; a User begins with "apiVersion: ` + authv1alpha1.Group + `/v1alpha1" and "kind: User"`
 
 func (r reader) user(d *Document, key Key, text, raw []byte) {
 	var decoded map[string]any
@@ -206,7 +202,7 @@ func (r reader) secret(d *Document, key Key, text, raw []byte) {
 	if err = errors.Join(append(unknown, err)...); err != nil {
 		message := err.Error()
 		if strings.Contains(message, "cannot unmarshal") {
-			message += "; a value that looks like a number or like yes and no must be in quotes"
+			message += "; quote a value that looks like a number or a boolean"
 		}
 		d.fail(Fault{Key: key, Line: firstLine(text), Message: message})
 		return
@@ -222,7 +218,8 @@ func (r reader) secret(d *Document, key Key, text, raw []byte) {
 	d.objects = append(d.objects, Object{Key: key, Line: firstLine(text), Secret: secret})
 }
 
-// fail enters a fault. An object without a name is none that could be told from others.
+// fail adds a fault. A fault of an object without a name gets the zero Key, because nothing tells
+// that object from others.
 func (d *Document) fail(f Fault) {
 	if f.Key.Name == "" {
 		f.Key = Key{}
@@ -230,7 +227,7 @@ func (d *Document) fail(f Fault) {
 	d.faults = append(d.faults, f)
 }
 
-// refuse reports what a schema says about an object, each with the line of the field.
+// refuse adds a fault for each error of the schema, with the line of the field.
 func (d *Document) refuse(key Key, text []byte, errs field.ErrorList) {
 	find := fieldLines(text)
 	for _, err := range errs {
@@ -238,13 +235,13 @@ func (d *Document) refuse(key Key, text []byte, errs field.ErrorList) {
 	}
 }
 
-func faulty(f Fault) *Document { return &Document{faults: []Fault{f}} }
-
-// lineInMessage finds the line of the document that a YAML parser complains about.
+// lineInMessage matches the line number in a message of the YAML parser.
 var lineInMessage = regexp.MustCompile(`line (\d+): `)
 
-// yamlFault takes the line out of what the YAML parser says about a text, since the line of the file is another one. To YAML a
-// line also ends with characters that no editor counts, so the line may be one that the text has not.
+// yamlFault turns an error of the YAML parser into a Fault. It moves the line number from the
+// message to Line, because the parser counts from the document and people count from the file. For
+// YAML a line also ends with characters that no editor counts, so Line is capped at the last line
+// of the text.
 func yamlFault(err error, text []byte) Fault {
 	message, line := strings.TrimPrefix(err.Error(), "yaml: "), 1
 	if found := lineInMessage.FindStringSubmatch(message); found != nil {
@@ -254,5 +251,5 @@ func yamlFault(err error, text []byte) Fault {
 		message = lineInMessage.ReplaceAllString(message, "")
 	}
 	message = strings.ReplaceAll(strings.TrimPrefix(message, "unmarshal errors:\n  "), "\n  ", "; ")
-	return Fault{Line: line, Message: fmt.Sprintf("it is no YAML: %s", message)}
+	return Fault{Line: line, Message: "not valid YAML: " + message}
 }

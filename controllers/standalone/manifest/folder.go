@@ -19,41 +19,44 @@ import (
 )
 
 const (
-	// maximumFile is how long a manifest may be, in bytes: well over 100,000 Users with their Secrets.
+	// maximumFile is the maximum size of a manifest in bytes. Well over 100,000 Users with their
+	// Secrets fit.
 	maximumFile = 128 << 20
-	// MaximumObjects is how many Users and Secrets a folder may have.
+	// MaximumObjects is the maximum number of Users and Secrets in a folder.
 	MaximumObjects = 1_000_000
-	// ClockGrain is how long two changes of a file may lie apart and still show the same time, on the coarsest of file
-	// systems.
+	// ClockGrain is the coarsest resolution of modification times that file systems have: two
+	// changes of a file within it may leave the same time.
 	ClockGrain = 2 * time.Second
 )
 
-// File is one file of the folder: what it holds, and where it cannot be read, what it held before. It is immutable.
+// File is one file of the folder. It holds the objects that the file declares and, where the file
+// cannot be read, those that the version before declared. It is immutable.
 type File struct {
-	info    fs.FileInfo // before it was read
-	settled bool        // it was old enough when it was read that a later change shows in info
+	info    fs.FileInfo // from before the file was read
+	settled bool        // the file was old enough when it was read for any later change to show in info
 
-	documents map[[sha256.Size]byte]*Document // by their text, so that only those that changed are read again
-	Objects   []Object                        // lines are those of the file
-	Faults    []Fault                         // lines are those of the file
-	// blind says that something in the file cannot be read and no version of it ever could, so that nobody knows what else
-	// it is meant to hold.
+	documents map[[sha256.Size]byte]*Document // by digest of their text; only changed ones are read again
+	Objects   []Object                        // with lines of the file
+	Faults    []Fault                         // with lines of the file
+	// Unparsed is set if some part of the file cannot be parsed and no earlier version of the file
+	// could, so that it is unknown which other objects the file is meant to declare.
 	Unparsed bool
 }
 
-// IsManifest says whether a file of the folder is one. Hidden files, among them the state folder, are not, nor are kustomize's.
+// IsManifest reports whether a file of this name is a manifest. Hidden files, such as the state
+// folder, and kustomization files are not.
 func IsManifest(name string) bool {
 	ext := filepath.Ext(name)
 	return (ext == ".yaml" || ext == ".yml" || ext == ".json") && !strings.HasPrefix(name, ".") &&
 		!strings.EqualFold(strings.TrimSuffix(name, ext), "kustomization")
 }
 
-// file reads a file of which before is what is known of it, or nil.
+// file reads the file at path. before is its last version, or nil if there is none.
 func (r reader) file(path string, before *File, now time.Time) *File {
 	next := &File{}
 	text, err := next.load(path, now)
 	if err != nil {
-		next.Faults = []Fault{{Line: 1, Message: "it cannot be read: " + err.Error()}}
+		next.Faults = []Fault{{Line: 1, Message: "cannot read file: " + err.Error()}}
 		next.carryOver(before)
 		return next
 	}
@@ -64,13 +67,13 @@ func (r reader) file(path string, before *File, now time.Time) *File {
 	}
 	next.read(r, sections(text), isJSON, before)
 	if len(next.Objects)+len(next.Faults) == 0 && before != nil && len(before.Objects) > 0 {
-		next.Faults = []Fault{{Line: 1, Message: "it has become empty, as files do that are about to be written; remove it to remove its objects"}}
+		next.Faults = []Fault{{Line: 1, Message: "file is empty, possibly mid-write; keeping its objects. Delete the file to remove them"}}
 	}
 	next.carryOver(before)
 	return next
 }
 
-// load reads the text.
+// load returns the text of the file at path, and sets info and settled.
 func (f *File) load(path string, now time.Time) ([]byte, error) {
 	file, err := os.Open(path) // #nosec G304 -- the folder is the operator's choice
 	if err != nil {
@@ -83,12 +86,13 @@ func (f *File) load(path string, now time.Time) ([]byte, error) {
 	f.settled = now.Sub(f.info.ModTime()) > ClockGrain
 	text, err := io.ReadAll(io.LimitReader(file, maximumFile+1))
 	if err == nil && len(text) > maximumFile {
-		err = fmt.Errorf("it is longer than %d MiB; spread the objects over several files", maximumFile>>20)
+		err = fmt.Errorf("file is larger than %d MiB; spread its objects over several files", maximumFile>>20)
 	}
 	return text, err
 }
 
-// read reads all documents, those that before has not.
+// read sets the documents, objects and faults of f from the sections of its text. It takes over the
+// documents that before has already.
 func (f *File) read(r reader, sections []section, isJSON bool, before *File) {
 	documents := make([]*Document, len(sections))
 	digests := make([][sha256.Size]byte, len(sections))
@@ -115,8 +119,9 @@ func (f *File) read(r reader, sections []section, isJSON bool, before *File) {
 	}
 }
 
-// carryOver takes over from the version before what this one does not show clearly to be gone: an object that is refused now, and when
-// part of the file cannot be told, every object that is missing.
+// carryOver adds to f those objects of the version before that f does not clearly lack: each object
+// that is refused now and, if some part of f cannot be attributed to an object, every missing
+// object. It sets Unparsed.
 func (f *File) carryOver(before *File) {
 	refused, unclear := map[Key]bool{}, false
 	for _, fault := range f.Faults {
@@ -142,19 +147,20 @@ func (f *File) carryOver(before *File) {
 	}
 }
 
-// same says whether a file is, as far as can be seen from outside, the one that was read.
-func (f *File) same(info fs.FileInfo) bool {
+// unchanged reports whether info is, as far as metadata shows, that of the file that was read.
+func (f *File) unchanged(info fs.FileInfo) bool {
 	return f.settled && f.info.Size() == info.Size() && f.info.ModTime().Equal(info.ModTime()) && os.SameFile(f.info, info)
 }
 
-// Folder is the files of the folder by name.
+// Folder is the manifests of a folder, as they were at the last Scan. Create it with NewFolder. It
+// is not safe for concurrent use.
 type Folder struct {
 	Dir    string
 	reader reader
 	files  map[string]*File
 }
 
-// NewFolder returns a folder of which nothing has been read.
+// NewFolder returns a Folder that has read nothing yet.
 func NewFolder(dir string) (*Folder, error) {
 	schema, err := NewSchema()
 	if err != nil {
@@ -163,10 +169,10 @@ func NewFolder(dir string) (*Folder, error) {
 	return &Folder{Dir: dir, reader: reader{schema}}, nil
 }
 
-// Scan reads the files that have changed and forgets those that are gone. When the folder itself cannot be read, everything
-// stays.
-func (m *Folder) Scan(now time.Time) (changed bool, err error) {
-	entries, err := os.ReadDir(m.Dir)
+// Scan reads the files that have changed and drops those that are gone. It reports whether anything
+// has changed. If it cannot read the folder itself, it returns an error and everything stays.
+func (d *Folder) Scan(now time.Time) (changed bool, err error) {
+	entries, err := os.ReadDir(d.Dir)
 	if err != nil {
 		return false, err
 	}
@@ -177,38 +183,39 @@ func (m *Folder) Scan(now time.Time) (changed bool, err error) {
 		}
 	}
 	next := make([]*File, len(names))
-	inParallel(len(names), func(i int) { next[i] = m.look(names[i], now) })
+	inParallel(len(names), func(i int) { next[i] = d.readIfChanged(names[i], now) })
 	files := make(map[string]*File, len(names))
 	for i, name := range names {
 		if next[i] != nil {
 			files[name] = next[i]
 		}
 	}
-	changed = !maps.Equal(files, m.files)
-	m.files = files
+	changed = !maps.Equal(files, d.files)
+	d.files = files
 	return changed, nil
 }
 
-// look returns what a file of the folder holds, nil when it is gone or a folder itself.
-func (m *Folder) look(name string, now time.Time) *File {
-	path, before := filepath.Join(m.Dir, name), m.files[name]
+// readIfChanged returns the current version of a file of the folder, or nil if it is gone or is a
+// folder itself.
+func (d *Folder) readIfChanged(name string, now time.Time) *File {
+	path, before := filepath.Join(d.Dir, name), d.files[name]
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err == nil && info.IsDir():
 		return nil
-	case err == nil && before != nil && before.info != nil && before.same(info):
+	case err == nil && before != nil && before.info != nil && before.unchanged(info):
 		return before
 	}
-	return m.reader.file(path, before, now)
+	return d.reader.file(path, before, now)
 }
 
-// All returns the files by name, in the order of their names.
-func (m *Folder) All() iter.Seq2[string, *File] {
+// All returns an iterator over the names of the files and the files, in the order of their names.
+func (d *Folder) All() iter.Seq2[string, *File] {
 	return func(yield func(string, *File) bool) {
-		for _, name := range slices.Sorted(maps.Keys(m.files)) {
-			if !yield(name, m.files[name]) {
+		for _, name := range slices.Sorted(maps.Keys(d.files)) {
+			if !yield(name, d.files[name]) {
 				return
 			}
 		}
@@ -216,19 +223,21 @@ func (m *Folder) All() iter.Seq2[string, *File] {
 }
 
 // Len returns the number of files.
-func (m *Folder) Len() int { return len(m.files) }
+func (d *Folder) Len() int { return len(d.files) }
 
-// Modified returns when a file was last written; zero when there is no such file, or it could not be looked at.
-func (m *Folder) Modified(name string) time.Time {
-	if f := m.files[name]; f != nil && f.info != nil {
+// Modified returns the modification time of a file, or the zero time if there is no such file or
+// its metadata could not be read.
+func (d *Folder) Modified(name string) time.Time {
+	if f := d.files[name]; f != nil && f.info != nil {
 		return f.info.ModTime()
 	}
 	return time.Time{}
 }
 
-// Certain reports whether every object that any file is meant to hold is known, so that what is not there is gone.
-func (m *Folder) Certain() bool {
-	for _, f := range m.files {
+// Certain reports whether it is known which objects each file is meant to declare, so that an
+// object that is in no file is gone.
+func (d *Folder) Certain() bool {
+	for _, f := range d.files {
 		if f.Unparsed {
 			return false
 		}
@@ -236,20 +245,21 @@ func (m *Folder) Certain() bool {
 	return true
 }
 
-// Refused returns the objects that some file declares in a way that cannot be used.
-func (m *Folder) Refused() map[Key]bool {
-	out := map[Key]bool{}
-	for _, f := range m.files {
+// Refused returns the keys of the objects that have a fault in some file.
+func (d *Folder) Refused() map[Key]bool {
+	refused := map[Key]bool{}
+	for _, f := range d.files {
 		for _, fault := range f.Faults {
-			out[fault.Key] = true
+			refused[fault.Key] = true
 		}
 	}
-	return out
+	return refused
 }
 
-// Unsettled says whether a file may have changed since it was read without showing it.
-func (m *Folder) Unsettled() bool {
-	for _, f := range m.files {
+// Unsettled reports whether any file may have changed since it was read without a change of its
+// modification time.
+func (d *Folder) Unsettled() bool {
+	for _, f := range d.files {
 		if f.info != nil && !f.settled {
 			return true
 		}
@@ -257,7 +267,7 @@ func (m *Folder) Unsettled() bool {
 	return false
 }
 
-// inParallel calls f with 0 to n-1, on all processors.
+// inParallel calls f with each number from 0 to n-1, on all processors.
 func inParallel(n int, f func(int)) {
 	var group errgroup.Group
 	workers := min(n, runtime.GOMAXPROCS(0))
@@ -269,5 +279,5 @@ func inParallel(n int, f func(int)) {
 			return nil
 		})
 	}
-	_ = group.Wait() // nobody returned an error
+	_ = group.Wait() // none of them returns an error
 }

@@ -8,21 +8,32 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// firstLine returns the line of a document at which its content begins, after markers, comments and empty lines.
+// isMarker reports whether a line begins a YAML document.
+func isMarker(line []byte) bool {
+	rest, ok := bytes.CutPrefix(line, []byte("---"))
+	return ok && (len(rest) == 0 || bytes.IndexByte([]byte(" \t\r\n"), rest[0]) >= 0)
+}
+
+// lineAt returns the number of the line that contains an offset into text, from 1.
+func lineAt(text []byte, offset int64) int { return bytes.Count(text[:offset], []byte("\n")) + 1 }
+
+// firstLine returns the number of the line at which the content of a document begins, after
+// markers, comments and empty lines. Without content it returns 1.
 func firstLine(text []byte) int {
-	line := 0
-	for l := range bytes.Lines(text) {
-		line++
-		l = bytes.TrimSpace(l)
-		if len(l) > 0 && l[0] != '#' && !isMarker(append(l, '\n')) {
-			return line
+	number := 0
+	for line := range bytes.Lines(text) {
+		number++
+		line = bytes.TrimSpace(line)
+		if len(line) > 0 && line[0] != '#' && !isMarker(append(line, '\n')) {
+			return number
 		}
 	}
 	return 1
 }
 
-// fieldLines returns a function that finds the line of a field of a document, given as spec.passwords[0].expiresAt. Where there
-// is no such field, it is the line of the nearest one that encloses it.
+// fieldLines returns a function that finds the line of a field in a document. The function takes a
+// path such as spec.passwords[0].expiresAt. For a field that is missing, it returns the line of the
+// nearest field that encloses it.
 func fieldLines(text []byte) func(path string) int {
 	first := firstLine(text)
 	var root yaml.Node
@@ -32,22 +43,23 @@ func fieldLines(text []byte) func(path string) int {
 	return func(path string) int {
 		line, node := first, root.Content[0]
 		for _, step := range pathSteps(path) {
-			next, at := child(node, step)
+			next, nextLine := child(node, step)
 			if next == nil {
 				break
 			}
-			node, line = next, at
+			node, line = next, nextLine
 		}
 		return line
 	}
 }
 
-// pathSteps takes a field path apart: names, and indexes or map keys in brackets.
+// pathSteps splits a field path into names, and the indexes or map keys in brackets.
 func pathSteps(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '.' || r == '[' || r == ']' })
 }
 
-// child returns a member of a node, and its line: the one of its key, or of the item.
+// child returns a member of a node and its line, which is that of the key in a mapping and that of
+// the item in a sequence. It returns nil if there is no such member.
 func child(node *yaml.Node, step string) (*yaml.Node, int) {
 	switch node.Kind {
 	case yaml.MappingNode:

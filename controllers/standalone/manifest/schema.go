@@ -33,18 +33,18 @@ import (
 	"github.com/gatehouse-auth/gatehouse/config/crd"
 )
 
-// DefaultNamespace is where objects are that name no namespace.
+// DefaultNamespace is the namespace of objects that do not name one.
 const DefaultNamespace = "gatehouse-users"
 
-// Schema is what an API server with the CRD makes of a User: the same schema, read from the same file, in the same order
-// of steps. It is safe for concurrent use.
+// Schema accepts and refuses Users as an API server with the CRD does: it applies the same schema,
+// from the same file, in the same order of steps. It is safe for concurrent use.
 type Schema struct {
 	structural *schema.Structural
 	validator  schemavalidation.SchemaValidator
 	rules      *cel.Validator
 }
 
-// NewSchema reads the schema out of the CRD that this program carries.
+// NewSchema compiles the schema of the CRD that is embedded in this program.
 func NewSchema() (*Schema, error) {
 	raw, err := crd.Bases.ReadFile("bases/auth.gatehouse.dev_users.yaml")
 	if err != nil {
@@ -78,8 +78,8 @@ func compileSchema(props *apiextensionsv1.JSONSchemaProps) (*Schema, error) {
 	return &Schema{structural, validator, cel.NewValidator(structural, true, celconfig.PerCallLimit)}, nil
 }
 
-// user turns a decoded document into a User, or says what the API server would refuse it for. Status is not looked at. The
-// document is used up.
+// user converts a decoded object to a User, or returns the errors for which the API server would
+// refuse it. It ignores the status. It modifies object, which the caller must not use again.
 func (s *Schema) user(object map[string]any) (*authv1alpha1.User, field.ErrorList) {
 	delete(object, "status")
 	meta, errs := s.coerce(object)
@@ -89,12 +89,12 @@ func (s *Schema) user(object map[string]any) (*authv1alpha1.User, field.ErrorLis
 	if len(errs) > 0 {
 		return nil, errs
 	}
-	delete(object, "metadata") // which is decoded already
+	delete(object, "metadata") // already decoded
 	user := &authv1alpha1.User{}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object, user); err != nil {
 		return nil, field.ErrorList{field.Invalid(nil, nil, err.Error())}
 	}
-	if user.Unreadable != "" { // a date such as 31 February, which no pattern refuses
+	if user.Unreadable != "" { // a date such as 31 February, which a pattern cannot refuse
 		return nil, field.ErrorList{field.Invalid(field.NewPath("spec"), nil, user.Unreadable)}
 	}
 	user.ObjectMeta = metav1.ObjectMeta{
@@ -107,9 +107,10 @@ func (s *Schema) user(object map[string]any) (*authv1alpha1.User, field.ErrorLis
 	return user, append(errs, validateMeta(meta)...)
 }
 
-// generation stands for a spec, as a digest of it: it changes with the spec and with nothing else.
+// generation returns a digest of a spec in the place of an API server's counter: it changes if and
+// only if the spec changes.
 func generation(spec any) (int64, error) {
-	raw, err := json.Marshal(spec) // which sorts the fields
+	raw, err := json.Marshal(spec) // sorts the fields
 	if err != nil {
 		return 0, err
 	}
@@ -117,8 +118,8 @@ func generation(spec any) (int64, error) {
 	return int64(binary.BigEndian.Uint64(sum[:]) >> 1), nil // #nosec G115 -- 63 bits
 }
 
-// coerce does what happens when a request is decoded: unknown fields are refused, as kubectl asks for, nulls dropped and
-// defaults set.
+// coerce does to object what an API server does when it decodes a request: it refuses unknown
+// fields, as kubectl requests, drops nulls and sets defaults. It returns the metadata.
 func (s *Schema) coerce(object map[string]any) (*metav1.ObjectMeta, field.ErrorList) {
 	meta, found, unknown, err := objectmeta.GetObjectMetaWithOptions(object, objectmeta.ObjectMetaOptions{ReturnUnknownFieldPaths: true})
 	if err != nil {
@@ -133,16 +134,15 @@ func (s *Schema) coerce(object map[string]any) (*metav1.ObjectMeta, field.ErrorL
 	pruned := pruning.PruneWithOptions(object, s.structural, true, schema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
 	var errs field.ErrorList
 	for _, path := range append(unknown, pruned...) {
-		errs = append(errs, &field.Error{Type: field.ErrorTypeForbidden, Field: path, Detail: "there is no such field"})
+		errs = append(errs, &field.Error{Type: field.ErrorTypeForbidden, Field: path, Detail: "unknown field"})
 	}
 	defaulting.PruneNonNullableNullsWithoutDefaults(object, s.structural)
 	defaulting.Default(object, s.structural)
 	return meta, errs
 }
 
-// validate does what happens when a request is validated. The rules come last, since they may rely on the schema.
-//
-// A budget bounds the rules, so there is nothing to cancel.
+// validate does what an API server does when it validates a request. The CEL rules come last,
+// because they may rely on the schema. A cost budget bounds them, so there is nothing to cancel.
 func (s *Schema) validate(object map[string]any) field.ErrorList {
 	errs := schemavalidation.ValidateCustomResource(nil, object, s.validator)
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, s.structural, object)...)
@@ -157,7 +157,8 @@ func validateMeta(meta *metav1.ObjectMeta) field.ErrorList {
 	return validation.ValidateObjectMeta(meta, true, validation.NameIsDNSSubdomain, field.NewPath("metadata"))
 }
 
-// finishSecret checks a decoded Secret as far as it matters here and merges its stringData into its data.
+// finishSecret sets the default namespace of a decoded Secret, validates its metadata and keys, and
+// merges its stringData into its data.
 func finishSecret(secret *corev1.Secret) field.ErrorList {
 	if secret.Namespace == "" {
 		secret.Namespace = DefaultNamespace
@@ -185,17 +186,18 @@ func validateKeys(name string, keys iter.Seq[string]) field.ErrorList {
 	return errs
 }
 
-// describeField puts an error about a field into words without the value, which may be a password in the wrong place.
+// describeField formats an error about a field. It leaves out the value, which may be a password in
+// the wrong place.
 func describeField(err *field.Error) string {
 	words := []string{err.Field, string(err.Type.String()), err.Detail}
 	if err.Type == field.ErrorTypeForbidden && err.Detail != "" {
 		words[1] = ""
 	}
-	var out []string
-	for _, w := range words {
-		if w != "" && w != "<nil>" {
-			out = append(out, strings.TrimPrefix(w, err.Field+" "))
+	var parts []string
+	for _, word := range words {
+		if word != "" && word != "<nil>" {
+			parts = append(parts, strings.TrimPrefix(word, err.Field+" "))
 		}
 	}
-	return strings.Join(out, ": ")
+	return strings.Join(parts, ": ")
 }
