@@ -32,9 +32,10 @@ metadata: {name: b}
 spec: {}
 `
 
-// TestAFileCutShortAnywhereLosesNothing cuts a file at every byte, as somebody sees it who reads while it is written, also at
-// the end of a document, where what is left looks like a whole file.
-func TestAFileCutShortAnywhereLosesNothing(t *testing.T) {
+// TestTruncatedFileLosesNothing truncates a file at every byte, as a reader sees a file that is
+// being written. At the end of a document, the rest looks like a whole file.
+func TestTruncatedFileLosesNothing(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	log := slog.New(slog.DiscardHandler)
 	store, err := statedir.Open(filepath.Join(dir, ".gatehouse"), log)
@@ -65,10 +66,10 @@ func TestAFileCutShortAnywhereLosesNothing(t *testing.T) {
 	for cut := range len(wholeFile) {
 		read(wholeFile[:cut])
 		if len(m.current) != 3 || d.Len() != 2 {
-			t.Errorf("cut after %q: %d objects are left", wholeFile[max(0, cut-20):cut], len(m.current))
+			t.Errorf("truncated after %q: got %d objects and %d users, want 3 and 2", wholeFile[max(0, cut-20):cut], len(m.current), d.Len())
 		}
 	}
 	if !maps.Equal(uids, store.Identities()) {
-		t.Errorf("users are others now: %v, before %v", store.Identities(), uids)
+		t.Errorf("got identities %v, want those from before: %v", store.Identities(), uids)
 	}
 }

@@ -20,10 +20,10 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 )
 
-// house is a service that stands alone, as far as its directory.
-type house struct {
+// service is a standalone service up to its directory, without a server.
+type service struct {
 	t         testing.TB
-	dir       string // of manifests
+	dir       string // of the manifests
 	store     *statedir.Store
 	records   *standalone.Records
 	directory *directory.Directory
@@ -31,72 +31,73 @@ type house struct {
 	stop      func()
 }
 
-// newHouse starts on a new folder with these files, by name.
-func newHouse(t testing.TB, files map[string]string) *house {
+// newService starts a service on a new folder that has these files, by name.
+func newService(t testing.TB, files map[string]string) *service {
 	t.Helper()
-	h := &house{t: t, dir: t.TempDir()}
+	s := &service{t: t, dir: t.TempDir()}
 	for name, text := range files {
-		h.write(name, text)
+		s.write(name, text)
 	}
-	h.start()
-	return h
+	s.start()
+	return s
 }
 
-// start starts the service on what is in the folder. It stops with the test.
-func (h *house) start() {
-	h.t.Helper()
-	h.log = &logged{}
-	log := slog.New(slog.NewTextHandler(h.log, nil))
-	store, err := statedir.Open(filepath.Join(h.dir, ".gatehouse"), log)
-	must(h.t, err)
-	h.store, h.directory = store, directory.New()
-	h.records = standalone.NewRecords(store, h.directory, log, time.Now)
+// start starts the service on the folder as it is and waits for its directory. The service stops
+// with the test.
+func (s *service) start() {
+	s.t.Helper()
+	s.log = &logged{}
+	log := slog.New(slog.NewTextHandler(s.log, nil))
+	store, err := statedir.Open(filepath.Join(s.dir, ".gatehouse"), log)
+	must(s.t, err)
+	s.store, s.directory = store, directory.New()
+	s.records = standalone.NewRecords(store, s.directory, log, time.Now)
 	m, err := standalone.New(standalone.Config{
-		Dir: h.dir, Store: store, Records: h.records, Directory: h.directory,
+		Dir: s.dir, Store: store, Records: s.records, Directory: s.directory,
 		Keyer: password.NewKeyer(), Log: log, Now: time.Now,
 	})
-	must(h.t, err)
+	must(s.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- m.Start(ctx) }()
-	h.stop = sync.OnceFunc(func() {
+	s.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
-			h.t.Errorf("the manifests ended with %v", err)
+			s.t.Errorf("Start: %v", err)
 		}
 		if err := store.Close(); err != nil {
-			h.t.Error(err)
+			s.t.Error(err)
 		}
 	})
-	h.t.Cleanup(h.stop)
-	h.eventually("the directory is synced", h.directory.HasSynced)
+	s.t.Cleanup(s.stop)
+	s.eventually("the directory is synced", s.directory.HasSynced)
 }
 
-// restart stops the service and starts it again on the same folders.
-func (h *house) restart() {
-	h.t.Helper()
-	h.stop()
-	h.start()
+// restart stops the service and starts it again on the same folder.
+func (s *service) restart() {
+	s.t.Helper()
+	s.stop()
+	s.start()
 }
 
-func (h *house) path(name string) string { return filepath.Join(h.dir, name) }
+func (s *service) path(name string) string { return filepath.Join(s.dir, name) }
 
-// write writes a file the way kubectl-minded people do: whole, by renaming.
-func (h *house) write(name, text string) {
-	h.t.Helper()
-	temporary := h.path("." + name + ".tmp")
-	must(h.t, os.WriteFile(temporary, []byte(text), 0o600))
-	must(h.t, os.Rename(temporary, h.path(name)))
+// write replaces a file of the folder atomically, by renaming.
+func (s *service) write(name, text string) {
+	s.t.Helper()
+	temporary := s.path("." + name + ".tmp")
+	must(s.t, os.WriteFile(temporary, []byte(text), 0o600))
+	must(s.t, os.Rename(temporary, s.path(name)))
 }
 
-func (h *house) remove(name string) {
-	h.t.Helper()
-	must(h.t, os.Remove(h.path(name)))
+func (s *service) remove(name string) {
+	s.t.Helper()
+	must(s.t, os.Remove(s.path(name)))
 }
 
-// logsIn says whether a login has this password.
-func (h *house) logsIn(login, secret string) bool {
-	u, ok := h.directory.ByLogin(login)
+// logsIn reports whether a login has this password.
+func (s *service) logsIn(login, secret string) bool {
+	u, ok := s.directory.ByLogin(login)
 	if !ok {
 		return false
 	}
@@ -108,38 +109,44 @@ func (h *house) logsIn(login, secret string) bool {
 	return false
 }
 
-func (h *house) user(login string) *directory.User {
-	h.t.Helper()
-	u, ok := h.directory.ByLogin(login)
+// user returns the user with a login, or fails the test.
+func (s *service) user(login string) *directory.User {
+	s.t.Helper()
+	u, ok := s.directory.ByLogin(login)
 	if !ok {
-		h.t.Fatalf("there is no user %s", login)
+		s.t.Fatalf("no user has the login %s", login)
 	}
 	return u
 }
 
-func (h *house) known(login string) bool {
-	_, ok := h.directory.ByLogin(login)
+// known reports whether a user has this login.
+func (s *service) known(login string) bool {
+	_, ok := s.directory.ByLogin(login)
 	return ok
 }
 
-func (h *house) eventually(what string, holds func() bool) {
-	h.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+// eventually waits until a condition holds, or fails the test and prints the log.
+func (s *service) eventually(what string, holds func() bool) {
+	s.t.Helper()
+	timeout := time.After(30 * time.Second)
+	ticker := time.NewTicker(2 * time.Millisecond)
+	defer ticker.Stop()
 	for !holds() {
-		if time.Now().After(deadline) {
-			h.t.Fatalf("it does not come about that %s; the log says\n%s", what, h.log)
+		select {
+		case <-ticker.C:
+		case <-timeout:
+			s.t.Fatalf("timed out waiting: %s; log:\n%s", what, s.log)
 		}
-		time.Sleep(2 * time.Millisecond)
 	}
 }
 
-// says waits for a line of the log that has all these words.
-func (h *house) says(words ...string) {
-	h.t.Helper()
-	h.eventually(fmt.Sprintf("the log says %q", words), func() bool { return h.log.count(words...) > 0 })
+// logs waits for a line of the log that has all these words.
+func (s *service) logs(words ...string) {
+	s.t.Helper()
+	s.eventually(fmt.Sprintf("the log has a line with %q", words), func() bool { return s.log.count(words...) > 0 })
 }
 
-// logged is a log that can be read while it is written.
+// logged is the output of a logger. It can be read while it is written.
 type logged struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -179,7 +186,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// account is a User with one plaintext password and its Secret.
+// account returns the manifest of a User with one plaintext password, and of its Secret.
 func account(name, secret string) string {
 	return fmt.Sprintf(`apiVersion: auth.gatehouse.dev/v1alpha1
 kind: User
@@ -195,7 +202,7 @@ stringData: {password: %[2]s}
 `, name, secret)
 }
 
-// userWith is a User with these lines below its spec.
+// userWith returns the manifest of a User with these lines as its spec.
 func userWith(name, spec string) string {
 	return "apiVersion: auth.gatehouse.dev/v1alpha1\nkind: User\nmetadata: {name: " + name + "}\nspec:\n  " +
 		strings.ReplaceAll(strings.TrimSpace(spec), "\n", "\n  ") + "\n"

@@ -13,84 +13,88 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 )
 
-// identify keeps who the users are: a UID for each that is new, and none any more for those that are gone. It returns the users
-// whose identity cannot be kept now. They must wait, because a token for a UID that the next start does not know is dead.
-func (m *Manifests) identify(users []*active, next map[manifest.Key]*active, now time.Time) (unkept map[manifest.Key]bool) {
+// saveIdentities writes a UID for each new user to the state folder, and drops the UIDs of users
+// who are gone. It returns the users whose identity cannot be saved now. They must wait, because
+// after the next start a token for a UID that was not saved is invalid.
+func (m *Manifests) saveIdentities(users []*active, next map[manifest.Key]*active, now time.Time) (unsaved map[manifest.Key]bool) {
 	gone := m.goneIdentities(next)
-	add := m.newIdentities(users, gone, now)
-	if len(add)+len(gone) == 0 {
+	added := m.newIdentities(users, gone, now)
+	if len(added)+len(gone) == 0 {
 		return nil
 	}
-	err := m.store.Identify(add, gone)
+	err := m.store.Identify(added, gone)
 	if err == nil {
 		clear(m.undropped)
 		return nil
 	}
 	m.unfinished = true
-	m.reports.add("", "users", "who the users are cannot be kept, so users who are new must wait: "+err.Error())
+	m.reports.add("", "users", "cannot save user identities; new users are not added until this succeeds: "+err.Error())
 	for _, key := range gone {
 		m.undropped[key] = true
 	}
-	unkept = map[manifest.Key]bool{}
-	for _, id := range add {
-		unkept[manifest.UserKey(id.Key)] = true
+	unsaved = map[manifest.Key]bool{}
+	for _, id := range added {
+		unsaved[manifest.UserKey(id.Key)] = true
 	}
-	return unkept
+	return unsaved
 }
 
-// newIdentities returns the identities of users who have none, or none that fits their manifest.
+// newIdentities returns the identities of users who have none, or none that matches their manifest.
+// gone are the directory keys of identities that are about to be dropped.
 func (m *Manifests) newIdentities(users []*active, gone []string, now time.Time) []statedir.Identity {
 	isGone := map[string]bool{}
 	for _, key := range gone {
 		isGone[key] = true
 	}
-	var add []statedir.Identity
-	for i, h := range users {
-		key := h.Key.DirectoryKey()
+	var added []statedir.Identity
+	for i, o := range users {
+		key := o.Key.DirectoryKey()
 		id, ok := m.store.Identity(key)
 		known := ok && !isGone[key]
-		given := string(h.User.UID)
-		if known && (given == "" || (given == id.UID && id.Given)) {
+		manifestUID := string(o.User.UID)
+		if known && (manifestUID == "" || (manifestUID == id.UID && id.Given)) {
 			continue
 		}
 		if !known {
-			// Of users who appear together the first is the older, so that it is not left to chance who keeps a login.
+			// Of users who appear together, the first is the oldest, so that it is not left to
+			// chance which of two keeps a login.
 			id = statedir.Identity{Key: key, UID: string(uuid.NewUUID()), FirstSeen: normalize(now.Add(time.Duration(i)))}
 		}
-		if given != "" {
-			id.UID, id.Given = given, true
+		if manifestUID != "" {
+			id.UID, id.Given = manifestUID, true
 		}
-		add = append(add, id)
+		added = append(added, id)
 	}
-	return add
+	return added
 }
 
-// goneIdentities returns the users whose identities must never come back: those that are in no file, and those that were given
-// another UID.
+// goneIdentities returns the directory keys of users whose identities must never come back: users
+// who are in no file, and users whose manifest has another UID now.
 func (m *Manifests) goneIdentities(next map[manifest.Key]*active) []string {
 	certain, refused := m.folder.Certain(), m.folder.Refused()
 	var gone []string
-	for key, id := range m.store.Identities() {
-		k := manifest.UserKey(key)
-		h := next[k]
+	for directoryKey, id := range m.store.Identities() {
+		key := manifest.UserKey(directoryKey)
+		o := next[key]
 		switch {
-		case m.undropped[key]:
-		case h != nil && (h.User.UID == "" || string(h.User.UID) == id.UID):
+		case m.undropped[directoryKey]:
+		case o != nil && (o.User.UID == "" || string(o.User.UID) == id.UID):
 			continue
-		case h == nil && refused[k]:
+		case o == nil && refused[key]:
 			continue
-		case h == nil && !certain && m.projected[k] == nil:
+		case o == nil && !certain && m.projected[key] == nil:
 			continue
 		}
-		gone = append(gone, key)
+		gone = append(gone, directoryKey)
 	}
 	return gone
 }
 
-// identified returns a User as an API server would have it.
-func (m *Manifests) identified(h *active) *authv1alpha1.User {
-	id, _ := m.store.Identity(h.Key.DirectoryKey())
-	u := *h.User
+// withIdentity returns a copy of a User with its UID and creation time, as an API server would
+// return it.
+func (m *Manifests) withIdentity(o *active) *authv1alpha1.User {
+	id, _ := m.store.Identity(o.Key.DirectoryKey())
+	u := *o.User
 	u.UID = types.UID(id.UID)
 	if u.CreationTimestamp.IsZero() {
 		u.CreationTimestamp = metav1.NewTime(id.FirstSeen)
@@ -98,35 +102,37 @@ func (m *Manifests) identified(h *active) *authv1alpha1.User {
 	return &u
 }
 
-// claimUIDs leaves out users whose UID is no UID or another user's. Their last good version stays. Who has a UID keeps it; of
-// the others the first one gets it.
+// claimUIDs removes from next the users whose manifest has an invalid UID or that of another user.
+// Their last good version stays in force. A user who has a UID already keeps it; among the others,
+// the first one gets it.
 func (m *Manifests) claimUIDs(next map[manifest.Key]*active) {
 	owners := make(map[string]*active, len(next))
 	users := sortedUsers(next)
-	for _, h := range users {
-		if id, ok := m.store.Identity(h.Key.DirectoryKey()); ok && (h.User.UID == "" || string(h.User.UID) == id.UID) {
-			owners[id.UID] = h
+	for _, o := range users {
+		if id, ok := m.store.Identity(o.Key.DirectoryKey()); ok && (o.User.UID == "" || string(o.User.UID) == id.UID) {
+			owners[id.UID] = o
 		}
 	}
-	for _, h := range users {
-		uid := string(h.User.UID)
-		if uid == "" || owners[uid] == h {
+	for _, o := range users {
+		uid := string(o.User.UID)
+		if uid == "" || owners[uid] == o {
 			continue
 		}
 		switch owner := owners[uid]; {
 		case !canonicalUUID.MatchString(uid):
-			m.reports.object(h, "metadata.uid is no UUID like 123e4567-e89b-12d3-a456-426614174000; correct it, or leave it out to have one made")
+			m.reportObject(o, "metadata.uid is not a UUID like 123e4567-e89b-12d3-a456-426614174000; correct it, or remove it to have one generated")
 		case owner != nil:
-			m.reports.object(h, "metadata.uid is that of "+owner.Key.String()+", in "+owner.place()+"; leave it out to have another one made")
+			m.reportObject(o, "metadata.uid is that of "+owner.Key.String()+" in "+owner.place()+"; remove it to have another one generated")
 		default:
-			owners[uid] = h
+			owners[uid] = o
 			continue
 		}
-		m.fallBack(next, h, owners)
+		m.fallBack(next, o, owners)
 	}
 }
 
-// fallBack puts the version of a user that is in force in the place of one whose UID is refused, if its own UID is free.
+// fallBack replaces a user whose UID is refused by the version in force, if the UID of that one is
+// free, and otherwise removes the user from next.
 func (m *Manifests) fallBack(next map[manifest.Key]*active, refused *active, owners map[string]*active) {
 	delete(next, refused.Key)
 	id, ok := m.store.Identity(refused.Key.DirectoryKey())
@@ -136,5 +142,5 @@ func (m *Manifests) fallBack(next map[manifest.Key]*active, refused *active, own
 	}
 }
 
-// canonicalUUID is how a UUID is written (RFC 9562, section 4), in lower case.
+// canonicalUUID matches a UUID in lower case (RFC 9562, section 4).
 var canonicalUUID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)

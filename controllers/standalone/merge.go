@@ -2,35 +2,25 @@ package standalone
 
 import (
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/controllers/standalone/manifest"
 )
 
-// removalGrace is how long an object must be missing before it is gone. Editors and git take a file away and put it back within
-// milliseconds, and an object may move from one file to another.
+// removalGrace is how long an object must be in no file before it is removed. Editors and git take
+// a file away and put it back within milliseconds, and an object may move to another file.
 const removalGrace = time.Second
 
-// active is an object in force.
-type active struct {
-	manifest.Object
-	file    string
-	missing time.Time // since when no file has it; zero: one has it
-}
-
-func (h *active) place() string { return fmt.Sprintf("%s:%d", h.file, h.Line) }
-
-// merge decides which object is in force where files disagree: the first by name of file, then by line. An object that no file
-// has any more stays for removalGrace.
+// merge returns the objects in force. Where files disagree about an object, the first one wins, by
+// name of file and then by line. An object that has left all files stays for removalGrace.
 func (m *Manifests) merge(now time.Time) map[manifest.Key]*active {
 	next := make(map[manifest.Key]*active, len(m.current))
 	for name, file := range m.folder.All() {
-		for _, f := range file.Faults {
-			m.reports.fault(name, f)
+		for _, fault := range file.Faults {
+			m.reports.addFault(name, fault)
 		}
 		for i := range file.Objects {
-			m.enter(next, &active{Object: file.Objects[i], file: name})
+			m.activate(next, &active{Object: file.Objects[i], file: name})
 		}
 	}
 	m.unfinished = false
@@ -52,30 +42,25 @@ func (m *Manifests) merge(now time.Time) map[manifest.Key]*active {
 	return next
 }
 
-// quietSince returns since when nothing has happened that says that a missing object may come back: a file that is being
-// written may have reached the end of some document.
-func (m *Manifests) quietSince(h *active) time.Time {
-	if written := m.folder.Modified(h.file); written.After(h.missing) {
+// quietSince returns when the last thing happened that suggests that a missing object may come
+// back: it left its file, or the file was written, which may have reached the end of some document
+// only.
+func (m *Manifests) quietSince(o *active) time.Time {
+	if written := m.folder.Modified(o.file); written.After(o.missing) {
 		return written
 	}
-	return h.missing
+	return o.missing
 }
 
-// enter puts an object in force unless another one has its name.
-func (m *Manifests) enter(next map[manifest.Key]*active, h *active) {
-	first := next[h.Key]
+// activate adds an object to next unless another object has its key.
+func (m *Manifests) activate(next map[manifest.Key]*active, o *active) {
+	first := next[o.Key]
 	switch {
 	case first != nil:
-		m.reports.object(h, "it is also in "+first.place()+", which comes first and is used; remove one of the two")
+		m.reportObject(o, "duplicate of "+first.place()+", which comes first and is used; remove one of the two")
 	case len(next) >= manifest.MaximumObjects:
-		m.reports.add("", "the folder", fmt.Sprintf("there are more than %d objects; those that come last are left out", manifest.MaximumObjects))
+		m.reports.add("", "folder", fmt.Sprintf("more than %d objects; the last ones are ignored: remove objects from the folder", manifest.MaximumObjects))
 	default:
-		next[h.Key] = h
+		next[o.Key] = o
 	}
-}
-
-func inFolder(dir, path string) bool {
-	a, errA := filepath.Abs(dir)
-	b, errB := filepath.Abs(path)
-	return errA == nil && errB == nil && a == b
 }

@@ -14,23 +14,24 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 )
 
-// sweepEvery is how often the records of ended tokens are removed.
+// sweepEvery is how often the records of expired tokens are removed.
 const sweepEvery = time.Minute
 
-// Records keeps token records, revocations and login news in the state folder of a service that stands alone. What it
-// has kept it puts into the Directory before it returns. Every error of a record or a revocation wraps grant.ErrUnavailable.
-// Create it with NewRecords. It is safe for concurrent use.
+// Records keeps token records, revocations and login state in the state folder of a standalone
+// service. It implements grant.Records and loginstate.Writer. Before a method returns, the
+// directory shows what the method has written. Every error wraps grant.ErrUnavailable. Create it
+// with NewRecords. It is safe for concurrent use.
 type Records struct {
 	store     *statedir.Store
 	directory *directory.Directory
 	log       *slog.Logger
 	now       func() time.Time
 
-	mu      sync.Mutex // orders everything that puts users into the directory or takes them out
-	failing atomic.Bool
+	mu      sync.Mutex  // serializes all changes of users in the directory
+	failing atomic.Bool // the last write failed
 }
 
-// NewRecords returns Records and puts the token records of the store into the directory.
+// NewRecords returns Records on a store, and puts the token records of the store into d.
 func NewRecords(store *statedir.Store, d *directory.Directory, log *slog.Logger, now func() time.Time) *Records {
 	r := &Records{store: store, directory: d, log: log, now: now}
 	for _, t := range store.Tokens() {
@@ -39,33 +40,35 @@ func NewRecords(store *statedir.Store, d *directory.Directory, log *slog.Logger,
 	return r
 }
 
-// CreateLabelled keeps the record of a token with a label, or returns the one that keep calls good.
+// CreateLabelled saves the record of a token with a label and returns it. If the user has a record
+// with this label for which keep returns true, it saves nothing and returns that one.
 func (r *Records) CreateLabelled(_ context.Context, record directory.Record, keep func(directory.Record) bool) (directory.Record, error) {
 	kept, err := r.store.CreateLabelled(stateToken(record), func(t statedir.Token) bool { return keep(stateRecord(t)) })
-	if err := r.result("keep the record of a labelled token", err); err != nil {
+	if err := r.result("save the record of a labelled token", err); err != nil {
 		return directory.Record{}, err
 	}
 	r.directory.PutRecord(stateRecord(kept))
 	return stateRecord(kept), nil
 }
 
-// Labelled returns the record of a user and a label. The directory holds every record of the state folder: no other process
-// writes there.
+// Labelled returns the record of a user's token with a label, and whether there is one. It reads
+// the directory, which has every record of the state folder, because no other process writes there.
 func (r *Records) Labelled(_ context.Context, u *directory.User, label string) (directory.Record, bool, error) {
-	for _, known := range r.directory.RecordsOf(u.UID) {
-		if known.Label == label {
-			return known, true, nil
+	for _, record := range r.directory.RecordsOf(u.UID) {
+		if record.Label == label {
+			return record, true, nil
 		}
 	}
 	return directory.Record{}, false, nil
 }
 
-// CountLabelled counts records with a label of a user, all of which the directory holds.
+// CountLabelled returns the number of a user's labelled records for which counts returns true. It
+// reads the directory, as Labelled does.
 func (r *Records) CountLabelled(_ context.Context, u *directory.User, counts func(directory.Record) bool) (int, error) {
 	return r.directory.CountLabelled(u.UID, counts), nil
 }
 
-// Revoke keeps that a token is revoked.
+// Revoke saves that a token is revoked.
 func (r *Records) Revoke(_ context.Context, record directory.Record) error {
 	revoked, err := r.store.Revoke(stateToken(record))
 	if err := r.result("revoke a token", err); err != nil {
@@ -75,10 +78,11 @@ func (r *Records) Revoke(_ context.Context, record directory.Record) error {
 	return nil
 }
 
-// RevokeUser keeps that every token of a user issued up to and including the second of at is void.
-func (r *Records) RevokeUser(_ context.Context, u *directory.User, at time.Time) error {
+// RevokeUser saves that every token of a user is revoked that was issued up to and including the
+// second of revokedAt.
+func (r *Records) RevokeUser(_ context.Context, u *directory.User, revokedAt time.Time) error {
 	err := r.store.UpdateStanding(u.UID, func(s statedir.Standing) statedir.Standing {
-		s.TokensRevokedAt = normalize(at)
+		s.TokensRevokedAt = normalize(revokedAt)
 		return s
 	})
 	if err := r.result("revoke all tokens of a user", err); err != nil {
@@ -88,29 +92,30 @@ func (r *Records) RevokeUser(_ context.Context, u *directory.User, at time.Time)
 	return nil
 }
 
-// Write applies one note to what is kept of a user's logins. It writes nothing when the note changes nothing, or when the
-// user is gone or another by now.
-func (r *Records) WriteLogin(_ context.Context, user loginstate.User, note loginstate.Update) error {
+// WriteLogin applies an update to the login state of a user. It writes nothing if the update
+// changes nothing, or if the user is gone or has another UID now.
+func (r *Records) WriteLogin(_ context.Context, user loginstate.User, update loginstate.Update) error {
 	u, ok := r.directory.ByUID(user.UID)
 	if !ok {
 		return nil
 	}
 	err := r.store.UpdateStanding(user.UID, func(s statedir.Standing) statedir.Standing {
-		return noted(s, u.Credentials.Revision, note)
+		return applyUpdate(s, u.Credentials.Revision, update)
 	})
-	if err := r.result("write what is known of the logins of a user", err); err != nil {
+	if err := r.result("save the login state of a user", err); err != nil {
 		return err
 	}
 	r.refresh(user.UID)
 	return nil
 }
 
-// noted is a standing after a note. Failures and a lock are about certain passwords and end with them.
-func noted(s statedir.Standing, revision string, note loginstate.Update) statedir.Standing {
+// applyUpdate returns s after an update. Failures and a lock apply to the passwords of one
+// revision, so they are dropped when the revision has changed.
+func applyUpdate(s statedir.Standing, revision string, update loginstate.Update) statedir.Standing {
 	if !projection.SamePasswords(s.Credentials, revision) {
 		s.FailedLogins, s.LockedUntil, s.Credentials = 0, time.Time{}, revision
 	}
-	next := loginstate.State{FailedLogins: s.FailedLogins, LockedUntil: s.LockedUntil, LastTokenIssuedAt: s.LastTokenIssuedAt}.Apply(note)
+	next := loginstate.State{FailedLogins: s.FailedLogins, LockedUntil: s.LockedUntil, LastTokenIssuedAt: s.LastTokenIssuedAt}.Apply(update)
 	s.FailedLogins, s.LockedUntil, s.LastTokenIssuedAt = next.FailedLogins, normalize(next.LockedUntil), normalize(next.LastTokenIssuedAt)
 	if s.FailedLogins == 0 && s.LockedUntil.IsZero() {
 		s.Credentials = ""
@@ -118,32 +123,33 @@ func noted(s statedir.Standing, revision string, note loginstate.Update) statedi
 	return s
 }
 
-// Start removes the records of ended tokens until the context ends.
+// Start removes the records of expired tokens from time to time until ctx ends.
 func (r *Records) Start(ctx context.Context) error {
 	return every(ctx, sweepEvery, r.sweep)
 }
 
-// NeedLeaderElection says that this runs wherever the service runs.
+// NeedLeaderElection reports that Records run on every replica.
 func (r *Records) NeedLeaderElection() bool { return false }
 
 func (r *Records) sweep() {
-	ended, err := r.store.DropExpired(r.now())
-	if r.result("remove the records of ended tokens", err) != nil {
-		return // which is logged; they do no harm until the next time
+	expired, err := r.store.DropExpired(r.now())
+	if r.result("remove the records of expired tokens", err) != nil {
+		return // result has logged it; the records do no harm until the next sweep
 	}
-	for _, t := range ended {
+	for _, t := range expired {
 		r.directory.DeleteRecord(t.UserUID, t.ID)
 	}
 }
 
-// put enters a user into the directory together with what is known of it.
+// put puts a user into the directory, with its revocation and login state from the store.
 func (r *Records) put(u *directory.User) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.putLocked(u)
 }
 
-// remove takes a user out of the directory, and the records of its tokens that are not kept any more.
+// remove removes a user from the directory, and those records of its tokens that the store no
+// longer has.
 func (r *Records) remove(key string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -160,7 +166,7 @@ func (r *Records) remove(key string) {
 	}
 }
 
-// refresh has the directory show what was just kept of a user.
+// refresh updates a user in the directory from the store.
 func (r *Records) refresh(uid string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -170,7 +176,7 @@ func (r *Records) refresh(uid string) {
 	}
 }
 
-// putLocked is put for whoever holds mu.
+// putLocked is put for callers that hold mu.
 func (r *Records) putLocked(u *directory.User) {
 	standing := r.store.Standing(u.UID)
 	u.TokensRevokedAt, u.LastTokenIssuedAt = standing.TokensRevokedAt, standing.LastTokenIssuedAt
@@ -181,21 +187,23 @@ func (r *Records) putLocked(u *directory.User) {
 	r.directory.Put(u)
 }
 
-// result makes an error of the state folder one that says to try again, and tells the operator when that begins and ends.
-func (r *Records) result(act string, err error) error {
+// result wraps an error of the store in grant.ErrUnavailable, so that clients try again. action is
+// what failed. It logs when errors begin and when they end.
+func (r *Records) result(action string, err error) error {
 	if failing := err != nil; r.failing.Swap(failing) != failing {
 		if failing {
-			r.log.Error("the state folder cannot be written: nothing can be revoked until it can", "folder", r.store.Dir(), "error", err)
+			r.log.Error("cannot write to the state folder; no token can be revoked until this succeeds", "folder", r.store.Dir(), "error", err)
 		} else {
-			r.log.Info("the state folder can be written again", "folder", r.store.Dir())
+			r.log.Info("state folder can be written again", "folder", r.store.Dir())
 		}
 	}
-	return grant.Unavailable(act, err)
+	return grant.Unavailable(action, err)
 }
 
-// normalize is a time as it is read back: without a monotonic clock and a place.
+// normalize returns t as it is read back from the store: in UTC, without a monotonic clock reading.
 func normalize(t time.Time) time.Time { return t.Round(0).UTC() }
 
+// stateToken converts a record of the directory to a token of the store.
 func stateToken(r directory.Record) statedir.Token {
 	return statedir.Token{
 		ID: r.ID, UserKey: r.UserKey, UserUID: r.UserUID, Kind: r.Kind,
@@ -204,6 +212,7 @@ func stateToken(r directory.Record) statedir.Token {
 	}
 }
 
+// stateRecord converts a token of the store to a record of the directory.
 func stateRecord(t statedir.Token) directory.Record {
 	return directory.Record{
 		ID: t.ID, UserKey: t.UserKey, UserUID: t.UserUID, Kind: t.Kind,

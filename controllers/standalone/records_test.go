@@ -23,127 +23,132 @@ func record(u *directory.User, id string) directory.Record {
 	}
 }
 
-func TestARestartForgetsNothing(t *testing.T) {
-	h := newHouse(t, map[string]string{"users.yaml": account("alice", "x") + "---\n" + account("bob", "x")})
-	alice := h.user("alice")
-	bob := loginstate.User{Key: h.user("bob").Key, UID: h.user("bob").UID}
-	until, at := time.Now().Add(time.Hour), time.Now().Add(time.Minute)
-	kept, err := h.records.CreateLabelled(t.Context(), record(alice, "labelled"), live)
+func TestRecordsSurviveRestart(t *testing.T) {
+	t.Parallel()
+	s := newService(t, map[string]string{"users.yaml": account("alice", "x") + "---\n" + account("bob", "x")})
+	alice := s.user("alice")
+	bob := loginstate.User{Key: s.user("bob").Key, UID: s.user("bob").UID}
+	lockedUntil, revokedAt := time.Now().Add(time.Hour), time.Now().Add(time.Minute)
+	saved, err := s.records.CreateLabelled(t.Context(), record(alice, "labelled"), live)
 	must(t, err)
-	must(t, h.records.Revoke(t.Context(), record(alice, "revoked")))
-	must(t, h.records.RevokeUser(t.Context(), alice, at))
-	must(t, h.records.WriteLogin(t.Context(), bob, loginstate.Update{Failures: 10, LockedUntil: until, IssuedAt: at}))
+	must(t, s.records.Revoke(t.Context(), record(alice, "revoked")))
+	must(t, s.records.RevokeUser(t.Context(), alice, revokedAt))
+	must(t, s.records.WriteLogin(t.Context(), bob, loginstate.Update{Failures: 10, LockedUntil: lockedUntil, IssuedAt: revokedAt}))
 
 	check := func(when string) {
 		t.Helper()
-		if u := h.user("alice"); u.UID != alice.UID || u.TokensRevokedAt.Unix() != at.Unix() || !u.Created.Equal(alice.Created) {
+		if u := s.user("alice"); u.UID != alice.UID || u.TokensRevokedAt.Unix() != revokedAt.Unix() || !u.Created.Equal(alice.Created) {
 			t.Errorf("%s: alice is %+v", when, u)
 		}
-		if u := h.user("bob"); !u.Locked(time.Now()) || !u.LockedUntil.Equal(until) || u.FailedLogins != 10 || !u.LastTokenIssuedAt.Equal(at) {
+		if u := s.user("bob"); !u.Locked(time.Now()) || !u.LockedUntil.Equal(lockedUntil) || u.FailedLogins != 10 || !u.LastTokenIssuedAt.Equal(revokedAt) {
 			t.Errorf("%s: bob is %+v", when, u)
 		}
-		if r, ok := h.directory.Record(alice.UID, "labelled"); !ok || !r.Live(time.Now()) || r.Label != kept.Label || r.Description != "d" || r.Client != "c" {
+		if r, ok := s.directory.Record(alice.UID, "labelled"); !ok || !r.Live(time.Now()) || r.Label != saved.Label || r.Description != "d" || r.Client != "c" {
 			t.Errorf("%s: the labelled token is %+v", when, r)
 		}
-		if r, ok := h.directory.Record(alice.UID, "revoked"); !ok || !r.Revoked {
+		if r, ok := s.directory.Record(alice.UID, "revoked"); !ok || !r.Revoked {
 			t.Errorf("%s: the revoked token is %+v", when, r)
 		}
-		again := record(alice, "again")
-		again.Label = kept.Label
-		if r, err := h.records.CreateLabelled(t.Context(), again, live); err != nil || r.ID != "labelled" {
-			t.Errorf("%s: the label gives %s, %v", when, r.ID, err)
+		second := record(alice, "second")
+		second.Label = saved.Label
+		if r, err := s.records.CreateLabelled(t.Context(), second, live); err != nil || r.ID != "labelled" {
+			t.Errorf("%s: the label has the record %s, %v; want the first one", when, r.ID, err)
 		}
 	}
-	check("at once")
-	h.restart()
+	check("before a restart")
+	s.restart()
 	check("after a restart")
-	h.write("users.yaml", account("alice", "x")+"---\n"+strings.Replace(account("bob", "x"), "spec:", "spec:\n  displayName: Bob", 1))
-	h.eventually("the change is there", func() bool { return h.user("bob").DisplayName == "Bob" })
-	check("after a change that is none of the password")
+	s.write("users.yaml", account("alice", "x")+"---\n"+strings.Replace(account("bob", "x"), "spec:", "spec:\n  displayName: Bob", 1))
+	s.eventually("bob has a display name", func() bool { return s.user("bob").DisplayName == "Bob" })
+	check("after a change other than of the password")
 }
 
-func TestAChangedPasswordLiftsALock(t *testing.T) {
-	cases := map[string]func(h *house){
-		"while the service runs": func(h *house) {
-			h.write("users.yaml", account("alice", "new"))
-			h.eventually("the new password holds", func() bool { return h.logsIn("alice", "new") })
+func TestChangedPasswordLiftsLock(t *testing.T) {
+	t.Parallel()
+	cases := map[string]func(s *service){
+		"while the service runs": func(s *service) {
+			s.write("users.yaml", account("alice", "new"))
+			s.eventually("the new password is accepted", func() bool { return s.logsIn("alice", "new") })
 		},
-		"while the service is down": func(h *house) {
-			h.stop()
-			h.write("users.yaml", account("alice", "new"))
-			h.start()
+		"while the service is down": func(s *service) {
+			s.stop()
+			s.write("users.yaml", account("alice", "new"))
+			s.start()
 		},
 	}
 	for name, change := range cases {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, map[string]string{"users.yaml": account("alice", "old")})
-			alice := h.user("alice")
+			s := newService(t, map[string]string{"users.yaml": account("alice", "old")})
+			alice := s.user("alice")
 			user := loginstate.User{Key: alice.Key, UID: alice.UID}
-			must(t, h.records.WriteLogin(t.Context(), user, loginstate.Update{Failures: 100, LockedUntil: time.Now().Add(time.Hour)}))
-			if u := h.user("alice"); !u.LockedUntil.Equal(loginstate.Forever) {
-				t.Fatalf("she is locked until %s", u.LockedUntil)
+			must(t, s.records.WriteLogin(t.Context(), user, loginstate.Update{Failures: 100, LockedUntil: time.Now().Add(time.Hour)}))
+			if u := s.user("alice"); !u.LockedUntil.Equal(loginstate.Forever) {
+				t.Fatalf("alice is locked until %s, want forever", u.LockedUntil)
 			}
-			change(h)
-			if u := h.user("alice"); u.Locked(time.Now()) || u.FailedLogins != 0 {
-				t.Errorf("she is still locked until %s, after %d failures", u.LockedUntil, u.FailedLogins)
+			change(s)
+			if u := s.user("alice"); u.Locked(time.Now()) || u.FailedLogins != 0 {
+				t.Errorf("alice is still locked until %s, after %d failures", u.LockedUntil, u.FailedLogins)
 			}
-			must(t, h.records.WriteLogin(t.Context(), user, loginstate.Update{Failures: 1}))
-			if u := h.user("alice"); u.Locked(time.Now()) || u.FailedLogins != 1 {
-				t.Errorf("the lock came back with the next failure: %s, %d", u.LockedUntil, u.FailedLogins)
+			must(t, s.records.WriteLogin(t.Context(), user, loginstate.Update{Failures: 1}))
+			if u := s.user("alice"); u.Locked(time.Now()) || u.FailedLogins != 1 {
+				t.Errorf("after the next failure, alice is locked until %s with %d failures; want 1 and no lock", u.LockedUntil, u.FailedLogins)
 			}
 		})
 	}
 }
 
-func TestNothingIsPromisedThatTheStateFolderDoesNotKeep(t *testing.T) {
-	h := newHouse(t, map[string]string{"users.yaml": account("alice", "x")})
-	alice := h.user("alice")
-	must(t, os.RemoveAll(h.store.Dir()))
-	_, err := h.records.CreateLabelled(t.Context(), record(alice, "1"), live)
+func TestFailedWritesAreReturned(t *testing.T) {
+	t.Parallel()
+	s := newService(t, map[string]string{"users.yaml": account("alice", "x")})
+	alice := s.user("alice")
+	must(t, os.RemoveAll(s.store.Dir()))
+	_, err := s.records.CreateLabelled(t.Context(), record(alice, "1"), live)
 	if !errors.Is(err, grant.ErrUnavailable) {
-		t.Errorf("a label: got error %v", err)
+		t.Errorf("CreateLabelled: got error %v, want ErrUnavailable", err)
 	}
-	if err := h.records.Revoke(t.Context(), record(alice, "2")); !errors.Is(err, grant.ErrUnavailable) {
-		t.Errorf("a token: got error %v", err)
+	if err := s.records.Revoke(t.Context(), record(alice, "2")); !errors.Is(err, grant.ErrUnavailable) {
+		t.Errorf("Revoke: got error %v, want ErrUnavailable", err)
 	}
-	if err := h.records.RevokeUser(t.Context(), alice, time.Now()); !errors.Is(err, grant.ErrUnavailable) {
-		t.Errorf("a user: got error %v", err)
+	if err := s.records.RevokeUser(t.Context(), alice, time.Now()); !errors.Is(err, grant.ErrUnavailable) {
+		t.Errorf("RevokeUser: got error %v, want ErrUnavailable", err)
 	}
-	if len(h.directory.RecordsOf(alice.UID)) != 0 || !h.user("alice").TokensRevokedAt.IsZero() {
-		t.Error("the directory shows what was not kept")
+	if len(s.directory.RecordsOf(alice.UID)) != 0 || !s.user("alice").TokensRevokedAt.IsZero() {
+		t.Error("the directory shows what was not saved")
 	}
-	if n := h.log.count("the state folder cannot be written"); n != 1 {
-		t.Errorf("the operator is told %d times", n)
+	if n := s.log.count("cannot write to the state folder"); n != 1 {
+		t.Errorf("the error was logged %d times, want once", n)
 	}
-	if !h.logsIn("alice", "x") {
-		t.Error("alice must be served all the same")
-	}
-}
-
-func TestANewUserWaitsUntilItsIdentityCanBeKept(t *testing.T) {
-	h := newHouse(t, map[string]string{"a.yaml": account("alice", "x")})
-	uid := h.user("alice").UID
-	must(t, os.Rename(h.store.Dir(), h.store.Dir()+".away"))
-	h.write("b.yaml", account("bob", "x"))
-	h.says("users who are new must wait")
-	h.remove("a.yaml")
-	h.eventually("alice is gone", func() bool { return !h.known("alice") })
-	h.write("a.yaml", account("alice", "x"))
-	if h.known("bob") {
-		t.Error("bob is served under an identity that the next start does not know")
-	}
-	must(t, os.Rename(h.store.Dir()+".away", h.store.Dir()))
-	h.eventually("both are there", func() bool { return h.known("bob") && h.known("alice") })
-	if h.user("alice").UID == uid {
-		t.Error("alice was removed and made anew, and has the same UID")
+	if !s.logsIn("alice", "x") {
+		t.Error("alice cannot log in")
 	}
 }
 
-func TestANoteAboutSomebodyElseIsNotWritten(t *testing.T) {
-	h := newHouse(t, map[string]string{"a.yaml": account("alice", "x")})
-	err := h.records.WriteLogin(t.Context(), loginstate.User{Key: h.user("alice").Key, UID: "gone"}, loginstate.Update{Failures: 3})
-	if err != nil || h.user("alice").FailedLogins != 0 || h.store.Standing("gone").FailedLogins != 0 {
-		t.Errorf("got %v", err)
+func TestNewUserWaitsForItsIdentity(t *testing.T) {
+	t.Parallel()
+	s := newService(t, map[string]string{"a.yaml": account("alice", "x")})
+	uid := s.user("alice").UID
+	must(t, os.Rename(s.store.Dir(), s.store.Dir()+".away"))
+	s.write("b.yaml", account("bob", "x"))
+	s.logs("new users are not added")
+	s.remove("a.yaml")
+	s.eventually("alice is gone", func() bool { return !s.known("alice") })
+	s.write("a.yaml", account("alice", "x"))
+	if s.known("bob") {
+		t.Error("bob is in the directory with an identity that was not saved")
+	}
+	must(t, os.Rename(s.store.Dir()+".away", s.store.Dir()))
+	s.eventually("alice and bob are in the directory", func() bool { return s.known("bob") && s.known("alice") })
+	if s.user("alice").UID == uid {
+		t.Error("alice was removed and created again, and has the same UID")
+	}
+}
+
+func TestUpdateForAnotherUIDIsDropped(t *testing.T) {
+	t.Parallel()
+	s := newService(t, map[string]string{"a.yaml": account("alice", "x")})
+	err := s.records.WriteLogin(t.Context(), loginstate.User{Key: s.user("alice").Key, UID: "gone"}, loginstate.Update{Failures: 3})
+	if err != nil || s.user("alice").FailedLogins != 0 || s.store.Standing("gone").FailedLogins != 0 {
+		t.Errorf("got error %v and login state %+v, want neither", err, s.store.Standing("gone"))
 	}
 }
 

@@ -10,77 +10,85 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers/standalone/manifest"
 )
 
-// reportsAtOnce is how many new reports are logged one by one; of a folder in which every user is at fault nobody reads more.
-const reportsAtOnce = 50
+// maxReports is how many new reports are logged one by one. No one reads more of them when every
+// user of a folder has the same fault.
+const maxReports = 50
 
-// reports tells the operator what is wrong with the manifests: each thing once when it appears, and once when it is over.
+// reports logs what is wrong with the manifests: each problem once when it appears, and once when
+// it is resolved.
 type reports struct {
-	log    *slog.Logger
-	before map[string]report
-	now    map[string]report
+	log      *slog.Logger
+	previous map[string]report
+	current  map[string]report
 }
 
+// report is one problem.
 type report struct {
-	place, about, message string
-	level                 slog.Level
+	place   string // file and line; empty if it is about the whole folder
+	object  string // empty if unknown
+	problem string
+	level   slog.Level
 }
 
-// begin forgets what was added since the last time, and finish logs what is new and what is over.
-func (r *reports) begin() { r.now = map[string]report{} }
+// begin starts a new set of reports, to which add and addFault add until finish.
+func (r *reports) begin() { r.current = map[string]report{} }
 
+// finish logs the differences between the new set of reports and the one before.
 func (r *reports) finish() {
-	fresh := newIn(r.now, r.before)
-	for _, key := range fresh[:min(len(fresh), reportsAtOnce)] {
-		r.now[key].write(r.log)
+	added := missingFrom(r.previous, r.current)
+	for _, key := range added[:min(len(added), maxReports)] {
+		r.current[key].write(r.log)
 	}
-	if more := len(fresh) - reportsAtOnce; more > 0 {
-		r.log.Warn("there is more like this in the manifests", "count", more)
+	if more := len(added) - maxReports; more > 0 {
+		r.log.Warn("more problems in the manifests", "count", more)
 	}
-	over := newIn(r.before, r.now)
-	for _, key := range over[:min(len(over), reportsAtOnce)] {
-		r.log.Info("no longer: "+r.before[key].message, "at", r.before[key].place, "object", r.before[key].about)
+	resolved := missingFrom(r.current, r.previous)
+	for _, key := range resolved[:min(len(resolved), maxReports)] {
+		p := r.previous[key]
+		r.log.Info("resolved", "at", p.place, "object", p.object, "problem", p.problem)
 	}
-	r.before = r.now
+	r.previous = r.current
 }
 
-func (n report) write(log *slog.Logger) {
+func (p report) write(log *slog.Logger) {
 	write := log.Warn
-	switch n.level {
+	switch p.level {
 	case slog.LevelError:
 		write = log.Error
 	case slog.LevelInfo:
 		write = log.Info
 	}
-	write(n.message, "at", n.place, "object", n.about)
+	write("problem in the manifests", "at", p.place, "object", p.object, "problem", p.problem)
 }
 
-// newIn returns the keys of a that b has not, in order.
-func newIn(a, b map[string]report) []string {
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(a)), func(key string) bool {
-		_, ok := b[key]
+// missingFrom returns the keys of reports that are not in set, in order.
+func missingFrom(set, reports map[string]report) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(reports)), func(key string) bool {
+		_, ok := set[key]
 		return ok
 	})
 }
 
-func (r *reports) add(place, about, message string) {
-	r.put(report{place, about, message, slog.LevelWarn})
+// add adds a warning.
+func (r *reports) add(place, object, problem string) {
+	r.put(report{place, object, problem, slog.LevelWarn})
 }
 
-// put adds a report. The line is no part of what tells it from others, so that one is not repeated when it moves.
-func (r *reports) put(n report) {
-	file, _, _ := strings.Cut(n.place, ":")
-	r.now[strings.Join([]string{file, n.about, n.message}, "\x00")] = n
-}
-
-func (r *reports) fault(file string, f manifest.Fault) {
-	n := report{fmt.Sprintf("%s:%d", file, f.Line), "", f.Message, slog.LevelError}
+// addFault adds what is wrong with a file.
+func (r *reports) addFault(file string, f manifest.Fault) {
+	p := report{fmt.Sprintf("%s:%d", file, f.Line), "", f.Message, slog.LevelError}
 	if (f.Key != manifest.Key{}) {
-		n.about = f.Key.String()
+		p.object = f.Key.String()
 	}
 	if f.Foreign {
-		n.level = slog.LevelInfo
+		p.level = slog.LevelInfo
 	}
-	r.put(n)
+	r.put(p)
 }
 
-func (r *reports) object(h *active, message string) { r.add(h.place(), h.Key.String(), message) }
+// put adds a report. The line is not part of its key, so that a problem is not logged again when it
+// moves within its file.
+func (r *reports) put(p report) {
+	file, _, _ := strings.Cut(p.place, ":")
+	r.current[strings.Join([]string{file, p.object, p.problem}, "\x00")] = p
+}

@@ -1,17 +1,20 @@
-// Package standalone serves Users from a folder of manifests, without a cluster: it fills the directory, and keeps records, keys and the
-// CA in a state folder.
+// Package standalone serves Users from a folder of manifests, without a cluster. It fills the
+// directory from the folder, and keeps records, keys and the CA in a state folder.
 package standalone
 
 import (
-	"context"
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 	"github.com/gatehouse-auth/gatehouse/controllers/standalone/manifest"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
@@ -19,16 +22,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 )
 
-const (
-	// settle is how long nothing must happen in the folder before it is read, so that a file is read after it was written, and
-	// noisy is how long that is waited for.
-	settle    = 100 * time.Millisecond
-	maxSettle = time.Second
-	// pollEvery is how often the folder is looked at without an event: file systems of other machines send none.
-	pollEvery = 5 * time.Second
-)
-
-// Config is what Manifests need.
+// Config configures Manifests. All fields are required.
 type Config struct {
 	Dir       string // the folder of manifests
 	Store     *statedir.Store
@@ -39,10 +33,11 @@ type Config struct {
 	Now       func() time.Time
 }
 
-// Manifests fill the directory from a folder of the same YAML that kubectl applies: *.yaml, *.yml and *.json, not hidden and not
-// in folders below, with any number of Users and Secrets in each. What an API server would refuse is reported with file and
-// line, and the last good version of that object stays. The folder is watched. Create them with New and start them
-// with Start.
+// Manifests fill the directory from a folder with the same YAML that kubectl applies: *.yaml, *.yml
+// and *.json, each with any number of Users and Secrets. Hidden files and subfolders are left out.
+// What an API server would refuse is logged with file and line, and the last good version of that
+// object stays in force. Edits to the folder take effect within seconds. Create Manifests with New
+// and start them with Start.
 type Manifests struct {
 	store     *statedir.Store
 	records   *Records
@@ -53,25 +48,43 @@ type Manifests struct {
 
 	folder  *manifest.Folder
 	reports reports
-	missing bool // the folder could not be read the last time
+	missing bool // the last attempt to read the folder failed
 
 	current   map[manifest.Key]*active
 	projected map[manifest.Key]*projected
-	undropped map[string]bool // identities that are gone but could not be dropped yet
+	undropped map[string]bool // directory keys whose identities are gone but could not be dropped yet
 
-	unfinished bool // something waits for its time, or for the disk
+	unfinished bool // something waits for its time, or for the state folder
+}
+
+// active is an object in force. It is immutable.
+type active struct {
+	manifest.Object
+	file    string
+	missing time.Time // when it was first in no file; zero while a file has it
+}
+
+// place returns the file and line of the object: users.yaml:12.
+func (o *active) place() string { return fmt.Sprintf("%s:%d", o.file, o.Line) }
+
+// projected is a User in the directory, with what it was made of.
+type projected struct {
+	source     *authv1alpha1.User
+	secrets    map[string]*corev1.Secret // every Secret that was looked up by name; nil if missing
+	projection projection.Projection
+	user       *authv1alpha1.User // source with its identity
 }
 
 // New returns Manifests that have read nothing yet.
 func New(cfg Config) (*Manifests, error) {
-	if inFolder(cfg.Dir, cfg.Store.Dir()) {
-		return nil, fmt.Errorf("the state folder must not be the folder of the manifests, %s, itself: name another one with --state-dir", cfg.Dir)
+	if samePath(cfg.Dir, cfg.Store.Dir()) {
+		return nil, fmt.Errorf("%s cannot be both the folder of manifests and the state folder: choose another state folder with --state-dir", cfg.Dir)
 	}
 	folder, err := manifest.NewFolder(cfg.Dir)
 	if err != nil {
 		return nil, err
 	}
-	projector, err := lastingProjector(cfg.Keyer, cfg.Store.Dir())
+	projector, err := newProjector(cfg.Keyer, cfg.Store.Dir())
 	if err != nil {
 		return nil, err
 	}
@@ -82,14 +95,15 @@ func New(cfg Config) (*Manifests, error) {
 	}, nil
 }
 
-// lastingProjector returns a Projector whose revisions mean the same after a restart, so that a lock is known to be about the same
-// passwords.
-func lastingProjector(keyer *password.Keyer, dir string) (*projection.Projector, error) {
+// newProjector returns a Projector with a key from the state folder, which it creates if need be.
+// Revisions of credentials thus stay the same across restarts, and a lock is known to be about the
+// same passwords.
+func newProjector(keyer *password.Keyer, stateDir string) (*projection.Projector, error) {
 	const entry = "key"
-	entries, err := statedir.UpdateEntries(dir, "revisions", func(entries map[string][]byte) (map[string][]byte, error) {
+	entries, err := statedir.UpdateEntries(stateDir, "revisions", func(entries map[string][]byte) (map[string][]byte, error) {
 		if len(entries[entry]) == 0 {
 			entries[entry] = make([]byte, sha256.Size)
-			_, _ = rand.Read(entries[entry]) // never fails, by its own contract
+			_, _ = rand.Read(entries[entry]) // documented never to fail
 		}
 		return entries, nil
 	})
@@ -99,90 +113,31 @@ func lastingProjector(keyer *password.Keyer, dir string) (*projection.Projector,
 	return projection.NewProjector(keyer, entries[entry]), nil
 }
 
-// Start reads the folder, marks the directory synced, and follows the folder until the context ends. It fails when the folder
-// cannot be read at first; later that is reported, and everything stays as it is.
-func (m *Manifests) Start(ctx context.Context) error {
-	watch := m.watch()
-	defer watch.close()
-	if _, err := m.folder.Scan(m.now()); err != nil { //nolint:contextcheck // the rules of the schema have a budget
-		return fmt.Errorf("read the manifests: %w: name a folder of User and Secret YAML with --manifests", err)
-	}
-	m.sync(m.now())
-	m.directory.MarkSynced()
-	m.log.Info("the manifests are read", "folder", m.folder.Dir, "files", m.folder.Len(), "users", m.directory.Len())
-	m.follow(ctx, watch)
-	return nil
-}
-
-// NeedLeaderElection says that this runs wherever the service runs.
+// NeedLeaderElection reports that Manifests run on every replica.
 func (m *Manifests) NeedLeaderElection() bool { return false }
 
-// follow reads the folder again after events, and once in a while without.
-func (m *Manifests) follow(ctx context.Context, watch *folderWatch) {
-	timer := time.NewTimer(m.wait())
-	defer timer.Stop()
-	var first time.Time // of the events since the folder was read
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case e := <-watch.events:
-			if !relevant(e.Name) {
-				continue
-			}
-			if first.IsZero() {
-				first = m.now()
-			}
-			timer.Reset(min(settle, max(0, maxSettle-m.now().Sub(first))))
-		case err := <-watch.errors:
-			m.log.Warn("events of the manifests were lost; the folder is read again", "error", err)
-			timer.Reset(settle)
-		case <-timer.C:
-			first = time.Time{}
-			m.rescan(watch) //nolint:contextcheck // the rules of the schema have a budget
-			timer.Reset(m.wait())
-		}
-	}
+// reportObject reports a problem with an object.
+func (m *Manifests) reportObject(o *active, problem string) {
+	m.reports.add(o.place(), o.Key.String(), problem)
 }
 
-// rescan reads what has changed. While the folder is away, everything stays: it is about to be put back, or a disk is missing.
-func (m *Manifests) rescan(watch *folderWatch) {
-	watch.renew(m.folder.Dir)
-	changed, err := m.folder.Scan(m.now())
-	if missing := err != nil; missing != m.missing {
-		m.missing = missing
-		if missing {
-			m.log.Error("the folder of the manifests cannot be read; everything stays as it was", "error", err)
-		} else {
-			m.log.Info("the folder of the manifests can be read again", "folder", m.folder.Dir)
+// sortedUsers returns the Users among objects in the order of their files and lines.
+func sortedUsers(objects map[manifest.Key]*active) []*active {
+	var users []*active
+	for _, o := range objects {
+		if o.User != nil {
+			users = append(users, o)
 		}
 	}
-	if err != nil {
-		return
-	}
-	m.directory.Touch(m.now())
-	if changed || m.unfinished {
-		m.sync(m.now())
-	}
+	slices.SortFunc(users, func(a, b *active) int {
+		return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Key.Name, b.Key.Name))
+	})
+	return users
 }
 
-// wait returns how long the folder may be left alone.
-func (m *Manifests) wait() time.Duration {
-	wait := pollEvery
-	if m.folder.Unsettled() {
-		wait = manifest.ClockGrain
-	}
-	for _, h := range m.current {
-		if !h.missing.IsZero() {
-			wait = min(wait, max(0, removalGrace-m.now().Sub(m.quietSince(h))))
-		}
-	}
-	return wait
-}
-
-// relevant says whether an event of a file may change what the manifests are. Names with two dots are how a mounted ConfigMap or
-// Secret is swapped for its next version.
-func relevant(path string) bool {
-	name := filepath.Base(path)
-	return manifest.IsManifest(name) || strings.HasPrefix(name, "..")
+// samePath reports whether two paths are the same once they are absolute.
+func samePath(a, b string) bool {
+	absoluteA, errA := filepath.Abs(a)
+	absoluteB, errB := filepath.Abs(b)
+	return errA == nil && errB == nil && absoluteA == absoluteB
 }

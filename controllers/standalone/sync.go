@@ -1,8 +1,6 @@
 package standalone
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,58 +10,37 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers/standalone/manifest"
 )
 
-// projected is a User in the directory, with what it was made of.
-type projected struct {
-	source     *authv1alpha1.User
-	secrets    map[string]*corev1.Secret // all that were looked up; nil where there was none
-	projection projection.Projection
-	user       *authv1alpha1.User // source with its identity
-}
-
-// sync makes the directory show what the files say.
+// sync makes the directory match the files, as of the last scan of the folder.
 func (m *Manifests) sync(now time.Time) {
 	m.reports.begin()
 	next := m.merge(now)
 	users := sortedUsers(next)
-	unkept := m.identify(users, next, now)
+	unsaved := m.saveIdentities(users, next, now)
 	m.removeUsers(next)
 	m.current = next
-	for _, h := range users {
-		if !unkept[h.Key] {
-			m.project(h)
+	for _, o := range users {
+		if !unsaved[o.Key] {
+			m.project(o)
 		}
 	}
-	for _, h := range users {
-		m.reportConditions(h, now)
+	for _, o := range users {
+		m.reportConditions(o, now)
 	}
 	m.reports.finish()
 	m.directory.Touch(now)
 }
 
-func sortedUsers(objects map[manifest.Key]*active) []*active {
-	var users []*active
-	for _, h := range objects {
-		if h.User != nil {
-			users = append(users, h)
-		}
-	}
-	slices.SortFunc(users, func(a, b *active) int {
-		return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Key.Name, b.Key.Name))
-	})
-	return users
-}
-
-// removeUsers takes out of the directory who is gone, or is another by now. It comes before anybody is put in, so that a UID may
-// move from one to another.
+// removeUsers removes users from the directory who are gone or have another UID now. It runs before
+// any user is added, so that a UID may move from one user to another.
 func (m *Manifests) removeUsers(next map[manifest.Key]*active) {
 	before, removed := len(m.projected), 0
-	for k, e := range m.projected {
-		id, ok := m.store.Identity(k.DirectoryKey())
-		if next[k] != nil && ok && id.UID == string(e.user.UID) && !m.undropped[k.DirectoryKey()] {
+	for key, p := range m.projected {
+		id, ok := m.store.Identity(key.DirectoryKey())
+		if next[key] != nil && ok && id.UID == string(p.user.UID) && !m.undropped[key.DirectoryKey()] {
 			continue
 		}
-		m.records.remove(k.DirectoryKey())
-		delete(m.projected, k)
+		m.records.remove(key.DirectoryKey())
+		delete(m.projected, key)
 		removed++
 	}
 	if removed > 10 && removed > before/2 {
@@ -71,30 +48,32 @@ func (m *Manifests) removeUsers(next map[manifest.Key]*active) {
 	}
 }
 
-// project projects a user into the directory, if anything about it has changed.
-func (m *Manifests) project(h *active) {
-	old := m.projected[h.Key]
-	if old != nil && old.source == h.User && m.sameSecrets(h.Key.Namespace, old) {
+// project puts a user into the directory if anything about it has changed.
+func (m *Manifests) project(o *active) {
+	old := m.projected[o.Key]
+	if old != nil && old.source == o.User && m.secretsUnchanged(o.Key.Namespace, old) {
 		return
 	}
-	e := &projected{source: h.User, secrets: map[string]*corev1.Secret{}, user: m.identified(h)}
-	e.projection = m.projector.Project(e.user, func(name string) *corev1.Secret {
-		e.secrets[name] = m.secret(h.Key.Namespace, name)
-		return e.secrets[name]
+	p := &projected{source: o.User, secrets: map[string]*corev1.Secret{}, user: m.withIdentity(o)}
+	p.projection = m.projector.Project(p.user, func(name string) *corev1.Secret {
+		p.secrets[name] = m.secret(o.Key.Namespace, name)
+		return p.secrets[name]
 	})
-	m.projected[h.Key] = e
-	m.records.put(e.projection.User)
+	m.projected[o.Key] = p
+	m.records.put(p.projection.User)
 }
 
+// secret returns a Secret in force, or nil if there is none.
 func (m *Manifests) secret(namespace, name string) *corev1.Secret {
-	if h := m.current[manifest.Key{Kind: "Secret", Namespace: namespace, Name: name}]; h != nil {
-		return h.Secret
+	if o := m.current[manifest.Key{Kind: "Secret", Namespace: namespace, Name: name}]; o != nil {
+		return o.Secret
 	}
 	return nil
 }
 
-func (m *Manifests) sameSecrets(namespace string, e *projected) bool {
-	for name, secret := range e.secrets {
+// secretsUnchanged reports whether every Secret that p was made of is still the one in force.
+func (m *Manifests) secretsUnchanged(namespace string, p *projected) bool {
+	for name, secret := range p.secrets {
 		if m.secret(namespace, name) != secret {
 			return false
 		}
@@ -102,28 +81,28 @@ func (m *Manifests) sameSecrets(namespace string, e *projected) bool {
 	return true
 }
 
-// reportConditions tells what status would say about a user who is not as it should be. What the User itself asks for, such as
-// revoked, is no news.
-func (m *Manifests) reportConditions(h *active, now time.Time) {
-	e := m.projected[h.Key]
-	if e == nil {
+// reportConditions reports what the status conditions of a user would say in a cluster. It leaves
+// out what the User itself asks for, such as revoked.
+func (m *Manifests) reportConditions(o *active, now time.Time) {
+	p := m.projected[o.Key]
+	if p == nil {
 		return
 	}
-	s := projection.Status{User: e.user, Projection: e.projection, Now: now}
-	if holder, ok := m.directory.ByLogin(e.projection.User.Login); ok && holder.Key != h.Key.DirectoryKey() {
+	s := projection.Status{User: p.user, Projection: p.projection, Now: now}
+	if holder, ok := m.directory.ByLogin(p.projection.User.Login); ok && holder.Key != o.Key.DirectoryKey() {
 		s.Holder = holder.Key
 	}
-	p := e.projection
-	usable := len(p.User.Credentials.Passwords)
-	if s.Holder == "" && usable > 0 && len(p.Problems)+len(p.Weak)+len(p.Newlines) == 0 && !now.Before(p.User.TokensValidAfter) {
-		return // nearly everybody
+	user := p.projection.User
+	problems := len(p.projection.Problems) + len(p.projection.Weak) + len(p.projection.Newlines)
+	if s.Holder == "" && len(user.Credentials.Passwords) > 0 && problems == 0 && !now.Before(user.TokensValidAfter) {
+		return // true of nearly every user, and cheaper than to compute the status
 	}
 	for _, c := range s.Next().Conditions {
 		switch c.Reason {
 		case authv1alpha1.ReasonActive, authv1alpha1.ReasonRevoked, authv1alpha1.ReasonExpired,
 			authv1alpha1.ReasonPasswordExpired, authv1alpha1.ReasonLocked:
 		default:
-			m.reports.object(h, c.Reason+": "+c.Message)
+			m.reportObject(o, c.Reason+": "+c.Message)
 		}
 	}
 }
