@@ -26,69 +26,69 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers/record"
 )
 
-// The calls to the API server that one replica may make: client-go's own limit of 5 a second would hold up status for
-// hours at 100,000 users.
+// The rate limit of calls to the API server by one replica. With client-go's default of 5 a second,
+// writing the status of 100,000 users would take hours.
 const (
-	callsPerSecond = 50
-	callsAtOnce    = 100
+	apiQPS   = 50
+	apiBurst = 100
 )
 
-// shutdownGrace is how long everything may take to end after the last request has been taken. Together with --drain-delay it is
-// well below the Pod's terminationGracePeriodSeconds.
+// shutdownGrace is how long everything may take to stop after the last request was accepted.
+// Together with --drain-delay it is well below the Pod's terminationGracePeriodSeconds.
 const shutdownGrace = drainTimeout + 5*time.Second
 
-// serveCluster runs the service on the Users of a cluster.
-func (c *App) serveCluster(ctx context.Context) error {
-	o, namespace := c.options, ownNamespace()
-	o.settle("https://gatehouse." + namespace + ".svc")
-	mgr, err := newManager(o, c.log)
+// serveCluster runs the service with the Users of a cluster.
+func (a *App) serveCluster(ctx context.Context) error {
+	o, namespace := a.options, ownNamespace()
+	o.setIssuerDefaults("https://gatehouse." + namespace + ".svc")
+	mgr, err := newManager(o, a.log)
 	if err != nil {
 		return err
 	}
-	config := controllers.Config{Directory: c.directory, Keyer: c.keyer, Now: c.now, Namespaces: o.Namespaces}
+	config := controllers.Config{Directory: a.directory, Keyer: a.keyer, Now: a.now, Namespaces: o.Namespaces}
 	if err := controllers.Setup(ctx, mgr, config); err != nil {
 		return err
 	}
-	keys := &controllers.KeysReconciler{Namespace: namespace, Keys: c.keys, Policy: o.keyPolicy(), Now: c.now}
+	keys := &controllers.KeysReconciler{Namespace: namespace, Keys: a.keys, Policy: o.keyPolicy(), Now: a.now}
 	if err := keys.SetupWithManager(mgr); err != nil {
-		return fmt.Errorf("set up the keys: %w", err)
+		return fmt.Errorf("set up the keys controller: %w", err)
 	}
-	cert, err := c.clusterCertificate(mgr, namespace)
+	cert, err := a.clusterCertificate(mgr, namespace)
 	if err != nil {
 		return err
 	}
-	web, logins := c.newService(source{
+	web, logins := a.newService(source{
 		records: &record.Tokens{
-			Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Directory: c.directory, Now: c.now,
+			Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Directory: a.directory, Now: a.now,
 		},
 		logins:      &record.Logins{Client: mgr.GetClient(), Reader: mgr.GetAPIReader()},
 		certificate: cert,
 	})
-	metrics, err := c.clusterMetrics(mgr, cert)
+	metrics, err := a.clusterMetrics(mgr, cert)
 	if err != nil {
 		return err
 	}
-	for _, r := range append(metrics, web, c.newProbeServer(cert), logins) {
+	for _, r := range append(metrics, web, a.newProbeServer(cert), logins) {
 		if err := mgr.Add(r); err != nil {
 			return fmt.Errorf("add a server: %w", err)
 		}
 	}
-	c.log.Info("starting", "version", o.Version, "issuer", o.IssuerURL, "namespaces", o.Namespaces)
-	return endWithin(c.stopping(ctx, o.DrainDelay), shutdownGrace+time.Second, mgr.Start)
+	a.log.Info("starting", "version", o.Version, "issuer", o.IssuerURL, "namespaces", o.Namespaces)
+	return startWithGrace(a.drainContext(ctx, o.DrainDelay), shutdownGrace+time.Second, mgr.Start)
 }
 
 func newManager(o *Options, log *slog.Logger) (manager.Manager, error) {
 	connection, err := ctrl.GetConfig()
 	if err != nil {
-		return nil, fmt.Errorf("no cluster to serve: %w; outside of one, give --manifests DIR", err)
+		return nil, fmt.Errorf("connect to the cluster: %w: set KUBECONFIG, or serve a folder with --manifests", err)
 	}
-	connection.QPS, connection.Burst = callsPerSecond, callsAtOnce
+	connection.QPS, connection.Burst = apiQPS, apiBurst
 	scheme := runtime.NewScheme()
-	if err := corev1.AddToScheme(scheme); err != nil { // no others are read or written, and all of them take megabytes
-		return nil, fmt.Errorf("register the types of Kubernetes: %w", err)
+	if err := corev1.AddToScheme(scheme); err != nil { // only this group is used; all groups take megabytes
+		return nil, fmt.Errorf("register Kubernetes types: %w", err)
 	}
 	if err := authv1alpha1.AddToScheme(scheme); err != nil {
-		return nil, fmt.Errorf("register the types of Gatehouse: %w", err)
+		return nil, fmt.Errorf("register Gatehouse types: %w", err)
 	}
 	grace := shutdownGrace
 	mgr, err := manager.New(connection, manager.Options{
@@ -97,9 +97,9 @@ func newManager(o *Options, log *slog.Logger) (manager.Manager, error) {
 		Cache:                   informer.CacheOptions(o.Namespaces),
 		Client:                  informer.ClientOptions(),
 		Logger:                  logr.FromSlogHandler(log.Handler()),
-		Metrics:                 metricsserver.Options{BindAddress: noAddress},    // its own server, with metrics of its own
-		Controller:              config.Controller{SkipNameValidation: new(true)}, // names are unique in a manager, not in a process
-		HealthProbeBindAddress:  noAddress,                                        // its own server, which lives until the last request has ended
+		Metrics:                 metricsserver.Options{BindAddress: noAddress},    // App serves metrics itself
+		Controller:              config.Controller{SkipNameValidation: new(true)}, // names are unique per manager, not per process
+		HealthProbeBindAddress:  noAddress,                                        // App serves probes itself, until the last request has ended
 		GracefulShutdownTimeout: &grace,
 	})
 	if err != nil {
@@ -108,8 +108,9 @@ func newManager(o *Options, log *slog.Logger) (manager.Manager, error) {
 	return mgr, nil
 }
 
-// newRESTMapper knows what the few kinds that are read and written here are called in the API. Asking the API server for all
-// of its groups costs a start, and searching them costs every read of the cache.
+// newRESTMapper returns a static mapper for the few kinds that the service reads and writes. A
+// mapper that discovers all API groups makes each start slower, and a search through them each read
+// of the cache.
 func newRESTMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{corev1.SchemeGroupVersion, authv1alpha1.GroupVersion})
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
@@ -119,7 +120,8 @@ func newRESTMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	return mapper, nil
 }
 
-// ownNamespace is the namespace that the Pod runs in.
+// ownNamespace returns the namespace of the Pod: POD_NAMESPACE, else that of its service account,
+// else gatehouse-system.
 func ownNamespace() string {
 	if namespace := os.Getenv("POD_NAMESPACE"); namespace != "" {
 		return namespace

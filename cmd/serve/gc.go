@@ -8,30 +8,31 @@ import (
 	"time"
 )
 
-// Go collects garbage when as much of it has gathered as there is living data. A busy service with little living data, as this
-// is with a few thousand users, would collect many times a second and spend a tenth of its time on it. So while it is busy,
-// garbageWhileBusy bytes may gather at least. An idle one keeps its memory small: it collects sooner than Go's own measure
-// says, sooner still with much living data, and after a while gives back what busier times took, which the runtime would do bit
-// by bit in minutes.
+// By default, Go collects garbage when there is as much of it as live data. A busy service with
+// little live data, as with a few thousand users, would collect many times a second and spend a
+// tenth of its time on it. So while the service is busy, at least minBusyGarbage bytes may
+// accumulate. An idle service keeps its memory small: it collects sooner than by default, sooner
+// still with much live data, and after a while returns to the operating system what it took while
+// busy, which the runtime would do bit by bit over minutes.
 const (
-	garbageWhileBusy = 64 << 20
-	busy             = 16 << 20 // bytes allocated in a second
-	gcLookEvery      = 2 * time.Second
-	calm             = 5 // looks in a row without being busy
-	defaultPercent   = 100
-	idlePercent      = 50
-	muchData         = 128 << 20 // of which an idle service lets half as much garbage gather
+	minBusyGarbage = 64 << 20        // bytes
+	busyRate       = 16 << 20        // bytes allocated per second
+	gcTuneInterval = 2 * time.Second // between two looks at the load
+	idleIntervals  = 5               // consecutive intervals below busyRate until the service is idle
+	defaultPercent = 100
+	idlePercent    = 50
+	muchLiveData   = 128 << 20 // bytes, above which an idle service accumulates half as much garbage
 )
 
-// tuneGC adapts the garbage collector to the load until the context ends. It does nothing when GOGC is set: whoever sets it
-// wants that. A limit set with GOMEMLIMIT holds in any case.
+// tuneGC adapts the garbage collector to the load until ctx ends. It does nothing if GOGC is set,
+// which is the operator's choice. A limit set with GOMEMLIMIT holds in any case.
 func tuneGC(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	ticker := time.NewTicker(gcLookEvery)
+	ticker := time.NewTicker(gcTuneInterval)
 	defer ticker.Stop()
-	percent, quiet := defaultPercent, 0
+	percent, idleCount := defaultPercent, 0
 	_, before := heap()
 	for {
 		select {
@@ -40,12 +41,12 @@ func tuneGC(ctx context.Context) {
 		case <-ticker.C:
 		}
 		live, allocated := heap()
-		next := gcPercent(live, (allocated-before)/uint64(gcLookEvery/time.Second))
+		next := gcPercent(live, (allocated-before)/uint64(gcTuneInterval/time.Second))
 		before = allocated
 		idle := next < defaultPercent
-		if quiet++; !idle {
-			quiet = 0
-		} else if quiet < calm {
+		if idleCount++; !idle {
+			idleCount = 0
+		} else if idleCount < idleIntervals {
 			continue
 		}
 		if next == percent {
@@ -59,23 +60,24 @@ func tuneGC(ctx context.Context) {
 	}
 }
 
-// gcPercent is the GOGC for a heap of so many living bytes, in which so many are allocated a second. It goes in steps, so that
-// it seldom changes.
+// gcPercent returns the GOGC for a heap with live bytes of data and rate bytes allocated per
+// second. Its values are coarse steps, so that it seldom changes.
 func gcPercent(live, rate uint64) int {
 	switch {
-	case rate < busy && live < muchData:
+	case rate < busyRate && live < muchLiveData:
 		return idlePercent
-	case rate < busy:
+	case rate < busyRate:
 		return idlePercent / 2
 	}
 	percent := defaultPercent
-	for live*uint64(percent) < garbageWhileBusy*100 && percent < 16*defaultPercent {
+	for live*uint64(percent) < minBusyGarbage*100 && percent < 16*defaultPercent {
 		percent *= 2
 	}
 	return percent
 }
 
-// heap returns the bytes that were living at the last collection, and those allocated since the start.
+// heap returns the bytes that were live at the last collection, and those allocated since the
+// process started.
 func heap() (live, allocated uint64) {
 	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(samples)

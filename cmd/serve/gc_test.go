@@ -2,7 +2,8 @@ package serve
 
 import "testing"
 
-func TestGarbageGathersWhileTheServiceIsBusyAndItsDataFew(t *testing.T) {
+func TestGCPercent(t *testing.T) {
+	t.Parallel()
 	const mib = 1 << 20
 	for name, c := range map[string]struct {
 		live, rate uint64
@@ -15,7 +16,7 @@ func TestGarbageGathersWhileTheServiceIsBusyAndItsDataFew(t *testing.T) {
 		"busy with nothing at all": {0, 200 * mib, 1600},
 	} {
 		if got := gcPercent(c.live, c.rate); got != c.want {
-			t.Errorf("%s: %d, want %d", name, got, c.want)
+			t.Errorf("%s: got %d, want %d", name, got, c.want)
 		}
 	}
 }

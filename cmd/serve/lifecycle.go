@@ -10,21 +10,23 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
 
-// stopping returns a context that ends a while after ctx. In that while readiness is gone and every answer closes its
-// connection, but requests are still taken: it takes some seconds until no client is sent here any more.
-func (c *App) stopping(ctx context.Context, delay time.Duration) context.Context {
-	later, cancel := context.WithCancel(context.WithoutCancel(ctx))
+// drainContext returns a context that ends a delay after ctx. During the delay, readiness fails and
+// every response closes its connection, but the service still accepts requests: it takes some
+// seconds until load balancers send no more clients here.
+func (a *App) drainContext(ctx context.Context, delay time.Duration) context.Context {
+	delayed, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() {
-		c.log.Info("draining", "delay", delay.String())
-		c.drain.Begin()
+		a.log.Info("draining", "delay", delay.String())
+		a.drain.Begin()
 		time.AfterFunc(delay, cancel)
 	})
-	return later
+	return delayed
 }
 
-// endWithin runs start, and gives it up a while after the context has ended. A manager whose first lists the API server has not
-// answered does not end by itself.
-func endWithin(ctx context.Context, grace time.Duration, start func(context.Context) error) error {
+// startWithGrace runs start, and returns an error if it does not return within a grace period after
+// ctx has ended. A manager that still waits for its first list from the API server does not stop by
+// itself.
+func startWithGrace(ctx context.Context, grace time.Duration, start func(context.Context) error) error {
 	done := make(chan error, 1)
 	go func() { done <- start(ctx) }()
 	select {
@@ -36,26 +38,27 @@ func endWithin(ctx context.Context, grace time.Duration, start func(context.Cont
 	case err := <-done:
 		return err
 	case <-time.After(grace):
-		return fmt.Errorf("not everything has ended %s after it was told to", grace)
+		return fmt.Errorf("shutdown did not finish within %s", grace)
 	}
 }
 
-// runAll runs what serves on top of what feeds it until ctx ends or one of them ends. What serves has ended before what
-// feeds it is told to: a request in flight may still need it.
-func runAll(ctx context.Context, feeding, serving []manager.Runnable) error {
-	ctx, end := context.WithCancel(ctx)
-	defer end()
-	feedCtx, endFeeding := context.WithCancel(context.WithoutCancel(ctx))
-	defer endFeeding()
+// runAll runs servers and the sources they read from until ctx ends or one of them returns. It
+// stops the sources after all servers have returned, because a request in flight may still need
+// them.
+func runAll(ctx context.Context, sources, servers []manager.Runnable) error {
+	ctx, stopServers := context.WithCancel(ctx)
+	defer stopServers()
+	sourcesCtx, stopSources := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopSources()
 
-	var feed, serve errgroup.Group
-	for _, r := range feeding {
-		feed.Go(func() error { defer end(); return r.Start(feedCtx) })
+	var sourceGroup, serverGroup errgroup.Group
+	for _, r := range sources {
+		sourceGroup.Go(func() error { defer stopServers(); return r.Start(sourcesCtx) })
 	}
-	for _, r := range serving {
-		serve.Go(func() error { defer end(); return r.Start(ctx) })
+	for _, r := range servers {
+		serverGroup.Go(func() error { defer stopServers(); return r.Start(ctx) })
 	}
-	err := serve.Wait()
-	endFeeding()
-	return errors.Join(err, feed.Wait())
+	err := serverGroup.Wait()
+	stopSources()
+	return errors.Join(err, sourceGroup.Wait())
 }

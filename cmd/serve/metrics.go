@@ -18,16 +18,16 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server"
 )
 
-// noAddress is the address of a server that is not wanted.
+// noAddress is the address that turns a server off.
 const noAddress = "0"
 
-// metricsHandler answers /metrics with what this service measures and what the Kubernetes libraries measure in the whole
-// process, and /debug/pprof with --pprof.
-func (c *App) metricsHandler() http.Handler {
-	gatherers := prometheus.Gatherers{c.registry, metrics.Registry}
+// metricsHandler serves /metrics, with the metrics of this service and those of the Kubernetes
+// libraries for the whole process, and /debug/pprof with --pprof.
+func (a *App) metricsHandler() http.Handler {
+	gatherers := prometheus.Gatherers{a.registry, metrics.Registry}
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(gatherers, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError}))
-	if c.options.Pprof {
+	if a.options.Pprof {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
@@ -36,42 +36,42 @@ func (c *App) metricsHandler() http.Handler {
 	return mux
 }
 
-// metricsServer returns a server on a listener, none without one.
-func (c *App) metricsServer(listener net.Listener, handler http.Handler) []manager.Runnable {
+// metricsServer returns a server for handler on listener, or no server if listener is nil.
+func (a *App) metricsServer(listener net.Listener, handler http.Handler) []manager.Runnable {
 	if listener == nil {
 		return nil
 	}
 	return []manager.Runnable{&manager.Server{Name: "metrics", Server: server.NewHTTP(handler), Listener: listener}}
 }
 
-// clusterMetrics serves metrics and profiles to those whom the cluster allows to read them. The certificate is that of the
-// token server; where that serves plain HTTP, one of a CA that no one knows.
-func (c *App) clusterMetrics(mgr manager.Manager, cert certificate) ([]manager.Runnable, error) {
-	if c.metrics == nil {
+// clusterMetrics returns a server of metrics and profiles for clients that the cluster authorizes.
+// It presents the same certificate as the service or, if that serves plain HTTP, a throwaway one.
+func (a *App) clusterMetrics(mgr manager.Manager, cert certificate) ([]manager.Runnable, error) {
+	if a.metrics == nil {
 		return nil, nil
 	}
 	filter, err := filters.WithAuthenticationAndAuthorization(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
-		return nil, fmt.Errorf("ask the cluster who may read metrics: %w", err)
+		return nil, fmt.Errorf("set up authorization for metrics: %w", err)
 	}
-	handler, err := filter(logr.FromSlogHandler(c.log.Handler()), c.metricsHandler())
+	handler, err := filter(logr.FromSlogHandler(a.log.Handler()), a.metricsHandler())
 	if err != nil {
-		return nil, fmt.Errorf("guard the metrics: %w", err)
+		return nil, fmt.Errorf("set up authorization for metrics: %w", err)
 	}
 	if cert.get == nil {
-		if cert, err = c.throwawayCertificate(); err != nil {
-			return nil, fmt.Errorf("make a certificate for the metrics: %w", err)
+		if cert, err = a.throwawayCertificate(); err != nil {
+			return nil, fmt.Errorf("create a certificate for metrics: %w", err)
 		}
 	}
-	return c.metricsServer(tls.NewListener(c.metrics, tlsConfig(cert)), handler), nil
+	return a.metricsServer(tls.NewListener(a.metrics, tlsConfig(cert)), handler), nil
 }
 
-// throwawayCertificate is from a CA that ends with the process.
-func (c *App) throwawayCertificate() (certificate, error) {
-	ca, err := authority.Authority{}.Advance(c.now())
+// throwawayCertificate returns a certificate of a CA that exists in this process only.
+func (a *App) throwawayCertificate() (certificate, error) {
+	ca, err := authority.Authority{}.Advance(a.now())
 	if err != nil {
 		return certificate{}, err
 	}
-	own := authority.NewSource(localNames(c.options), c.now)
+	own := authority.NewSource(localNames(a.options), a.now)
 	return certificate{get: own.GetCertificate, ends: own.NotAfter}, own.Use(ca)
 }

@@ -19,23 +19,25 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
-// Options are the flags of gatehouse serve. Create them with NewOptions and call Validate before they are used.
+// Options configure a service. Each field is the flag of the same name of gatehouse serve, and Bind
+// has its help. Create Options with NewOptions, set fields or parse flags, and call Validate. Each
+// service needs Options of its own and may fill in defaults that depend on its port.
 type Options struct {
-	Version string // of the binary, for status, metrics and the log
+	Version string // of the binary, for status, metrics and logs
 
-	BindAddress            string
+	BindAddress            string // host:port of the HTTPS server; port 0 picks a free one
 	AllowHTTP              bool
 	TLSCertDir             string
-	HealthProbeBindAddress string
-	MetricsBindAddress     string
+	HealthProbeBindAddress string // host:port; port 0 picks a free one
+	MetricsBindAddress     string // host:port; port 0 picks a free one, "0" disables metrics
 	Pprof                  bool
-	LogFormat              string
-	LogLevel               string
-	PrintCurl              string
+	LogFormat              string // used by Run only
+	LogLevel               string // used by Run only
+	PrintCurl              string // LOGIN:PASSWORD; empty to print nothing
 
-	Manifests  string
+	Manifests  string // folder of manifests; empty to serve a cluster
 	StateDir   string
-	Namespaces []string
+	Namespaces []string // in a cluster
 
 	IssuerURL               string
 	Audience                []string
@@ -47,13 +49,13 @@ type Options struct {
 	KeyRotationInterval     time.Duration
 	FailedAttemptsLockout   int
 	LockoutDuration         time.Duration
-	PasswordMemoTTL         time.Duration
+	PasswordMemoTTL         time.Duration // of the password cache
 	PasswordHashConcurrency int
 	TrustedProxies          []string
 	AdminGroups             []string
-	DrainDelay              time.Duration
+	DrainDelay              time.Duration // in a cluster
 
-	proxies []netip.Prefix // trustedProxies, read by Validate
+	proxies []netip.Prefix // TrustedProxies, parsed by Validate
 }
 
 // NewOptions returns the options with their defaults.
@@ -81,82 +83,85 @@ func NewOptions() *Options {
 	}
 }
 
-// Bind declares the flags, whose defaults are the options as they are.
+// Bind adds the flags of gatehouse serve to f. Their defaults are the current values of o.
 func (o *Options) Bind(f *pflag.FlagSet) {
-	f.StringVar(&o.BindAddress, "bind-address", o.BindAddress, "address of the HTTPS server")
-	f.BoolVar(&o.AllowHTTP, "allow-http", o.AllowHTTP, "serve plain HTTP: passwords and tokens travel in the clear")
+	f.StringVar(&o.BindAddress, "bind-address", o.BindAddress, "Address on which to serve HTTPS.")
+	f.BoolVar(&o.AllowHTTP, "allow-http", o.AllowHTTP, "Serve plain HTTP. Passwords and tokens are sent unencrypted.")
 	f.StringVar(&o.TLSCertDir, "tls-cert-dir", o.TLSCertDir,
-		"folder with tls.crt and tls.key, reloaded when they change (default: a certificate of the service's own CA)")
-	f.StringVar(&o.HealthProbeBindAddress, "health-probe-bind-address", o.HealthProbeBindAddress, "address of /healthz and /readyz")
-	f.StringVar(&o.MetricsBindAddress, "metrics-bind-address", o.MetricsBindAddress, "address of /metrics; 0 for none")
-	f.BoolVar(&o.Pprof, "pprof", o.Pprof, "serve /debug/pprof on the metrics address")
-	f.StringVar(&o.LogFormat, "log-format", o.LogFormat, "json or text")
-	f.StringVar(&o.LogLevel, "log-level", o.LogLevel, "debug, info, warn or error; debug logs every check of a token")
+		"Folder with tls.crt and tls.key, reloaded when they change. If empty, Gatehouse's own CA issues the certificate.")
+	f.StringVar(&o.HealthProbeBindAddress, "health-probe-bind-address", o.HealthProbeBindAddress, "Address on which to serve /healthz and /readyz.")
+	f.StringVar(&o.MetricsBindAddress, "metrics-bind-address", o.MetricsBindAddress, "Address on which to serve /metrics, or 0 to disable.")
+	f.BoolVar(&o.Pprof, "pprof", o.Pprof, "Serve /debug/pprof on the metrics address.")
+	f.StringVar(&o.LogFormat, "log-format", o.LogFormat, "Log format: json or text.")
+	f.StringVar(&o.LogLevel, "log-level", o.LogLevel, "Log level: debug, info, warn or error. Token checks are logged at debug.")
 	f.DurationVar(&o.DrainDelay, "drain-delay", o.DrainDelay,
-		"how long requests are still accepted after SIGTERM, while endpoints are withdrawn; 0 with --manifests")
+		"How long to keep accepting requests after SIGTERM, while endpoints are withdrawn. Ignored with --manifests.")
 	o.bindSource(f)
 	o.bindTokens(f)
 	o.bindPasswords(f)
 }
 
 func (o *Options) bindSource(f *pflag.FlagSet) {
-	f.StringVar(&o.Manifests, "manifests", o.Manifests, "serve the User and Secret manifests of this folder, without a cluster")
+	f.StringVar(&o.Manifests, "manifests", o.Manifests, "Folder of User and Secret manifests to serve without a cluster.")
 	f.StringVar(&o.StateDir, "state-dir", o.StateDir,
-		"folder for keys, certificate and token records, with --manifests (default: .gatehouse in the manifests' folder)")
-	f.StringVar(&o.PrintCurl, "print-curl", o.PrintCurl, "credentials in the commands that are printed at start, with --manifests")
-	f.StringSliceVar(&o.Namespaces, "namespaces", o.Namespaces, "namespaces whose Users and Secrets are served")
-	f.StringSliceVar(&o.AdminGroups, "admin-groups", o.AdminGroups, "groups whose members may list and revoke the tokens of others")
+		"With --manifests, folder for keys, the CA and token records. If empty, .gatehouse in the folder of manifests.")
+	f.StringVar(&o.PrintCurl, "print-curl", o.PrintCurl,
+		"With --manifests, credentials in the curl commands that are printed at startup. If empty, nothing is printed.")
+	f.StringSliceVar(&o.Namespaces, "namespaces", o.Namespaces, "Namespaces whose Users and Secrets to serve.")
+	f.StringSliceVar(&o.AdminGroups, "admin-groups", o.AdminGroups, "Groups whose members may list and revoke tokens of other users.")
 }
 
 func (o *Options) bindTokens(f *pflag.FlagSet) {
 	f.StringVar(&o.IssuerURL, "issuer-url", o.IssuerURL,
-		"issuer of the tokens (default https://gatehouse.NAMESPACE.svc in a cluster, https://localhost:PORT with --manifests)")
-	f.StringSliceVar(&o.Audience, "audience", o.Audience, "audience of the tokens (default: the issuer)")
-	f.DurationVar(&o.JWTDefaultTTL, "jwt-default-ttl", o.JWTDefaultTTL, "lifetime of a JWT when the client asks for none")
-	f.DurationVar(&o.JWTMaximumTTL, "jwt-maximum-ttl", o.JWTMaximumTTL, "longest lifetime of a JWT")
-	f.Var(&o.TokenDefaultLifetime, "token-default-lifetime", "lifetime of an opaque token when the client asks for none")
-	f.Var(&o.TokenMaximumLifetime, "token-maximum-lifetime", "longest lifetime of an opaque token")
-	f.StringVar(&o.SigningAlgorithm, "signing-algorithm", o.SigningAlgorithm, "ES256, EdDSA or RS256")
-	f.DurationVar(&o.KeyRotationInterval, "key-rotation-interval", o.KeyRotationInterval, "how long a key issues tokens before the next one takes over")
+		"Issuer of tokens. If empty, https://gatehouse.NAMESPACE.svc in a cluster or https://localhost:PORT with --manifests.")
+	f.StringSliceVar(&o.Audience, "audience", o.Audience, "Audience of tokens. If empty, the issuer.")
+	f.DurationVar(&o.JWTDefaultTTL, "jwt-default-ttl", o.JWTDefaultTTL, "Lifetime of a JWT if the client does not request one.")
+	f.DurationVar(&o.JWTMaximumTTL, "jwt-maximum-ttl", o.JWTMaximumTTL, "Maximum lifetime of a JWT.")
+	f.Var(&o.TokenDefaultLifetime, "token-default-lifetime", "Lifetime of an opaque token if the client does not request one.")
+	f.Var(&o.TokenMaximumLifetime, "token-maximum-lifetime", "Maximum lifetime of an opaque token.")
+	f.StringVar(&o.SigningAlgorithm, "signing-algorithm", o.SigningAlgorithm, "Algorithm that signs JWTs: ES256, EdDSA or RS256.")
+	f.DurationVar(&o.KeyRotationInterval, "key-rotation-interval", o.KeyRotationInterval, "How long a key issues tokens before the next key takes over.")
 }
 
 func (o *Options) bindPasswords(f *pflag.FlagSet) {
-	f.IntVar(&o.FailedAttemptsLockout, "failed-attempts-lockout", o.FailedAttemptsLockout, "failed logins in a row that lock an account; 0 for never")
-	f.DurationVar(&o.LockoutDuration, "lockout-duration", o.LockoutDuration, "how long a lock lasts; 0 for until it is lifted")
-	f.DurationVar(&o.PasswordMemoTTL, "password-memo-ttl", o.PasswordMemoTTL, "how long a verified password is remembered and costs no hash; 0 for not at all")
+	f.IntVar(&o.FailedAttemptsLockout, "failed-attempts-lockout", o.FailedAttemptsLockout,
+		"Number of consecutive failed logins that locks an account, or 0 to never lock accounts.")
+	f.DurationVar(&o.LockoutDuration, "lockout-duration", o.LockoutDuration, "How long an account stays locked, or 0 to keep it locked until the lock is lifted.")
+	f.DurationVar(&o.PasswordMemoTTL, "password-memo-ttl", o.PasswordMemoTTL,
+		"How long the password cache keeps a verified password, which then costs no hash, or 0 to disable the cache.")
 	f.IntVar(&o.PasswordHashConcurrency, "password-hash-concurrency", o.PasswordHashConcurrency,
-		"password hashes that are computed at once; 0 for three quarters of the cores")
-	f.StringSliceVar(&o.TrustedProxies, "trusted-proxies", o.TrustedProxies, "addresses or networks whose X-Forwarded-For is believed")
+		"Maximum number of concurrent password hashes, or 0 for three quarters of the CPU cores.")
+	f.StringSliceVar(&o.TrustedProxies, "trusted-proxies", o.TrustedProxies, "IP addresses or CIDRs whose X-Forwarded-For headers to trust.")
 }
 
-// Validate checks the flags against one another and fills in the defaults that depend on others. All that is wrong is said
-// at once.
+// Validate checks the options, and sets those that are empty and depend on others. The error lists
+// all problems.
 func (o *Options) Validate() error {
 	var errs []error
-	complain := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	addError := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if !slices.Contains([]string{token.ES256, token.EdDSA, token.RS256}, o.SigningAlgorithm) {
-		complain("--signing-algorithm %q is not one of ES256, EdDSA, RS256", o.SigningAlgorithm)
+		addError("--signing-algorithm %q is not one of ES256, EdDSA, RS256", o.SigningAlgorithm)
 	}
 	if o.AllowHTTP && o.TLSCertDir != "" {
-		complain("--allow-http and --tls-cert-dir exclude one another")
+		addError("--allow-http and --tls-cert-dir are mutually exclusive")
 	}
 	if o.StateDir != "" && o.Manifests == "" {
-		complain("--state-dir goes with --manifests; in a cluster state is kept in its Secrets and Tokens")
+		addError("--state-dir requires --manifests; in a cluster, state is kept in Secrets and Tokens")
 	}
 	if o.JWTDefaultTTL < time.Second || o.JWTMaximumTTL < o.JWTDefaultTTL {
-		complain("--jwt-default-ttl %s must be at least 1s and at most --jwt-maximum-ttl %s", o.JWTDefaultTTL, o.JWTMaximumTTL)
+		addError("--jwt-default-ttl %s must be at least 1s and at most --jwt-maximum-ttl %s", o.JWTDefaultTTL, o.JWTMaximumTTL)
 	}
 	if o.TokenDefaultLifetime <= 0 || o.TokenMaximumLifetime < o.TokenDefaultLifetime {
-		complain("--token-default-lifetime %s must be positive and at most --token-maximum-lifetime %s", &o.TokenDefaultLifetime, &o.TokenMaximumLifetime)
+		addError("--token-default-lifetime %s must be positive and at most --token-maximum-lifetime %s", &o.TokenDefaultLifetime, &o.TokenMaximumLifetime)
 	}
 	if o.KeyRotationInterval < time.Hour {
-		complain("--key-rotation-interval %s is shorter than 1h: a key is published for 20 minutes before it signs", o.KeyRotationInterval)
+		addError("--key-rotation-interval %s must be at least 1h: a key is published for 20 minutes before it signs", o.KeyRotationInterval)
 	}
 	if o.FailedAttemptsLockout < 0 || o.LockoutDuration < 0 || o.PasswordMemoTTL < 0 || o.PasswordHashConcurrency < 0 || o.DrainDelay < 0 {
-		complain("--failed-attempts-lockout, --lockout-duration, --password-memo-ttl, --password-hash-concurrency and --drain-delay must not be negative")
+		addError("--failed-attempts-lockout, --lockout-duration, --password-memo-ttl, --password-hash-concurrency and --drain-delay must not be negative")
 	}
 	if len(o.Namespaces) == 0 {
-		complain("--namespaces names no namespace")
+		addError("--namespaces must not be empty")
 	}
 	errs = append(errs, o.readProxies(), o.checkIssuer(), o.checkLogging())
 	if o.Manifests != "" && o.StateDir == "" {
@@ -172,7 +177,7 @@ func (o *Options) readProxies() error {
 			prefix, err = addr.Prefix(addr.BitLen())
 		}
 		if err != nil {
-			return fmt.Errorf("--trusted-proxies: %q is neither an address nor a network such as 10.0.0.0/8", text)
+			return fmt.Errorf("--trusted-proxies: %q is not an IP address or a CIDR such as 10.0.0.0/8", text)
 		}
 		o.proxies = append(o.proxies, prefix)
 	}
@@ -185,14 +190,14 @@ func (o *Options) checkIssuer() error {
 	}
 	u, err := url.Parse(o.IssuerURL)
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(u.Path, "/") {
-		return fmt.Errorf("--issuer-url %q is not an https URL without a query, a fragment and a slash at its end", o.IssuerURL)
+		return fmt.Errorf("--issuer-url %q must be an https URL without a query, a fragment or a trailing slash", o.IssuerURL)
 	}
 	return nil
 }
 
 func (o *Options) checkLogging() error {
 	if o.LogFormat != "json" && o.LogFormat != "text" {
-		return fmt.Errorf("--log-format %q is neither json nor text", o.LogFormat)
+		return fmt.Errorf("--log-format %q is not one of json, text", o.LogFormat)
 	}
 	var level slog.Level
 	if level.UnmarshalText([]byte(o.LogLevel)) != nil {
@@ -201,8 +206,8 @@ func (o *Options) checkLogging() error {
 	return nil
 }
 
-// settle fills in issuer and audience where nobody gave them.
-func (o *Options) settle(issuer string) {
+// setIssuerDefaults sets the issuer, and the audience to the issuer, where they are empty.
+func (o *Options) setIssuerDefaults(issuer string) {
 	if o.IssuerURL == "" {
 		o.IssuerURL = issuer
 	}
@@ -231,7 +236,7 @@ const (
 	year = 365 * day
 )
 
-// Lifetime is a flag that takes a Go duration or whole days or years: 90m, 30d, 10y.
+// Lifetime is a flag value that accepts a Go duration or a number of days or years: 90m, 30d, 10y.
 type Lifetime time.Duration
 
 var daysOrYears = regexp.MustCompile(`^([0-9]{1,6})([dy])$`)
@@ -239,17 +244,17 @@ var daysOrYears = regexp.MustCompile(`^([0-9]{1,6})([dy])$`)
 // Set implements pflag.Value.
 func (l *Lifetime) Set(text string) error {
 	if m := daysOrYears.FindStringSubmatch(text); m != nil {
-		n, _ := strconv.Atoi(m[1]) // six digits
+		n, _ := strconv.Atoi(m[1]) // cannot fail: at most six digits
 		unit := map[string]time.Duration{"d": day, "y": year}[m[2]]
 		if time.Duration(n) > 100*year/unit {
-			return errors.New("more than 100 years")
+			return errors.New("must not be longer than 100 years")
 		}
 		*l = Lifetime(time.Duration(n) * unit)
 		return nil
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		return errors.New("not a duration such as 90m, 30d or 10y")
+		return errors.New("must be a duration such as 90m, 30d or 10y")
 	}
 	*l = Lifetime(d)
 	return nil

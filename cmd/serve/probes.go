@@ -10,26 +10,26 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server"
 )
 
-// newProbeServer answers /healthz as long as the process lives, and /readyz while it has everything to answer with and is
-// not about to end.
-func (c *App) newProbeServer(cert certificate) *manager.Server {
+// newProbeServer returns a server of /healthz, which succeeds while the process lives, and /readyz,
+// which succeeds while the service can answer requests and is not draining.
+func (a *App) newProbeServer(cert certificate) *manager.Server {
 	mux := http.NewServeMux()
 	mux.Handle("/healthz", healthz.CheckHandler{Checker: healthz.Ping})
-	mux.Handle("/readyz", healthz.CheckHandler{Checker: func(*http.Request) error { return c.ready(cert) }})
-	return &manager.Server{Name: "probes", Server: server.NewHTTP(mux), Listener: c.probes}
+	mux.Handle("/readyz", healthz.CheckHandler{Checker: func(*http.Request) error { return a.ready(cert) }})
+	return &manager.Server{Name: "probes", Server: server.NewHTTP(mux), Listener: a.probes}
 }
 
-// ready says why requests should not be sent here, if so.
-func (c *App) ready(cert certificate) error {
+// ready returns an error that says why the service should not get requests, or nil if it should.
+func (a *App) ready(cert certificate) error {
 	switch {
-	case c.drain.Begun():
-		return errors.New("the process is about to end")
-	case !c.directory.HasSynced():
-		return errors.New("the directory does not hold every user yet")
-	case !c.keys.Ready(c.now()):
-		return errors.New("there are no keys to issue tokens with yet")
+	case a.drain.Begun():
+		return errors.New("shutting down")
+	case !a.directory.HasSynced():
+		return errors.New("users are not loaded yet")
+	case !a.keys.Ready(a.now()):
+		return errors.New("no key can issue tokens yet")
 	case cert.ends != nil && cert.ends().IsZero():
-		return errors.New("there is no certificate to serve yet")
+		return errors.New("no TLS certificate yet")
 	}
 	return nil
 }

@@ -1,4 +1,20 @@
-// Package serve is what one process of the service is made of: its options, its source of users, its listeners and its end.
+// Package serve runs the service: it connects a source of users, which is a cluster or a folder of
+// manifests, to the HTTP server.
+//
+// A process runs a service among others on a folder and free ports like this:
+//
+//	o := serve.NewOptions()
+//	o.Manifests, o.PrintCurl = "users/", ""
+//	o.BindAddress, o.HealthProbeBindAddress, o.MetricsBindAddress = "127.0.0.1:0", "127.0.0.1:0", "0"
+//	if err := o.Validate(); err != nil {
+//		return err
+//	}
+//	app, err := serve.New(o, log)
+//	if err != nil {
+//		return err
+//	}
+//	log.Info("serving", "address", app.Address())
+//	return app.Run(ctx)
 package serve
 
 import (
@@ -11,9 +27,10 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/logging"
 )
 
-// Run serves until ctx ends and the last request has been answered. The process should do nothing else meanwhile: run sets the
-// logger of the Kubernetes libraries and tunes the garbage collector, which are there once in a process. Use New for a
-// service among others.
+// Run serves until ctx ends and the last request has been answered, with options that passed
+// Validate. It logs to standard error. It is for a process that does nothing else: it also sets the
+// logger of the Kubernetes libraries and tunes the garbage collector, both of which belong to the
+// whole process. Use New and App.Run for a service among others.
 func Run(ctx context.Context, o *Options) error {
 	log, flush, err := logging.New(os.Stderr, o.LogFormat, o.LogLevel)
 	if err != nil {
@@ -22,9 +39,9 @@ func Run(ctx context.Context, o *Options) error {
 	defer flush()
 	ctrl.SetLogger(logr.FromSlogHandler(log.Handler()))
 	go tuneGC(ctx)
-	c, err := New(o, log)
+	app, err := New(o, log)
 	if err != nil {
 		return err
 	}
-	return c.Run(ctx)
+	return app.Run(ctx)
 }

@@ -15,36 +15,40 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server"
 )
 
-// drainTimeout is how long requests in flight may take to end: a password hash that has just begun to wait ends sooner.
+// drainTimeout is how long requests in flight may take to finish. Even a password hash that has
+// just begun to wait for its turn finishes sooner.
 const drainTimeout = 15 * time.Second
 
-// source is where users come from and where records go: a cluster or a folder.
+// source is what a cluster or a folder provides to the server.
 type source struct {
 	records     grant.Records
 	logins      loginstate.Writer
 	certificate certificate
 }
 
-// newService puts the server on top of the app and its source. Both results must be started.
-func (c *App) newService(s source) (web *manager.Server, notes *loginstate.Queue) {
-	o := c.options
-	notes = loginstate.New(s.logins, c.log)
+// newService returns the HTTP server of a source, and the queue that writes login state. The caller
+// must start both.
+func (a *App) newService(s source) (web *manager.Server, logins *loginstate.Queue) {
+	o := a.options
+	logins = loginstate.New(s.logins, a.log)
 	service := server.New(server.Config{
-		Directory: c.directory, Keys: c.keys, Records: s.records, Audit: audit.Log(c.log), Registry: c.registry, Now: c.now,
-		LoginUpdated: func(u *directory.User, n loginstate.Update) { notes.Add(loginstate.User{Key: u.Key, UID: u.UID}, n) },
-		Version:      o.Version, Issuer: o.IssuerURL, Audience: o.Audience, Algorithm: o.SigningAlgorithm, Lifetimes: o.lifetimes(),
+		Directory: a.directory, Keys: a.keys, Records: s.records, Audit: audit.Log(a.log), Registry: a.registry, Now: a.now,
+		LoginUpdated: func(u *directory.User, update loginstate.Update) {
+			logins.Add(loginstate.User{Key: u.Key, UID: u.UID}, update)
+		},
+		Version: o.Version, Issuer: o.IssuerURL, Audience: o.Audience, Algorithm: o.SigningAlgorithm, Lifetimes: o.lifetimes(),
 		AdminGroups: o.AdminGroups, TrustedProxies: o.proxies, CertificateEnds: s.certificate.ends,
 		LockAfter: o.FailedAttemptsLockout, LockDuration: o.LockoutDuration,
 		PasswordCacheTTL: o.PasswordMemoTTL, HashConcurrency: o.PasswordHashConcurrency,
 	})
-	return c.newWebServer(s, service.Handler), notes
+	return a.newWebServer(s, service.Handler), logins
 }
 
-func (c *App) newWebServer(s source, handler http.Handler) *manager.Server {
-	web := server.NewHTTP(c.drain.Handler(handler))
-	// Broken handshakes and the like are the client's doing: worth a line only to somebody who looks for it.
-	web.ErrorLog = slog.NewLogLogger(c.log.Handler(), slog.LevelDebug)
-	listener := c.listener
+func (a *App) newWebServer(s source, handler http.Handler) *manager.Server {
+	web := server.NewHTTP(a.drain.Handler(handler))
+	// Failed handshakes and the like are caused by clients, so they are logged at debug level only.
+	web.ErrorLog = slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)
+	listener := a.listener
 	if s.certificate.get != nil {
 		listener = tls.NewListener(listener, tlsConfig(s.certificate))
 	}

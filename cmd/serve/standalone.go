@@ -16,63 +16,65 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 )
 
-// serveStandalone runs the service on the manifests of a folder, without a cluster.
-func (c *App) serveStandalone(ctx context.Context) (err error) {
-	o := c.options
+// serveStandalone runs the service with the manifests of a folder, without a cluster.
+func (a *App) serveStandalone(ctx context.Context) (err error) {
+	o := a.options
 	scheme := "https"
 	if o.AllowHTTP {
 		scheme = "http"
 	}
-	o.settle(scheme + "://localhost:" + c.port())
-	store, err := statedir.Open(o.StateDir, c.log)
+	o.setIssuerDefaults(scheme + "://localhost:" + a.port())
+	store, err := statedir.Open(o.StateDir, a.log)
 	if err != nil {
 		return fmt.Errorf("open the state folder: %w", err)
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 
-	keys, keyUpkeep := standalone.NewKeys(o.StateDir, c.keys, o.keyPolicy(), c.log, c.now)
-	_ = keys.Sync(ctx) // Ready says whether what it reports keeps tokens from being issued
+	keys, keyUpkeep := standalone.NewKeys(o.StateDir, a.keys, o.keyPolicy(), a.log, a.now)
+	_ = keys.Sync(ctx) // it reports its error, and Ready returns one if no key can issue tokens
 	if err := keys.Ready(); err != nil {
 		return fmt.Errorf("read the keys: %w", err)
 	}
-	records := standalone.NewRecords(store, c.directory, c.log, c.now)
+	records := standalone.NewRecords(store, a.directory, a.log, a.now)
 	manifests, err := standalone.New(standalone.Config{
-		Dir: o.Manifests, Store: store, Records: records, Directory: c.directory, Keyer: c.keyer, Log: c.log, Now: c.now,
+		Dir: o.Manifests, Store: store, Records: records, Directory: a.directory, Keyer: a.keyer, Log: a.log, Now: a.now,
 	})
 	if err != nil {
 		return err
 	}
-	feeding := []manager.Runnable{manifests, records, keyUpkeep}
-	cert, renewal, err := c.folderCertificate(ctx)
+	sources := []manager.Runnable{manifests, records, keyUpkeep}
+	cert, renewal, err := a.folderCertificate(ctx)
 	if err != nil {
 		return err
 	}
 	if renewal != nil {
-		feeding = append(feeding, renewal)
+		sources = append(sources, renewal)
 	}
-	web, logins := c.newService(source{records: records, logins: records, certificate: cert})
-	feeding = append(feeding, logins, c.newProbeServer(cert))
-	feeding = append(feeding, c.metricsServer(c.metrics, c.metricsHandler())...)
-	c.announce(os.Stdout)
-	return runAll(c.stopping(ctx, 0), feeding, []manager.Runnable{web})
+	web, logins := a.newService(source{records: records, logins: records, certificate: cert})
+	sources = append(sources, logins, a.newProbeServer(cert))
+	sources = append(sources, a.metricsServer(a.metrics, a.metricsHandler())...)
+	if o.PrintCurl != "" {
+		a.announce(os.Stdout)
+	}
+	return runAll(a.drainContext(ctx, 0), sources, []manager.Runnable{web})
 }
 
-// port of the HTTPS server.
-func (c *App) port() string {
-	_, port, err := net.SplitHostPort(c.Address().String())
+// port returns the port of the service.
+func (a *App) port() string {
+	_, port, err := net.SplitHostPort(a.Address().String())
 	if err != nil {
-		return c.Address().String()
+		return a.Address().String()
 	}
 	return port
 }
 
-// announce tells the person at the terminal where the service is and how to try it.
-func (c *App) announce(out io.Writer) {
-	o := c.options
-	base, trust := "https://localhost:"+c.port(), ""
+// announce prints the address of the service and two commands to try it.
+func (a *App) announce(out io.Writer) {
+	o := a.options
+	base, trust := "https://localhost:"+a.port(), ""
 	switch {
 	case o.AllowHTTP:
-		base = "http://localhost:" + c.port()
+		base = "http://localhost:" + a.port()
 	case o.TLSCertDir == "":
 		ca := filepath.Join(o.StateDir, statedir.CertificateFile)
 		if absolute, err := filepath.Abs(ca); err == nil {
@@ -82,7 +84,7 @@ func (c *App) announce(out io.Writer) {
 	}
 	login, password, _ := strings.Cut(o.PrintCurl, ":")
 	fmt.Fprintf(out, `
-Gatehouse serves %s at %s
+Serving %s at %s
 
   curl %s-u '%s:%s' -X POST %s/v1/users/authorize
 

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -22,7 +21,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
-// story is the whole service on a real API server, and whoever tells it.
+// story is the whole service on a real API server, with clients of both.
 type story struct {
 	*testing.T
 	api  client.Client
@@ -35,43 +34,41 @@ const (
 	storyPassword = "a password for the story"
 )
 
-// The whole way of a user: declared, given tokens at both doors, checked, revoked, deleted and made anew.
-func TestTheStoryOfAUser(t *testing.T) {
+// TestUserLifecycle follows a user who is declared, gets tokens from both login APIs, has them
+// verified, is revoked, deleted and declared again.
+func TestUserLifecycle(t *testing.T) {
 	s := newStory(t)
 	user := s.declare()
 	jwt, opaque := s.authorize(), s.authToken()
 	s.mustVerify(jwt, http.StatusOK)
 	s.mustVerify(opaque, http.StatusOK)
 
-	begun := time.Now()
+	start := time.Now()
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"revoked":true}}`))
 	if err := s.api.Patch(t.Context(), user, patch); err != nil {
 		t.Fatal(err)
 	}
-	s.eventually(func() bool { return s.verify(jwt) == http.StatusUnauthorized })
-	took := time.Since(begun)
+	s.eventually("the token is refused", func() bool { return s.verify(jwt) == http.StatusUnauthorized })
+	took := time.Since(start)
 	t.Logf("from the patch to the first refused request: %s", took)
 	if took > time.Second {
-		t.Errorf("a revocation took %s", took)
+		t.Errorf("a revocation took %s, want at most 1s", took)
 	}
 	s.mustVerify(opaque, http.StatusUnauthorized)
 	if status, _ := s.post("/v1/users/authorize", ""); status != http.StatusUnauthorized {
-		t.Errorf("a revoked user logs in: %d", status)
+		t.Errorf("a revoked user logs in: got status %d, want 401", status)
 	}
 
 	if err := s.api.Delete(t.Context(), user); err != nil {
 		t.Fatal(err)
 	}
-	user = s.declare()
+	s.declare()
 	s.mustVerify(s.authorize(), http.StatusOK)
 	s.mustVerify(jwt, http.StatusUnauthorized)
 	s.mustVerify(opaque, http.StatusUnauthorized)
-
-	// A process can be the service once only, so this is part of the story.
-	s.unlabelledTokensCostNoWrite(user)
 }
 
-// newStory starts the service as serve does and returns when it is ready.
+// newStory starts the service on the API server and waits until it is running.
 func newStory(t *testing.T) *story {
 	t.Helper()
 	t.Setenv("KUBECONFIG", apitest.Kubeconfig(t))
@@ -85,25 +82,9 @@ func newStory(t *testing.T) *story {
 	}
 	o := NewOptions()
 	o.BindAddress, o.HealthProbeBindAddress, o.MetricsBindAddress, o.DrainDelay = "127.0.0.1:0", "127.0.0.1:0", noAddress, 0
-	if err := o.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	c, err := New(o, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- c.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("the service ended with %v", err)
-		}
-	})
-	s.base = "https://" + c.Address().String()
+	s.base = "https://" + startApp(t, o).Address().String()
 	s.http = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.publishedCA()}}}
-	s.eventually(func() bool {
+	s.eventually("the service is running", func() bool {
 		status, body := s.get("/status/v1/simple", "")
 		return status == http.StatusOK && body == "running"
 	})
@@ -122,11 +103,11 @@ func storyClient(t *testing.T) client.Client {
 	return c
 }
 
-// publishedCA waits for the certificates that clients are to trust.
+// publishedCA waits until the service has published its CA and returns it.
 func (s *story) publishedCA() *x509.CertPool {
 	s.Helper()
 	pool := x509.NewCertPool()
-	s.eventually(func() bool {
+	s.eventually("the CA is published", func() bool {
 		var published corev1.ConfigMap
 		err := s.api.Get(s.Context(), client.ObjectKey{Namespace: "gatehouse-users", Name: "gatehouse-ca"}, &published)
 		return err == nil && pool.AppendCertsFromPEM([]byte(published.Data["ca.crt"]))
@@ -134,7 +115,8 @@ func (s *story) publishedCA() *x509.CertPool {
 	return pool
 }
 
-// declare applies a User and its Secret and waits until the user may log in.
+// declare creates a User and its Secret, and waits until the user can log in. It deletes the User
+// when the test ends.
 func (s *story) declare() *authv1alpha1.User {
 	s.Helper()
 	meta := metav1.ObjectMeta{Name: "story", Namespace: "gatehouse-users"}
@@ -148,35 +130,42 @@ func (s *story) declare() *authv1alpha1.User {
 	if err := s.api.Create(s.Context(), user); err != nil {
 		s.Fatal(err)
 	}
-	s.eventually(func() bool { status, _ := s.post("/v1/users/authorize", ""); return status == http.StatusOK })
+	s.Cleanup(func() {
+		if err := s.api.Delete(context.Background(), user); client.IgnoreNotFound(err) != nil {
+			s.Error(err)
+		}
+	})
+	s.eventually("the user can log in", func() bool { status, _ := s.post("/v1/users/authorize", ""); return status == http.StatusOK })
 	return user
 }
 
+// authorize gets a JWT.
 func (s *story) authorize() string {
 	s.Helper()
 	return s.member("access_token", "/v1/users/authorize", "")
 }
 
+// authToken gets an opaque token with a label.
 func (s *story) authToken() string {
 	s.Helper()
 	return s.member("token", "/rbac-api/v1/auth/token", `{"login":"`+storyLogin+`","password":"`+storyPassword+`","label":"story"}`)
 }
 
-// member posts a request and returns one member of the answer.
+// member posts a request and returns one member of the JSON response.
 func (s *story) member(name, path, body string) string {
 	s.Helper()
 	status, text := s.post(path, body)
-	var answer map[string]string
-	if err := json.Unmarshal([]byte(text), &answer); status != http.StatusOK || err != nil || answer[name] == "" {
-		s.Fatalf("%s: %d %s", path, status, text)
+	var response map[string]string
+	if err := json.Unmarshal([]byte(text), &response); status != http.StatusOK || err != nil || response[name] == "" {
+		s.Fatalf("%s: got status %d, %s", path, status, text)
 	}
-	return answer[name]
+	return response[name]
 }
 
 func (s *story) mustVerify(token string, want int) {
 	s.Helper()
 	if got := s.verify(token); got != want {
-		s.Errorf("a token is answered with %d, want %d", got, want)
+		s.Errorf("verify: got status %d, want %d", got, want)
 	}
 }
 
@@ -196,32 +185,27 @@ func (s *story) post(path, body string) (int, string) {
 	})
 }
 
-// send returns status 0 where there is no answer.
+// send returns the status and the body of a response. Without a response the status is 0.
 func (s *story) send(method, path, body string, change func(*http.Request)) (int, string) {
 	r, err := http.NewRequestWithContext(s.Context(), method, s.base+path, strings.NewReader(body))
 	if err != nil {
 		s.Fatal(err)
 	}
 	change(r)
-	answer, err := s.http.Do(r)
+	response, err := s.http.Do(r)
 	if err != nil {
 		return 0, err.Error()
 	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
 	if err != nil {
 		return 0, err.Error()
 	}
-	return answer.StatusCode, string(text)
+	return response.StatusCode, string(text)
 }
 
-// eventually waits for the state of the world.
-func (s *story) eventually(is func() bool) {
+// eventually waits until a condition holds, or fails the test.
+func (s *story) eventually(what string, holds func() bool) {
 	s.Helper()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if is() {
-			return
-		}
-	}
-	s.Fatal("it has not come to pass within a minute")
+	apitest.Eventually(s.T, what, holds)
 }

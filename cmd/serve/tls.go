@@ -17,15 +17,16 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/authority"
 )
 
-// certificate is what the HTTPS server shows. The zero value is for plain HTTP.
+// certificate is the certificate of an HTTPS server. The zero certificate stands for plain HTTP.
 type certificate struct {
 	get  func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	ends func() time.Time
+	ends func() time.Time // returns the zero time while there is no certificate
 }
 
-// clusterCertificate is the mounted one, or one of the CA that all replicas share.
-func (c *App) clusterCertificate(mgr manager.Manager, namespace string) (certificate, error) {
-	o := c.options
+// clusterCertificate returns the mounted certificate, or else one of the CA that all replicas
+// share. It adds what keeps the certificate current to mgr.
+func (a *App) clusterCertificate(mgr manager.Manager, namespace string) (certificate, error) {
+	o := a.options
 	if o.AllowHTTP {
 		return certificate{}, nil
 	}
@@ -37,17 +38,18 @@ func (c *App) clusterCertificate(mgr manager.Manager, namespace string) (certifi
 		return cert, mgr.Add(watcher)
 	}
 	service := "gatehouse." + namespace
-	own := authority.NewSource(append(localNames(o), "gatehouse", service, service+".svc", service+".svc.cluster.local"), c.now)
-	reconciler := &controllers.AuthorityReconciler{Namespace: namespace, Publish: o.Namespaces, Source: own, Now: c.now}
+	own := authority.NewSource(append(localNames(o), "gatehouse", service, service+".svc", service+".svc.cluster.local"), a.now)
+	reconciler := &controllers.AuthorityReconciler{Namespace: namespace, Publish: o.Namespaces, Source: own, Now: a.now}
 	if err := reconciler.SetupWithManager(mgr); err != nil {
-		return certificate{}, fmt.Errorf("set up the CA: %w", err)
+		return certificate{}, fmt.Errorf("set up the CA controller: %w", err)
 	}
 	return certificate{get: own.GetCertificate, ends: own.NotAfter}, nil
 }
 
-// folderCertificate is the mounted one, or one of the CA in the state folder.
-func (c *App) folderCertificate(ctx context.Context) (certificate, manager.Runnable, error) {
-	o := c.options
+// folderCertificate returns the mounted certificate, or else one of the CA in the state folder. The
+// caller must start the Runnable, which keeps the certificate current, unless it is nil.
+func (a *App) folderCertificate(ctx context.Context) (certificate, manager.Runnable, error) {
+	o := a.options
 	if o.AllowHTTP {
 		return certificate{}, nil, nil
 	}
@@ -55,16 +57,16 @@ func (c *App) folderCertificate(ctx context.Context) (certificate, manager.Runna
 		watcher, cert, err := mountedCertificate(o)
 		return cert, watcher, err
 	}
-	own := authority.NewSource(localNames(o), c.now)
-	ca, upkeep := standalone.NewCA(o.StateDir, own, c.log, c.now)
+	own := authority.NewSource(localNames(o), a.now)
+	ca, upkeep := standalone.NewCA(o.StateDir, own, a.log, a.now)
 	if err := ca.Sync(ctx); err != nil {
-		return certificate{}, nil, fmt.Errorf("read the CA: %w: restore ca.json from a backup, or remove it to have a new CA made", err)
+		return certificate{}, nil, fmt.Errorf("read the CA: %w: restore ca.json from a backup, or remove it to have a new CA created", err)
 	}
 	return certificate{get: own.GetCertificate, ends: own.NotAfter}, upkeep, nil
 }
 
-// mountedCertificate serves the certificate in --tls-cert-dir. The watcher must be started; it reads the files anew when they
-// change.
+// mountedCertificate returns the certificate in --tls-cert-dir. The caller must start the watcher,
+// which reads the files again when they change.
 func mountedCertificate(o *Options) (*certwatcher.CertWatcher, certificate, error) {
 	watcher, err := certwatcher.New(filepath.Join(o.TLSCertDir, "tls.crt"), filepath.Join(o.TLSCertDir, "tls.key"))
 	if err != nil {
@@ -80,7 +82,8 @@ func mountedCertificate(o *Options) (*certwatcher.CertWatcher, certificate, erro
 	return watcher, certificate{get: watcher.GetCertificate, ends: ends}, nil
 }
 
-// localNames are the names under which the server is reached on its own machine, and the issuer's.
+// localNames returns the names by which clients on this machine reach the service, and the host of
+// the issuer URL.
 func localNames(o *Options) []string {
 	names := []string{"localhost", "127.0.0.1", "::1"}
 	if host, err := os.Hostname(); err == nil {
@@ -92,7 +95,7 @@ func localNames(o *Options) []string {
 	return names
 }
 
-// tlsConfig is that of every server.
+// tlsConfig returns the TLS configuration of a server with this certificate.
 func tlsConfig(cert certificate) *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
