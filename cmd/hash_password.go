@@ -18,50 +18,52 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
-// advisedLength is the least length of a password that is the only factor, in characters (NIST SP 800-63B-4, 3.1.1.2).
+// advisedLength is the minimum length, in characters, of a password that is the only factor (NIST
+// SP 800-63B-4, 3.1.1.2).
 const advisedLength = 15
 
-// hashPassword holds the options of the command of that name.
+// hashPassword is the options of gatehouse hash-password.
 type hashPassword struct {
 	parameters password.Parameters
-	secret     string // name of the Secret to print; empty: print the hash alone
+	secret     string // name of the Secret to print; empty to print only the hash
 	namespace  string
 	key        string
 }
 
-// newHashPasswordCommand returns the command that turns a password into the string that a User's Secret holds.
+// newHashPasswordCommand returns the command that hashes a password for the Secret of a User.
 func newHashPasswordCommand() *cobra.Command {
 	var h hashPassword
 	cmd := &cobra.Command{
 		Use:   "hash-password",
 		Short: "Hash a password for the Secret of a User",
-		Long: "Asks for a password, or reads it from standard input when that is no terminal, and prints its hash for the Secret\n" +
-			"that a User names under hashFrom. With --secret it prints the whole Secret.",
+		Long: "Hash a password for the Secret that a User refers to with hashFrom, and print the hash.\n\n" +
+			"The password is read from the terminal, or from standard input if that is not a terminal.\n" +
+			"With --secret, the whole Secret is printed.",
 		Example: "  gatehouse hash-password --secret jean-password | kubectl apply -f -",
 		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return h.run(cmd) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&h.parameters.Format, "format", password.Argon2id, "argon2id or bcrypt")
-	f.IntVar(&h.parameters.Memory, "memory", 19456, "memory of argon2id in KiB")
-	f.IntVar(&h.parameters.Iterations, "iterations", 2, "passes of argon2id over its memory")
-	f.IntVar(&h.parameters.Parallelism, "parallelism", 1, "lanes of argon2id")
-	f.IntVar(&h.parameters.Cost, "cost", 12, "cost of bcrypt: each step up takes twice the time")
-	f.StringVar(&h.secret, "secret", "", "print a Secret of this name instead of the hash alone")
-	f.StringVar(&h.namespace, "namespace", "gatehouse-users", "namespace of the Secret")
-	f.StringVar(&h.key, "key", "passwordHash", "key of the hash in the Secret")
+	f.StringVar(&h.parameters.Format, "format", password.Argon2id, "Hash format: argon2id or bcrypt.")
+	f.IntVar(&h.parameters.Memory, "memory", 19456, "Memory of argon2id in KiB.")
+	f.IntVar(&h.parameters.Iterations, "iterations", 2, "Number of passes of argon2id over its memory.")
+	f.IntVar(&h.parameters.Parallelism, "parallelism", 1, "Number of lanes of argon2id.")
+	f.IntVar(&h.parameters.Cost, "cost", 12, "Cost of bcrypt. Each increment doubles the time.")
+	f.StringVar(&h.secret, "secret", "", "If set, print a Secret with this name instead of only the hash.")
+	f.StringVar(&h.namespace, "namespace", "gatehouse-users", "Namespace of the Secret.")
+	f.StringVar(&h.key, "key", "passwordHash", "Key of the hash in the Secret.")
 	return cmd
 }
 
-// noArguments refuses arguments without quoting them: somebody may have put the password there.
+// noArguments refuses arguments. It does not quote them, because one may be the password.
 func noArguments(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return errors.New("the password is not an argument, where others could see it: type it when asked, or pipe it in")
+		return errors.New("the password is not an argument, because other users could see it: enter it at the prompt, or pipe it to standard input")
 	}
 	return nil
 }
 
-// Run checks the options before it asks for anything, and prints nothing but the result to standard output.
+// run checks the options before it prompts, and prints only the result to standard output.
 func (h *hashPassword) run(cmd *cobra.Command) error {
 	if err := h.check(cmd.Flags().Changed); err != nil {
 		return err
@@ -84,55 +86,58 @@ func (h *hashPassword) run(cmd *cobra.Command) error {
 	return h.printSecret(cmd.OutOrStdout(), encoded)
 }
 
-// check refuses options that do not belong together, and names that the API server would refuse.
-func (h *hashPassword) check(given func(flag string) bool) error {
-	foreign := map[string][]string{
+// check refuses options that do not go together, and names that the API server would refuse.
+// changed reports whether a flag was set.
+func (h *hashPassword) check(changed func(flag string) bool) error {
+	inapplicable := map[string][]string{
 		password.Argon2id: {"cost"},
 		password.Bcrypt:   {"memory", "iterations", "parallelism"},
 	}
-	flags, known := foreign[h.parameters.Format]
+	flags, known := inapplicable[h.parameters.Format]
 	if !known {
 		return fmt.Errorf("--format must be %s or %s", password.Argon2id, password.Bcrypt)
 	}
 	for _, flag := range flags {
-		if given(flag) {
+		if changed(flag) {
 			return fmt.Errorf("--%s does not apply to --format %s", flag, h.parameters.Format)
 		}
 	}
 	if h.secret == "" {
-		if given("namespace") || given("key") {
-			return errors.New("--namespace and --key need --secret")
+		if changed("namespace") || changed("key") {
+			return errors.New("--namespace and --key require --secret")
 		}
 		return nil
 	}
 	return errors.Join(
-		named("--secret", validation.IsDNS1123Subdomain(h.secret)),
-		named("--namespace", validation.IsDNS1123Label(h.namespace)),
-		named("--key", validation.IsConfigMapKey(h.key)))
+		flagError("--secret", validation.IsDNS1123Subdomain(h.secret)),
+		flagError("--namespace", validation.IsDNS1123Label(h.namespace)),
+		flagError("--key", validation.IsConfigMapKey(h.key)))
 }
 
-func named(flag string, problems []string) error {
+// flagError returns an error that lists the problems of a flag, or nil if there are none.
+func flagError(flag string, problems []string) error {
 	if len(problems) == 0 {
 		return nil
 	}
 	return fmt.Errorf("%s: %s", flag, strings.Join(problems, "; "))
 }
 
-// warn says on standard error what is allowed but not advised.
+// warn writes a warning to w about a password or a hash that is allowed but not recommended.
 func warn(w io.Writer, secret []byte, encoded string) error {
 	if n := utf8.RuneCount(secret); n < advisedLength {
-		_, _ = fmt.Fprintf(w, "warning: the password has %d characters; NIST SP 800-63B advises at least %d\n", n, advisedLength)
+		_, _ = fmt.Fprintf(w, "warning: the password has %d characters; NIST SP 800-63B recommends at least %d\n", n, advisedLength)
 	}
-	made, err := password.Parse(encoded)
+	hash, err := password.Parse(encoded)
 	if err != nil {
 		return fmt.Errorf("read the new hash: %w", err)
 	}
-	if weak := made.Weak(); weak != "" {
+	if weak := hash.Weak(); weak != "" {
 		_, _ = fmt.Fprintf(w, "warning: weak hash: %s\n", weak)
 	}
 	return nil
 }
 
+// printSecret writes the manifest of a Secret with the hash to w.
 func (h *hashPassword) printSecret(w io.Writer, encoded string) error {
 	manifest, err := yaml.Marshal(corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
@@ -141,18 +146,18 @@ func (h *hashPassword) printSecret(w io.Writer, encoded string) error {
 		StringData: map[string]string{h.key: encoded},
 	})
 	if err != nil {
-		return fmt.Errorf("write secret: %w", err)
+		return fmt.Errorf("encode the Secret: %w", err)
 	}
 	_, err = w.Write(manifest)
 	return err
 }
 
-// readPassword asks twice when the input is a terminal and reads one line otherwise.
+// readPassword prompts twice if the input is a terminal, and reads one line otherwise.
 func readPassword(in io.Reader, prompts io.Writer) ([]byte, error) {
 	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		return askPassword(f, prompts)
+		return promptPassword(f, prompts)
 	}
-	// One byte over the longest password and its newline, so that an overlong one is seen to be overlong.
+	// One byte more than the longest password and its newline, so that a longer one is noticed.
 	text, err := io.ReadAll(io.LimitReader(in, password.MaximumLength+int64(len("\r\n"))+1))
 	if err != nil {
 		return nil, fmt.Errorf("read password: %w", err)
@@ -162,14 +167,15 @@ func readPassword(in io.Reader, prompts io.Writer) ([]byte, error) {
 		line = strings.TrimSuffix(line, "\r")
 	}
 	if strings.Contains(line, "\n") {
-		return nil, errors.New("the input has more than one line; give the password on one")
+		return nil, errors.New("standard input has more than one line; pipe in only the password")
 	}
 	return []byte(line), nil
 }
 
-// askPassword reads without echo. It puts the terminal in raw mode rather than only turn off the echo, because then Ctrl-C
-// is a key like any other and cannot end the process before the terminal is restored.
-func askPassword(f *os.File, prompts io.Writer) (secret []byte, err error) {
+// promptPassword reads a password twice, without echo. It puts the terminal in raw mode instead of
+// only turning off the echo, because Ctrl-C is then a key like any other and cannot end the process
+// before the terminal is restored.
+func promptPassword(f *os.File, prompts io.Writer) (secret []byte, err error) {
 	before, err := term.MakeRaw(int(f.Fd()))
 	if err != nil {
 		return nil, fmt.Errorf("turn off echo: %w", err)
@@ -181,22 +187,22 @@ func askPassword(f *os.File, prompts io.Writer) (secret []byte, err error) {
 	}{f, prompts}, "")
 	first, err := terminal.ReadPassword("Password: ")
 	if err != nil {
-		return nil, interrupted(err)
+		return nil, promptError(err)
 	}
-	again, err := terminal.ReadPassword("Once more: ")
+	second, err := terminal.ReadPassword("Confirm password: ")
 	if err != nil {
-		return nil, interrupted(err)
+		return nil, promptError(err)
 	}
-	if first != again {
-		return nil, errors.New("the two passwords differ; nothing was made")
+	if first != second {
+		return nil, errors.New("passwords do not match; no hash was created")
 	}
 	return []byte(first), nil
 }
 
-// interrupted puts the end of the input, which Ctrl-C and Ctrl-D give, into words.
-func interrupted(err error) error {
+// promptError returns the error of a prompt. The end of the input is what Ctrl-C and Ctrl-D cause.
+func promptError(err error) error {
 	if errors.Is(err, io.EOF) {
-		return errors.New("interrupted; nothing was made")
+		return errors.New("interrupted; no hash was created")
 	}
 	return fmt.Errorf("read password: %w", err)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
-// openTerminal returns both ends of a pseudo-terminal: the keyboard and screen of a user, and what a program sees.
+// openTerminal returns both ends of a pseudo-terminal: that of the user, and that of the program.
 func openTerminal(t *testing.T) (user, program *os.File) {
 	t.Helper()
 	user, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -24,7 +24,7 @@ func openTerminal(t *testing.T) (user, program *os.File) {
 	fd := int(user.Fd())
 	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
 	if err != nil {
-		t.Fatalf("number of the terminal: %v", err)
+		t.Fatalf("get the number of the terminal: %v", err)
 	}
 	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
 		t.Fatalf("unlock the terminal: %v", err)
@@ -37,7 +37,7 @@ func openTerminal(t *testing.T) (user, program *os.File) {
 	return user, program
 }
 
-// typeAnswers waits for each prompt, then types its answer, and returns all that the screen showed.
+// typeAnswers types an answer to each prompt, and returns everything that the screen has shown.
 func typeAnswers(t *testing.T, user io.ReadWriter, answers []string) (screen string) {
 	t.Helper()
 	shown := bufio.NewReader(user)
@@ -57,13 +57,14 @@ func typeAnswers(t *testing.T, user io.ReadWriter, answers []string) (screen str
 	return screen + string(rest)
 }
 
-func TestHashPasswordAsksTwiceWithoutEcho(t *testing.T) {
+func TestHashPasswordPromptsWithoutEcho(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		answers []string
-		says    string // of the error; empty: none
+		want    string // in the error; empty if none
 	}{
 		"the same password twice": {[]string{longPhrase + "\r", longPhrase + "\r"}, ""},
-		"two passwords":           {[]string{longPhrase + "\r", longPhrase + "!\r"}, "differ"},
+		"two passwords":           {[]string{longPhrase + "\r", longPhrase + "!\r"}, "do not match"},
 		"nothing twice":           {[]string{"\r", "\r"}, "empty"},
 		"Ctrl-C":                  {[]string{longPhrase + "\x03"}, "interrupted"},
 		"Ctrl-C at the second":    {[]string{longPhrase + "\r", "\x03"}, "interrupted"},
@@ -72,7 +73,7 @@ func TestHashPasswordAsksTwiceWithoutEcho(t *testing.T) {
 			user, program := openTerminal(t)
 			before, err := unix.IoctlGetTermios(int(program.Fd()), unix.TCGETS)
 			if err != nil {
-				t.Fatalf("state of the terminal: %v", err)
+				t.Fatalf("get the state of the terminal: %v", err)
 			}
 			cmd := newHashPasswordCommand()
 			var out strings.Builder
@@ -85,21 +86,21 @@ func TestHashPasswordAsksTwiceWithoutEcho(t *testing.T) {
 			go func() { screen <- typeAnswers(t, user, c.answers) }()
 			err = cmd.Execute()
 			if text := <-screen; strings.Contains(text, longPhrase[:7]) {
-				t.Errorf("the screen shows %q", text)
+				t.Errorf("the screen shows the password: %q", text)
 			}
 			after, stateErr := unix.IoctlGetTermios(int(program.Fd()), unix.TCGETS)
 			if stateErr != nil || *after != *before {
 				t.Errorf("the terminal is not restored: %v", stateErr)
 			}
-			if c.says != "" {
-				if err == nil || !strings.Contains(err.Error(), c.says) {
-					t.Errorf("error is %v", err)
+			if c.want != "" {
+				if err == nil || !strings.Contains(err.Error(), c.want) {
+					t.Errorf("got error %v, want one with %q", err, c.want)
 				}
 				return
 			}
 			h, parseErr := password.Parse(out.String())
 			if err != nil || parseErr != nil || !h.Verify([]byte(longPhrase)) {
-				t.Errorf("error %v, output of %d bytes: %v", err, out.Len(), parseErr)
+				t.Errorf("got error %v and %d bytes of output, which parse with %v", err, out.Len(), parseErr)
 			}
 		})
 	}

@@ -14,7 +14,7 @@ import (
 
 const longPhrase = "correct horse battery staple"
 
-// runHashPassword runs the command as a shell would, with the text as its standard input.
+// runHashPassword runs the command with this standard input and these arguments.
 func runHashPassword(stdin string, args ...string) (stdout, stderr string, err error) {
 	cmd := newHashPasswordCommand()
 	var out, errs bytes.Buffer
@@ -27,14 +27,15 @@ func runHashPassword(stdin string, args ...string) (stdout, stderr string, err e
 	return out.String(), errs.String(), err
 }
 
-func TestHashPasswordPrintsOneHashOfTheLineItReads(t *testing.T) {
+func TestHashPassword(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		stdin string
 		args  []string
 		class string
 	}{
 		"argon2id by default":       {longPhrase + "\n", nil, "argon2id m=19456,t=2,p=1"},
-		"a newline of Windows":      {longPhrase + "\r\n", nil, "argon2id m=19456,t=2,p=1"},
+		"a Windows newline":         {longPhrase + "\r\n", nil, "argon2id m=19456,t=2,p=1"},
 		"no newline":                {longPhrase, nil, "argon2id m=19456,t=2,p=1"},
 		"argon2id with other costs": {longPhrase, []string{"--memory", "65536", "--iterations", "1", "--parallelism", "2"}, "argon2id m=65536,t=1,p=2"},
 		"bcrypt by default":         {longPhrase, []string{"--format", "bcrypt"}, "bcrypt cost=12"},
@@ -50,22 +51,23 @@ func TestHashPasswordPrintsOneHashOfTheLineItReads(t *testing.T) {
 				t.Fatalf("Parse: %v", err)
 			}
 			if h.Class() != c.class {
-				t.Errorf("class is %s, want %s", h.Class(), c.class)
+				t.Errorf("got class %s, want %s", h.Class(), c.class)
 			}
 			if h.Cost().Time < 100*time.Millisecond && !h.Verify([]byte(longPhrase)) {
-				t.Error("not the hash of this password")
+				t.Error("got the hash of another password")
 			}
 		})
 	}
 }
 
-func TestHashPasswordPrintsASecret(t *testing.T) {
+func TestHashPasswordPrintsSecret(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		args                 []string
 		name, namespace, key string
 	}{
 		"with the defaults":                 {[]string{"--secret", "jean"}, "jean", "gatehouse-users", "passwordHash"},
-		"with everything given":             {[]string{"--secret", "a.b", "--namespace", "team", "--key", "old_hash"}, "a.b", "team", "old_hash"},
+		"with all flags":                    {[]string{"--secret", "a.b", "--namespace", "team", "--key", "old_hash"}, "a.b", "team", "old_hash"},
 		"with names that look like numbers": {[]string{"--secret", "1e3", "--namespace", "007", "--key", "true"}, "1e3", "007", "true"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -89,11 +91,12 @@ func TestHashPasswordPrintsASecret(t *testing.T) {
 	}
 }
 
-func TestHashPasswordWarnsOfWhatIsNotAdvised(t *testing.T) {
+func TestHashPasswordWarns(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		stdin string
 		args  []string
-		says  string
+		want  string
 	}{
 		"14 characters":              {"fourteen chars", []string{"--memory=19456"}, "14 characters"},
 		"14 characters of two bytes": {strings.Repeat("ü", 14), nil, "14 characters"},
@@ -102,7 +105,7 @@ func TestHashPasswordWarnsOfWhatIsNotAdvised(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			stdout, stderr, err := runHashPassword(c.stdin, c.args...)
-			if err != nil || !strings.Contains(stderr, "warning: ") || !strings.Contains(stderr, c.says) {
+			if err != nil || !strings.Contains(stderr, "warning: ") || !strings.Contains(stderr, c.want) {
 				t.Errorf("error %v, standard error %q", err, stderr)
 			}
 			if strings.Contains(stderr, c.stdin) || !strings.HasPrefix(stdout, "$") {
@@ -113,15 +116,16 @@ func TestHashPasswordWarnsOfWhatIsNotAdvised(t *testing.T) {
 }
 
 func TestHashPasswordRefuses(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		stdin string
 		args  []string
-		says  string
+		want  string
 	}{
 		"an empty input":             {"", nil, "empty"},
 		"an empty line":              {"\n", nil, "empty"},
 		"two lines":                  {longPhrase + "\nmore\n", nil, "more than one line"},
-		"an empty line behind it":    {longPhrase + "\n\n", nil, "more than one line"},
+		"an empty line after it":     {longPhrase + "\n\n", nil, "more than one line"},
 		"1025 bytes":                 {strings.Repeat("a", 1025) + "\n", nil, "longer than 1024"},
 		"a megabyte":                 {strings.Repeat("a", 1<<20), nil, "longer than 1024"},
 		"73 bytes for bcrypt":        {strings.Repeat("a", 73), []string{"--format=bcrypt"}, "72 bytes"},
@@ -130,7 +134,7 @@ func TestHashPasswordRefuses(t *testing.T) {
 		"--memory for bcrypt":        {longPhrase, []string{"--format=bcrypt", "--memory=64"}, "does not apply"},
 		"a cost above the bound":     {longPhrase, []string{"--format=bcrypt", "--cost=31"}, "15 at most"},
 		"memory above the bound":     {longPhrase, []string{"--memory=1048576"}, "512 MiB"},
-		"--namespace without Secret": {longPhrase, []string{"--namespace=team"}, "need --secret"},
+		"--namespace without Secret": {longPhrase, []string{"--namespace=team"}, "require --secret"},
 		"a Secret name in capitals":  {longPhrase, []string{"--secret=Jean"}, "--secret: "},
 		"a namespace with a dot":     {longPhrase, []string{"--secret=jean", "--namespace=a.b"}, "--namespace: "},
 		"a key with a slash":         {longPhrase, []string{"--secret=jean", "--key=a/b"}, "--key: "},
@@ -138,8 +142,8 @@ func TestHashPasswordRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			stdout, _, err := runHashPassword(c.stdin, c.args...)
-			if err == nil || !strings.Contains(err.Error(), c.says) {
-				t.Fatalf("error is %v", err)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("got error %v, want one with %q", err, c.want)
 			}
 			if stdout != "" || strings.Contains(err.Error(), longPhrase) {
 				t.Errorf("standard output is %q, error %q", stdout, err)

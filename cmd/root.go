@@ -5,13 +5,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// New returns the command line of the binary, which calls itself by this version.
+// New returns the root command of gatehouse. version is what --version prints and the service
+// reports.
 func New(version string) *cobra.Command {
 	root := &cobra.Command{
 		Use:     "gatehouse",
-		Short:   "An authentication service for users declared in Kubernetes or in a folder",
+		Short:   "Authentication service for users declared in Kubernetes or in a folder",
 		Version: version,
-		// main prints the error once, without the list of flags, which would hide it.
+		// main prints the error, without the usage, in which an error is hard to find.
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
