@@ -3,6 +3,7 @@
 package observability
 
 import (
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -27,15 +28,15 @@ var description = regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]
 // exposed returns the metrics that a replica registers, each with its labels.
 func exposed(t *testing.T) map[string][]string {
 	t.Helper()
-	all, ok := metrics.Registry.(prometheus.Collector)
+	libraries, ok := metrics.Registry.(prometheus.Collector)
 	if !ok {
-		t.Fatal("the registry does not describe what is in it")
+		t.Fatal("the registry of the Kubernetes libraries cannot describe its metrics")
 	}
-	if _, done := described(t, all)["gatehouse_users"]; !done {
-		server.NewMetrics(metrics.Registry)
-		server.RegisterState(metrics.Registry, server.State{})
-	}
-	return described(t, all)
+	own := prometheus.NewRegistry()
+	server.New(server.Config{Registry: own})
+	all := described(t, libraries)
+	maps.Copy(all, described(t, own))
+	return all
 }
 
 func described(t *testing.T, c prometheus.Collector) map[string][]string {
