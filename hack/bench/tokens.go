@@ -65,7 +65,7 @@ func (w *world) firstTokens(ctx context.Context) (t tokens, err error) {
 	return t, err
 }
 
-// tokenFrom asks a login door for a token.
+// tokenFrom asks a login route for a token.
 func tokenFrom(ctx context.Context, c *client, what call) (string, error) {
 	status, body, err := c.do(ctx, what)
 	if err != nil {

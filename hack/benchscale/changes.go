@@ -67,7 +67,7 @@ func measureChanges(ctx context.Context, c *cluster, w world, p *service) (revok
 	return summary(took[:probes/2], rate), summary(took[probes/2:], rate), nil
 }
 
-// logins returns what each probe shows at the door: a JWT where the user will be revoked, the password where that changes.
+// logins returns what each probe presents to the service: a JWT where the user will be revoked, the password where that changes.
 // Every one of them is good now.
 func (p *service) logins(ctx context.Context) ([]http.Header, error) {
 	headers := make([]http.Header, probes)

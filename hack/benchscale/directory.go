@@ -85,6 +85,7 @@ func (r *report) directoryTable() string {
 	fmt.Fprintf(&b, "| ratio | | %.2f | %.2f |\n", many.Alone/few.Alone, many.Crowded/few.Crowded)
 	fmt.Fprintf(&b, "| limit | %.0f | ratio %.0f | ratio %.0f |\n", limitDirectoryBytes, limitLookup, limitLookup)
 	fmt.Fprintf(&b, "\nOne access to memory that no cache holds takes %.0f ns on this machine (`BenchmarkCacheMiss`). A lookup among a "+
-		"million users makes some, one after the other: for the table, the login and the user. Among a thousand it makes none.\n", r.Directory.Miss)
+		"million users makes several, one after the other: for the table, the login and the user. A lookup among a thousand makes "+
+		"none.\n", r.Directory.Miss)
 	return b.String()
 }

@@ -85,12 +85,12 @@ func (r *report) words() string {
 	for _, name := range slices.Sorted(maps.Keys(last.Requests)) {
 		asked = append(asked, fmt.Sprintf("%d %s", last.Requests[name], name))
 	}
-	return fmt.Sprintf("Everything shares the machine: the service, kube-apiserver, etcd and what measures. Ready is the time from "+
-		"the start of the process until `/readyz` answers 200, against an API server that holds the objects already. Memory is "+
-		"VmRSS and VmHWM of the process; a user's share is the larger of the two readings, the whole process's, by users. Requests "+
-		"are those of the API server's audit log until 30 s after ready; in the last row %s. A change is timed from the request that "+
-		"patches the User or the Secret until the HTTPS door refuses for the first time, %d times each, four at once, while 8 "+
-		"clients change other users as fast as the API server lets them, %.0f a second in the last row.\n",
+	return fmt.Sprintf("The service, kube-apiserver, etcd and the measuring process share the machine. Ready is the time from "+
+		"the start of the process until `/readyz` answers 200, against an API server that already holds the objects. Memory is "+
+		"VmRSS and VmHWM of the process; KiB a user is the larger of the two readings, of the whole process, divided by the number "+
+		"of users. Requests are those in the API server's audit log until 30 s after ready; in the last row %s. The time of a "+
+		"change runs from the request that patches the User or the Secret until the HTTPS server first refuses, %d times each, "+
+		"four at once, while 8 clients change other users as fast as the API server allows, %.0f a second in the last row.\n",
 		strings.Join(asked, ", "), last.Revoked.Count, last.Revoked.BurstPerSecond)
 }
 
