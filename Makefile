@@ -8,20 +8,21 @@ IMAGE     ?= ghcr.io/gatehouse-auth/gatehouse:$(VERSION)
 PLATFORMS ?=
 ARCHITECTURES ?=
 STATE_DIR ?= .gatehouse
-# grpc comes with a library of Kubernetes and is not used here; its pages of traces would keep the linker from leaving out what
-# nobody calls, a fifth of the binary.
+# A library of Kubernetes brings grpc, which the service does not use. Its trace pages would keep the
+# linker from dropping unused code, a fifth of the binary.
 TAGS      ?= grpcnotrace
 FUZZTIME  ?= 20s
 BENCH     ?= .
 BENCH_ARGS ?=
 SIZES     ?= 1000,10000,100000
 
-# Helm takes semantic versions only: v1.2.3 is 1.2.3, and a commit is before all of them.
+# Helm accepts only semantic versions: v1.2.3 becomes 1.2.3, and a commit sorts before all of them.
 CHART_VERSION = $(if $(filter v%,$(VERSION)),$(VERSION:v%=%),0.0.0-g$(VERSION))
 
-# Slow builds are kept outside the tree, so that a fresh clone finds them.
+# Slow builds are outside the tree, so that a fresh clone finds them.
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gatehouse
-# The pinned versions are part of the folder's name: a changed pin is another folder, and nothing in it grows old.
+# The folder's name includes the pinned versions, so a changed pin uses another folder and no tool in
+# it is out of date.
 TOOLS := $(CACHE)/tools-$(shell cat hack/tools/go.sum hack/tools/lint/go.sum | cksum | cut -d' ' -f1)-$(shell go env GOVERSION)
 
 CONTROLLER_GEN := $(TOOLS)/controller-gen
@@ -29,14 +30,14 @@ KUSTOMIZE      := $(TOOLS)/kustomize
 BENCHSTAT      := $(TOOLS)/benchstat
 GOLANGCI_LINT  := $(TOOLS)/golangci-lint
 
-# The race detector needs a C compiler; everything else here does without.
+# Only the race detector needs a C compiler.
 CC_FOUND := $(shell command -v "$$(go env CC)")
 RACE     := $(if $(CC_FOUND),-race)
 
 ##@ Start here
 
 .PHONY: help
-help: ## Print these lines
+help: ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} \
 	  /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 	  /^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,7 +48,7 @@ run: build ## Start the service on this machine with the sample users, at https:
 	  --print-curl jeanjackson@example.com:Lantern-Orchard-27-Violet
 
 .PHONY: test
-test: ## Run every test, against a real API server too (the first time it builds one: about ten minutes)
+test: ## Run every test, also against a real API server (the first run builds one: about ten minutes)
 	$(if $(RACE),,@echo "no C compiler found: testing without the race detector")
 	assets=$$(hack/envtest/build.sh | tail -n 1); \
 	KUBEBUILDER_ASSETS="$$assets" go test $(RACE) -shuffle=on -timeout 20m ./...
@@ -56,8 +57,8 @@ test: ## Run every test, against a real API server too (the first time it builds
 ##@ Develop
 
 .PHONY: build
-build: ## Compile bin/gatehouse: static, and the same bytes from the same source
-	$(if $(wildcard bin/gatehouse),,@echo "compiling; from an empty Go cache this takes a few minutes")
+build: ## Compile bin/gatehouse: static and reproducible
+	$(if $(wildcard bin/gatehouse),,@echo "compiling; with an empty Go cache this takes a few minutes")
 	CGO_ENABLED=0 go build -tags '$(TAGS)' -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gatehouse .
 
 .PHONY: test-fast
@@ -65,19 +66,19 @@ test-fast: ## Run the tests that need no API server
 	env -u KUBEBUILDER_ASSETS go test -short -shuffle=on ./...
 
 .PHONY: test-chart
-test-chart: ## Compare the Helm chart with config/, and install it on a real API server by the real Helm
+test-chart: ## Compare the Helm chart with config/, and install it on a real API server with Helm
 	assets=$$(hack/envtest/build.sh | tail -n 1); KUBEBUILDER_ASSETS="$$assets" go -C hack/chart test -count=1 -shuffle=on ./...
 
 .PHONY: test-observability
-test-observability: ## Compare the alerts, the dashboard and their documents with the metrics of the service
+test-observability: ## Compare the alerts, the dashboard and their documentation with the metrics of the service
 	go -C test/observability test -count=1 -shuffle=on ./...
 
 .PHONY: e2e
-e2e: ## Test IMAGE on the cluster of KUBECONFIG; with kind, the images are built and loaded
+e2e: ## Test IMAGE on the cluster of KUBECONFIG; without IMAGE, build the images and load them into kind
 	hack/e2e.sh $(if $(findstring command line,$(origin IMAGE)),$(IMAGE))
 
 .PHONY: e2e-report
-e2e-report: ## The same, and write what was measured into docs/reliability.md
+e2e-report: ## Run e2e and write the measurements into docs/reliability.md
 	E2E_REPORT=$(CURDIR)/docs/reliability.md hack/e2e.sh $(if $(findstring command line,$(origin IMAGE)),$(IMAGE))
 
 .PHONY: fuzz
@@ -96,7 +97,7 @@ bench-code: $(BENCHSTAT) ## Run the Go benchmarks that match BENCH, six times ea
 	$(BENCHSTAT) bin/bench.txt
 
 .PHONY: bench-scale
-bench-scale: build ## Measure start-up, memory and changes by number of users; with SIZES=1000,10000 only print
+bench-scale: build ## Measure start-up, memory and changes by number of users; with SIZES=1000,10000 print only
 	assets=$$(hack/envtest/build.sh | tail -n 1); \
 	go run ./hack/benchscale -assets "$$assets" -sizes '$(SIZES)' $(if $(filter file,$(origin SIZES)),-docs docs)
 
@@ -111,21 +112,21 @@ fmt: $(GOLANGCI_LINT) ## Format the Go code and sort its imports
 	$(GOLANGCI_LINT) fmt
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) ## Run the linters, which also hold the law of imports
+lint: $(GOLANGCI_LINT) ## Run the linters, which also enforce the law of imports
 	$(GOLANGCI_LINT) run
 	for module in hack/chart test/observability; do (cd $$module && $(GOLANGCI_LINT) run); done
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Write the deep copies of the API types
+generate: $(CONTROLLER_GEN) ## Generate the deep copies of the API types
 	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/...
 
 .PHONY: manifests
-manifests: $(CONTROLLER_GEN) ## Write the CRDs and the role from the markers in the code
+manifests: $(CONTROLLER_GEN) ## Generate the CRDs and the roles from the markers in the code
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=gatehouse paths=./... output:rbac:dir=config/rbac
 
 .PHONY: chart
-chart: ## Write the templates of the Helm chart from config/
+chart: ## Generate the templates of the Helm chart from config/
 	go -C hack/chart run . $(CURDIR)/config $(CURDIR)/charts/gatehouse/templates
 
 .PHONY: tidy
@@ -133,52 +134,52 @@ tidy: ## Tidy the go.mod of every module
 	git ls-files '*go.mod' | xargs -n 1 dirname | xargs -I{} go -C {} mod tidy
 
 .PHONY: verify
-verify: generate manifests chart fmt tidy ## Fail unless everything generated is current and committed
+verify: generate manifests chart fmt tidy ## Fail unless all generated files are current and committed
 	@changed=$$(git status --porcelain); \
 	if [ -n "$$changed" ]; then \
-	  echo "These files are not committed, or differ from what make generate, manifests, chart, fmt and tidy write:"; \
+	  echo "These files are not committed, or differ from the output of make generate, manifests, chart, fmt and tidy:"; \
 	  echo "$$changed"; git --no-pager diff --stat; \
 	  echo "Commit them and run make verify again."; exit 1; \
 	fi >&2
-	@echo "Everything generated is current and committed."
+	@echo "All generated files are current and committed."
 
 ##@ Ship
 
 .PHONY: docker-build
-docker-build: ## Build the image IMAGE; with PLATFORMS=linux/amd64,linux/arm64 for several machines
+docker-build: ## Build the image IMAGE; set PLATFORMS=linux/amd64,linux/arm64 for several platforms
 	docker build $(if $(PLATFORMS),--platform $(PLATFORMS)) --build-arg VERSION=$(VERSION) --tag $(IMAGE) .
 
 .PHONY: reproducible
-reproducible: ## Fail unless the binary is the same, byte for byte, from two folders (for ARCHITECTURES, such as "amd64 arm64")
+reproducible: ## Fail unless builds in two folders give the same bytes (for ARCHITECTURES, such as "amd64 arm64")
 	hack/reproducible.sh $(VERSION) $(ARCHITECTURES)
 
 .PHONY: sbom
-sbom: build ## Write dist/gatehouse.cdx.json, which modules the binary is made of, with their licences
+sbom: build ## Write dist/gatehouse.cdx.json, the modules in the binary with their licences
 	mkdir -p dist
 	go tool -modfile=hack/tools/sbom/go.mod cyclonedx-gomod bin -json -licenses -std -version $(VERSION) \
 	  -output dist/gatehouse.cdx.json bin/gatehouse
 
 .PHONY: package-chart
-package-chart: ## Write dist/gatehouse-*.tgz, the Helm chart with VERSION
+package-chart: ## Write dist/gatehouse-*.tgz, the Helm chart of VERSION
 	mkdir -p dist
 	go -C hack/chart tool helm package $(CURDIR)/charts/gatehouse --destination $(CURDIR)/dist \
 	  --version $(CHART_VERSION) --app-version $(VERSION)
 
 .PHONY: build-installer
-build-installer: $(KUSTOMIZE) ## Write dist/install.yaml, everything a cluster needs, with IMAGE
+build-installer: $(KUSTOMIZE) ## Write dist/install.yaml, all objects that a cluster needs, with IMAGE
 	mkdir -p dist
 	hack/with-image.sh $(KUSTOMIZE) $(IMAGE) config/default >dist/install.yaml
 
 .PHONY: install
-install: $(KUSTOMIZE) ## Give the current cluster the CRDs
+install: $(KUSTOMIZE) ## Install the CRDs in the current cluster
 	$(KUSTOMIZE) build config/crd | kubectl apply --server-side -f -
 
 .PHONY: deploy
-deploy: $(KUSTOMIZE) ## Give the current cluster everything, with IMAGE
+deploy: $(KUSTOMIZE) ## Install everything in the current cluster, with IMAGE
 	hack/with-image.sh $(KUSTOMIZE) $(IMAGE) config/default | kubectl apply --server-side -f -
 
 .PHONY: undeploy
-undeploy: $(KUSTOMIZE) ## Take the service away; Users, Tokens, keys and their namespaces stay
+undeploy: $(KUSTOMIZE) ## Remove the service; Users, Tokens, keys and their namespaces stay
 	$(KUSTOMIZE) build config/manager | kubectl delete --ignore-not-found -f -
 	$(KUSTOMIZE) build config/rbac | kubectl delete --ignore-not-found -f -
 
@@ -186,5 +187,5 @@ $(CONTROLLER_GEN) $(KUSTOMIZE) $(BENCHSTAT) &:
 	GOBIN=$(TOOLS) go -C hack/tools install tool
 
 $(GOLANGCI_LINT):
-	@echo "building golangci-lint; from an empty Go cache this takes a few minutes"
+	@echo "building golangci-lint; with an empty Go cache this takes a few minutes"
 	GOBIN=$(TOOLS) go -C hack/tools/lint install tool

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Starts the binary standalone on a free port in a folder of its own, and runs a conformance runner against it.
 # usage: hack/conformance.sh BINARY FOLDER [runner flags]
-# FOLDER holds users.yaml and the runner's module in run/.
+# FOLDER contains users.yaml, and the runner's module in run/.
 set -euo pipefail
 binary=$(realpath "${1:?give the binary}")
 cases=$(realpath "${2:?give the folder of the conformance cases}")
@@ -22,7 +22,7 @@ taken() {
 	(exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
-# free_port prints the first of three neighbouring ports that nobody listens on.
+# free_port prints the first of three consecutive free ports.
 free_port() {
 	local port
 	while port=$((20000 + RANDOM % 10000)); taken "$port" || taken $((port + 1)) || taken $((port + 2)); do :; done

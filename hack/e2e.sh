@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Runs the end-to-end tests on the cluster that KUBECONFIG names.
 # usage: hack/e2e.sh [IMAGE]
-# With IMAGE, it and its client are in the nodes already (CLIENT_IMAGE). Without, static binaries are built, made into images,
-# and loaded: by LOAD_IMAGE (a command that is given a binary and a name), or by docker and kind. E2E_ARGS goes to go test.
+# With IMAGE, the nodes must already have that image and CLIENT_IMAGE. Without it, the script builds static
+# binaries, puts them into images and loads these: with LOAD_IMAGE (a command that takes a binary and a
+# name), or with docker and kind. E2E_ARGS are arguments for go test.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs every fuzz target of the module for the time given, one after the other.
+# Runs every fuzz target of the module for the given time, one after the other.
 # usage: hack/fuzz.sh 20s
 set -euo pipefail
 cd "$(dirname "$0")/.."
 time=${1:?give the time for each target, such as 20s}
 
-# Only folders with a target are compiled.
+# Compile only folders with a target.
 folders=$(git ls-files -co --exclude-standard '*_test.go' | xargs grep -l '^func Fuzz' | xargs -rn 1 dirname | sort -u)
 for folder in $folders; do
 	for target in $(go test -list '^Fuzz' "./$folder" | grep '^Fuzz'); do

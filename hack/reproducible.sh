@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Builds the binary from two copies of the tree in different folders and compares the bytes.
 # usage: hack/reproducible.sh VERSION [ARCHITECTURE...]
-# The compiler's cache is shared: what would differ between folders is compiled anew for each, because the folder is then part of
-# what the cache is asked for. REPRODUCIBLE_COLD=1 gives each build an empty cache of its own, which takes minutes.
+# The builds share the compiler's cache. Anything that would differ between folders is compiled again for
+# each, because the folder is then part of the cache key. REPRODUCIBLE_COLD=1 gives each build an empty
+# cache of its own, which takes minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=${1:?give the version}

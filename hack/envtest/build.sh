@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Builds the kube-apiserver and etcd that the tests run against, from the module versions pinned in go.mod beside this file,
-# and prints the folder that holds them. A folder named by KUBEBUILDER_ASSETS is taken as it is.
+# Builds kube-apiserver and etcd for the tests, from the module versions that go.mod beside this file pins,
+# and prints the folder that contains them. If KUBEBUILDER_ASSETS names a folder, the script prints that
+# one and builds nothing.
 #
 #   build.sh            build what is missing, print the folder
 #   build.sh --folder   print the folder, build nothing
 #
-# The binaries are kept outside the tree, one folder for each pair of versions: $XDG_CACHE_HOME/gatehouse/envtest/VERSIONS.
-# From an empty Go cache this takes 7 to 10 minutes on two cores and about 150 MB; what is already there costs nothing.
+# The binaries are outside the tree, in one folder for each pair of versions:
+# $XDG_CACHE_HOME/gatehouse/envtest/VERSIONS. With an empty Go cache a build takes 7 to 10 minutes on two
+# cores and about 150 MB. The script does not build binaries that exist.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -15,7 +17,7 @@ kubernetes=$(pinned k8s.io/kubernetes)
 etcd=$(pinned go.etcd.io/etcd/server/v3)
 folder=${KUBEBUILDER_ASSETS:-${XDG_CACHE_HOME:-$HOME/.cache}/gatehouse/envtest/$kubernetes-etcd-$etcd}
 
-# build NAME PACKAGE LDFLAGS: compiles into a file of its own first, so that nobody ever starts half a binary.
+# build NAME PACKAGE LDFLAGS compiles into a temporary file first, so that no one starts a partial binary.
 build() {
   local name=$1 package=$2 ldflags=$3 packages
   [ -x "$folder/$name" ] && return
@@ -25,7 +27,7 @@ build() {
   mv "$folder/.$name.$$" "$folder/$name"
 }
 
-# progress passes errors and downloads on and counts the packages that go build -v names.
+# progress prints errors and counts the packages that go build -v names.
 progress() {
   awk '/^[A-Za-z0-9_.\/-]+$/ { if (++n % 100 == 0) print "  " n " packages compiled"; next } !/^go: downloading/ { print }' >&2
 }
@@ -33,11 +35,11 @@ progress() {
 if [ -z "${KUBEBUILDER_ASSETS:-}" ] && [ "${1:-}" != --folder ]; then
   mkdir -p "$folder"
   if ! [ -x "$folder/etcd" ] || ! [ -x "$folder/kube-apiserver" ]; then
-    echo "building the API server for tests into $folder: several minutes the first time, never again for $kubernetes" >&2
+    echo "building the API server for tests into $folder: several minutes the first time, and only once for $kubernetes" >&2
   fi
   release=${kubernetes#v}
   minor=${release#*.}
-  # Without the stamp the server calls itself v0.0.0-master, which kubectl and client libraries cannot parse.
+  # Without the stamp the server reports v0.0.0-master, which kubectl and client libraries cannot parse.
   stamp=k8s.io/component-base/version
   build etcd go.etcd.io/etcd/server/v3 "-s -w"
   build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver \

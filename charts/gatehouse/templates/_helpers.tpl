@@ -1,11 +1,11 @@
-{{/* Labels of every object, beside app.kubernetes.io/name. */}}
+{{/* Labels of every object, in addition to app.kubernetes.io/name. */}}
 {{- define "gatehouse.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
-{{/* The image, by digest if there is one. */}}
+{{/* The image, by digest if one is set. */}}
 {{- define "gatehouse.image" -}}
 {{- with .Values.image.digest -}}
 {{ $.Values.image.repository }}@{{ . }}
@@ -14,7 +14,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
-{{/* The name of an object without a namespace, from (list $ NAME): two releases in one cluster must not share it. */}}
+{{/* The name of a cluster-wide object, from (list $ NAME). Two releases in one cluster must not share it. */}}
 {{- define "gatehouse.clusterName" -}}
 {{- $root := index . 0 -}}
 {{- $name := index . 1 -}}
@@ -26,8 +26,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
 {{/*
-"true" if the release makes the namespace, from (list $ NAMESPACE). One that somebody else made is theirs, and Helm would refuse
-to touch it; one that an earlier release of this name left behind is taken up again.
+"true" if the release creates the namespace, from (list $ NAMESPACE). Helm would refuse to touch a namespace that
+someone else created. The release takes over one that an earlier release of the same name left behind.
 */}}
 {{- define "gatehouse.makesNamespace" -}}
 {{- $root := index . 0 -}}
@@ -39,7 +39,7 @@ to touch it; one that an earlier release of this name left behind is taken up ag
 {{- end -}}
 {{- end }}
 
-{{/* The Secret with the certificate, if it is mounted. */}}
+{{/* The Secret with the certificate, if a certificate is mounted. */}}
 {{- define "gatehouse.tlsSecret" -}}
 {{- if .Values.certManager.enabled -}}
 gatehouse-tls
