@@ -197,6 +197,7 @@ func (r *Records) Revoke(_ context.Context, record directory.Record) error {
 	if r.down {
 		return grant.ErrUnavailable
 	}
+	record.Revoked = true
 	r.gate.Directory.PutRecord(record)
 	return nil
 }
@@ -208,8 +209,6 @@ func (r *Records) RevokeUser(_ context.Context, u *directory.User, at time.Time)
 	if r.down {
 		return grant.ErrUnavailable
 	}
-	next := *u
-	next.TokensRevokedAt = at
-	r.gate.Directory.Put(&next)
+	r.gate.Directory.RevokeTokens(u.UID, at)
 	return nil
 }
