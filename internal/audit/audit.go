@@ -1,5 +1,5 @@
-// Package audit describes what happened to accounts and tokens, for the log and the metrics. An Event never carries a
-// password, a hash or a token; a token is named by its id.
+// Package audit describes what happens to accounts and tokens, for the log and the metrics. An
+// Event never carries a password, a hash or a token; it names a token by its id.
 package audit
 
 import (
@@ -9,44 +9,45 @@ import (
 	"time"
 )
 
-// The acts that are audited.
+// The names of events.
 const (
-	Login      = "login"       // a password was checked
-	Verify     = "verify"      // a token was checked
-	Issue      = "issue"       // a token was made, or a labelled one handed out again
-	Revoke     = "revoke"      // one token was revoked
-	RevokeUser = "revoke-user" // all tokens of a user were revoked
+	Login      = "login"       // the service checked a password
+	Verify     = "verify"      // the service checked a token
+	Issue      = "issue"       // the service issued a token, or returned that of a label again
+	Revoke     = "revoke"      // a client revoked one token
+	RevokeUser = "revoke-user" // a client revoked all tokens of a user
 )
 
-// The outcomes of an act.
+// The outcomes of an event.
 const (
 	Allowed = "allowed"
 	Refused = "refused"
-	Failed  = "failed" // it could not be decided or done
+	Failed  = "failed" // the service could not decide, or could not do what was asked
 )
 
-// Event is one act. Empty fields are left out of the log.
+// Event is one thing that happened. The log leaves out empty fields.
 type Event struct {
-	Name    string
-	Outcome string
-	Reason  string // why it was refused or failed
+	Name    string // one of the names above
+	Outcome string // Allowed, Refused or Failed
+	Reason  string // why the outcome is Refused or Failed, in one word
 	Login   string // as the client typed it
 	UID     string
 	TokenID string
-	Cached  bool // the password was known from before, and no hash was computed
+	Cached  bool // the password was in the password cache, and no hash was computed
 }
 
-// Request says where an act came from. The server puts it into the context of every request.
+// Request describes the request that caused an event. The server puts it into the context of every
+// request.
 type Request struct {
 	ID     string
-	API    string
+	API    string // a folder under server
 	Source netip.Addr
 }
 
 type requestKey struct{}
 
-// requestContext carries a Request. It is a type of its own because every request has one: a value in a plain context would
-// be another allocation.
+// requestContext carries a Request. It is a type of its own because every request has one and
+// context.WithValue would cost another allocation.
 type requestContext struct {
 	context.Context
 	request Request
@@ -62,7 +63,8 @@ func (c *requestContext) Value(key any) any {
 // WithRequest returns a context that carries r.
 func WithRequest(ctx context.Context, r Request) context.Context { return &requestContext{ctx, r} }
 
-// RequestFrom returns what WithRequest put into a context, or an empty Request. It must not be changed.
+// RequestFrom returns the Request that WithRequest put into a context, or an empty one. Callers
+// must not change it.
 func RequestFrom(ctx context.Context) *Request {
 	if r, ok := ctx.Value(requestKey{}).(*Request); ok {
 		return r
@@ -70,13 +72,13 @@ func RequestFrom(ctx context.Context) *Request {
 	return &Request{}
 }
 
-// Sink takes events. It must not block and must be safe for concurrent use.
+// Sink receives events. It must not block and must be safe for concurrent use.
 type Sink func(ctx context.Context, e Event)
 
-// Log returns a Sink that writes each event as one line. Checks of good tokens, which come with every request of every
-// service, are at debug level.
+// Log returns a Sink that writes each event as one line at level info. Checks of good tokens have
+// level debug, because every request to every service brings one.
 func Log(logger *slog.Logger) Sink {
-	handler := logger.Handler() // without the Logger, which looks for the line of code that called it
+	handler := logger.Handler() // not the Logger, which looks up the line of code that called it
 	return func(ctx context.Context, e Event) {
 		level := slog.LevelInfo
 		if e.Name == Verify && e.Outcome == Allowed {
@@ -87,7 +89,7 @@ func Log(logger *slog.Logger) Sink {
 		}
 		record := slog.NewRecord(time.Now(), level, "audit", 0)
 		addAttributes(&record, RequestFrom(ctx), e)
-		_ = handler.Handle(ctx, record) // there is nowhere to say that the log cannot be written
+		_ = handler.Handle(ctx, record) // there is nowhere to report that the log cannot be written
 	}
 }
 

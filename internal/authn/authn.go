@@ -1,5 +1,5 @@
-// Package authn gives the two verdicts of the service: is this password good, is this token good. It knows no HTTP and no
-// dialect; a door turns its errors into what its clients may learn.
+// Package authn decides whether a password is good and whether a token is good. It knows nothing of
+// HTTP: each API turns its errors into what its clients may learn.
 package authn
 
 import (
@@ -12,8 +12,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
-// The reasons why credentials or a token are refused, beside directory.ErrRevoked, directory.ErrExpired, token.ErrInvalid and
-// token.ErrExpired. Every refusal is one of these sentinels.
+// The reasons to refuse credentials or a token, besides directory.ErrRevoked, directory.ErrExpired,
+// directory.ErrTokenVoid, token.ErrInvalid and token.ErrExpired. Every refusal is one of these
+// sentinels.
 var (
 	ErrUnknownLogin    = errors.New("unknown login")
 	ErrWrongPassword   = errors.New("wrong password")
@@ -23,17 +24,22 @@ var (
 	ErrUserGone        = errors.New("user of the token is gone")
 )
 
-// ErrUnavailable says that there is no verdict: the directory is not complete yet. Clients may try again.
-var ErrUnavailable = errors.New("the directory is not complete yet")
+// ErrUnavailable means that there is no verdict because the directory is not complete yet. Clients
+// may try again.
+var ErrUnavailable = errors.New("users are still being loaded; try again soon")
 
-// BusyError says that there is no verdict because more passwords are waiting to be hashed than can be in good time.
+// BusyError means that there is no verdict because more passwords wait to be hashed than the
+// service can hash in good time.
 type BusyError struct {
 	RetryAfter time.Duration
 }
 
-func (e *BusyError) Error() string { return "too many passwords are waiting to be hashed" }
+func (e *BusyError) Error() string {
+	return "too many passwords are waiting to be hashed; try again soon"
+}
 
-// RetryAfter returns in how many seconds, rounded up, a client may ask again after an error that is no verdict.
+// RetryAfter returns the number of seconds, rounded up, after which a client may ask again when err
+// is not a verdict.
 func RetryAfter(err error) int {
 	wait := retryAfter
 	if busy, ok := errors.AsType[*BusyError](err); ok {
@@ -42,22 +48,23 @@ func RetryAfter(err error) int {
 	return int(math.Ceil(wait.Seconds()))
 }
 
-// Identity is a user whose credentials or token were good just now.
+// Identity is a user whose credentials or token have just been found good.
 type Identity struct {
 	User *directory.User
-	// Claims are those of the token, zero after a login by password.
+	// Claims are those of the token. They are zero after a login by password.
 	Claims token.Claims
-	// Record is the record of the token, if it has one.
+	// Record is the record of the token, or nil if it has none.
 	Record *directory.Record
 }
 
-// verdict is a sentinel with its name in logs and metrics, where a stable word is better than a sentence.
+// verdict is a sentinel error and its name in logs and metrics, where a stable word serves better
+// than a sentence.
 type verdict struct {
 	err  error
 	name string
 }
 
-// verdicts are the refusals.
+// verdicts returns the refusals.
 func verdicts() [11]verdict {
 	return [...]verdict{
 		{ErrUnknownLogin, "unknown_login"}, {ErrWrongPassword, "wrong_password"}, {ErrLocked, "locked"},
@@ -67,7 +74,8 @@ func verdicts() [11]verdict {
 	}
 }
 
-// Reason names an error of this package in one word, for logs and metrics.
+// Reason returns a stable name for an error of this package, for logs and metrics. The name is
+// empty when err is nil.
 func Reason(err error) string {
 	for _, v := range verdicts() {
 		if errors.Is(err, v.err) {
@@ -88,7 +96,7 @@ func Reason(err error) string {
 	return "error"
 }
 
-// IsRefusal tells refusals, which are verdicts, from failures to decide.
+// IsRefusal reports whether err is a refusal, which is a verdict, rather than a failure to decide.
 func IsRefusal(err error) bool {
 	for _, v := range verdicts() {
 		if errors.Is(err, v.err) {

@@ -9,20 +9,22 @@ import (
 	"time"
 )
 
-// The bounds of waiting for a slot. A bcrypt hash of cost 10 takes some 70 ms, so a slot serves about 60 in maximumWait:
-// more than waitingPerSlot cannot be served in time anyway. Clients are told to come back after retryAfter.
+// The bounds of waiting for a slot. A bcrypt hash of cost 10 takes some 70 ms, so one slot serves
+// about 60 of them within maximumWait, and a longer queue than waitingPerSlot would not be served
+// in time. The service tells clients to come back after retryAfter.
 const (
 	maximumWait    = 4 * time.Second
 	waitingPerSlot = 64
 	retryAfter     = 2 * time.Second
 )
 
-// gate admits password hashes: at most a fixed number run at once, a bounded number wait, and those that wait are taken
-// fairly by source and, within a source, by login. It is safe for concurrent use.
+// gate admits password hashes. A fixed number of them run at once and a bounded number wait; the
+// gate serves those that wait fairly by source and, within a source, by login. It is safe for
+// concurrent use.
 type gate struct {
 	mu      sync.Mutex
 	free    int
-	limit   int // of waiting
+	limit   int // longest queue
 	waiting []*ticket
 	sources turns
 	logins  turns
@@ -31,15 +33,15 @@ type gate struct {
 // ticket is one place in the queue.
 type ticket struct {
 	source, login string
-	called        chan bool // true: a slot is yours; false: you made room for somebody
+	called        chan bool // true: the ticket has a slot; false: it made room for another ticket
 }
 
 func newGate(slots int) *gate {
 	return &gate{free: slots, limit: slots * waitingPerSlot, sources: newTurns(), logins: newTurns()}
 }
 
-// acquire waits for a slot, which the caller must release. It returns a *BusyError when the queue is full or moves too
-// slowly, and the context's error when that ends first.
+// acquire waits for a slot, which the caller must release. It returns a *BusyError when the queue
+// is full or moves too slowly, and the error of the context when the context ends first.
 func (g *gate) acquire(ctx context.Context, source, login string) error {
 	t, err := g.enter(source, login)
 	if err != nil || t == nil {
@@ -48,8 +50,8 @@ func (g *gate) acquire(ctx context.Context, source, login string) error {
 	patience := time.NewTimer(maximumWait)
 	defer patience.Stop()
 	select {
-	case mine := <-t.called:
-		if !mine {
+	case admitted := <-t.called:
+		if !admitted {
 			return &BusyError{RetryAfter: retryAfter}
 		}
 		return nil
@@ -76,8 +78,9 @@ func (g *gate) enter(source, login string) (*ticket, error) {
 	return t, nil
 }
 
-// makeRoom sends away the youngest ticket of the source that has most, if that is more than the newcomer's source would
-// have. The caller holds mu.
+// makeRoom turns away the youngest ticket of the source with the most tickets and reports whether
+// it did. It spares that source when the newcomer's source would then have as many. The caller
+// holds mu.
 func (g *gate) makeRoom(newcomer string) bool {
 	count := map[string]int{newcomer: 1}
 	crowd := newcomer
@@ -99,7 +102,8 @@ func (g *gate) makeRoom(newcomer string) bool {
 	return false
 }
 
-// leave gives a ticket up with err. When the slot was handed over in the same moment, it is passed on.
+// leave gives up a ticket and returns err. If the ticket got a slot in the same moment, leave
+// passes the slot on.
 func (g *gate) leave(t *ticket, err error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -115,15 +119,16 @@ func (g *gate) leave(t *ticket, err error) error {
 	return err
 }
 
-// release gives a slot back.
+// release gives back a slot.
 func (g *gate) release() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.pass()
 }
 
-// pass hands a slot to the ticket whose source, then login, then arrival comes first. The caller holds mu. The queue is
-// short and a hash is long, so looking at every ticket costs nothing that matters.
+// pass hands a slot to the ticket that comes first by source, then by login, then by arrival. The
+// caller holds mu. The queue is short and a hash takes long, so the linear search costs nothing
+// that matters.
 func (g *gate) pass() {
 	if len(g.waiting) == 0 {
 		g.free++
@@ -134,8 +139,8 @@ func (g *gate) pass() {
 	next := 0
 	for i, t := range g.waiting {
 		best := g.waiting[next]
-		s, l := g.sources.at(t.source), g.logins.at(t.login)
-		bs, bl := g.sources.at(best.source), g.logins.at(best.login)
+		s, l := g.sources.turnOf(t.source), g.logins.turnOf(t.login)
+		bs, bl := g.sources.turnOf(best.source), g.logins.turnOf(best.login)
 		if s < bs || (s == bs && l < bl) {
 			next = i
 		}
@@ -149,16 +154,16 @@ func (g *gate) pass() {
 
 func (g *gate) remove(i int) { g.waiting = append(g.waiting[:i], g.waiting[i+1:]...) }
 
-// queued returns how many wait.
+// queued returns how many tickets wait.
 func (g *gate) queued() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.waiting)
 }
 
-// turns keeps the order in which names are served: start-time fair queueing with equal shares. A name that was served
-// stands behind all that were not; one that comes anew begins where the service has got to, so it neither waits for what
-// others had before nor may catch up on it.
+// turns keeps the order in which to serve names, by start-time fair queueing with equal shares. A
+// name that was served comes after all that were not. A new name starts at the current clock, so it
+// neither waits for what others had before nor catches up on it.
 type turns struct {
 	clock int
 	next  map[string]int
@@ -166,16 +171,17 @@ type turns struct {
 
 func newTurns() turns { return turns{next: map[string]int{}} }
 
-func (t *turns) at(name string) int { return max(t.clock, t.next[name]) }
+func (t *turns) turnOf(name string) int { return max(t.clock, t.next[name]) }
 
-// serve counts one service. Names that are not ahead of the clock need no memory. When more than twice keep are ahead, the
-// clock goes on without waiting for the rest, so that the memory is bounded however many names there are.
+// serve counts one service of a name. Names that are not ahead of the clock need no memory. When
+// more than twice keep names are ahead, the clock moves on without waiting for the rest, so that
+// memory stays bounded however many names there are.
 func (t *turns) serve(name string, keep int) {
-	t.clock = t.at(name)
+	t.clock = t.turnOf(name)
 	t.next[name] = t.clock + 1
 	for len(t.next) > 2*keep {
 		t.clock++
-		maps.DeleteFunc(t.next, func(_ string, at int) bool { return at <= t.clock })
+		maps.DeleteFunc(t.next, func(_ string, turn int) bool { return turn <= t.clock })
 	}
 }
 
@@ -185,8 +191,8 @@ func (t *turns) reset() {
 	}
 }
 
-// sourceName names where a request came from, for fairness: an address, or its /64 network for IPv6, of which one host has
-// as many addresses as it likes (RFC 6177).
+// sourceName returns the name of the source of a request, for fairness: an IPv4 address, or the /64
+// network of an IPv6 address, because one host may use any address of such a network (RFC 6177).
 func sourceName(addr netip.Addr) string {
 	if addr = addr.Unmap(); !addr.Is6() {
 		return addr.String()

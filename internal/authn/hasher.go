@@ -10,8 +10,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
-// hasher computes password hashes: admitted by a gate, outside the request, so that a client who hangs up frees no slot
-// that is still in use, and once for all who ask the same thing at the same time.
+// hasher computes password hashes. A gate admits them, and they run outside the request, so that a
+// client who hangs up does not free a slot that is still in use. Callers who ask the same question
+// at the same time share one computation.
 type hasher struct {
 	gate    *gate
 	observe Observer
@@ -20,22 +21,22 @@ type hasher struct {
 	flights map[flightKey]*flight
 }
 
-// Observer is told how long a hash waited for a slot, how long it took and whether it was computed at all. It must not
-// block.
+// Observer learns how long each hash waited for a slot and how long its computation took. Its
+// methods must not block.
 type Observer interface {
 	HashWaited(time.Duration)
 	HashComputed(time.Duration)
 }
 
-// flightKey is one question: does this password (by keyed digest) match these hashes. Unknown logins have no
-// credentials; the digest covers the login.
+// flightKey identifies one question: does this password (by keyed digest) match these hashes?
+// Unknown logins have no credentials, so their digest covers the login too.
 type flightKey struct {
 	credentials any
 	digest      [32]byte
 }
 
-// question is what a flight answers: the index of the first hash that the password matches, or -1. stop says of an index
-// whether a match there settles the question, so that the hashes after it need not be computed.
+// question asks for the index of the hash that the password matches, or -1. stop reports whether a
+// match at an index settles the question, so that the hashes after it need not be computed.
 type question struct {
 	source, login string
 	password      []byte
@@ -43,16 +44,17 @@ type question struct {
 	stop          func(int) bool
 }
 
+// flight is one computation and its answer, which is valid once done is closed.
 type flight struct {
 	done    chan struct{}
-	cancel  context.CancelFunc // gives up waiting for a slot
+	cancel  context.CancelFunc // stops waiting for a slot
 	waiters int                // under hasher.mu
 	index   int
 	err     error
 }
 
-// automaticSlots is how many hashes run at once when nobody says: three quarters of the cores and never all of them, so
-// that requests that need no hash stay fast; on one core there is no choice.
+// automaticSlots returns how many hashes run at once by default: three quarters of the cores, so
+// that requests that need no hash stay fast, but at least one.
 func automaticSlots() int { return max(1, runtime.GOMAXPROCS(0)*3/4) }
 
 func newHasher(slots int, observe Observer) *hasher {
@@ -62,7 +64,8 @@ func newHasher(slots int, observe Observer) *hasher {
 	return &hasher{gate: newGate(slots), observe: observe, flights: map[flightKey]*flight{}}
 }
 
-// match answers a question, or says why it could not be answered: a *BusyError or the context's error.
+// match answers a question. Without an answer it returns -1 and an error: a *BusyError, the error
+// of the context, or that of a hash that panicked.
 func (h *hasher) match(ctx context.Context, key flightKey, q question) (int, error) {
 	f := h.join(ctx, key, q)
 	select {
@@ -74,6 +77,7 @@ func (h *hasher) match(ctx context.Context, key flightKey, q question) (int, err
 	}
 }
 
+// join adds the caller to the flight of its question, and starts one if there is none.
 func (h *hasher) join(ctx context.Context, key flightKey, q question) *flight {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -84,12 +88,12 @@ func (h *hasher) join(ctx context.Context, key flightKey, q question) *flight {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	f := &flight{done: make(chan struct{}), cancel: cancel, waiters: 1, index: -1}
 	h.flights[key] = f
-	go h.fly(ctx, key, f, q)
+	go h.run(ctx, key, f, q)
 	return f
 }
 
-// leave takes one waiter off. When nobody waits any more, the flight takes no new ones and gives up its place in the
-// queue; a hash that has begun runs to its end, and keeps its slot until then.
+// leave removes one waiter. When no one waits any more, the flight accepts no new waiters and gives
+// up its place in the queue. A hash that has begun runs to its end and keeps its slot until then.
 func (h *hasher) leave(key flightKey, f *flight) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -102,7 +106,7 @@ func (h *hasher) leave(key flightKey, f *flight) {
 	f.cancel()
 }
 
-func (h *hasher) fly(ctx context.Context, key flightKey, f *flight, q question) {
+func (h *hasher) run(ctx context.Context, key flightKey, f *flight, q question) {
 	f.index, f.err = h.compute(ctx, q)
 	h.mu.Lock()
 	if h.flights[key] == f {
@@ -114,12 +118,12 @@ func (h *hasher) fly(ctx context.Context, key flightKey, f *flight, q question) 
 }
 
 func (h *hasher) compute(ctx context.Context, q question) (index int, err error) {
-	start := time.Now() //nolint:forbidigo // a duration for the metrics, no verdict
+	start := time.Now() //nolint:forbidigo // a duration for the metrics, not a verdict
 	if err := h.gate.acquire(ctx, q.source, q.login); err != nil {
 		return -1, err
 	}
 	defer h.gate.release()
-	// A foreign hash library that panics must not take the process down.
+	// A panic in a third-party hash library must not end the process.
 	defer func() {
 		if r := recover(); r != nil {
 			index, err = -1, fmt.Errorf("compute a password hash of class %s: panic", q.hashes[0].Class())
@@ -132,8 +136,9 @@ func (h *hasher) compute(ctx context.Context, q question) (index int, err error)
 	return index, nil
 }
 
-// firstMatch computes every hash unless a match settles the question before, so that a refusal costs the same whichever
-// hash the password matched. Of several matches one that settles is preferred.
+// firstMatch computes every hash unless a match settles the question first, so that a refusal costs
+// the same whichever hash the password matches. Of several matches it prefers one that settles the
+// question.
 func firstMatch(q question) int {
 	found := -1
 	for i, hash := range q.hashes {

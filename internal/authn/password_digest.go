@@ -9,8 +9,9 @@ import (
 	"sync"
 )
 
-// digester makes the keyed digests under which verified passwords are remembered. The key is drawn at random for each
-// process and never leaves it, so a digest is worth nothing elsewhere and cannot be computed beforehand.
+// digester makes the keyed digests under which the password cache remembers verified passwords.
+// Each process draws a random key that never leaves it, so a digest is worth nothing elsewhere and
+// cannot be computed in advance.
 type digester struct {
 	states sync.Pool // of hash.Hash, keyed
 }
@@ -21,7 +22,8 @@ func newDigester() *digester {
 	return &digester{states: sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
 }
 
-// digest is the HMAC-SHA-256 of its parts, each preceded by its length, so that no two lists of parts run into one another.
+// digest returns the HMAC-SHA-256 of its parts, each preceded by its length, so that two different
+// lists of parts never hash the same bytes.
 func (d *digester) digest(parts ...string) (sum [sha256.Size]byte) {
 	state := d.states.Get().(hash.Hash) //nolint:errcheck // the pool holds nothing else
 	defer d.states.Put(state)

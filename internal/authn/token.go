@@ -18,12 +18,12 @@ type Token struct {
 	Now       func() time.Time
 }
 
-// Authenticate says whose token this is. A token is good when it is genuine and its time is not over, no record says
-// revoked, its user still exists under the same UID, holds its login and is neither revoked nor expired, and it was issued
-// after the user's tokens were last revoked.
-//
-// The error is one of the sentinels of this package, of directory or of token. With ErrTokenRevoked and those that follow it
-// in the order of checks, the Claims of the Identity are filled in, so that a revocation can be repeated.
+// Authenticate returns the user and the claims of a good token. A token is good when it is genuine
+// and has not expired, no record revokes it, its user still exists under the same UID, holds its
+// login and is neither revoked nor expired, and it was issued after the last revocation of the
+// user's tokens. The error is one of the sentinels of this package, of directory or of token. With
+// ErrTokenRevoked and with the errors of later checks, the Identity has its Claims, so that a
+// client can repeat a revocation.
 func (a *Token) Authenticate(ctx context.Context, text string) (Identity, error) {
 	id, err := a.check(text)
 	event := audit.Event{Name: audit.Verify, Outcome: audit.Allowed, TokenID: id.Claims.ID, UID: id.Claims.UID}
@@ -60,7 +60,8 @@ func (a *Token) check(text string) (Identity, error) {
 	if !ok {
 		return id, ErrUserGone
 	}
-	// Whoever is named by a login must hold it: a user who was given somebody else's would speak in that one's name.
+	// A user must hold its login: one who was given the login of another user would act in the
+	// other's name.
 	if holder, ok := a.Directory.ByLogin(user.Login); !ok || holder.UID != user.UID {
 		return id, ErrUserGone
 	}

@@ -1,5 +1,6 @@
-// Package grant issues tokens to users whose credentials were good, and ends tokens before their time. It applies the
-// limits of lifetimes, keeps the records of labelled and revoked tokens, and knows no HTTP and no dialect.
+// Package grant issues tokens to users whose credentials are good, and revokes tokens. It applies
+// the limits on lifetimes and keeps the records of labelled and revoked tokens. It knows nothing of
+// HTTP.
 package grant
 
 import (
@@ -17,41 +18,48 @@ import (
 // MaximumLabelled is how many live tokens with a label one user may have.
 const MaximumLabelled = 100
 
-// unheard is how many tokens with a label other replicas may have issued to one user a moment ago, of which this one has not
-// heard: so near the limit they are counted where they are kept.
-const unheard = 25
+// replicaSlack is how many labelled tokens other replicas may have issued to one user without this
+// replica knowing yet. So close to the limit, grant counts labels where the records are kept.
+const replicaSlack = 25
 
-// issuedCoarsely is how old the time of the last token may be before news of another one are worth a write.
-const issuedCoarsely = time.Hour
+// issuedResolution is how old the known time of a user's last token must be before a newer one is
+// worth a write.
+const issuedResolution = time.Hour
 
 var (
-	// ErrTooManyLabels says that the user has as many live labelled tokens as is allowed.
-	ErrTooManyLabels = errors.New("too many live tokens with a label")
-	// ErrUnavailable says that what must be kept cannot be kept now: nothing was issued or revoked. Clients may try again.
-	ErrUnavailable = errors.New("token records cannot be written now")
+	// ErrTooManyLabels means that the user has MaximumLabelled live tokens with a label.
+	ErrTooManyLabels = errors.New("too many live tokens with a label; revoke some of them first")
+	// ErrUnavailable means that a record could not be written, so that nothing was issued or
+	// revoked. Clients may try again.
+	ErrUnavailable = errors.New("token records cannot be written now; try again later")
 )
 
-// Records is where token records and revocations are kept, so that they outlive this process and reach every replica. What
-// it has kept it also puts into the Directory before it returns. Errors wrap ErrUnavailable. It must be safe for concurrent
-// use, and for several replicas.
+// Records keeps token records and revocations, so that they outlive this process and reach every
+// replica. An implementation also puts what it has kept into the Directory before it returns. Its
+// errors wrap ErrUnavailable. It must be safe for concurrent use, also by several replicas. Package
+// granttest tests what every implementation must do.
 type Records interface {
-	// CreateLabelled keeps the record of a token with a label. When there is a record of the same user and label already
-	// and keep says that its token is still good, that one is returned and nothing is written; otherwise it is replaced,
-	// without its revocation being forgotten.
+	// CreateLabelled keeps the record of a token with a label and returns it. If there is a record
+	// of the same user and label already and keep reports that its token is still good,
+	// CreateLabelled writes nothing and returns that record. Otherwise it replaces that record, but
+	// does not forget its revocation.
 	CreateLabelled(ctx context.Context, r directory.Record, keep func(directory.Record) bool) (directory.Record, error)
-	// Labelled returns the record that is kept of a user and a label, whether or not its token is still good. It asks where
-	// records are kept, not the Directory, which may not know yet what another replica has just made.
+	// Labelled returns the record of a user and a label, whether or not its token is still good. It
+	// reads where the records are kept rather than the Directory, which may not know yet what
+	// another replica has just made.
 	Labelled(ctx context.Context, u *directory.User, label string) (r directory.Record, ok bool, err error)
-	// CountLabelled returns how many of the records with a label that are kept of a user count. Like Labelled it asks where
-	// they are kept.
+	// CountLabelled returns the number of a user's records that have a label and for which counts
+	// reports true. Like Labelled, it reads where the records are kept.
 	CountLabelled(ctx context.Context, u *directory.User, counts func(directory.Record) bool) (int, error)
-	// Revoke keeps that a token is revoked: it changes the token's record, or makes one. Doing so again is no error.
+	// Revoke keeps that a token is revoked: it changes the record of the token or makes one. To
+	// revoke a token again is not an error.
 	Revoke(ctx context.Context, r directory.Record) error
-	// RevokeUser keeps that every token of a user issued up to and including the second of at is void.
+	// RevokeUser keeps that every token of a user that was issued up to and including the second of
+	// at is void. That time never moves back. A user who is gone has no tokens to revoke.
 	RevokeUser(ctx context.Context, u *directory.User, at time.Time) error
 }
 
-// Lifetimes are the server's own limits. A user's token policy narrows them.
+// Lifetimes are the limits of the server. The token policy of a user narrows them.
 type Lifetimes struct {
 	JWTDefault    time.Duration
 	JWTMaximum    time.Duration
@@ -59,14 +67,15 @@ type Lifetimes struct {
 	OpaqueMaximum time.Duration
 }
 
-// Config is what Grants need.
+// Config configures Grants.
 type Config struct {
 	Directory *directory.Directory
 	Issuer    *token.Issuer
 	Records   Records
 	Lifetimes Lifetimes
 	Audit     audit.Sink
-	// Noted is told when a token was issued to a user who had none for a while. It must not block.
+	// LoginUpdated receives the time of a token that was issued to a user who got none for a while.
+	// It must not block.
 	LoginUpdated func(*directory.User, loginstate.Update)
 	Now          func() time.Time
 }
@@ -79,7 +88,7 @@ type Grants struct {
 // New returns Grants.
 func New(c Config) *Grants { return &Grants{Config: c} }
 
-// done writes the audit event of an act and passes its error on.
+// done writes the audit event of an operation and returns the operation's error.
 func (g *Grants) done(ctx context.Context, e audit.Event, err error) error {
 	e.Outcome = audit.Allowed
 	if err != nil {
@@ -97,10 +106,11 @@ func (g *Grants) done(ctx context.Context, e audit.Event, err error) error {
 	return err
 }
 
-// Unavailable returns an error of what could not be done that wraps ErrUnavailable and err, or nil when err is nil.
-func Unavailable(act string, err error) error {
+// Unavailable returns an error that names the failed operation and wraps both ErrUnavailable and
+// err. It returns nil when err is nil.
+func Unavailable(operation string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s: %w: %w", act, ErrUnavailable, err)
+	return fmt.Errorf("%s: %w: %w", operation, ErrUnavailable, err)
 }

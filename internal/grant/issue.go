@@ -12,13 +12,14 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
-// JWT issues a signed token to a user. A lifetime of 0 is the default; a longer one than the server's or the user's maximum
-// is cut to it. The claims come back with the token.
+// JWT issues a signed token to a user and returns it with its claims. A lifetime of 0 means the
+// default. JWT cuts a longer lifetime to the maximum of the server and of the user. Errors:
+// token.ErrNoKey.
 func (g *Grants) JWT(ctx context.Context, u *directory.User, lifetime time.Duration) (string, token.Claims, error) {
 	if lifetime <= 0 {
 		lifetime = g.Lifetimes.JWTDefault
 	}
-	lifetime = atMost(lifetime, g.Lifetimes.JWTMaximum, u.MaximumLifetime)
+	lifetime = capLifetime(lifetime, g.Lifetimes.JWTMaximum, u.MaximumLifetime)
 	now := g.Now()
 	text, claims, err := g.Issuer.JWT(token.Claims{
 		UID: u.UID, Login: u.Login, Name: u.DisplayName, Email: u.Email, Groups: u.Groups,
@@ -27,19 +28,19 @@ func (g *Grants) JWT(ctx context.Context, u *directory.User, lifetime time.Durat
 	return text, claims, g.issued(ctx, u, claims, err)
 }
 
-// Longest is a lifetime that is longer than any limit.
+// Longest is a lifetime above every limit.
 const Longest time.Duration = math.MaxInt64
 
-// Order is what a client asks of an opaque token.
+// Order describes the opaque token that a client asks for.
 type Order struct {
-	Lifetime    time.Duration // 0: the user's or the server's default; Longest: as long as is allowed
+	Lifetime    time.Duration // 0: the default of the user or the server; Longest: the maximum
 	Label       string        // empty: no label, and then Description and Client are not kept
 	Description string
 	Client      string
 }
 
-// Opaque issues a sealed token to a user. With a label, the live token of that label is handed out again, unchanged, if there
-// is one. Errors: ErrTooManyLabels, ErrUnavailable, token.ErrNoKey.
+// Opaque issues a sealed token to a user. If the order has a label that has a live token already,
+// Opaque returns that token, unchanged. Errors: ErrTooManyLabels, ErrUnavailable, token.ErrNoKey.
 func (g *Grants) Opaque(ctx context.Context, u *directory.User, o Order) (string, error) {
 	text, claims, err := g.opaque(ctx, u, o)
 	return text, g.issued(ctx, u, claims, err)
@@ -56,17 +57,18 @@ func (g *Grants) opaque(ctx context.Context, u *directory.User, o Order) (string
 		Label: o.Label, Description: o.Description, Client: o.Client,
 		IssuedAt: claims.IssuedAt, ExpiresAt: claims.ExpiresAt,
 	}
-	kept, err := g.labelled(ctx, u, r)
+	kept, err := g.labelledRecord(ctx, u, r)
 	if err != nil || kept.ID == r.ID {
 		return text, claims, err
 	}
 	return g.Issuer.Opaque(claimsOf(kept))
 }
 
-// labelled returns the record of the live token of a label, or keeps r as such. What this replica knows is asked first, so
-// that a client that asks for its token again and again costs no write and no call. A record from which its token cannot be
-// made again, because it was written by hand or the key is gone, does not hold the label.
-func (g *Grants) labelled(ctx context.Context, u *directory.User, r directory.Record) (directory.Record, error) {
+// labelledRecord returns the record of the live token of r's label, or keeps r if there is none. It
+// looks first at what this replica knows, so that a client who asks for its token again and again
+// costs no write and no call. A record from which the Issuer cannot make its token again, because
+// it was written by hand or its key is gone, does not hold the label.
+func (g *Grants) labelledRecord(ctx context.Context, u *directory.User, r directory.Record) (directory.Record, error) {
 	now := g.Now()
 	live := func(r directory.Record) bool { return r.Live(now) && u.CheckToken(r.IssuedAt) == nil }
 	keep := func(r directory.Record) bool { return live(r) && g.Issuer.Repeats(claimsOf(r)) }
@@ -80,7 +82,7 @@ func (g *Grants) labelled(ctx context.Context, u *directory.User, r directory.Re
 			return known, nil
 		}
 	}
-	if count >= MaximumLabelled-unheard {
+	if count >= MaximumLabelled-replicaSlack {
 		other := func(known directory.Record) bool { return known.Label != r.Label && live(known) }
 		var err error
 		if count, err = g.Records.CountLabelled(ctx, u, other); err != nil {
@@ -93,7 +95,8 @@ func (g *Grants) labelled(ctx context.Context, u *directory.User, r directory.Re
 	return g.Records.CreateLabelled(ctx, r, keep)
 }
 
-// claimsOf is what the opaque token says whose record this is. Anybody who may write records can have made it up.
+// claimsOf returns the claims of the opaque token with this record. Anyone who may write records
+// can have invented them.
 func claimsOf(r directory.Record) token.Claims {
 	return token.Claims{ID: r.ID, UID: r.UserUID, IssuedAt: r.IssuedAt, ExpiresAt: r.ExpiresAt}
 }
@@ -103,20 +106,20 @@ func (g *Grants) lifetime(u *directory.User, o Order) time.Duration {
 	if lifetime <= 0 {
 		lifetime = cmp.Or(u.DefaultLifetime, g.Lifetimes.OpaqueDefault)
 	}
-	return atMost(lifetime, g.Lifetimes.OpaqueMaximum, u.MaximumLifetime)
+	return capLifetime(lifetime, g.Lifetimes.OpaqueMaximum, u.MaximumLifetime)
 }
 
-// issued audits an issue and notes its time, once in a while: a service that asks thousands of times a minute meets no lock
-// here.
+// issued audits an issue and reports its time at most once in issuedResolution, so that a client
+// who asks thousands of times a minute meets no lock here.
 func (g *Grants) issued(ctx context.Context, u *directory.User, c token.Claims, err error) error {
-	if now := g.Now(); err == nil && u.Credentials.ReportIssue(u.LastTokenIssuedAt, now, issuedCoarsely) {
+	if now := g.Now(); err == nil && u.Credentials.ReportIssue(u.LastTokenIssuedAt, now, issuedResolution) {
 		g.LoginUpdated(u, loginstate.Update{IssuedAt: now})
 	}
 	return g.done(ctx, audit.Event{Name: audit.Issue, Login: u.Login, UID: u.UID, TokenID: c.ID}, err)
 }
 
-// atMost cuts a lifetime to the limits that are set.
-func atMost(lifetime time.Duration, limits ...time.Duration) time.Duration {
+// capLifetime cuts a lifetime to those limits that are above 0.
+func capLifetime(lifetime time.Duration, limits ...time.Duration) time.Duration {
 	for _, limit := range limits {
 		if limit > 0 {
 			lifetime = min(lifetime, limit)

@@ -8,12 +8,12 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
-// Revoke ends one token, whose claims the caller has verified. A token that is revoked already needs nothing more, and one
-// without a record whose user is not known here is taken for one of a user who is gone. Errors: ErrUnavailable, and then the
-// token is not revoked.
+// Revoke revokes one token, whose claims the caller has verified. It does nothing for a token that
+// is revoked already. It takes a token without a record, whose user this replica does not know, for
+// one of a user who is gone. Errors: ErrUnavailable, and then the token is not revoked.
 func (g *Grants) Revoke(ctx context.Context, c token.Claims) error {
 	r, known := g.Directory.Record(c.UID, c.ID)
-	if known && r.ExpiresAt.Equal(c.ExpiresAt) { // or else somebody has made it by hand, to end before its token
+	if known && r.ExpiresAt.Equal(c.ExpiresAt) { // otherwise someone made the record by hand, so that it ends before its token
 		return g.RevokeRecord(ctx, r)
 	}
 	u, ok := g.Directory.ByUID(c.UID)
@@ -25,7 +25,8 @@ func (g *Grants) Revoke(ctx context.Context, c token.Claims) error {
 	})
 }
 
-// RevokeRecord ends a token by its record, also while this replica does not know the user. Errors: ErrUnavailable.
+// RevokeRecord revokes a token by its record, even while this replica does not know the user.
+// Errors: ErrUnavailable.
 func (g *Grants) RevokeRecord(ctx context.Context, r directory.Record) error {
 	login := ""
 	if u, ok := g.Directory.ByUID(r.UserUID); ok {
@@ -34,8 +35,9 @@ func (g *Grants) RevokeRecord(ctx context.Context, r directory.Record) error {
 	return g.revoke(ctx, login, r)
 }
 
-// RevokeLabel ends a user's tokens of a label and says whether there are any. One that another replica issued a moment ago
-// is among them, though this one may not have heard of it. Errors: ErrUnavailable.
+// RevokeLabel revokes the tokens of a user that have a label, and reports whether there are any. It
+// also finds a token that another replica issued a moment ago and that this replica does not know
+// yet. Errors: ErrUnavailable.
 func (g *Grants) RevokeLabel(ctx context.Context, u *directory.User, label string) (found bool, err error) {
 	for _, r := range g.Directory.RecordsOf(u.UID) {
 		if r.Label != label {
@@ -62,7 +64,7 @@ func (g *Grants) revoke(ctx context.Context, login string, r directory.Record) e
 	return g.done(ctx, audit.Event{Name: audit.Revoke, Login: login, UID: r.UserUID, TokenID: r.ID}, err)
 }
 
-// RevokeUser ends every token that a user has. Errors: ErrUnavailable.
+// RevokeUser revokes every token that a user has. Errors: ErrUnavailable.
 func (g *Grants) RevokeUser(ctx context.Context, u *directory.User) error {
 	err := g.Records.RevokeUser(ctx, u, g.Now())
 	return g.done(ctx, audit.Event{Name: audit.RevokeUser, Login: u.Login, UID: u.UID}, err)

@@ -1,61 +1,63 @@
-// Package ledger gathers news about users' logins and writes them, in batches and never on the request path, to where all
-// replicas and the next start find them: the status of the User, or a file when the service stands alone.
+// Package loginstate collects what happens to the logins of users and writes it, in batches and
+// never on the request path, to where all replicas and the next process find it: the status of the
+// User, or the state folder of a standalone service.
 package loginstate
 
 import "time"
 
-// Forever is the end of a lock that only an administrator or a changed password lifts.
+// Forever is the end of a lock that only an administrator or a changed password can lift.
 var Forever = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) //nolint:gochecknoglobals // Go has no constants of this type
 
-// FailureLimit is how many failed logins in a row end in a lock without an end. NIST SP 800-63B-4 (3.2.2) allows at most
-// 100; the rest is room for three replicas that each count up to a lock, 10 by default, before they hear of one another.
+// FailureLimit is the number of failed logins in a row that locks an account until Forever. NIST SP
+// 800-63B-4 (3.2.2) allows at most 100. The difference leaves room for three replicas that each
+// count up to a lock, after 10 failures by default, before they learn from one another.
 const FailureLimit = 70
 
-// Update is news about one user. The zero Note says nothing.
+// Update is what happened to the logins of one user. The zero Update changes nothing.
 type Update struct {
-	Failures    int       // failed logins since the last note
-	Cleared     bool      // a login succeeded, and the failures before it are forgotten; Failures came after it
-	LockedUntil time.Time // a lock that has begun; zero: none
-	IssuedAt    time.Time // a token was issued; zero: none
+	Failures    int       // failed logins since the last update
+	Cleared     bool      // a login succeeded and cleared the failures before it; Failures came after it
+	LockedUntil time.Time // the end of a lock that has begun; zero: no lock
+	IssuedAt    time.Time // when a token was issued; zero: no token
 }
 
-// merge returns both notes as one; next is the younger.
-func (n Update) merge(next Update) Update {
+// merge returns both updates as one. next is the later of the two.
+func (u Update) merge(next Update) Update {
 	if next.Cleared {
-		n.Failures, n.Cleared = 0, true
+		u.Failures, u.Cleared = 0, true
 	}
-	n.Failures += next.Failures
+	u.Failures += next.Failures
 	if !next.LockedUntil.IsZero() {
-		n.LockedUntil = next.LockedUntil
+		u.LockedUntil = next.LockedUntil
 	}
-	if next.IssuedAt.After(n.IssuedAt) {
-		n.IssuedAt = next.IssuedAt
+	if next.IssuedAt.After(u.IssuedAt) {
+		u.IssuedAt = next.IssuedAt
 	}
-	return n
+	return u
 }
 
-// State is what is kept of a user's logins.
+// State is what is stored about the logins of one user.
 type State struct {
-	FailedLogins      int       // failed logins in a row that were reported
+	FailedLogins      int       // failed logins in a row that replicas have reported
 	LockedUntil       time.Time // zero: not locked
 	LastTokenIssuedAt time.Time // zero: never
 }
 
-// Apply returns the state after a note. A lock never gets shorter by a note, and becomes endless when too many logins have
-// failed in a row.
-func (s State) Apply(n Update) State {
-	if n.Cleared {
+// Apply returns the state after an update. An update never shortens a lock. After FailureLimit
+// failed logins in a row the lock lasts until Forever.
+func (s State) Apply(u Update) State {
+	if u.Cleared {
 		s.FailedLogins = 0
 	}
-	s.FailedLogins += n.Failures
-	if n.LockedUntil.After(s.LockedUntil) {
-		s.LockedUntil = n.LockedUntil
+	s.FailedLogins += u.Failures
+	if u.LockedUntil.After(s.LockedUntil) {
+		s.LockedUntil = u.LockedUntil
 	}
-	if !n.LockedUntil.IsZero() && s.FailedLogins >= FailureLimit {
+	if !u.LockedUntil.IsZero() && s.FailedLogins >= FailureLimit {
 		s.LockedUntil = Forever
 	}
-	if n.IssuedAt.After(s.LastTokenIssuedAt) {
-		s.LastTokenIssuedAt = n.IssuedAt
+	if u.IssuedAt.After(s.LastTokenIssuedAt) {
+		s.LastTokenIssuedAt = u.IssuedAt
 	}
 	return s
 }
