@@ -1,5 +1,6 @@
-// Package authority is the service's own certificate authority, for clusters and laptops where nobody mounts a certificate:
-// clients trust one CA, and every replica makes its own server certificate from it.
+// Package authority is the service's own certificate authority, for clusters and laptops where no
+// one mounts a certificate: clients trust one CA, and every replica issues its own server
+// certificate with it.
 package authority
 
 import (
@@ -19,24 +20,24 @@ import (
 	"time"
 )
 
-// The lives of certificates. A CA is published for a year before it takes over from the one before, so that clients that
-// read the bundle once in a while never meet a certificate they do not trust.
+// The lifetimes of certificates. The bundle has a new CA for a year before that CA starts to issue,
+// so that clients who read the bundle now and then never see a certificate that they do not trust.
 const (
 	caLifetime   = 10 * 365 * 24 * time.Hour
-	publishAhead = 2 * 365 * 24 * time.Hour // so long before a CA ends the next one is published
-	takeOver     = 365 * 24 * time.Hour     // so long before a CA ends the next one issues
+	publishAhead = 2 * 365 * 24 * time.Hour // the next CA enters the bundle this long before a CA ends
+	takeOver     = 365 * 24 * time.Hour     // the next CA starts to issue this long before a CA ends
 	leafLifetime = 90 * 24 * time.Hour
-	leafRenewal  = 30 * 24 * time.Hour // so long before it ends a server certificate is made anew
+	leafRenewal  = 30 * 24 * time.Hour // a server certificate is replaced this long before it ends
 	backdating   = 5 * time.Minute     // for clients whose clocks are behind
 )
 
-// The names of the entries under which an Authority is kept.
+// The names of the entries that hold an Authority.
 const (
-	CertificateEntry = "ca.crt" // PEM, what clients trust
-	KeyEntry         = "ca.key" // PEM, in the order of the certificates
+	CertificateEntry = "ca.crt" // PEM; clients trust these certificates
+	KeyEntry         = "ca.key" // PEM; keys in the order of the certificates
 )
 
-// Authority is a CA, or two while one takes over from the other. It is an immutable value.
+// Authority is one CA, or two while one takes over from the other. It is an immutable value.
 type Authority struct {
 	pairs []pair // the oldest first
 }
@@ -46,8 +47,9 @@ type pair struct {
 	key         crypto.Signer
 }
 
-// Advance returns the authority as it should be at a time: it has a CA, the next one in time, and none that has ended. The
-// zero Authority gets its first CA. Every replica may call it; the first to store the result wins.
+// Advance returns the authority as it should be at now: it drops CAs that have ended and adds the
+// next one when it is due. The zero Authority gets its first CA. Every replica may call Advance;
+// the first to store the result wins.
 func (a Authority) Advance(now time.Time) (Authority, error) {
 	next := Authority{pairs: slices.DeleteFunc(slices.Clone(a.pairs), func(p pair) bool { return !now.Before(p.certificate.NotAfter) })}
 	if n := len(next.pairs); n > 0 && next.pairs[n-1].certificate.NotAfter.Sub(now) > publishAhead {
@@ -61,7 +63,7 @@ func (a Authority) Advance(now time.Time) (Authority, error) {
 	return next, nil
 }
 
-// Equal says whether both have the same CAs.
+// Equal reports whether both have the same CAs.
 func (a Authority) Equal(b Authority) bool {
 	return slices.EqualFunc(a.pairs, b.pairs, func(x, y pair) bool { return x.certificate.Equal(y.certificate) })
 }
@@ -75,7 +77,7 @@ func (a Authority) Bundle() []byte {
 	return out
 }
 
-// Encode writes the authority, private keys included, into entries by name.
+// Encode returns the authority, with its private keys, as entries by name.
 func (a Authority) Encode() (map[string][]byte, error) {
 	var keys []byte
 	for _, p := range a.pairs {
@@ -88,8 +90,8 @@ func (a Authority) Encode() (map[string][]byte, error) {
 	return map[string][]byte{CertificateEntry: a.Bundle(), KeyEntry: keys}, nil
 }
 
-// Parse reads an authority back. A certificate without its key is an error: whoever replaces one entry by hand must
-// replace both.
+// Parse reads an authority from its entries. A certificate without its key is an error: anyone who
+// replaces one entry by hand must replace both.
 func Parse(entries map[string][]byte) (Authority, error) {
 	certificates, err := blocks(entries[CertificateEntry], CertificateEntry, x509.ParseCertificate)
 	if err != nil {
@@ -100,20 +102,20 @@ func Parse(entries map[string][]byte) (Authority, error) {
 		return Authority{}, err
 	}
 	if len(certificates) == 0 || len(certificates) != len(keys) {
-		return Authority{}, fmt.Errorf("%d certificates in %s and %d keys in %s", len(certificates), CertificateEntry, len(keys), KeyEntry)
+		return Authority{}, fmt.Errorf("%d certificates in %s and %d keys in %s; each certificate needs its key", len(certificates), CertificateEntry, len(keys), KeyEntry)
 	}
 	var a Authority
 	for i, certificate := range certificates {
 		key, ok := keys[i].(*ecdsa.PrivateKey)
 		if !ok || !key.PublicKey.Equal(certificate.PublicKey) || !certificate.IsCA {
-			return Authority{}, fmt.Errorf("certificate %d in %s is no CA, or key %d in %s is not its key", i+1, CertificateEntry, i+1, KeyEntry)
+			return Authority{}, fmt.Errorf("certificate %d in %s is not a CA, or key %d in %s is not its ECDSA key", i+1, CertificateEntry, i+1, KeyEntry)
 		}
 		a.pairs = append(a.pairs, pair{certificate, key})
 	}
 	return a, nil
 }
 
-// blocks reads every PEM block of an entry.
+// blocks parses every PEM block of an entry.
 func blocks[T any](text []byte, entry string, parse func([]byte) (T, error)) ([]T, error) {
 	var out []T
 	for {
@@ -123,17 +125,18 @@ func blocks[T any](text []byte, entry string, parse func([]byte) (T, error)) ([]
 		}
 		v, err := parse(block.Bytes)
 		if err != nil {
-			// What the parser says may describe a private key, so it is not passed on.
-			return nil, fmt.Errorf("block %d of %s cannot be read", len(out)+1, entry)
+			// The error of the parser may describe a private key, so it is not wrapped.
+			return nil, fmt.Errorf("PEM block %d of %s cannot be parsed", len(out)+1, entry)
 		}
 		out = append(out, v)
 	}
 }
 
-// Leaf makes a server certificate for DNS names and IP addresses.
+// Leaf issues a server certificate for DNS names and IP addresses. The zero Authority cannot issue
+// one.
 func (a Authority) Leaf(names []string, now time.Time) (*tls.Certificate, error) {
 	if len(a.pairs) == 0 {
-		return nil, errors.New("no CA to make a certificate with")
+		return nil, errors.New("no CA to issue a certificate with")
 	}
 	key, template, err := newCertificate("gatehouse", now, leafLifetime)
 	if err != nil {
@@ -160,7 +163,7 @@ func (a Authority) Leaf(names []string, now time.Time) (*tls.Certificate, error)
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
 }
 
-// issuing is the oldest CA that does not end soon, else the youngest.
+// issuing returns the oldest CA that does not end within takeOver, or else the youngest.
 func (a Authority) issuing(now time.Time) pair {
 	for _, p := range a.pairs {
 		if p.certificate.NotAfter.Sub(now) > takeOver {

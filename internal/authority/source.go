@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Source serves a certificate made from an Authority, and makes a new one in time and whenever the authority changes. Create
-// it with NewSource. It is safe for concurrent use.
+// Source serves a certificate that it makes from an Authority. It makes a new one before that ends
+// and when the authority changes. Create it with NewSource. It is safe for concurrent use.
 type Source struct {
 	names []string
 	now   func() time.Time
@@ -18,10 +18,10 @@ type Source struct {
 	leaf      *tls.Certificate
 }
 
-// NewSource returns a source for DNS names and IP addresses that has no authority yet.
+// NewSource returns a Source for DNS names and IP addresses that has no authority yet.
 func NewSource(names []string, now func() time.Time) *Source { return &Source{names: names, now: now} }
 
-// Use puts an authority in force: ones made from another are served no more.
+// Use replaces the authority. The Source no longer serves a certificate of another one.
 func (s *Source) Use(a Authority) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -32,13 +32,14 @@ func (s *Source) Use(a Authority) error {
 	return s.renew()
 }
 
-// GetCertificate is for tls.Config. It fails until there is an authority.
+// GetCertificate serves as tls.Config.GetCertificate. It returns an error until there is an
+// authority.
 func (s *Source) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	s.mu.RLock()
 	leaf := s.leaf
 	s.mu.RUnlock()
 	if leaf == nil {
-		return nil, errors.New("there is no certificate yet")
+		return nil, errors.New("no server certificate yet; try again soon")
 	}
 	if leaf.Leaf.NotAfter.Sub(s.now()) > leafRenewal {
 		return leaf, nil
@@ -53,7 +54,8 @@ func (s *Source) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) 
 	return s.leaf, nil
 }
 
-// NotAfter returns when the certificate that is served ends, zero when there is none.
+// NotAfter returns the end of the certificate that the Source serves, or the zero time if there is
+// none.
 func (s *Source) NotAfter() time.Time {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

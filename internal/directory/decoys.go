@@ -9,67 +9,71 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
-// decoys counts which kinds of password checks the users of the directory cost, so that a login that nobody has can cost the
-// same. A user's profile is the list of its hashes that cost something, without their salts; users without any usable
-// password have none.
+// decoys counts what the password checks of the users in the directory cost, so that the check of
+// an unknown login can cost the same. The profile of a user is the list of the classes of its
+// hashes. A user without a usable password has no profile.
 type decoys struct {
 	mu       sync.RWMutex
 	profiles map[string]*profile
 	seed     maphash.Seed
 }
 
+// profile is one list of hash classes.
 type profile struct {
-	users  int
-	decoys []*password.Hash
-	hash   uint64
+	users  int              // users with this profile
+	decoys []*password.Hash // one of each class, which no password matches
+	hash   uint64           // of the classes
 }
 
 func newDecoys() decoys {
 	return decoys{profiles: map[string]*profile{}, seed: maphash.MakeSeed()}
 }
 
-// replace counts a user's version out and the next one in; either may be nil.
-func (m *decoys) replace(old, next *User) {
+// replace subtracts the old version of a user and adds the next one. Either may be nil.
+func (d *decoys) replace(old, next *User) {
 	if old != nil && next != nil && old.Credentials == next.Credentials {
 		return
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if old != nil {
-		m.leave(old.Credentials)
+		d.remove(old.Credentials)
 	}
 	if next != nil {
-		m.enter(next.Credentials)
+		d.add(next.Credentials)
 	}
 }
 
-func (m *decoys) enter(c *Credentials) {
+// add counts the profile of credentials. The caller holds mu.
+func (d *decoys) add(c *Credentials) {
 	name := profileOf(c)
 	if name == "" {
 		return
 	}
-	p := m.profiles[name]
+	p := d.profiles[name]
 	if p == nil {
-		p = &profile{hash: maphash.String(m.seed, name)}
+		p = &profile{hash: maphash.String(d.seed, name)}
 		for _, pw := range c.Passwords {
 			p.decoys = append(p.decoys, pw.Hash.Decoy())
 		}
-		m.profiles[name] = p
+		d.profiles[name] = p
 	}
 	p.users++
 }
 
-func (m *decoys) leave(c *Credentials) {
+// remove stops counting the profile of credentials. The caller holds mu.
+func (d *decoys) remove(c *Credentials) {
 	name := profileOf(c)
-	p := m.profiles[name]
+	p := d.profiles[name]
 	if p == nil {
 		return
 	}
 	if p.users--; p.users == 0 {
-		delete(m.profiles, name)
+		delete(d.profiles, name)
 	}
 }
 
+// profileOf returns the name of the profile of credentials, or the empty name if they have none.
 func profileOf(c *Credentials) string {
 	var name strings.Builder
 	for _, p := range c.Passwords {
@@ -78,20 +82,21 @@ func profileOf(c *Credentials) string {
 	return name.String()
 }
 
-// Decoys returns hashes that no password matches and that cost what the hashes of some user cost. One login always gets
-// the same user's kind while the mix does not change, and the kinds are dealt out in proportion to the users who have them
-// (weighted rendezvous hashing), so neither one answer nor many tell an unknown login from a known one. There are none while
-// nobody can log in.
+// Decoys returns hashes that no password matches and that cost what the hashes of some user cost. A
+// login gets the same profile as long as the profiles of all users stay the same, and each profile
+// goes to a share of all logins in proportion to the users who have it (weighted rendezvous
+// hashing). So neither one response nor many tell an unknown login from a known one. Decoys returns
+// nil while no user has a password. Callers must not change the slice.
 func (d *Directory) Decoys(login string) []*password.Hash {
-	m := &d.decoys
-	m.mu.RLock()
-	defer m.mu.RUnlock()
+	decoys := &d.decoys
+	decoys.mu.RLock()
+	defer decoys.mu.RUnlock()
 	var best *profile
 	lowest := math.Inf(1)
-	h := maphash.String(m.seed, login)
-	for _, p := range m.profiles {
-		// A uniform number in (0,1] drawn from login and profile; -ln(u)/weight is least for each profile with a
-		// probability in proportion to its weight.
+	h := maphash.String(decoys.seed, login)
+	for _, p := range decoys.profiles {
+		// u is a uniform number in (0,1], drawn from login and profile. A profile has the least
+		// -ln(u)/weight with a probability in proportion to its weight.
 		u := (float64(scramble(h^p.hash)>>11) + 1) / (1 << 53)
 		if score := -math.Log(u) / float64(p.users); score < lowest {
 			best, lowest = p, score
@@ -103,7 +108,7 @@ func (d *Directory) Decoys(login string) []*password.Hash {
 	return best.decoys
 }
 
-// scramble spreads the bits of x (the finalizer of SplitMix64).
+// scramble mixes the bits of x (the finalizer of SplitMix64).
 func scramble(x uint64) uint64 {
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb

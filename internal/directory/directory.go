@@ -1,8 +1,8 @@
-// Package directory is the book of users: who exists now, with which passwords, revoked or expired or not, and which of
-// their tokens are on record. Controllers write it, the server reads it, and neither knows the other.
-//
-// Readers take no global lock and never wait for a writer of another user. Every verdict on a user is a method of User,
-// and time is its input.
+// Package directory holds the users in memory: which users exist, their passwords, whether they are
+// revoked or expired, and the records of their tokens. Controllers write the directory and the
+// server reads it; neither depends on the other. Readers take no global lock and do not wait for
+// writers of other users. Every verdict on a user is a method of User and takes the time as an
+// argument.
 package directory
 
 import (
@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// Directory holds users and token records in memory. Create it with New. All methods are safe for concurrent use.
+// Directory holds users and token records in memory. Create it with New. All methods are safe for
+// concurrent use.
 type Directory struct {
 	byUID   *shards[*User]
 	byLogin *shards[*User]
@@ -23,10 +24,10 @@ type Directory struct {
 
 	mu     sync.Mutex // orders writers
 	byKey  map[string]*User
-	rivals map[string][]*User // a login that several users claim -> all of them, the holder first
+	rivals map[string][]*User // login -> all users who claim it, the holder first, if there are several
 	decoys decoys
 
-	synced    chan struct{} // closed once it is
+	synced    chan struct{} // closed by MarkSynced
 	syncOnce  sync.Once
 	lastEvent atomic.Int64
 }
@@ -45,9 +46,10 @@ func New() *Directory {
 	}
 }
 
-// Put adds a user or replaces the version with the same Key. The directory owns u from then on. What must outlive a change
-// is carried over from the version before when it is the same user (same UID): revocations never move back, and memo and
-// failure count stay while the credentials do.
+// Put adds a user or replaces the version with the same Key. The directory owns u from then on. If
+// the earlier version has the same UID, Put carries over what must outlive a change: revocations
+// never move back, and the password cache and the failures stay while the credentials stay the
+// same.
 func (d *Directory) Put(u *User) {
 	if u.Credentials == nil {
 		u.Credentials = &Credentials{}
@@ -57,7 +59,7 @@ func (d *Directory) Put(u *User) {
 	d.put(u)
 }
 
-// put is Put for a caller who holds mu.
+// put does the work of Put. The caller holds mu.
 func (d *Directory) put(u *User) {
 	old := d.byKey[u.Key]
 	if old != nil && old.UID == u.UID {
@@ -78,9 +80,10 @@ func (d *Directory) put(u *User) {
 	}
 }
 
-// RevokeTokens makes every token void that the user with this UID was issued up to and including the second of at. It does
-// nothing when there is no such user. It does not wait for the source of truth to show the change, and cannot take the
-// place of a newer version of the user.
+// RevokeTokens makes void every token of the user with this UID that was issued up to and including
+// the second of at. It does nothing if there is no such user, and never moves that time back. It
+// does not wait for the source of truth to show the change, and never replaces a newer version of
+// the user.
 func (d *Directory) RevokeTokens(uid string, at time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -93,7 +96,8 @@ func (d *Directory) RevokeTokens(uid string, at time.Time) {
 	d.put(&next)
 }
 
-// Delete removes the user with this Key, if there is one, and hands its login to the next oldest who claims it.
+// Delete removes the user with this Key, if there is one, and hands its login to the oldest of the
+// others who claim it.
 func (d *Directory) Delete(key string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -128,8 +132,8 @@ func (d *Directory) Len() int {
 	return len(d.byKey)
 }
 
-// Each calls f with every user until f returns false. Writers wait meanwhile: f must be quick and must not call Put or
-// Delete.
+// Each calls f with every user until f returns false. Writers wait meanwhile: f must be quick and
+// must not call Put or Delete.
 func (d *Directory) Each(f func(*User) bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -140,10 +144,12 @@ func (d *Directory) Each(f func(*User) bool) {
 	}
 }
 
-// MarkSynced says that the directory holds everything that was listed at start. It is never taken back.
+// MarkSynced declares that the directory holds everything that was listed at the start. This cannot
+// be undone.
 func (d *Directory) MarkSynced() { d.syncOnce.Do(func() { close(d.synced) }) }
 
-// HasSynced says whether the directory is complete, so that its refusals mean something.
+// HasSynced reports whether the directory is complete. Until then, an unknown user may exist all
+// the same.
 func (d *Directory) HasSynced() bool {
 	select {
 	case <-d.synced:
@@ -153,7 +159,8 @@ func (d *Directory) HasSynced() bool {
 	}
 }
 
-// AwaitSync returns when the directory is complete, or with the error of a context that has ended before.
+// AwaitSync returns nil once the directory is complete, or the error of the context if that ends
+// first.
 func (d *Directory) AwaitSync(ctx context.Context) error {
 	select {
 	case <-d.synced:
@@ -163,10 +170,10 @@ func (d *Directory) AwaitSync(ctx context.Context) error {
 	}
 }
 
-// Touch notes that an event of the source of truth has arrived.
+// Touch records that an event of the source of truth has arrived at now.
 func (d *Directory) Touch(now time.Time) { d.lastEvent.Store(now.UnixNano()) }
 
-// LastEvent returns the time of the last Touch, zero if there was none.
+// LastEvent returns the time of the last Touch, or the zero time if there was none.
 func (d *Directory) LastEvent() time.Time {
 	if n := d.lastEvent.Load(); n != 0 {
 		return time.Unix(0, n)
@@ -174,65 +181,66 @@ func (d *Directory) LastEvent() time.Time {
 	return time.Time{}
 }
 
-// claim enters u under its login, in the place of its own earlier version, and settles who holds it: the oldest by
-// creation, then by UID. The caller holds mu.
+// claim adds u to those who claim its login, in place of an earlier version of u, and decides who
+// holds the login: the oldest by creation, then the first by UID. The caller holds mu.
 func (d *Directory) claim(u *User) {
 	holder, taken := d.byLogin.get(u.Login)
 	if !taken || (holder.Key == u.Key && len(d.rivals[u.Login]) == 0) {
 		d.byLogin.set(u.Login, u)
 		return
 	}
-	claimants := d.rivals[u.Login]
-	if len(claimants) == 0 {
-		claimants = []*User{holder}
+	rivals := d.rivals[u.Login]
+	if len(rivals) == 0 {
+		rivals = []*User{holder}
 	}
-	d.settle(u.Login, append(slices.DeleteFunc(slices.Clone(claimants), sameKey(u)), u))
+	d.settle(u.Login, append(slices.DeleteFunc(slices.Clone(rivals), sameKey(u)), u))
 }
 
-// releaseUID takes a version of a user away from its UID, unless another object has the UID by now: standalone, a manifest may
-// give the UID of one that goes to one that comes. The caller holds mu.
+// releaseUID removes the entry of a user's UID, unless another object has the UID by now: in
+// standalone mode, a new manifest may take over the UID of one that is removed. The caller holds
+// mu.
 func (d *Directory) releaseUID(old *User) {
 	if holder, ok := d.byUID.get(old.UID); ok && holder.Key == old.Key {
 		d.byUID.delete(old.UID)
 	}
 }
 
-// release takes an earlier version of a user away from its login. The caller holds mu.
+// release removes an earlier version of a user from those who claim its login. The caller holds mu.
 func (d *Directory) release(old *User) {
-	claimants := d.rivals[old.Login]
-	if len(claimants) == 0 {
+	rivals := d.rivals[old.Login]
+	if len(rivals) == 0 {
 		if holder, ok := d.byLogin.get(old.Login); ok && holder == old {
 			d.byLogin.delete(old.Login)
 		}
 		return
 	}
-	d.settle(old.Login, slices.DeleteFunc(slices.Clone(claimants), func(c *User) bool { return c == old }))
+	d.settle(old.Login, slices.DeleteFunc(slices.Clone(rivals), func(c *User) bool { return c == old }))
 }
 
-// settle makes the oldest of the claimants the holder of a login. The caller holds mu.
-func (d *Directory) settle(login string, claimants []*User) {
-	slices.SortFunc(claimants, func(a, b *User) int {
+// settle makes the oldest of the rivals the holder of a login. The caller holds mu.
+func (d *Directory) settle(login string, rivals []*User) {
+	slices.SortFunc(rivals, func(a, b *User) int {
 		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.UID, b.UID))
 	})
-	d.byLogin.set(login, claimants[0])
-	if len(claimants) == 1 {
+	d.byLogin.set(login, rivals[0])
+	if len(rivals) == 1 {
 		delete(d.rivals, login)
 		return
 	}
-	d.rivals[login] = claimants
+	d.rivals[login] = rivals
 }
 
 func sameKey(u *User) func(*User) bool { return func(c *User) bool { return c.Key == u.Key } }
 
-// PutRecord adds the record of a user's token or replaces it. A revocation is never taken back: a record that is revoked here
-// stays so whatever an older version says. What says that the token is another user's is another record, and changes nothing
-// about this one: records can be made by hand.
+// PutRecord adds the record of a user's token or replaces it. A revocation is permanent: a revoked
+// record stays revoked, whatever the version in r says. A record with the same id and another user
+// is a record of its own and leaves this one unchanged, because records can be made by hand.
 func (d *Directory) PutRecord(r Record) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	records, _ := d.records.get(r.ID)
 	records = slices.Clone(records)
-	if i := recordOf(records, r.UserUID); i >= 0 {
+	if i := indexOfUser(records, r.UserUID); i >= 0 {
 		r.Revoked = r.Revoked || records[i].Revoked
 		records[i] = r
 		d.records.set(r.ID, records)
@@ -240,8 +248,8 @@ func (d *Directory) PutRecord(r Record) {
 	}
 	d.records.set(r.ID, append(records, r))
 	ids, _ := d.tokens.get(r.UserUID)
-	at, _ := slices.BinarySearch(ids, r.ID)
-	d.tokens.set(r.UserUID, slices.Insert(slices.Clone(ids), at, r.ID))
+	index, _ := slices.BinarySearch(ids, r.ID)
+	d.tokens.set(r.UserUID, slices.Insert(slices.Clone(ids), index, r.ID))
 }
 
 // DeleteRecord removes the record of a user's token, if there is one.
@@ -260,14 +268,14 @@ func (d *Directory) DeleteRecord(uid, id string) {
 // Record returns the record of a user's token by the token's id.
 func (d *Directory) Record(uid, id string) (Record, bool) {
 	records, _ := d.records.get(id)
-	if i := recordOf(records, uid); i >= 0 {
+	if i := indexOfUser(records, uid); i >= 0 {
 		return records[i], true
 	}
 	return Record{}, false
 }
 
-// RecordsByID returns the records of a token's id, whichever users they name: one, unless somebody makes records by hand.
-// Nobody may change what it returns.
+// RecordsByID returns the records of a token's id, whichever users they name: at most one, unless
+// someone makes records by hand. Callers must not change the slice.
 func (d *Directory) RecordsByID(id string) []Record {
 	records, _ := d.records.get(id)
 	return records
@@ -285,7 +293,8 @@ func (d *Directory) RecordsOf(uid string) []Record {
 	return out
 }
 
-// CountLabelled returns how many of the records with a label of a user's tokens count.
+// CountLabelled returns the number of a user's records that have a label and for which counts
+// reports true.
 func (d *Directory) CountLabelled(uid string, counts func(Record) bool) int {
 	n := 0
 	for _, r := range d.RecordsOf(uid) {

@@ -5,16 +5,18 @@ import (
 	"time"
 )
 
-// Failures counts the failed logins of one user in a row on this replica, and holds a lock of this replica's own making
-// until status shows one to everybody. It is safe for concurrent use; the zero value has no failures.
+// Failures counts the failed logins in a row of one user on this replica. It also holds a lock that
+// this replica has started, until the status shows a lock to all replicas. It is safe for
+// concurrent use. The zero value has no failures.
 type Failures struct {
 	mu          sync.Mutex
 	count       int
 	lockedUntil time.Time
 }
 
-// Fail counts one failure and says whether it was one too many: when the failures in a row reach threshold, a lock until
-// the given time begins and the count starts over, so that it is 0 when the lock ends. A threshold of 0 never locks.
+// Fail counts one failure and reports whether it starts a lock. When the failures in a row reach
+// threshold, Fail starts a lock until the given time and sets the count to 0, where it is when the
+// lock ends. A threshold of 0 never locks.
 func (f *Failures) Fail(threshold int, until time.Time) (locked bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -27,7 +29,7 @@ func (f *Failures) Fail(threshold int, until time.Time) (locked bool) {
 	return true
 }
 
-// Succeed forgets the failures in a row and says whether there were any.
+// Succeed clears the failures in a row and reports whether there were any.
 func (f *Failures) Succeed() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -36,15 +38,17 @@ func (f *Failures) Succeed() bool {
 	return had
 }
 
+// locked reports whether a lock that this replica has started lasts at now.
 func (f *Failures) locked(now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return now.Before(f.lockedUntil)
 }
 
-// follow takes over a change of the lock that status shows. A lock that appears there takes the place of this replica's
-// own. One that is taken away lifts this replica's own too, unless that is newer than the one taken away: then status
-// has only been cleared of an old lock and not yet heard of the new one.
+// follow applies a change of the lock in the status, from before to after. A lock that appears
+// there replaces this replica's own. A lock that disappears lifts this replica's own too, unless
+// that lasts longer than the one that disappeared: then the status has only lost an old lock and
+// does not show the new one yet.
 func (f *Failures) follow(before, after time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -7,11 +7,13 @@ import (
 	"time"
 )
 
-// cacheSize is how many verified passwords of one user are remembered: as many as a User may have.
+// cacheSize is the number of verified passwords in the cache of one user: as many as a User may
+// have.
 const cacheSize = 4
 
-// PasswordCache remembers which passwords of one user were verified. It holds keyed digests of them, never a password, and only
-// successes. It lives and dies with the Credentials it is part of. The zero value is empty. Readers take no lock.
+// PasswordCache remembers which passwords of one user were verified. It holds keyed digests of them
+// and never a password, and it holds no failures. It is discarded with the Credentials that it is
+// part of. It is safe for concurrent use, and readers take no lock. The zero value is empty.
 type PasswordCache struct {
 	entries atomic.Pointer[[]verified]
 	mu      sync.Mutex // orders writers
@@ -23,10 +25,10 @@ type verified struct {
 	until    time.Time
 }
 
-// Recall returns the index of the password with this digest, if it was verified and is still remembered. Digests are
-// compared in constant time.
-func (m *PasswordCache) Recall(digest *[32]byte, now time.Time) (password int, ok bool) {
-	entries := m.entries.Load()
+// Recall returns the index of the password with this digest and reports whether the cache still has
+// it at now. It compares digests in constant time.
+func (c *PasswordCache) Recall(digest *[32]byte, now time.Time) (password int, ok bool) {
+	entries := c.entries.Load()
 	if entries == nil {
 		return 0, false
 	}
@@ -39,17 +41,18 @@ func (m *PasswordCache) Recall(digest *[32]byte, now time.Time) (password int, o
 	return 0, false
 }
 
-// Remember keeps the digest of a verified password until the given time. A password has one entry; the oldest makes room.
-func (m *PasswordCache) Remember(digest *[32]byte, password int, until time.Time) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+// Remember keeps the digest of a verified password until the given time. Each digest has one entry.
+// A full cache drops its oldest one.
+func (c *PasswordCache) Remember(digest *[32]byte, password int, until time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	next := []verified{{digest: *digest, password: password, until: until}}
-	if entries := m.entries.Load(); entries != nil {
+	if entries := c.entries.Load(); entries != nil {
 		for _, e := range *entries {
 			if e.digest != *digest && len(next) < cacheSize {
 				next = append(next, e)
 			}
 		}
 	}
-	m.entries.Store(&next)
+	c.entries.Store(&next)
 }

@@ -2,8 +2,8 @@ package directory
 
 import "time"
 
-// Record is what is kept of one issued token: only tokens with a label, and tokens that were revoked one by one, have
-// one. It is an immutable value.
+// Record is what is stored about one issued token. Only tokens with a label, and tokens that were
+// revoked one by one, have a record. It is an immutable value.
 type Record struct {
 	ID          string // token id
 	UserKey     string // namespace/name of the user's object
@@ -17,12 +17,13 @@ type Record struct {
 	Revoked     bool
 }
 
-// Live says whether the record's token has neither been revoked by record nor ended. Whether its user stands is the
-// user's verdict.
+// Live reports whether the record does not revoke its token and the token has not expired. It does
+// not consider the token's user: see User.Check and User.CheckToken.
 func (r Record) Live(now time.Time) bool { return !r.Revoked && now.Before(r.ExpiresAt) }
 
-// FromToken returns the index of the record that names a user among those of one token, or -1.
-func recordOf(records []Record, uid string) int {
+// indexOfUser returns the index of the record that names a user among the records of one token id,
+// or -1.
+func indexOfUser(records []Record, uid string) int {
 	for i := range records {
 		if records[i].UserUID == uid {
 			return i

@@ -5,11 +5,12 @@ import (
 	"sync"
 )
 
-// shardCount bounds how often two readers meet at one lock: with a few dozen cores a collision is rare, and a shard costs
-// one empty map.
+// shardCount bounds how often two readers contend for one lock: with a few dozen cores that is
+// rare, and a shard costs only one empty map.
 const shardCount = 64
 
-// shards is a map from string to V that is split over many locks, so that readers of different keys do not meet.
+// shards is a map from string to V that is split over many locks, so that readers of different keys
+// seldom contend. It is safe for concurrent use.
 type shards[V any] struct {
 	seed maphash.Seed
 	all  [shardCount]shard[V]
@@ -18,7 +19,7 @@ type shards[V any] struct {
 type shard[V any] struct {
 	mu sync.RWMutex
 	m  map[string]V
-	_  [32]byte // keeps the locks of neighbours in different cache lines
+	_  [32]byte // keeps the locks of adjacent shards in different cache lines
 }
 
 func newShards[V any]() *shards[V] {
@@ -55,7 +56,7 @@ func (s *shards[V]) delete(key string) {
 	sh.mu.Unlock()
 }
 
-// setOrDelete keeps a list, or forgets the key of an empty one.
+// setOrDelete stores a list under a key, or deletes the key if the list is empty.
 func setOrDelete[E any](s *shards[[]E], key string, list []E) {
 	if len(list) == 0 {
 		s.delete(key)

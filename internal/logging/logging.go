@@ -1,4 +1,4 @@
-// Package logging makes the logger of the process, whose lines are written in batches.
+// Package logging makes the logger of the process, which writes its lines in batches.
 package logging
 
 import (
@@ -7,8 +7,9 @@ import (
 	"log/slog"
 )
 
-// New returns a logger that writes to out at a level of slog or above, as JSON or text, and a function that writes what is still
-// pending; call it before the process ends. A format or level that does not exist is an error.
+// New returns a logger that writes to out, and a function that writes what is still pending; call
+// that before the process ends. format is json or text. level is the lowest level to log, as slog
+// names it. Any other format or level is an error.
 func New(out io.Writer, format, level string) (log *slog.Logger, flush func(), err error) {
 	options := &slog.HandlerOptions{}
 	var least slog.Level

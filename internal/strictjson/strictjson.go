@@ -1,5 +1,5 @@
-// Package strictjson reads JSON (RFC 8259) from strangers: one value, valid UTF-8, no key twice in an object, a bounded
-// depth. Keys are compared to the letter.
+// Package strictjson reads JSON (RFC 8259) from untrusted clients: one value, valid UTF-8, no
+// duplicate keys in an object, a bounded depth. Keys are case-sensitive.
 package strictjson
 
 import (
@@ -13,20 +13,21 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// MaximumDepth is how deep arrays and objects may be nested.
+// MaximumDepth is how deeply arrays and objects may be nested.
 const MaximumDepth = 32
 
-// ErrMalformed is wrapped by every error about the text; the message says what is wrong and where, and repeats nothing of
-// the text.
+// ErrMalformed is wrapped by every error about the text except ErrNotObject. The message says what
+// is wrong and where, and quotes nothing of the text.
 var ErrMalformed = errors.New("malformed JSON")
 
-// ErrNotObject says that the text is JSON, but not an object.
+// ErrNotObject means that the text is JSON, but not an object.
 var ErrNotObject = errors.New("not a JSON object")
 
-// Object is a JSON object by its keys, with values that have been checked and not yet decoded.
+// Object maps the keys of a JSON object to values that have been checked but not yet decoded.
 type Object map[string]json.RawMessage
 
-// ParseObject reads one JSON object: ErrMalformed or ErrNotObject otherwise. The values are parts of text.
+// ParseObject reads one JSON object. Its error is ErrNotObject or wraps ErrMalformed. The values of
+// the Object share the memory of text.
 func ParseObject(text []byte) (Object, error) {
 	r := newReader(text)
 	if err := r.begin(); err != nil {
@@ -45,7 +46,8 @@ func ParseObject(text []byte) (Object, error) {
 	return object, r.end()
 }
 
-// Check says whether a text is one JSON value within the limits of the package.
+// Check returns an error that wraps ErrMalformed unless text is one JSON value within the limits of
+// the package.
 func Check(text []byte) error {
 	r := newReader(text)
 	if err := r.begin(); err != nil {
@@ -54,18 +56,19 @@ func Check(text []byte) error {
 	return r.rest()
 }
 
-// reader reads a text token by token, which refuses what is no JSON and keys that come twice.
+// reader reads a text token by token. Its decoder refuses what is not JSON, and duplicate keys.
 type reader struct {
 	*jsontext.Decoder
 	text []byte
 }
 
 func newReader(text []byte) reader {
-	// The decoder would take half of a surrogate pair, written as an escape, for invalid UTF-8; RFC 8259 (8.2) allows it.
+	// Without the option, the decoder would take half of a surrogate pair, written as an escape,
+	// for invalid UTF-8. RFC 8259 (8.2) allows it.
 	return reader{jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowInvalidUTF8(true)), text}
 }
 
-// begin checks what the decoder does not.
+// begin checks what the decoder does not check.
 func (r reader) begin() error {
 	if !utf8.Valid(r.text) {
 		return fmt.Errorf("%w: not UTF-8", ErrMalformed)
@@ -81,10 +84,10 @@ func (r reader) rest() error {
 	return r.end()
 }
 
-// end says whether anything follows the value.
+// end returns an error if anything follows the value.
 func (r reader) end() error {
 	if _, err := r.ReadToken(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: something follows the value at offset %d", ErrMalformed, r.InputOffset())
+		return fmt.Errorf("%w: unexpected data after the value at offset %d", ErrMalformed, r.InputOffset())
 	}
 	return nil
 }
@@ -110,7 +113,7 @@ func (r reader) object() (Object, error) {
 	return object, r.token()
 }
 
-// value reads one value, whatever is in it.
+// value reads one value of any kind.
 func (r reader) value() error {
 	for depth := r.StackDepth(); ; {
 		if err := r.token(); err != nil {
@@ -122,6 +125,7 @@ func (r reader) value() error {
 	}
 }
 
+// token reads one token and checks the depth.
 func (r reader) token() error {
 	if _, err := r.ReadToken(); err != nil {
 		return r.malformed(err)
@@ -132,28 +136,29 @@ func (r reader) token() error {
 	return nil
 }
 
-// malformed reports where reading stopped. What the decoder says is not passed on: it may quote the text.
+// malformed returns an error that says where reading stopped. It does not wrap the error of the
+// decoder, which may quote the text.
 func (r reader) malformed(err error) error {
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%w: the text ends too early", ErrMalformed)
 	case errors.Is(err, jsontext.ErrDuplicateName):
-		return fmt.Errorf("%w: a key comes twice in one object at offset %d", ErrMalformed, r.InputOffset())
+		return fmt.Errorf("%w: duplicate key in an object at offset %d", ErrMalformed, r.InputOffset())
 	}
 	return fmt.Errorf("%w at offset %d", ErrMalformed, r.InputOffset())
 }
 
-// String decodes a value of an Object that is a string.
+// String decodes a value of an Object and reports whether it is a string.
 func String(value json.RawMessage) (string, bool) {
 	if len(value) < 2 || value[0] != '"' {
 		return "", false
 	}
 	if inner := value[1 : len(value)-1]; bytes.IndexByte(inner, '\\') < 0 {
-		return string(inner), true // as it stands: it was checked, and nothing in it is escaped
+		return string(inner), true // unchanged: it has been checked, and has no escapes
 	}
 	var s string
 	return s, json.Unmarshal(value, &s) == nil
 }
 
-// IsNull says whether a value is null.
+// IsNull reports whether a value of an Object is null.
 func IsNull(value json.RawMessage) bool { return string(value) == "null" }
