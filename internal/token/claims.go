@@ -1,8 +1,7 @@
-// Package token knows what a token is: a signed JWT that anybody can verify, or a sealed opaque string that only this
-// service can open. It issues, opens and verifies them with a set of keys that rotates.
-//
-// The package is pure: it knows no users and no network, and time is an input. Whether the user of a good token still
-// stands is somebody else's verdict.
+// Package token defines the tokens of the service: a signed JWT that anyone can verify, or a sealed
+// opaque string that only this service can open. The package issues and verifies both with a set of
+// keys that rotates. The package is pure: it knows nothing of users or of the network, and takes
+// the time as an argument. Package authn decides whether the user of a good token may still use it.
 package token
 
 import (
@@ -18,23 +17,24 @@ const (
 	KindOpaque = "Opaque"
 )
 
-// The ways in which a token is bad by itself.
+// The errors about a token itself, regardless of its user.
 var (
-	// ErrInvalid says that a string is no token of this service: it cannot be read, was tampered with, is for somebody
-	// else, or its key is gone.
+	// ErrInvalid means that a string is not a token of this service: it cannot be parsed, was
+	// tampered with, is for another audience, or its key is gone.
 	ErrInvalid = errors.New("invalid token")
-	// ErrExpired says that a token is genuine and its time is over.
+	// ErrExpired means that a token is genuine but has expired.
 	ErrExpired = errors.New("token expired")
 )
 
-// MaximumLength is the longest token in bytes that is looked at: the largest JWT of a User within the limits of the
-// schema is well below.
+// MaximumLength is the length in bytes of the longest token that a Verifier looks at. The largest
+// JWT of a User within the limits of the schema is well below.
 const MaximumLength = 16 << 10
 
-// idSize is the size of a token id in bytes: the nonce of XChaCha20-Poly1305, wide enough to be drawn at random.
+// idSize is the size of a token id in bytes: that of a nonce of XChaCha20-Poly1305, which is large
+// enough to be drawn at random.
 const idSize = 24
 
-// Claims is what a token says. It is an immutable value.
+// Claims are the contents of a token. They are an immutable value.
 type Claims struct {
 	ID        string // 24 bytes, base64url
 	Kind      string // KindJWT or KindOpaque
@@ -45,25 +45,25 @@ type Claims struct {
 	NotBefore time.Time
 	ExpiresAt time.Time
 
-	// What follows is in JWTs only: what the user was called when the token was issued.
+	// The fields below are in JWTs only. They describe the user at the time of issue.
 	Login  string
 	Name   string
 	Email  string
 	Groups []string
 }
 
-// NewID draws the id of a new token.
+// NewID returns a random id for a new token.
 func NewID() string {
 	var id [idSize]byte
 	_, _ = rand.Read(id[:]) // never fails: crypto/rand ends the process instead
 	return base64.RawURLEncoding.EncodeToString(id[:])
 }
 
-// IsID says whether a text has the form of a token id.
+// IsID reports whether a text has the form of a token id.
 func IsID(text string) bool {
 	raw, err := strict.DecodeString(text)
 	return err == nil && len(raw) == idSize && len(text) == base64.RawURLEncoding.EncodedLen(idSize)
 }
 
-// strict refuses what is not the one way to write something, so that no second spelling of a token exists.
+// strict refuses non-canonical base64url, so that every token has exactly one spelling.
 var strict = base64.RawURLEncoding.Strict() //nolint:gochecknoglobals // immutable

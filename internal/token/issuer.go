@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// ErrNoKey says that there is no key to issue with yet.
+// ErrNoKey means that there is no key to issue with, or that the key of a token to be issued again
+// is gone.
 var ErrNoKey = errors.New("no key to issue tokens with")
 
 // Issuer makes tokens with the keys of a KeySet. It is safe for concurrent use.
@@ -18,8 +19,9 @@ type Issuer struct {
 	Audience []string // the aud claim
 }
 
-// JWT makes a signed token of a user. c gives UID, Login, Name, Email, Groups and the times; the rest is filled in. Times
-// are cut to whole seconds, as JWTs have them. The claims as issued come back with the token.
+// JWT issues a signed token and returns it with its claims. c gives UID, Login, Name, Email,
+// Groups, IssuedAt and ExpiresAt; JWT fills in the rest and truncates times to seconds, as JWTs
+// have them. Errors: ErrNoKey.
 func (i *Issuer) JWT(c Claims) (string, Claims, error) {
 	k, ok := i.Keys.load().keys.Current(Sign, c.IssuedAt)
 	if !ok {
@@ -34,9 +36,11 @@ func (i *Issuer) JWT(c Claims) (string, Claims, error) {
 	return text, c, err
 }
 
-// Opaque makes a sealed token. c gives UID and the times, which are cut to milliseconds, and may give the ID. The same
-// claims give the same token at any later time, so that a labelled token can be handed out again: the key is the one that
-// was current when the token was issued. ErrNoKey when that is gone; another error when the ID was not made for these claims.
+// Opaque issues a sealed token and returns it with its claims. c gives UID, IssuedAt and ExpiresAt,
+// which Opaque truncates to milliseconds, and may give the ID. With the ID, the same claims give
+// the same token at any later time, so that the service can return a labelled token again: Opaque
+// uses the key that was current at IssuedAt. It returns ErrNoKey when that key is gone, and another
+// error when the ID was not made for these claims.
 func (i *Issuer) Opaque(c Claims) (string, Claims, error) {
 	c.Kind, c.Issuer, c.Audience = KindOpaque, i.URL, i.Audience
 	c.IssuedAt, c.ExpiresAt = c.IssuedAt.Truncate(time.Millisecond), c.ExpiresAt.Truncate(time.Millisecond)
@@ -53,8 +57,9 @@ func (i *Issuer) Opaque(c Claims) (string, Claims, error) {
 	return text, c, nil
 }
 
-// Repeats says whether Opaque gives the token again that had the ID in c: it was issued here with this UID and these times,
-// and its key is still there. It is false for claims that somebody else has put together.
+// Repeats reports whether Opaque would return the token with the ID in c again: this service issued
+// it with this UID and these times, and its key still exists. It is false for claims that someone
+// has invented.
 func (i *Issuer) Repeats(c Claims) bool {
 	if c.ID == "" {
 		return false
@@ -67,11 +72,11 @@ func (i *Issuer) Repeats(c Claims) bool {
 type Verifier struct {
 	Keys     *KeySet
 	Issuer   string
-	Audience []string // a JWT must be for one of these; opaque tokens are for all of them
+	Audience []string // a JWT must have one of these; opaque tokens are for all of them
 }
 
-// Verify returns what a token of either kind says: ErrInvalid when it is none of ours, ErrExpired (with the claims) when
-// its time is over.
+// Verify returns the claims of a token of either kind. Errors: ErrInvalid, or ErrExpired together
+// with the claims when now is not before the end of the token.
 func (v *Verifier) Verify(text string, now time.Time) (Claims, error) {
 	c, err := v.read(text)
 	if err != nil {
@@ -89,9 +94,10 @@ func (v *Verifier) Verify(text string, now time.Time) (Claims, error) {
 	return c, nil
 }
 
+// read parses a token and checks that it is genuine.
 func (v *Verifier) read(text string) (Claims, error) {
 	keys := v.Keys.load()
-	if len(text) > MaximumLength || strings.ContainsAny(text, "\r\n") { // which base64 decoders skip
+	if len(text) > MaximumLength || strings.ContainsAny(text, "\r\n") { // base64 decoders skip line breaks
 		return Claims{}, ErrInvalid
 	}
 	if !looksOpaque(text) {
@@ -102,7 +108,8 @@ func (v *Verifier) read(text string) (Claims, error) {
 	return c, err
 }
 
-// readJWT checks the signature of a JWT that has not been checked under these keys before.
+// readJWT parses a JWT. It checks the signature unless it has checked the same JWT with these keys
+// before.
 func (s *snapshot) readJWT(text string) (Claims, error) {
 	key := verifiedKey(sha256.Sum256([]byte(text)))
 	if c, ok := s.verified.recall(&key); ok {

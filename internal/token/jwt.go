@@ -10,16 +10,18 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// typ is the media type of access tokens (RFC 9068, 2.1): a JWT that was made for something else is none.
+// typ is the media type of access tokens (RFC 9068, 2.1). It tells them from JWTs for other
+// purposes.
 const typ = "at+jwt"
 
-// leeway is allowed for clocks that differ, for nbf and iat only. The end of a token is exact.
+// leeway allows for clocks that differ. It applies to nbf and iat only: the end of a token is
+// exact.
 const leeway = 30 * time.Second
 
-// backdating puts nbf before iat, for verifiers that allow no leeway and whose clocks are behind ours.
+// backdating is how long nbf is before iat, for verifiers without leeway whose clocks are behind.
 const backdating = 10 * time.Second
 
-// jwtClaims are the claims of a JWT as they are written (RFC 7519; name, email: OpenID Connect Core 5.1).
+// jwtClaims are the claims of a JWT on the wire (RFC 7519; name, email: OpenID Connect Core 5.1).
 type jwtClaims struct {
 	Issuer    string   `json:"iss"`
 	Subject   string   `json:"sub"`
@@ -34,13 +36,13 @@ type jwtClaims struct {
 	Groups    []string `json:"groups,omitempty"`
 }
 
-// sign writes claims as a JWT (RFC 7515, 3.1).
+// sign encodes claims as a JWT and signs it (RFC 7515, 3.1).
 func sign(k *Key, c Claims) (string, error) {
 	payload, err := json.Marshal(jwtClaims{
 		Issuer: c.Issuer, Subject: c.Login, UID: c.UID, Audience: c.Audience,
 		IssuedAt: c.IssuedAt.Unix(), NotBefore: c.NotBefore.Unix(), ExpiresAt: c.ExpiresAt.Unix(), ID: c.ID,
 		Name: c.Name, Email: c.Email, Groups: c.Groups,
-	}, jsontext.AllowInvalidUTF8(true)) // a name that is no UTF-8 must not keep anybody out
+	}, jsontext.AllowInvalidUTF8(true)) // a name that is not UTF-8 must not lock anyone out
 	if err != nil {
 		return "", fmt.Errorf("encode claims: %w", err)
 	}
@@ -52,13 +54,13 @@ func sign(k *Key, c Claims) (string, error) {
 	return unsigned + "." + strict.EncodeToString(signature), nil
 }
 
-// headerOf is the first part of every JWT that a key signs. It is the same text for all of them, written by hand: kid is
-// base64url and the algorithm one of three names, so nothing in it needs escaping.
+// headerOf returns the first part of every JWT that a key signs. It needs no JSON encoder: kid is
+// base64url and the algorithm is one of three names, so nothing needs escaping.
 func headerOf(k *Key) string {
 	return strict.EncodeToString([]byte(`{"alg":"` + k.Algorithm + `","kid":"` + k.ID + `","typ":"` + typ + `"}`))
 }
 
-// method is how a key signs, fixed by the key itself (RFC 8725, 3.1).
+// method returns the signing method of a key. The key alone determines it (RFC 8725, 3.1).
 func (k *Key) method() jwt.SigningMethod {
 	switch k.Algorithm {
 	case ES256:
@@ -70,9 +72,10 @@ func (k *Key) method() jwt.SigningMethod {
 	}
 }
 
-// parse reads a JWT that was signed by one of the keys: ErrInvalid otherwise. The keys are found by the whole header that
-// each of them writes, so a header is never decoded: one that names another algorithm or type, or brings a key along or
-// points to one (RFC 8725, 3.10), is the header of no key. Nor is anything else decoded before the signature was checked.
+// parse returns the claims of a JWT that one of the keys has signed, or ErrInvalid. keys maps the
+// whole header that each key writes to the key, so parse never decodes a header: one that names
+// another algorithm or type, or that contains a key or points to one (RFC 8725, 3.10), belongs to
+// no key. parse decodes nothing else before it has checked the signature.
 func parse(keys map[string]*Key, text string) (Claims, error) {
 	dot := strings.LastIndexByte(text, '.')
 	header, payload, ok := strings.Cut(text[:max(dot, 0)], ".")

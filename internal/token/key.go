@@ -16,7 +16,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// The signing algorithms (RFC 7518, RFC 8037) and the one for sealing.
+// The signing algorithms (RFC 7518, RFC 8037) and the algorithm for sealing.
 const (
 	ES256 = "ES256"
 	EdDSA = "EdDSA"
@@ -25,28 +25,29 @@ const (
 	sealing = "XC20P"
 )
 
-// rsaBits is the size of RS256 keys: NIST SP 800-57 allows 2048 until 2030, and 3072 makes a signature three times as slow.
+// rsaBits is the size of RS256 keys. NIST SP 800-57 allows 2048 bits until 2030, and a signature
+// with 3072 bits takes three times as long.
 const rsaBits = 2048
 
-// Use says what a key is for.
+// Use is the purpose of a key.
 type Use string
 
-// The uses of keys.
+// The purposes of keys.
 const (
 	Sign Use = "sign"
 	Seal Use = "seal"
 )
 
-// Key is one key with its place in time. It is an immutable value.
+// Key is one key with the times of its life. It is an immutable value.
 type Key struct {
 	ID        string // signing keys: the RFC 7638 thumbprint, published as kid
 	Use       Use
 	Algorithm string
-	Created   time.Time // since then the public half is published
-	ActiveAt  time.Time // from then on it issues; zero: it stands by
+	Created   time.Time // from then on the public half is published
+	ActiveAt  time.Time // from then on the key issues; zero: it stands by
 
-	// ReplacedAt and EndsAt are zero until the key has a successor: from ReplacedAt on it issues nothing more, from EndsAt
-	// on it verifies nothing more.
+	// ReplacedAt and EndsAt are zero until the key has a successor. From ReplacedAt on the key does
+	// not issue, and from EndsAt on it does not verify.
 	ReplacedAt time.Time
 	EndsAt     time.Time
 
@@ -54,7 +55,7 @@ type Key struct {
 	secret []byte        // Seal
 }
 
-// storedKey is a key as it is kept: a private JWK (RFC 7517) and the times.
+// storedKey is the stored form of a key: a private JWK (RFC 7517) and the times.
 type storedKey struct {
 	Key        jose.JSONWebKey `json:"key"`
 	Created    time.Time       `json:"created"`
@@ -101,7 +102,7 @@ func (k Key) Public() jose.JSONWebKey {
 	return jose.JSONWebKey{Key: k.signer.Public(), KeyID: k.ID, Algorithm: k.Algorithm, Use: "sig"}
 }
 
-// encode writes the key, private half included.
+// encode returns the stored form of the key, with its private half.
 func (k Key) encode() ([]byte, error) {
 	jwk := jose.JSONWebKey{KeyID: k.ID, Algorithm: k.Algorithm}
 	if k.Use == Sign {
@@ -112,12 +113,12 @@ func (k Key) encode() ([]byte, error) {
 	return json.Marshal(storedKey{Key: jwk, Created: k.Created, ActiveAt: k.ActiveAt, ReplacedAt: k.ReplacedAt, EndsAt: k.EndsAt})
 }
 
-// parseKey reads a key back. The algorithm is checked against the kind of key, and the id against the key itself, so that
-// neither can be made to mean something else.
+// parseKey parses the stored form of a key. It checks the algorithm against the kind of key and the
+// id against the key itself, so that neither can be forged.
 func parseKey(raw []byte) (Key, error) {
 	var stored storedKey
 	if err := json.Unmarshal(raw, &stored); err != nil {
-		return Key{}, fmt.Errorf("no JSON key: %w", err)
+		return Key{}, fmt.Errorf("not a key in JSON: %w", err)
 	}
 	k := Key{
 		ID: stored.Key.KeyID, Algorithm: stored.Key.Algorithm,
@@ -131,15 +132,15 @@ func parseKey(raw []byte) (Key, error) {
 		k.Use, k.signer = Sign, private
 		return k, k.checkSigning()
 	}
-	return Key{}, fmt.Errorf("key %s is of no known kind", k.ID)
+	return Key{}, fmt.Errorf("key %s is neither a signing key nor a sealing key", k.ID)
 }
 
 func (k Key) checkSealing() error {
 	if id, err := strict.DecodeString(k.ID); err != nil || len(id) != sealingIDSize {
-		return fmt.Errorf("sealing key %q has an id of the wrong form", k.ID)
+		return fmt.Errorf("the id of sealing key %q is malformed", k.ID)
 	}
 	if k.Algorithm != sealing || len(k.secret) != chacha20poly1305.KeySize {
-		return fmt.Errorf("sealing key %s is not of %d bytes for %s", k.ID, chacha20poly1305.KeySize, sealing)
+		return fmt.Errorf("sealing key %s must have %d bytes and the algorithm %s", k.ID, chacha20poly1305.KeySize, sealing)
 	}
 	return nil
 }
@@ -155,15 +156,16 @@ func (k Key) checkSigning() error {
 		fits = k.Algorithm == RS256 && public.N.BitLen() >= rsaBits
 	}
 	if !fits {
-		return fmt.Errorf("signing key %s does not fit its algorithm %s", k.ID, k.Algorithm)
+		return fmt.Errorf("signing key %s does not match its algorithm %s", k.ID, k.Algorithm)
 	}
 	if id, err := thumbprint(k.signer); err != nil || id != k.ID {
-		return fmt.Errorf("signing key %s is named after another key", k.ID)
+		return fmt.Errorf("signing key %s has the id of another key", k.ID)
 	}
 	return nil
 }
 
-// thumbprint names a signing key after its public half (RFC 7638).
+// thumbprint returns the id of a signing key, which is the thumbprint of its public half (RFC
+// 7638).
 func thumbprint(signer crypto.Signer) (string, error) {
 	jwk := jose.JSONWebKey{Key: signer.Public()}
 	sum, err := jwk.Thumbprint(crypto.SHA256)

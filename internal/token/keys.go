@@ -10,21 +10,22 @@ import (
 	"time"
 )
 
-// Keys are all keys of the service, as they are kept in one Secret or one file. It is an immutable value: Advance
-// returns the next one. A use has at most one key that issues, one that stands by to follow it, and any number that only
-// verify any more.
+// Keys are all keys of the service, as one Secret or one file holds them. They are an immutable
+// value: Advance returns the next one. Each use has at most one key that issues, one that stands by
+// to follow it, and any number that only verify.
 type Keys struct {
 	list     []Key
-	unread   map[string][]byte // entries that could not be read: kept as they are
-	rotation bool              // asked for by RotationRequest and not begun yet
+	unread   map[string][]byte // entries that could not be parsed; kept unchanged
+	rotation bool              // RotationRequest asks for a rotation that has not begun yet
 }
 
-// RotationRequest is the name of an entry, of any content, by which somebody asks for a rotation who knows neither the policy
-// nor a key: whoever advances the keys next begins it and takes the entry away.
+// RotationRequest is the name of an entry, of any content, that asks for a rotation. It serves
+// those who know neither the policy nor a key. The next Advance begins the rotation and removes the
+// entry.
 const RotationRequest = "rotation-request"
 
-// ParseKeys reads keys from their entries by name. An entry that cannot be read is reported in the error and kept; the
-// keys returned are usable all the same.
+// ParseKeys parses keys from entries by name. The error names every entry that cannot be parsed;
+// the Keys keep such entries unchanged and are usable even with an error.
 func ParseKeys(entries map[string][]byte) (Keys, error) {
 	keys := Keys{unread: map[string][]byte{}}
 	var errs []error
@@ -35,7 +36,7 @@ func ParseKeys(entries map[string][]byte) (Keys, error) {
 		}
 		k, err := parseKey(entries[name])
 		if err == nil && name != k.EntryName() {
-			err = fmt.Errorf("the key in it belongs under the name %s", k.EntryName())
+			err = fmt.Errorf("its key belongs in an entry named %s", k.EntryName())
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("entry %s: %w", name, err))
@@ -48,10 +49,10 @@ func ParseKeys(entries map[string][]byte) (Keys, error) {
 	return keys, errors.Join(errs...)
 }
 
-// EntryName is the name under which a key is kept.
+// EntryName returns the name of the entry that holds a key.
 func (k Key) EntryName() string { return string(k.Use) + "-" + k.ID }
 
-// Encode writes all keys, private halves included, into entries by name.
+// Encode returns all keys, with their private halves, as entries by name.
 func (ks Keys) Encode() (map[string][]byte, error) {
 	entries := maps.Clone(ks.unread)
 	if entries == nil {
@@ -70,7 +71,7 @@ func (ks Keys) Encode() (map[string][]byte, error) {
 	return entries, nil
 }
 
-// All returns the keys of a use, the youngest last.
+// All returns the keys of a use, the newest last.
 func (ks Keys) All(use Use) []Key {
 	return slices.Collect(func(yield func(Key) bool) {
 		for _, k := range ks.list {
@@ -81,7 +82,8 @@ func (ks Keys) All(use Use) []Key {
 	})
 }
 
-// Current returns the key that issues at a time: the one that became active last.
+// Current returns the key of a use that issues at now, which is the one that became active last,
+// and reports whether there is one.
 func (ks Keys) Current(use Use, now time.Time) (Key, bool) {
 	var current Key
 	for _, k := range ks.list {
@@ -92,14 +94,14 @@ func (ks Keys) Current(use Use, now time.Time) (Key, bool) {
 	return current, current.ID != ""
 }
 
-// CanIssue reports whether there is a key of each use to issue with.
+// CanIssue reports whether each use has a key that issues at now.
 func (ks Keys) CanIssue(now time.Time) bool {
 	_, signs := ks.Current(Sign, now)
 	_, seals := ks.Current(Seal, now)
 	return signs && seals
 }
 
-// Equal says whether both hold the same keys with the same times, and the same request.
+// Equal reports whether both hold the same keys with the same times, and the same rotation request.
 func (ks Keys) Equal(other Keys) bool {
 	return slices.EqualFunc(ks.list, other.list, func(a, b Key) bool {
 		return a.ID == b.ID && a.Use == b.Use && a.Created.Equal(b.Created) && a.ActiveAt.Equal(b.ActiveAt) &&
@@ -107,7 +109,7 @@ func (ks Keys) Equal(other Keys) bool {
 	}) && ks.rotation == other.rotation && maps.EqualFunc(ks.unread, other.unread, bytes.Equal)
 }
 
-// active says whether a key may issue: it has begun and has not been replaced.
+// active reports whether a key may issue at now: it is active and has not been replaced.
 func (k Key) active(now time.Time) bool {
 	return !k.ActiveAt.IsZero() && !now.Before(k.ActiveAt) && (k.ReplacedAt.IsZero() || now.Before(k.ReplacedAt))
 }

@@ -7,21 +7,22 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// KeySet holds the keys in force and may be given new ones at any time. The zero KeySet has no keys: it issues nothing and
-// verifies nothing. All methods are safe for concurrent use, and readers take no lock.
+// KeySet holds the keys in use, which can be replaced at any time. The zero KeySet has no keys:
+// nothing can be issued or verified with it. All methods are safe for concurrent use, and readers
+// take no lock.
 type KeySet struct {
 	snapshot atomic.Pointer[snapshot]
 }
 
-// snapshot is the keys with what is looked up on every request made ready.
+// snapshot holds the keys and, prepared from them, what every request looks up.
 type snapshot struct {
 	keys      Keys
-	verifying map[string]*Key // header of the JWTs that it signs
-	opening   map[string]*Key // raw id of a sealing key
-	verified  *verified       // by these keys
+	verifying map[string]*Key // by the header of the JWTs that the key signs
+	opening   map[string]*Key // by the raw id of the sealing key
+	verified  *verified       // JWTs, with these keys
 }
 
-// Use puts keys in force. It does nothing when they are in force already.
+// Use replaces the keys in use. It does nothing when they are in use already.
 func (s *KeySet) Use(keys Keys) {
 	if current := s.snapshot.Load(); current != nil && current.keys.Equal(keys) {
 		return
@@ -38,16 +39,16 @@ func (s *KeySet) Use(keys Keys) {
 	s.snapshot.Store(next)
 }
 
-// Keys returns the keys in force.
+// Keys returns the keys in use.
 func (s *KeySet) Keys() Keys { return s.load().keys }
 
-// Ready reports whether there is a key to issue with.
+// Ready reports whether the KeySet can issue tokens of both kinds at now.
 func (s *KeySet) Ready(now time.Time) bool {
 	return s.Keys().CanIssue(now)
 }
 
-// Public returns the public halves of the signing keys that have not ended, as the JWKS to publish: those that will sign,
-// the one that signs, and those that still verify.
+// Public returns the public halves of the signing keys that have not ended at now, as the JWKS to
+// publish: keys that will sign, the key that signs, and keys that only verify.
 func (s *KeySet) Public(now time.Time) jose.JSONWebKeySet {
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	for _, k := range s.Keys().All(Sign) {

@@ -15,16 +15,17 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// An opaque token is the letter 0, so that no shell takes it for an option, and in base64url
+// An opaque token is the digit 0, so that no command takes it for an option, followed in base64url
+// by
 //
 //	sealing key id (4 bytes) | nonce, which is the token id (24) | sealed: user UID (16), issued, expires (6 each)
 //
-// sealed with XChaCha20-Poly1305; the key id is authenticated too. Times are milliseconds since 1970. 72 bytes before
-// base64 leave no spare bits, so a token has one spelling.
-//
-// A labelled token is sealed anew from its record whenever it is asked for. A nonce must never seal two different texts, or
-// both the key stream and the authenticator are given away, and a record can be written by hand. So the id is made from what
-// is sealed, as in the synthetic nonces of RFC 8452: 8 random bytes, then 16 of keyed BLAKE2b (RFC 7693) of them and the text.
+// sealed with XChaCha20-Poly1305, which also authenticates the key id. Times are milliseconds since
+// 1970. 72 bytes leave no spare bits in base64, so a token has one spelling. The service seals a
+// labelled token again from its record whenever a client asks for it. A nonce must never seal two
+// different texts, because that would reveal the key stream and the authenticator, and a record can
+// be written by hand. So the id depends on what is sealed, as the synthetic nonces of RFC 8452 do:
+// it is 8 random bytes, then 16 bytes of keyed BLAKE2b (RFC 7693) over these and the text.
 const (
 	opaquePrefix  = "0"
 	sealingIDSize = 4
@@ -38,13 +39,13 @@ const (
 // opaqueLength is the length of every opaque token.
 const opaqueLength = len(opaquePrefix) + opaqueSize*4/3
 
-// errForeignID says that an id was not made for the claims it comes with.
-var errForeignID = errors.New("the token id belongs to other claims")
+// errForeignID means that an id was not made for the claims it comes with.
+var errForeignID = errors.New("the token id was not made for these claims")
 
-// seal writes claims as an opaque token and returns its id. Claims that come with an id give the very token that had it, and
-// errForeignID when none of this key ever did.
+// seal returns claims as an opaque token, with its id. Claims that come with an id give the very
+// token that had it, or errForeignID if no token of this key ever did.
 func seal(k *Key, c Claims) (text, id string, err error) {
-	plain, err := plainOf(c)
+	plain, err := plaintextOf(c)
 	if err != nil {
 		return "", "", err
 	}
@@ -65,8 +66,8 @@ func seal(k *Key, c Claims) (text, id string, err error) {
 	return opaquePrefix + base64.RawURLEncoding.EncodeToString(out), base64.RawURLEncoding.EncodeToString(nonce), nil
 }
 
-// plainOf is what is sealed of claims.
-func plainOf(c Claims) ([]byte, error) {
+// plaintextOf returns the bytes of claims that are sealed.
+func plaintextOf(c Claims) ([]byte, error) {
 	uid, err := parseUUID(c.UID)
 	if err != nil {
 		return nil, err
@@ -78,7 +79,7 @@ func plainOf(c Claims) ([]byte, error) {
 	return plain, nil
 }
 
-// nonceOf draws the nonce for a text, or reads it from an id that was drawn for this very text.
+// nonceOf makes a new nonce for a text, or decodes an id that was made for this very text.
 func nonceOf(k *Key, id string, plain []byte) ([]byte, error) {
 	if id == "" {
 		nonce := make([]byte, idSize)
@@ -96,7 +97,8 @@ func nonceOf(k *Key, id string, plain []byte) ([]byte, error) {
 	return nonce, nil
 }
 
-// synthesize fills a nonce after its salt. The prefix keeps this use of the secret apart from any other.
+// synthesize fills in the nonce after its salt. The prefix separates this use of the secret from
+// any other.
 func synthesize(k *Key, nonce, plain []byte) error {
 	mac, err := blake2b.New(idSize-saltSize, k.secret)
 	if err != nil {
@@ -109,7 +111,8 @@ func synthesize(k *Key, nonce, plain []byte) error {
 	return nil
 }
 
-// open reads an opaque token: ErrInvalid when it was not sealed by one of our keys.
+// open returns the claims of an opaque token that one of the keys has sealed, or ErrInvalid. keys
+// maps raw key ids to keys.
 func open(keys map[string]*Key, text string) (Claims, error) {
 	var raw [opaqueSize]byte
 	if !looksOpaque(text) {
@@ -140,6 +143,7 @@ func open(keys map[string]*Key, text string) (Claims, error) {
 	}, nil
 }
 
+// looksOpaque reports whether a text has the length and the prefix of an opaque token.
 func looksOpaque(text string) bool {
 	return len(text) == opaqueLength && strings.HasPrefix(text, opaquePrefix)
 }
@@ -156,14 +160,15 @@ func getTime(b []byte) time.Time {
 	return time.UnixMilli(int64(binary.BigEndian.Uint64(ms[:]))).UTC() //nolint:gosec // 48 bits
 }
 
-// parseUUID reads a UUID in its usual form (RFC 9562, 8-4-4-4-12 lower-case hexadecimal), as Kubernetes writes UIDs.
+// parseUUID parses a UUID in its usual form (RFC 9562, 8-4-4-4-12 lower-case hexadecimal), as
+// Kubernetes writes UIDs.
 func parseUUID(text string) ([uidSize]byte, error) {
 	var uid [uidSize]byte
 	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' || strings.ToLower(text) != text {
-		return uid, fmt.Errorf("user UID %q is no UUID", text)
+		return uid, fmt.Errorf("user UID %q is not a UUID", text)
 	}
 	if _, err := hex.Decode(uid[:], []byte(text[:8]+text[9:13]+text[14:18]+text[19:23]+text[24:])); err != nil {
-		return uid, fmt.Errorf("user UID %q is no UUID", text)
+		return uid, fmt.Errorf("user UID %q is not a UUID", text)
 	}
 	return uid, nil
 }

@@ -5,37 +5,41 @@ import (
 	"time"
 )
 
-// JWKSMaxAge is how long verifiers may keep the published keys. Keycloak's and Auth0's clients refetch after 5 to 10
-// minutes; a shorter time helps nobody, since the next key is published long before.
+// JWKSMaxAge is how long verifiers may cache the published keys. The clients of Keycloak and Auth0
+// refetch after 5 to 10 minutes. A shorter time has no benefit, because the next key is published
+// long before it signs.
 const JWKSMaxAge = 5 * time.Minute
 
-// publishLead is how long a signing key is published before it signs: every cache of the keys has been renewed by then,
-// also one that was filled by a replica that was late by its own minutes to hear of the key.
+// publishLead is how long a signing key is published before it signs. By then every cache of the
+// keys has been renewed, even one that was filled by a replica that learned of the key minutes
+// late.
 const publishLead = 4 * JWKSMaxAge
 
-// endGrace is added to the time a replaced key goes on verifying, for replicas that hear late of its successor and for
-// clocks that differ.
+// endGrace is added to the time for which a replaced key still verifies, for replicas that learn
+// late of its successor and for clocks that differ.
 const endGrace = 10 * time.Minute
 
-// notice is how long before a takeover it is written down, so that every replica knows of it when it happens, and how far
-// a first key's begin is set back, so that a replica whose clock is behind can issue too.
+// notice is how long before a takeover the keys announce it, so that every replica knows of it in
+// time. It is also how far the first key is backdated, so that a replica whose clock is behind can
+// issue too.
 const notice = time.Minute
 
-// Policy says how keys rotate.
+// Policy describes how keys rotate.
 type Policy struct {
 	Algorithm string        // of signing keys: ES256, EdDSA or RS256
-	Interval  time.Duration // how long a key issues before the next one takes over
-	// The longest life of a token that a key of this use may issue: so long it verifies after its successor took over.
+	Interval  time.Duration // how long a key issues before its successor takes over
+	// Lifetime is the longest lifetime of the tokens of each use. A key still verifies for that
+	// long after its successor has taken over.
 	Lifetime map[Use]time.Duration
 }
 
-// Advance returns the keys as they should be at a time: ended keys gone, a key that issues, another one that stands by,
-// and the one that stands by made active when the current one is old enough or somebody asked for it: at once, or as soon as
-// it has been published for long enough. The same keys come back when nothing is due.
-// Every replica may call it; the first to store the result wins.
-//
-// When there is nothing to verify yet, the first key issues at once. So does the key that stands by when the current one
-// is missing, because somebody removed it: a verifier that caches the JWKS knows it already.
+// Advance returns the keys as they should be at now. It removes keys that have ended and makes sure
+// that each use has a key that issues and one that stands by. When the current key is old enough or
+// a rotation was requested, the key that stands by follows it as soon as it has been published for
+// long enough. Advance returns the same keys when nothing is due. Every replica may call it; the
+// first to store the result wins. The first key issues at once, because there is nothing to verify
+// yet. If someone has removed the current key, the key that stands by also issues at once:
+// verifiers that cache the JWKS know it already.
 func (ks Keys) Advance(now time.Time, p Policy) (Keys, error) {
 	next := ks
 	next.list = slices.DeleteFunc(slices.Clone(ks.list), func(k Key) bool { return ended(k, now) })
@@ -64,7 +68,8 @@ func (ks *Keys) advance(use Use, now time.Time, p Policy) error {
 	return ks.keepStandby(use, now, p)
 }
 
-// begin makes some key issue at once: the one appointed to follow, else the one that stands by, else a new one.
+// begin makes a key issue at once: the announced successor, else the key that stands by, else a new
+// one.
 func (ks *Keys) begin(use Use, now time.Time, p Policy) error {
 	i := slices.IndexFunc(ks.list, func(k Key) bool { return k.Use == use && k.ActiveAt.After(now) })
 	if i < 0 {
@@ -77,8 +82,8 @@ func (ks *Keys) begin(use Use, now time.Time, p Policy) error {
 	return ks.keepStandby(use, now, p)
 }
 
-// due says whether the current key is to be replaced: it is old, or it is of another algorithm than is asked for. Its
-// successor must have been published for long enough.
+// due reports whether to replace the current key now: it is old or has another algorithm than the
+// policy, and its successor has been published for long enough.
 func (ks Keys) due(current Key, now time.Time, p Policy) bool {
 	i := ks.standby(current.Use)
 	if i < 0 || now.Before(ready(ks.list[i])) {
@@ -88,7 +93,8 @@ func (ks Keys) due(current Key, now time.Time, p Policy) bool {
 	return old || (current.Use == Sign && current.Algorithm != p.Algorithm)
 }
 
-// promote makes the key that stands by follow the current one as soon as it is ready, and sets when the one before ends.
+// promote announces the key that stands by as the successor, from when it is ready, and sets the
+// end of its predecessors.
 func (ks *Keys) promote(use Use, now time.Time, p Policy) {
 	i := ks.standby(use)
 	if i < 0 {
@@ -107,7 +113,7 @@ func (ks *Keys) promote(use Use, now time.Time, p Policy) {
 	}
 }
 
-// takeoverBegun says whether a key is appointed that has not become active yet.
+// takeoverBegun reports whether a successor is announced that is not active yet.
 func (ks Keys) takeoverBegun(use Use, now time.Time) bool {
 	return slices.ContainsFunc(ks.list, func(k Key) bool { return k.Use == use && k.ActiveAt.After(now) })
 }
@@ -117,11 +123,12 @@ func (ks Keys) standby(use Use) int {
 	return slices.IndexFunc(ks.list, func(k Key) bool { return k.Use == use && k.ActiveAt.IsZero() })
 }
 
+// dropStandby removes the keys of a use that stand by and for which drop reports true.
 func (ks *Keys) dropStandby(use Use, drop func(Key) bool) {
 	ks.list = slices.DeleteFunc(ks.list, func(k Key) bool { return k.Use == use && k.ActiveAt.IsZero() && drop(k) })
 }
 
-// keepStandby makes sure that a key stands by.
+// keepStandby adds a key that stands by if a use has none.
 func (ks *Keys) keepStandby(use Use, now time.Time, p Policy) error {
 	if ks.standby(use) >= 0 {
 		return nil
@@ -137,7 +144,8 @@ func (ks *Keys) keepStandby(use Use, now time.Time, p Policy) error {
 	return nil
 }
 
-// ready is when a key has been published for long enough to issue.
+// ready returns the time from which a key has been published for long enough to issue.
 func ready(k Key) time.Time { return k.Created.Add(publishLead) }
 
+// ended reports whether a key does not verify any more.
 func ended(k Key, now time.Time) bool { return !k.EndsAt.IsZero() && !now.Before(k.EndsAt) }

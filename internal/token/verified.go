@@ -5,36 +5,36 @@ import (
 	"sync"
 )
 
-// The bounds of what is remembered of verified tokens: with claims of half a kilobyte at most some 20 MiB, and a service that
-// is asked about fewer tokens takes less.
+// The bounds of the cache of verified tokens: some 20 MiB at most with claims of half a kilobyte
+// each. A service that sees fewer tokens uses less.
 const (
 	verifiedShards   = 16
 	verifiedPerShard = 1024 // in each of two generations
 )
 
-// verified remembers JWTs whose signature was checked, so that a token that is shown with every request costs its check once.
-// It holds digests of tokens, never a token, and only successes: whoever has no good token cannot put anything out of it. What
-// a token says of time, issuer and audience, and whether its user still stands, is decided anew each time.
-//
-// It lives and dies with the keys that it is kept beside, so a key that is gone takes its tokens along. It is safe for
-// concurrent use; readers of different tokens seldom meet.
+// verified is a cache of JWTs whose signature was checked, so that a token that comes with every
+// request costs one check. It holds digests and claims of tokens but never a token, and it holds no
+// failures: a client without a good token cannot evict anything. The time, issuer and audience of a
+// token, and the status of its user, are checked again each time. It belongs to one snapshot of the
+// keys, so a key that is removed takes its tokens along. It is safe for concurrent use; readers of
+// different tokens seldom contend.
 type verified struct {
 	shards [verifiedShards]verifiedShard
 }
 
-// verifiedShard forgets by generations: when the young one is full it becomes the old one, and what is still asked for moves
-// over.
+// verifiedShard evicts by generations: a full young generation becomes the old one, and entries of
+// the old one that are still in use move to the young one.
 type verifiedShard struct {
 	mu         sync.RWMutex
 	young, old map[verifiedKey]*Claims
 }
 
-// verifiedKey is the SHA-256 of a token: two tokens with one digest cannot be found.
+// verifiedKey is the SHA-256 of a token. No one can find two tokens with the same digest.
 type verifiedKey [sha256.Size]byte
 
 func (v *verified) shard(key *verifiedKey) *verifiedShard { return &v.shards[key[0]%verifiedShards] }
 
-// recall returns the claims of a token that was verified.
+// recall returns the claims of a token and reports whether the cache has it.
 func (v *verified) recall(key *verifiedKey) (*Claims, bool) {
 	s := v.shard(key)
 	s.mu.RLock()
@@ -49,7 +49,8 @@ func (v *verified) recall(key *verifiedKey) (*Claims, bool) {
 	return c, c != nil
 }
 
-// remember keeps the claims of a token that was verified just now. Nobody may change them afterwards.
+// remember adds the claims of a token that has just been verified. No one may change them
+// afterwards.
 func (v *verified) remember(key *verifiedKey, c *Claims) { v.shard(key).remember(key, c) }
 
 func (s *verifiedShard) remember(key *verifiedKey, c *Claims) {
