@@ -11,7 +11,8 @@ const (
 	maximumLanes  = 16     // each lane is a goroutine
 )
 
-// argon2Hash is the string $argon2id$v=19$m=19456,t=2,p=1$salt$digest, or the same with argon2i.
+// argon2Hash is the string $argon2id$v=19$m=19456,t=2,p=1$salt$digest, or the same string with
+// argon2i.
 type argon2Hash struct {
 	variant      string
 	memory       int // KiB
@@ -64,14 +65,16 @@ func (h argon2Hash) encode() string {
 
 func (h argon2Hash) class() string { return h.variant + " " + h.parameters() }
 
-// cost counts the whole work, although the lanes share it between cores: what it takes from others stays the same. RFC 9106
-// section 3.2 rounds the memory down to a multiple of four blocks for each lane.
+// cost counts the whole work, although the lanes share it between cores, because other requests
+// lose as much either way. RFC 9106 section 3.2 rounds the memory down to a multiple of four blocks
+// for each lane.
 func (h argon2Hash) cost() Cost {
 	segment := h.memory / (4 * h.lanes)
 	segments := 4 * h.lanes
 	perPass := segment * segments
 	if h.variant == "argon2i" {
-		// Section 3.4.1.1: two compressions give the addresses of 128 blocks, anew in every segment.
+		// Section 3.4.1.1: two compressions give the addresses of 128 blocks, again in every
+		// segment.
 		perPass += 2 * ((segment + 127) / 128) * segments
 	}
 	return work(float64(h.passes)*float64(perPass), argon2Time, float64(segment*segments)*1024)
@@ -81,8 +84,8 @@ func (argon2Hash) bound() string {
 	return "argon2 may have m=524288 at most, and m times t may be 4000000 at most"
 }
 
-// weak compares with the five settings that the OWASP Password Storage Cheat Sheet names as equal for argon2id. It does not
-// name argon2i.
+// weak compares with the five settings for argon2id that the OWASP Password Storage Cheat Sheet
+// calls equivalent. The sheet does not name argon2i.
 func (h argon2Hash) weak() string {
 	if h.variant == "argon2i" {
 		return "argon2i is easier to guess than argon2id"
@@ -91,7 +94,7 @@ func (h argon2Hash) weak() string {
 	case t >= 5 && m >= 7<<10, t == 4 && m >= 9<<10, t == 3 && m >= 12<<10, t == 2 && m >= 19<<10, m >= 46<<10:
 		return ""
 	}
-	return "argon2id has less than m=19456,t=2 or its equals"
+	return "argon2id is below m=19456,t=2 and its equivalents"
 }
 
 func (h argon2Hash) decoy() string {

@@ -10,14 +10,14 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// bcryptLength is the most of a password in bytes that bcrypt looks at.
+// bcryptLength is how many bytes of a password bcrypt uses.
 const bcryptLength = 72
 
-// bcryptHash is the string $2b$10$ with 22 characters of salt and 31 of digest. The variants 2a, 2b and 2y are one
-// algorithm; their names tell which implementation had which fault mended.
+// bcryptHash is the string $2b$10$ followed by 22 characters of salt and 31 of digest. The variants
+// 2a, 2b and 2y are one algorithm; their names tell which fault of which implementation was fixed.
 type bcryptHash struct {
 	variant      string
-	exponent     int // called cost by everybody; the key is expanded 2^exponent times
+	exponent     int // commonly called cost; the key is expanded 2^exponent times
 	salt, digest string
 }
 
@@ -30,7 +30,8 @@ func readBcrypt(variant string, fields []string) (scheme, error) {
 		return nil, malformed("the cost of a bcrypt hash is 04 to 31")
 	}
 	h := bcryptHash{variant: variant, exponent: int(exponent), salt: fields[1][:22], digest: fields[1][22:]}
-	// Only the digest must be strict: some implementations leave spare bits in the last character of the salt.
+	// Only the digest must be strict: some implementations leave spare bits in the last character
+	// of the salt.
 	if _, err := bcryptEncoding().DecodeString(h.salt); err != nil {
 		return nil, malformed("the salt of the bcrypt hash has a wrong character")
 	}
@@ -40,9 +41,10 @@ func readBcrypt(variant string, fields []string) (scheme, error) {
 	return h, nil
 }
 
-// matches tries the first 72 bytes in every case, so that a longer password, or one with a NUL byte, costs the same as any
-// other. It then refuses both. bcrypt repeats the password with a NUL byte behind it to fill its key, so "a" and "a\x00a"
-// are one password to it, and implementations in C end at the NUL.
+// matches always tries the first 72 bytes, so that a longer password, or one with a NUL byte, costs
+// the same as any other. It then refuses both. bcrypt fills its key with repetitions of the
+// password and a NUL byte, so it cannot tell "a" from "a\x00a", and implementations in C stop at
+// the NUL.
 func (h bcryptHash) matches(password []byte) bool {
 	tried := password[:min(len(password), bcryptLength)]
 	same := bcrypt.CompareHashAndPassword([]byte(h.encode()), tried) == nil

@@ -6,19 +6,20 @@ import (
 	"time"
 )
 
-// The bounds of what Parse accepts. A hash beyond them would let anybody who knows a login occupy a core, or the memory of
-// the service, with a single request.
+// The bounds of what Parse accepts. A hash beyond them would let anyone who knows a login occupy a
+// core, or the memory of the service, with a single request.
 const (
 	MaximumTime   = 4 * time.Second
 	MaximumMemory = 512 << 20 // bytes
 
-	// MaximumLength is the longest password in bytes that can match; bcrypt ends at 72.
+	// MaximumLength is the length in bytes of the longest password that can match. For bcrypt it is
+	// 72.
 	MaximumLength = 1024
 )
 
-// What one unit of work takes on one core of a current x86 server. Each was measured with the benchmarks of this package and
-// rounded; a machine that is twice as slow spends twice the time. Bounds follow from them: MaximumTime divided by the unit
-// is the most work that Parse accepts.
+// What one unit of work takes on one core of a current x86 server, as measured with the benchmarks
+// of this package and rounded. A machine that is half as fast takes twice the time. MaximumTime
+// divided by the unit is the most work that Parse accepts.
 const (
 	bcryptTime       = 70 * time.Microsecond  // per key expansion, of which there are 2^cost: 2.3 s at cost 15, 4.6 s at 16
 	argon2Time       = 1 * time.Microsecond   // per KiB and pass: 4,000,000 of them, so 512 MiB with t=7
@@ -30,20 +31,23 @@ const (
 	sha512CryptTime  = 6 * time.Microsecond   // per round, for a password of MaximumLength: 666,666 of them
 )
 
-// scryptEnds is what the two ends of scrypt take for each block of input, in units of scryptTime.
+// scryptEnds is what the first and last steps of scrypt take for each block of input, in units of
+// scryptTime.
 const scryptEnds = 4
 
-// smallMemory stands for derivations that need a few kilobytes and no parameter for it.
+// smallMemory is the memory of derivations that need a few kilobytes and have no parameter for it.
 const smallMemory = 8 << 10
 
-// Cost says what one verification takes. Time is an estimate for one core of a current server and for the longest password;
-// only sha-crypt is faster for shorter ones. Memory is what the derivation asks for, in bytes.
+// Cost is what one verification takes. Time is an estimate for one core of a current server and for
+// the longest password; only sha-crypt is faster for shorter ones. Memory is what the derivation
+// allocates, in bytes.
 type Cost struct {
 	Time   time.Duration
 	Memory int64
 }
 
-// work estimates a cost from units of work and bytes. Parameters may be absurd here; the result saturates.
+// work estimates a cost from units of work and bytes. The result saturates, because parameters may
+// be absurd here.
 func work(units float64, unit time.Duration, bytes float64) Cost {
 	const most = math.MaxInt64 / 2
 	return Cost{
@@ -52,7 +56,8 @@ func work(units float64, unit time.Duration, bytes float64) Cost {
 	}
 }
 
-// check refuses a cost beyond the bounds, with what the format's parameters may be at most.
+// check returns an error for a cost beyond the bounds. The error includes bound, which names the
+// largest accepted parameters of the format.
 func (c Cost) check(bound string) error {
 	switch {
 	case c.Memory > MaximumMemory:

@@ -5,13 +5,14 @@ import (
 	"fmt"
 )
 
-// ErrInvalid is wrapped by every error of Parse. The messages say what is wrong and what to do; they are made of constants
-// only, so that nothing of a hash, or of a password put in its place, reaches a condition or a log.
+// ErrInvalid is wrapped by every error of Parse. The messages say what is wrong and what to do.
+// They consist of constants only, so that no part of a hash, or of a password in its place, reaches
+// a condition or a log.
 var ErrInvalid = errors.New("invalid password hash")
 
 // The kinds of ErrInvalid.
 var (
-	ErrUnsupported  = fmt.Errorf("%w: format not accepted", ErrInvalid) // another format, or no hash at all
+	ErrUnsupported  = fmt.Errorf("%w: format not accepted", ErrInvalid) // another format, or not a hash at all
 	ErrMalformed    = fmt.Errorf("%w: damaged", ErrInvalid)             // an accepted format, but cut short or mistyped
 	ErrTooExpensive = fmt.Errorf("%w: too expensive", ErrInvalid)       // above MaximumTime or MaximumMemory
 )

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Bounds of salt and digest in bytes. NIST SP 800-63B asks for a salt of at least 32 bits. A digest of a few bytes would match
-// nearly every password, one of 16 matches a wrong one in 2^128.
+// Bounds of salt and digest in bytes. NIST SP 800-63B asks for a salt of at least 32 bits. A digest
+// of a few bytes would match many wrong passwords; one of 16 bytes matches one in 2^128.
 const (
 	minimumSalt   = 4
 	maximumSalt   = 128
@@ -17,8 +17,8 @@ const (
 	maximumDigest = 128
 )
 
-// printable says that s has only visible ASCII characters. It also keeps line breaks away from encoding/base64, which skips
-// them.
+// printable reports whether s has only visible ASCII characters. This also keeps line breaks away
+// from encoding/base64, which would skip them.
 func printable(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] > '~' {
@@ -28,13 +28,14 @@ func printable(s string) bool {
 	return true
 }
 
-// decimal reads a number without sign and leading zeros that fits in 31 bits.
+// decimal parses a number without sign and leading zeros that fits in 31 bits.
 func decimal(s string) (int, bool) {
 	n, err := strconv.ParseUint(s, 10, 31)
 	return int(n), err == nil && strconv.FormatUint(n, 10) == s
 }
 
-// parameters reads "a=1,b=2" with exactly these keys in this order, as the PHC string format has them, each at least 1.
+// parameters parses "a=1,b=2" with exactly these keys in this order, as in the PHC string format.
+// Each value is at least 1.
 func parameters(field string, keys ...string) ([]int, bool) {
 	pairs := strings.Split(field, ",")
 	if len(pairs) != len(keys) {
@@ -52,7 +53,8 @@ func parameters(field string, keys ...string) ([]int, bool) {
 	return values, true
 }
 
-// saltAndDigest decodes the two last fields of a PHC string, unpadded base64. passlib writes a dot for the plus sign.
+// saltAndDigest decodes the last two fields of a PHC string, which are unpadded base64. passlib
+// writes a dot for the plus sign.
 func saltAndDigest(fields []string) (salt, digest []byte, err error) {
 	if salt, err = decode(fields[0]); err != nil || len(salt) < minimumSalt || len(salt) > maximumSalt {
 		return nil, nil, malformed("the salt must be 4 to 128 bytes in base64 without padding")
@@ -69,8 +71,8 @@ func decode(field string) ([]byte, error) {
 
 func encode(b []byte) string { return base64.RawStdEncoding.EncodeToString(b) }
 
-// equal compares a derived digest with the kept one in constant time.
-func equal(derived, kept []byte) bool { return subtle.ConstantTimeCompare(derived, kept) == 1 }
+// equal reports whether a derived digest is the stored one, in constant time.
+func equal(derived, stored []byte) bool { return subtle.ConstantTimeCompare(derived, stored) == 1 }
 
 // random returns n random bytes. crypto/rand ends the process rather than return an error.
 func random(n int) []byte {

@@ -15,10 +15,11 @@ const (
 	Bcrypt   = "bcrypt"
 )
 
-// ErrUnusable is wrapped by the errors of Generate about the password: no hash of it could ever match.
+// ErrUnusable is wrapped by the errors of Generate about the password: no hash of it would ever
+// match it.
 var ErrUnusable = errors.New("unusable password")
 
-// Parameters say how to make a hash. Zero values stand for the defaults.
+// Parameters describe how to make a hash. Zero values stand for the defaults.
 type Parameters struct {
 	Format      string // Argon2id, the default, or Bcrypt
 	Memory      int    // argon2id: KiB, default 19456
@@ -27,8 +28,9 @@ type Parameters struct {
 	Cost        int    // bcrypt: default 12
 }
 
-// Generate hashes a password with a random salt, for a Secret. The defaults of argon2id are the first choice of the OWASP
-// Password Storage Cheat Sheet. Parameters that Parse would refuse are refused here before any work is done.
+// Generate hashes a password with a random salt and returns the string for a Secret. The defaults
+// of argon2id are the first choice of the OWASP Password Storage Cheat Sheet. Generate refuses the
+// parameters that Parse refuses, before it does any work.
 func Generate(password []byte, p Parameters) (string, error) {
 	switch {
 	case len(password) == 0:
@@ -64,9 +66,9 @@ func generateArgon2id(password []byte, p Parameters) (string, error) {
 func generateBcrypt(password []byte, p Parameters) (string, error) {
 	switch {
 	case len(password) > bcryptLength:
-		return "", fmt.Errorf("%w: bcrypt looks at %d bytes only and this one is longer; take argon2id", ErrUnusable, bcryptLength)
+		return "", fmt.Errorf("%w: bcrypt uses only %d bytes and this password is longer; use argon2id", ErrUnusable, bcryptLength)
 	case bytes.Contains(password, []byte{0}):
-		return "", fmt.Errorf("%w: bcrypt cannot take a NUL byte; take argon2id", ErrUnusable)
+		return "", fmt.Errorf("%w: bcrypt does not support NUL bytes; use argon2id", ErrUnusable)
 	}
 	h := bcryptHash{variant: "2b", exponent: cmp.Or(p.Cost, 12)}
 	if _, err := Parse(h.decoy()); err != nil {

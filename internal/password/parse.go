@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// maximumEncoded bounds the string before anything looks into it. The longest accepted hash (128 bytes of salt and 128 of
-// digest in base64) has about 400 characters.
+// maximumEncoded bounds the length of a string before anything else looks at it. The longest
+// accepted hash (128 bytes of salt and 128 of digest in base64) has about 400 characters.
 const maximumEncoded = 512
 
-// makeNew ends the messages about hashes that cannot be mended.
+// makeNew ends the messages about hashes that cannot be corrected.
 const makeNew = "make a new one with gatehouse hash-password"
 
-// Parse reads a hash string: bcrypt ($2a$, $2b$, $2y$), argon2id and argon2i, scrypt and PBKDF2 with SHA-256 or SHA-512 in
-// the PHC and passlib spellings, sha512-crypt ($6$), sha256-crypt ($5$) and yescrypt ($y$). One newline at the end, LF or
-// CRLF, is dropped; nothing else is.
+// Parse parses a hash string: bcrypt ($2a$, $2b$, $2y$), argon2id and argon2i, scrypt and PBKDF2
+// with SHA-256 or SHA-512 in the PHC and passlib spellings, sha512-crypt ($6$), sha256-crypt ($5$)
+// and yescrypt ($y$). Parse drops one newline, LF or CRLF, at the end and nothing else.
 //
 // Every error wraps ErrInvalid and one of its kinds. No key derivation runs here.
 func Parse(encoded string) (*Hash, error) {
@@ -26,7 +26,7 @@ func Parse(encoded string) (*Hash, error) {
 	if err := s.cost().check(s.bound()); err != nil {
 		return nil, err
 	}
-	// The clone lets go of a larger text that the string may have been cut from.
+	// The clone does not keep alive a larger text that the string may be a part of.
 	return &Hash{encoded: strings.Clone(encoded)}, nil
 }
 
@@ -37,7 +37,7 @@ func trimNewline(s string) string {
 	return s
 }
 
-// read takes a hash string apart and checks its structure, but not what it costs.
+// read decodes a hash string and checks its structure, but not its cost.
 func read(encoded string) (scheme, error) {
 	if len(encoded) > maximumEncoded {
 		return nil, unsupported("it is longer than any hash; a password belongs under plaintextFrom")
@@ -67,7 +67,7 @@ func read(encoded string) (scheme, error) {
 	return nil, refuseMarked(id)
 }
 
-// refuseMarked says why a hash that begins with $id$ is not taken.
+// refuseMarked returns the error for a hash that begins with an unaccepted $id$.
 func refuseMarked(id string) error {
 	id, _, _ = strings.Cut(id, ",")
 	switch id {
@@ -85,7 +85,8 @@ func refuseMarked(id string) error {
 	return unsupported("the hash has an unknown prefix; " + makeNew)
 }
 
-// refuseUnmarked says what a string is that does not begin with a dollar sign. It never quotes it: it may be a password.
+// refuseUnmarked returns the error for a string that does not begin with a dollar sign. It never
+// quotes the string, which may be a password.
 func refuseUnmarked(s string) error {
 	switch _, afterColon, _ := strings.Cut(s, ":"); {
 	case s == "":
@@ -104,13 +105,14 @@ func refuseUnmarked(s string) error {
 		"a hash needs single quotes; " + makeNew)
 }
 
-// encodesMarked recognises a hash that somebody put in base64 into a field that is base64 already.
+// encodesMarked reports whether s is a hash in base64. That happens when someone encodes a hash for
+// a field that Kubernetes encodes again.
 func encodesMarked(s string) bool {
 	decoded, err := base64.StdEncoding.DecodeString(s)
 	return err == nil && len(decoded) > 0 && decoded[0] == '$'
 }
 
-// unsaltedDigest recognises MD5, SHA-1, SHA-256 and SHA-512 in hexadecimal.
+// unsaltedDigest reports whether s looks like MD5, SHA-1, SHA-256 or SHA-512 in hexadecimal.
 func unsaltedDigest(s string) bool {
 	switch len(s) {
 	case 32, 40, 64, 128:

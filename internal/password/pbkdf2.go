@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// pbkdf2Hash is the string $pbkdf2-sha256$600000$salt$digest as passlib writes it, or with i=600000 or i=600000,l=32 as
-// implementations of the PHC string format do; likewise with sha512.
+// pbkdf2Hash is the string $pbkdf2-sha256$600000$salt$digest as passlib writes it, or with i=600000
+// or i=600000,l=32 as implementations of the PHC string format do; likewise with sha512.
 type pbkdf2Hash struct {
 	id           string
 	iterations   int
@@ -38,7 +38,8 @@ func readPBKDF2(id string, fields []string) (scheme, error) {
 	return h, nil
 }
 
-// variant returns the hash function, the length of its output and what one iteration of a block takes.
+// variant returns the hash function, the length of its output and what one iteration of a block
+// takes.
 func (h pbkdf2Hash) variant() (func() hash.Hash, int, time.Duration) {
 	if h.id == "pbkdf2-sha256" {
 		return sha256.New, sha256.Size, pbkdf2SHA256Time
@@ -46,14 +47,15 @@ func (h pbkdf2Hash) variant() (func() hash.Hash, int, time.Duration) {
 	return sha512.New, sha512.Size, pbkdf2SHA512Time
 }
 
-// matches cannot see an error of the derivation: it has none for parameters within the bounds.
+// matches need not report an error: the derivation has none for parameters within the bounds.
 func (h pbkdf2Hash) matches(password []byte) bool {
 	function, _, _ := h.variant()
 	derived, err := pbkdf2.Key(function, string(password), h.salt, h.iterations, len(h.digest))
 	return err == nil && equal(derived, h.digest)
 }
 
-// class names the length too, because a digest longer than the hash function's output takes several rounds of work.
+// class includes the length, because a digest longer than the output of the hash function takes
+// several times the work.
 func (h pbkdf2Hash) class() string {
 	return fmt.Sprintf("%s i=%d,l=%d", h.id, h.iterations, len(h.digest))
 }

@@ -5,17 +5,19 @@ import (
 	"crypto/sha256"
 )
 
-// Keyer turns plaintexts from Secrets into hashes that are worth nothing outside this process: HMAC-SHA-256 under a random
-// key that lives as long as the Keyer. A process makes one and passes it to whoever reads Secrets. Safe for concurrent use.
+// Keyer turns plaintexts from Secrets into hashes that are worth nothing outside this process:
+// HMAC-SHA-256 under a random key that lives as long as the Keyer. A process makes one Keyer and
+// shares it between all readers of Secrets. It is safe for concurrent use.
 type Keyer struct {
 	key []byte
 }
 
-// NewKeyer draws a new key.
+// NewKeyer returns a Keyer with a new random key.
 func NewKeyer() *Keyer { return &Keyer{key: random(sha256.Size)} }
 
-// NewPlaintext returns a Hash that only this very secret matches, byte for byte; the secret itself is not kept. An empty
-// secret, and one longer than MaximumLength, gives a Hash that nothing matches.
+// NewPlaintext returns a Hash that only this very secret matches, byte for byte. It does not keep
+// the secret. For an empty secret, and for one longer than MaximumLength, it returns a Hash that
+// nothing matches.
 func (k *Keyer) NewPlaintext(secret []byte) *Hash {
 	return &Hash{encoded: string(k.digest(secret)), keyer: k}
 }
@@ -26,7 +28,8 @@ func (k *Keyer) digest(secret []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// plaintext is the scheme of a keyed digest. Verify sees to it that nothing matches an empty or an overlong secret.
+// plaintext is the scheme of a keyed digest. Verify ensures that nothing matches an empty or an
+// overlong secret.
 type plaintext struct {
 	keyer  *Keyer
 	digest string

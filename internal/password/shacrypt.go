@@ -12,15 +12,16 @@ import (
 	"github.com/go-crypt/x/yescrypt"
 )
 
-// The rounds of sha-crypt by its specification: left out means the default; the least and the most are part of it.
+// The default, least and most rounds in the specification of sha-crypt. A hash without rounds has
+// the default.
 const (
 	defaultRounds = 5_000
 	minimumRounds = 1_000
 	maximumRounds = 999_999_999
 )
 
-// shaCryptHash is the string $6$salt$digest (sha512-crypt) or $5$salt$digest (sha256-crypt), with rounds=N$ before the salt
-// unless they are 5000.
+// shaCryptHash is the string $6$salt$digest (sha512-crypt) or $5$salt$digest (sha256-crypt), with
+// rounds=N$ before the salt unless they are 5000.
 type shaCryptHash struct {
 	id     string
 	rounds int
@@ -51,7 +52,7 @@ func readSHACrypt(id string, fields []string) (scheme, error) {
 	return h, nil
 }
 
-// encodes says whether the text is that many bytes in the base64 of crypt(3).
+// encodes reports whether the text is that many bytes in the base64 of crypt(3).
 func encodes(text string, size int) bool {
 	return len(yescrypt.Decode64([]byte(text))) == size && len(text) == (size*8+5)/6
 }
@@ -69,7 +70,7 @@ func (h shaCryptHash) matches(password []byte) bool {
 	return equal(crypt.KeySHACrypt(function, password, []byte(h.salt), h.rounds), []byte(h.digest))
 }
 
-// class names the length of the salt, because every round hashes it.
+// class includes the length of the salt, because every round hashes the salt.
 func (h shaCryptHash) class() string {
 	name := "sha512-crypt"
 	if h.id == "5" {
@@ -78,7 +79,8 @@ func (h shaCryptHash) class() string {
 	return fmt.Sprintf("%s rounds=%d,salt=%d", name, h.rounds, len(h.salt))
 }
 
-// cost holds for a password of MaximumLength, which every round hashes up to three times; one of 10 bytes takes a tenth.
+// cost holds for a password of MaximumLength, which every round hashes up to three times; one of 10
+// bytes takes a tenth.
 func (h shaCryptHash) cost() Cost {
 	_, _, unit := h.variant()
 	return work(float64(h.rounds), unit, smallMemory)

@@ -15,7 +15,8 @@ const (
 	yescryptMaxFactor = 48 // larger ones take two characters, which no crypt(3) writes
 )
 
-// yescryptHash is the string $y$j9T$salt$digest, where j9T means the default flags, N=2^12 and r=32.
+// yescryptHash is the string $y$j9T$salt$digest, in which j9T means the default flags, N=2^12 and
+// r=32.
 type yescryptHash struct {
 	setting      string
 	logN, r      int
@@ -42,7 +43,7 @@ func readYescrypt(fields []string) (scheme, error) {
 	return h, nil
 }
 
-// matches cannot see an error of the derivation: it has none for parameters within the bounds.
+// matches need not report an error: the derivation has none for parameters within the bounds.
 func (h yescryptHash) matches(password []byte) bool {
 	derived, err := yescrypt.Key(password, h.salt, 1<<h.logN, h.r, 1, yescryptDigest)
 	return err == nil && equal(derived, h.digest)
@@ -58,7 +59,7 @@ func (h yescryptHash) cost() Cost {
 
 func (yescryptHash) bound() string { return "for yescrypt 128*N*r may be just below 512 MiB" }
 
-// weak draws the line at the default of crypt(3), since OWASP does not name yescrypt.
+// weak compares with the default of crypt(3), because OWASP does not name yescrypt.
 func (h yescryptHash) weak() string {
 	if h.r<<h.logN < 32<<12 {
 		return "yescrypt uses less memory than 16 MiB, the default of crypt(3)"

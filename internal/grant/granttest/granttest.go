@@ -1,4 +1,5 @@
-// Package granttest states what every implementation of grant.Records must do, as one test suite that each of them runs.
+// Package granttest states what every implementation of grant.Records must do, as one test suite
+// that each of them runs.
 package granttest
 
 import (
@@ -26,10 +27,11 @@ type Fixture struct {
 	Users [2]*directory.User
 	// Now is the clock of the service.
 	Now func() time.Time
-	// NewReplica starts another process beside Replica that knows the users, but has not yet learned of any record.
-	// Nil means that the service never runs more than one process.
+	// NewReplica starts another process beside Replica that knows the users, but has not yet
+	// learned of any record. Nil means that the service never runs more than one process.
 	NewReplica func() Replica
-	// TokensRevokedAt returns up to when the tokens of a user are void, as a process that starts now reads it.
+	// TokensRevokedAt returns up to when the tokens of a user are void, as a process that starts
+	// now reads it.
 	TokensRevokedAt func(*directory.User) time.Time
 	// SetFailing makes every write fail, or lets writes succeed again.
 	SetFailing func(failing bool)
@@ -38,7 +40,8 @@ type Fixture struct {
 // concurrentCallers is how many callers ask at the same time.
 const concurrentCallers = 20
 
-// TestRecords runs the suite. The cases run in parallel, so fixtures must share nothing that one of them can change.
+// TestRecords runs the suite. The cases run in parallel, so fixtures must share nothing that one of
+// them can change.
 func TestRecords(t *testing.T, newFixture func(testing.TB) Fixture) {
 	for name, test := range map[string]func(*testing.T, Fixture){
 		"keeps a new label as it was given":                testNewLabel,
@@ -447,7 +450,8 @@ func (f Fixture) createAt(t *testing.T, replica Replica, r directory.Record) dir
 	return kept
 }
 
-// createConcurrently has many callers on all replicas ask for one label, and returns the record that they all get.
+// createConcurrently has many callers on all replicas ask for one label, and returns the record
+// that they all get.
 func (f Fixture) createConcurrently(t *testing.T, u *directory.User, label string) directory.Record {
 	t.Helper()
 	replicas := f.replicas()
@@ -515,7 +519,8 @@ func (r Replica) labelled(t *testing.T, u *directory.User, label string) (direct
 	return kept, ok
 }
 
-// finds reports whether a caller who revokes a label finds this record: in the directory, or by asking for the label.
+// finds reports whether a caller who revokes a label finds this record: in the directory, or by
+// asking for the label.
 func (r Replica) finds(t *testing.T, u *directory.User, want directory.Record) bool {
 	t.Helper()
 	if got, ok := r.Directory.Record(u.UID, want.ID); ok && got == want {
