@@ -14,10 +14,10 @@ import (
 func BenchmarkPassword(b *testing.B) {
 	for _, c := range []struct {
 		name string
-		memo time.Duration
-	}{{"bcrypt 10", 0}, {"memo hit", time.Hour}} {
+		ttl  time.Duration
+	}{{"bcrypt 10", 0}, {"cache hit", time.Hour}} {
 		b.Run(c.name, func(b *testing.B) {
-			h := newBenchHouse(b, c.memo)
+			h := newBenchFixture(b, c.ttl)
 			b.ReportAllocs()
 			for b.Loop() {
 				if err := h.login("jean", "password"); err != nil {
@@ -26,8 +26,8 @@ func BenchmarkPassword(b *testing.B) {
 			}
 		})
 	}
-	b.Run("memo hit, all cores", func(b *testing.B) {
-		h := newBenchHouse(b, time.Hour)
+	b.Run("cache hit, all cores", func(b *testing.B) {
+		h := newBenchFixture(b, time.Hour)
 		b.ReportAllocs()
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
@@ -39,11 +39,11 @@ func BenchmarkPassword(b *testing.B) {
 	})
 }
 
-// newBenchHouse has one user, who has logged in before.
-func newBenchHouse(b *testing.B, memoTTL time.Duration) *house {
+// newBenchFixture has one user, who has logged in before.
+func newBenchFixture(b *testing.B, cacheTTL time.Duration) *fixture {
 	b.Helper()
-	h := newHouse(func(c *authn.PasswordConfig) {
-		c.CacheTTL = memoTTL
+	h := newFixture(func(c *authn.PasswordConfig) {
+		c.CacheTTL = cacheTTL
 		c.Audit = func(context.Context, audit.Event) {}
 		c.Now = func() time.Time { return start }
 	})

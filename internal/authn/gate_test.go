@@ -12,95 +12,101 @@ import (
 )
 
 // line lets somebody wait at a gate and returns the order in which the slot came to whom.
-type line struct {
+type testQueue struct {
 	gate  *gate
 	order chan string
 }
 
-func (l *line) wait(ctx context.Context, source, login string) {
+func (q *testQueue) wait(ctx context.Context, source, login string) {
 	go func() {
-		switch err := l.gate.acquire(ctx, source, login); err {
+		switch err := q.gate.acquire(ctx, source, login); err {
 		case nil:
-			l.order <- source + "/" + login
+			q.order <- source + "/" + login
 		default:
-			l.order <- source + "/" + login + ": " + err.Error()
+			q.order <- source + "/" + login + ": " + err.Error()
 		}
 	}()
 	synctest.Wait()
 }
 
-func newLine(slots int) *line { return &line{gate: newGate(slots), order: make(chan string, 1000)} }
+func newTestQueue(slots int) *testQueue {
+	return &testQueue{gate: newGate(slots), order: make(chan string, 1000)}
+}
 
 // served releases the slot n times and returns who got it.
-func (l *line) served(n int) (out []string) {
+func (q *testQueue) served(n int) (out []string) {
 	for range n {
-		l.gate.release()
+		q.gate.release()
 		synctest.Wait()
-		out = append(out, <-l.order)
+		out = append(out, <-q.order)
 	}
 	return out
 }
 
-func TestSourcesTakeTurnsAndSoDoTheLoginsOfOneSource(t *testing.T) {
+func TestSourcesAndLoginsTakeTurns(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLine(1)
-		l.wait(t.Context(), "first", "x")
-		<-l.order
+		q := newTestQueue(1)
+		q.wait(t.Context(), "first", "x")
+		<-q.order
 		for _, who := range [][2]string{{"flood", "a"}, {"flood", "a"}, {"flood", "a"}, {"flood", "b"}, {"quiet", "c"}, {"quiet", "c"}} {
-			l.wait(t.Context(), who[0], who[1])
+			q.wait(t.Context(), who[0], who[1])
 		}
 		want := []string{"flood/a", "quiet/c", "flood/b", "quiet/c", "flood/a", "flood/a"}
-		if got := l.served(6); !slices.Equal(got, want) {
+		if got := q.served(6); !slices.Equal(got, want) {
 			t.Errorf("served %v, want %v", got, want)
 		}
 	})
 }
 
-func TestANewcomerNeitherWaitsForThePastNorCatchesUpOnIt(t *testing.T) {
+func TestNewSourceStartsAtCurrentTurn(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLine(1)
-		l.wait(t.Context(), "old", "x")
-		<-l.order
+		q := newTestQueue(1)
+		q.wait(t.Context(), "old", "x")
+		<-q.order
 		for range 10 {
-			l.wait(t.Context(), "old", "x")
+			q.wait(t.Context(), "old", "x")
 		}
-		l.served(5)
+		q.served(5)
 		for range 3 {
-			l.wait(t.Context(), "new", "y")
+			q.wait(t.Context(), "new", "y")
 		}
-		got := l.served(6)
+		got := q.served(6)
 		if news := len(slices.DeleteFunc(slices.Clone(got), func(s string) bool { return s != "new/y" })); news != 3 || got[5] == "new/y" && got[4] == "new/y" {
 			t.Errorf("served %v: they should take turns", got)
 		}
 	})
 }
 
-func TestAFullQueueMakesRoomForWhoHasLess(t *testing.T) {
+func TestFullQueueMakesRoomForSmallSource(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLine(1)
-		l.wait(t.Context(), "x", "x")
-		<-l.order
+		q := newTestQueue(1)
+		q.wait(t.Context(), "x", "x")
+		<-q.order
 		for i := range waitingPerSlot {
-			l.wait(t.Context(), "flood", fmt.Sprint(i))
+			q.wait(t.Context(), "flood", fmt.Sprint(i))
 		}
-		l.wait(t.Context(), "flood", "one more")
-		if got := <-l.order; got != "flood/one more: "+(&BusyError{}).Error() {
+		q.wait(t.Context(), "flood", "one more")
+		if got := <-q.order; got != "flood/one more: "+(&BusyError{}).Error() {
 			t.Errorf("the flood's newcomer: %s", got)
 		}
-		l.wait(t.Context(), "quiet", "jean")
-		if got := <-l.order; got != fmt.Sprintf("flood/%d: %s", waitingPerSlot-1, (&BusyError{}).Error()) {
+		q.wait(t.Context(), "quiet", "jean")
+		if got := <-q.order; got != fmt.Sprintf("flood/%d: %s", waitingPerSlot-1, (&BusyError{}).Error()) {
 			t.Errorf("room was made by %s", got)
 		}
-		if got := l.served(2); !slices.Contains(got, "quiet/jean") {
+		if got := q.served(2); !slices.Contains(got, "quiet/jean") {
 			t.Errorf("served %v", got)
 		}
 		for range waitingPerSlot - 2 {
-			l.served(1)
+			q.served(1)
 		}
 	})
 }
 
-func TestNobodyWaitsLongerThanTheLimit(t *testing.T) {
+func TestWaitIsBounded(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(1)
 		if err := g.acquire(t.Context(), "x", "x"); err != nil {
@@ -117,28 +123,30 @@ func TestNobodyWaitsLongerThanTheLimit(t *testing.T) {
 	})
 }
 
-func TestWhoLeavesTheQueueLosesNoSlot(t *testing.T) {
+func TestLeavingQueueLosesNoSlot(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLine(1)
-		l.wait(t.Context(), "x", "x")
-		<-l.order
+		q := newTestQueue(1)
+		q.wait(t.Context(), "x", "x")
+		<-q.order
 		ctx, cancel := context.WithCancel(t.Context())
-		l.wait(ctx, "gone", "y")
-		l.wait(t.Context(), "stays", "z")
+		q.wait(ctx, "gone", "y")
+		q.wait(t.Context(), "stays", "z")
 		cancel()
 		synctest.Wait()
-		<-l.order
-		if got := l.served(1); got[0] != "stays/z" {
+		<-q.order
+		if got := q.served(1); got[0] != "stays/z" {
 			t.Errorf("served %v", got)
 		}
-		l.gate.release()
-		if err := l.gate.acquire(t.Context(), "next", "n"); err != nil {
+		q.gate.release()
+		if err := q.gate.acquire(t.Context(), "next", "n"); err != nil {
 			t.Errorf("the slot is lost: %v", err)
 		}
 	})
 }
 
-func TestTheMemoryOfTurnsIsBounded(t *testing.T) {
+func TestTurnsMemoryIsBounded(t *testing.T) {
+	t.Parallel()
 	turns := newTurns()
 	for i := range 100_000 {
 		turns.serve(fmt.Sprint(i), 64)
@@ -148,7 +156,8 @@ func TestTheMemoryOfTurnsIsBounded(t *testing.T) {
 	}
 }
 
-func TestHostsOfOneNetworkAreOneSource(t *testing.T) {
+func TestIPv6NetworkIsOneSource(t *testing.T) {
+	t.Parallel()
 	for address, want := range map[string]string{
 		"192.0.2.7": "192.0.2.7", "::ffff:192.0.2.7": "192.0.2.7", "2001:db8:1:2:3::4": "2001:db8:1:2::/64", "2001:db8:1:2::": "2001:db8:1:2::/64",
 	} {

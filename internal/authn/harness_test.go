@@ -18,21 +18,21 @@ import (
 
 var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// house is a password authenticator with a clock that can be moved and ears for what it tells others.
-type house struct {
+// fixture is a password authenticator with a clock that can be moved and ears for what it tells others.
+type fixture struct {
 	*authn.Password
 	directory *directory.Directory
 	waited    atomic.Int64
 	computed  atomic.Int64
 
-	mu     sync.Mutex
-	now    time.Time
-	events []audit.Event
-	notes  []loginstate.Update
+	mu      sync.Mutex
+	now     time.Time
+	events  []audit.Event
+	updates []loginstate.Update
 }
 
-func newHouse(change func(*authn.PasswordConfig)) *house {
-	h := &house{directory: directory.New(), now: start}
+func newFixture(change func(*authn.PasswordConfig)) *fixture {
+	h := &fixture{directory: directory.New(), now: start}
 	h.directory.MarkSynced()
 	c := authn.PasswordConfig{
 		Directory: h.directory, Observer: h, Now: h.clock,
@@ -44,7 +44,7 @@ func newHouse(change func(*authn.PasswordConfig)) *house {
 		LoginUpdated: func(_ *directory.User, n loginstate.Update) {
 			h.mu.Lock()
 			defer h.mu.Unlock()
-			h.notes = append(h.notes, n)
+			h.updates = append(h.updates, n)
 		},
 		CacheTTL: 10 * time.Minute, LockAfter: 10, LockDuration: 30 * time.Minute, HashConcurrency: 2,
 	}
@@ -55,35 +55,35 @@ func newHouse(change func(*authn.PasswordConfig)) *house {
 	return h
 }
 
-func (h *house) HashWaited(time.Duration)   { h.waited.Add(1) }
-func (h *house) HashComputed(time.Duration) { h.computed.Add(1) }
+func (h *fixture) HashWaited(time.Duration)   { h.waited.Add(1) }
+func (h *fixture) HashComputed(time.Duration) { h.computed.Add(1) }
 
-func (h *house) clock() time.Time {
+func (h *fixture) clock() time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.now
 }
 
-func (h *house) advance(d time.Duration) {
+func (h *fixture) advance(d time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.now = h.now.Add(d)
 }
 
-func (h *house) heard() []loginstate.Update {
+func (h *fixture) reported() []loginstate.Update {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.Clone(h.notes)
+	return slices.Clone(h.updates)
 }
 
 // login returns the error of one login.
-func (h *house) login(login, password string) error {
+func (h *fixture) login(login, password string) error {
 	_, err := h.Authenticate(context.Background(), login, password)
 	return err
 }
 
 // put gives a user with these passwords to the directory.
-func (h *house) put(t testing.TB, login string, passwords ...directory.Password) *directory.User {
+func (h *fixture) put(t testing.TB, login string, passwords ...directory.Password) *directory.User {
 	t.Helper()
 	u := &directory.User{
 		Key: "gatehouse-users/" + login, UID: "uid-of-" + login, Login: login,
@@ -94,7 +94,7 @@ func (h *house) put(t testing.TB, login string, passwords ...directory.Password)
 }
 
 // change puts a changed copy of a user, as a controller does when the object changes and its credentials do not.
-func (h *house) change(u *directory.User, change func(*directory.User)) *directory.User {
+func (h *fixture) change(u *directory.User, change func(*directory.User)) *directory.User {
 	next := *u
 	change(&next)
 	h.directory.Put(&next)

@@ -15,7 +15,7 @@ import (
 const (
 	lockAfter = 3
 	lockFor   = 30 * time.Minute
-	memoTTL   = 20 * time.Minute
+	cacheTTL  = 20 * time.Minute
 )
 
 // account is what a lock is meant to be, said in the plainest way.
@@ -44,8 +44,8 @@ func FuzzLockout(f *testing.F) {
 	f.Add([]byte{0x11, 0x41, 0x11, 0x01, 0x21, 0x21, 0x11, 0x31, 0x11})
 	keyer := password.NewKeyer()
 	f.Fuzz(func(t *testing.T, script []byte) {
-		h := newHouse(func(c *authn.PasswordConfig) {
-			c.LockAfter, c.LockDuration, c.CacheTTL = lockAfter, lockFor, memoTTL
+		h := newFixture(func(c *authn.PasswordConfig) {
+			c.LockAfter, c.LockDuration, c.CacheTTL = lockAfter, lockFor, cacheTTL
 		})
 		want := make([]account, 3)
 		for i := range want {
@@ -78,7 +78,7 @@ func FuzzLockout(f *testing.F) {
 }
 
 // showLock lets the status of a user show a lock, or none.
-func (h *house) showLock(who int, until time.Time) {
+func (h *fixture) showLock(who int, until time.Time) {
 	u, _ := h.directory.ByLogin(fmt.Sprint(who))
 	h.change(u, func(u *directory.User) { u.LockedUntil = until })
 }
@@ -92,7 +92,7 @@ func (a *account) try(isRight bool, now time.Time) error {
 	case now.Before(a.lockedUntil):
 		return authn.ErrLocked
 	case isRight:
-		a.failures, a.rememberedUntil = 0, now.Add(memoTTL)
+		a.failures, a.rememberedUntil = 0, now.Add(cacheTTL)
 		return nil
 	}
 	if a.failures++; a.failures == lockAfter {

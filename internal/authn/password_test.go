@@ -23,7 +23,8 @@ func expired(p directory.Password) directory.Password {
 	return p
 }
 
-func TestVerdictsComeInTheirOrder(t *testing.T) {
+func TestOrderOfVerdicts(t *testing.T) {
+	t.Parallel()
 	lock := func(u *directory.User) { u.LockedUntil = start.Add(time.Hour) }
 	revoke := func(u *directory.User) { u.Revoked = true }
 	expire := func(u *directory.User) { u.ExpiresAt = start }
@@ -47,7 +48,7 @@ func TestVerdictsComeInTheirOrder(t *testing.T) {
 		"longer than anything is looked at": {strings.Repeat("x", 60000), false, nil, authn.ErrWrongPassword},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(nil)
+			h := newFixture(nil)
 			p := bcrypt4(t, right)
 			if c.ended {
 				p = expired(p)
@@ -63,8 +64,9 @@ func TestVerdictsComeInTheirOrder(t *testing.T) {
 	}
 }
 
-func TestAnUnknownLoginAndAUserWithoutAPasswordAreRefused(t *testing.T) {
-	h := newHouse(nil)
+func TestUnknownLoginAndUserWithoutPassword(t *testing.T) {
+	t.Parallel()
+	h := newFixture(nil)
 	h.put(t, "jean", bcrypt4(t, right))
 	h.put(t, "nopassword")
 	if err := h.login("nobody", right); err != authn.ErrUnknownLogin {
@@ -78,15 +80,17 @@ func TestAnUnknownLoginAndAUserWithoutAPasswordAreRefused(t *testing.T) {
 	}
 }
 
-func TestThereIsNoVerdictBeforeTheDirectoryIsComplete(t *testing.T) {
-	h := newHouse(func(c *authn.PasswordConfig) { c.Directory = directory.New() })
+func TestNoPasswordVerdictBeforeSync(t *testing.T) {
+	t.Parallel()
+	h := newFixture(func(c *authn.PasswordConfig) { c.Directory = directory.New() })
 	if err := h.login("jean", right); err != authn.ErrUnavailable {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestAnyOfSeveralPasswordsLogsInAndAnEndedOneDoesNotHideAnother(t *testing.T) {
-	h := newHouse(nil)
+func TestEachOfSeveralPasswordsLogsIn(t *testing.T) {
+	t.Parallel()
+	h := newFixture(nil)
 	h.put(t, "jean", expired(bcrypt4(t, "old")), bcrypt4(t, "new"), expired(bcrypt4(t, "both")), bcrypt4(t, "both"))
 	for plain, want := range map[string]error{"old": authn.ErrPasswordExpired, "new": nil, "both": nil, "other": authn.ErrWrongPassword} {
 		if err := h.login("jean", plain); err != want {
@@ -95,8 +99,9 @@ func TestAnyOfSeveralPasswordsLogsInAndAnEndedOneDoesNotHideAnother(t *testing.T
 	}
 }
 
-func TestAPlaintextCostsNoHashAndItsRefusalCostsWhatAStrangersDoes(t *testing.T) {
-	h := newHouse(nil)
+func TestPlaintextCostsNoHashUnlessRefused(t *testing.T) {
+	t.Parallel()
+	h := newFixture(nil)
 	secret := directory.Password{Hash: password.NewKeyer().NewPlaintext([]byte("machine"))}
 	h.put(t, "robot", secret, bcrypt4(t, right))
 	if err := h.login("robot", "machine"); err != nil || h.computed.Load() != 0 {
@@ -107,8 +112,9 @@ func TestAPlaintextCostsNoHashAndItsRefusalCostsWhatAStrangersDoes(t *testing.T)
 	}
 }
 
-func TestASecondLoginCostsNoHashUntilTheMemoEnds(t *testing.T) {
-	h := newHouse(nil)
+func TestCachedPasswordCostsNoHash(t *testing.T) {
+	t.Parallel()
+	h := newFixture(nil)
 	h.put(t, "jean", bcrypt4(t, right))
 	for i, step := range []struct {
 		after time.Duration
@@ -121,8 +127,9 @@ func TestASecondLoginCostsNoHashUntilTheMemoEnds(t *testing.T) {
 	}
 }
 
-func TestWithoutAMemoEveryLoginCostsAHash(t *testing.T) {
-	h := newHouse(func(c *authn.PasswordConfig) { c.CacheTTL = 0 })
+func TestNoCacheMeansOneHashPerLogin(t *testing.T) {
+	t.Parallel()
+	h := newFixture(func(c *authn.PasswordConfig) { c.CacheTTL = 0 })
 	h.put(t, "jean", bcrypt4(t, right))
 	for range 3 {
 		if err := h.login("jean", right); err != nil {
@@ -135,7 +142,8 @@ func TestWithoutAMemoEveryLoginCostsAHash(t *testing.T) {
 }
 
 func TestOnlySuccessesAreRemembered(t *testing.T) {
-	h := newHouse(func(c *authn.PasswordConfig) { c.LockAfter = 0 })
+	t.Parallel()
+	h := newFixture(func(c *authn.PasswordConfig) { c.LockAfter = 0 })
 	u := h.put(t, "jean", bcrypt4(t, right))
 	h.change(u, func(u *directory.User) { u.ExpiresAt = start })
 	for range 3 {
@@ -147,8 +155,9 @@ func TestOnlySuccessesAreRemembered(t *testing.T) {
 	}
 }
 
-func TestARememberedPasswordOfAnAccountThatEndedIsRefusedTheLongWay(t *testing.T) {
-	h := newHouse(nil)
+func TestCachedPasswordOfExpiredAccountCostsHash(t *testing.T) {
+	t.Parallel()
+	h := newFixture(nil)
 	h.change(h.put(t, "jean", bcrypt4(t, right)), func(u *directory.User) { u.ExpiresAt = start.Add(time.Minute) })
 	if err := h.login("jean", right); err != nil {
 		t.Fatal(err)
@@ -159,8 +168,9 @@ func TestARememberedPasswordOfAnAccountThatEndedIsRefusedTheLongWay(t *testing.T
 	}
 }
 
-func TestARememberedPasswordEndsToTheInstant(t *testing.T) {
-	h := newHouse(nil)
+func TestCachedPasswordExpiresOnTime(t *testing.T) {
+	t.Parallel()
+	h := newFixture(nil)
 	p := bcrypt4(t, right)
 	p.ExpiresAt = start.Add(time.Minute)
 	h.put(t, "jean", p)
@@ -173,8 +183,9 @@ func TestARememberedPasswordEndsToTheInstant(t *testing.T) {
 	}
 }
 
-func TestAChangedPasswordIsForgottenAtOnce(t *testing.T) {
-	h := newHouse(nil)
+func TestChangedPasswordLeavesCache(t *testing.T) {
+	t.Parallel()
+	h := newFixture(nil)
 	h.put(t, "jean", bcrypt4(t, right))
 	if err := h.login("jean", right); err != nil {
 		t.Fatal(err)
@@ -185,8 +196,9 @@ func TestAChangedPasswordIsForgottenAtOnce(t *testing.T) {
 	}
 }
 
-func TestTheFailuresInARowLockUntilTheTimeIsOver(t *testing.T) {
-	h := newHouse(nil)
+func TestFailuresLockForDuration(t *testing.T) {
+	t.Parallel()
+	h := newFixture(nil)
 	h.put(t, "jean", bcrypt4(t, right))
 	for i := range 10 {
 		if err := h.login("jean", wrong); err != authn.ErrWrongPassword {
@@ -196,7 +208,7 @@ func TestTheFailuresInARowLockUntilTheTimeIsOver(t *testing.T) {
 	if err := h.login("jean", right); err != authn.ErrLocked {
 		t.Fatalf("after ten failures: %v", err)
 	}
-	if last := h.heard()[9]; !last.LockedUntil.Equal(start.Add(30 * time.Minute)) {
+	if last := h.reported()[9]; !last.LockedUntil.Equal(start.Add(30 * time.Minute)) {
 		t.Errorf("others hear of a lock until %s", last.LockedUntil)
 	}
 	h.advance(30*time.Minute - 1)
@@ -212,11 +224,12 @@ func TestTheFailuresInARowLockUntilTheTimeIsOver(t *testing.T) {
 	}
 }
 
-func TestALockWithoutDurationLastsUntilItIsLifted(t *testing.T) {
-	h := newHouse(func(c *authn.PasswordConfig) { c.LockAfter, c.LockDuration = 1, 0 })
+func TestLockWithoutDurationIsEndless(t *testing.T) {
+	t.Parallel()
+	h := newFixture(func(c *authn.PasswordConfig) { c.LockAfter, c.LockDuration = 1, 0 })
 	h.put(t, "jean", bcrypt4(t, right))
 	_ = h.login("jean", wrong)
-	if last := h.heard()[0]; !last.LockedUntil.Equal(loginstate.Forever) {
+	if last := h.reported()[0]; !last.LockedUntil.Equal(loginstate.Forever) {
 		t.Errorf("locked until %s", last.LockedUntil)
 	}
 	h.advance(100 * 365 * 24 * time.Hour)
@@ -225,8 +238,9 @@ func TestALockWithoutDurationLastsUntilItIsLifted(t *testing.T) {
 	}
 }
 
-func TestALockIsNeverMadeWhenItIsOff(t *testing.T) {
-	h := newHouse(func(c *authn.PasswordConfig) { c.LockAfter = 0 })
+func TestLockAfterZeroNeverLocks(t *testing.T) {
+	t.Parallel()
+	h := newFixture(func(c *authn.PasswordConfig) { c.LockAfter = 0 })
 	h.put(t, "jean", bcrypt4(t, right))
 	for range 30 {
 		_ = h.login("jean", wrong)
@@ -236,8 +250,9 @@ func TestALockIsNeverMadeWhenItIsOff(t *testing.T) {
 	}
 }
 
-func TestASuccessForgetsFailuresAndAMemoHitIsOne(t *testing.T) {
-	h := newHouse(nil)
+func TestSuccessClearsFailures(t *testing.T) {
+	t.Parallel()
+	h := newFixture(nil)
 	h.put(t, "jean", bcrypt4(t, right))
 	for range 5 {
 		for range 9 {
@@ -249,8 +264,9 @@ func TestASuccessForgetsFailuresAndAMemoHitIsOne(t *testing.T) {
 	}
 }
 
-func TestAStrangersGuessesDoNotShutOutWhoIsRemembered(t *testing.T) {
-	h := newHouse(nil)
+func TestGuessesDoNotLockOutCachedPassword(t *testing.T) {
+	t.Parallel()
+	h := newFixture(nil)
 	h.put(t, "jean", bcrypt4(t, right))
 	if err := h.login("jean", right); err != nil {
 		t.Fatal(err)
@@ -264,7 +280,8 @@ func TestAStrangersGuessesDoNotShutOutWhoIsRemembered(t *testing.T) {
 }
 
 func TestAChangedPasswordLiftsALock(t *testing.T) {
-	h := newHouse(nil)
+	t.Parallel()
+	h := newFixture(nil)
 	h.put(t, "jean", bcrypt4(t, right))
 	for range 10 {
 		_ = h.login("jean", wrong)
@@ -275,14 +292,15 @@ func TestAChangedPasswordLiftsALock(t *testing.T) {
 	}
 }
 
-func TestTheRightPasswordOfARevokedAccountIsNoFailureAndAWrongOneIs(t *testing.T) {
-	h := newHouse(nil)
+func TestRevokedAccountCountsWrongPasswordsOnly(t *testing.T) {
+	t.Parallel()
+	h := newFixture(nil)
 	u := h.put(t, "jean", bcrypt4(t, right))
 	h.change(u, func(u *directory.User) { u.Revoked = true })
 	for range 20 {
 		_ = h.login("jean", right)
 	}
-	if n := len(h.heard()); n != 0 {
+	if n := len(h.reported()); n != 0 {
 		t.Errorf("%d failures counted", n)
 	}
 	for range 10 {
@@ -293,21 +311,22 @@ func TestTheRightPasswordOfARevokedAccountIsNoFailureAndAWrongOneIs(t *testing.T
 	}
 }
 
-func TestNoMoreGuessesAreJudgedAtOnceThanTheLockAllows(t *testing.T) {
-	h := newHouse(nil)
+func TestConcurrentGuessesStayWithinLock(t *testing.T) {
+	t.Parallel()
+	h := newFixture(nil)
 	h.put(t, "jean", bcrypt4(t, right))
 	var wg sync.WaitGroup
 	for i := range 60 {
 		wg.Go(func() { _ = h.login("jean", wrong+strings.Repeat("x", i)) })
 	}
 	wg.Wait()
-	if n := len(h.heard()); n != 10 {
+	if n := len(h.reported()); n != 10 {
 		t.Errorf("%d guesses of 60 were judged", n)
 	}
 }
 
-func TestConcurrentFirstLoginsOfOneCredentialShareOneHash(t *testing.T) {
-	h := newHouse(nil)
+func TestConcurrentLoginsShareOneHash(t *testing.T) {
+	h := newFixture(nil)
 	h.put(t, "jean", directory.Password{Hash: parse(t, bcrypt10)})
 	var wg sync.WaitGroup
 	for range 50 {
@@ -323,8 +342,9 @@ func TestConcurrentFirstLoginsOfOneCredentialShareOneHash(t *testing.T) {
 	}
 }
 
-func TestAUserThatChangesWhileItsHashWaitsIsJudgedAsItIsThen(t *testing.T) {
-	h := newHouse(nil)
+func TestVerdictIsAboutUserAfterHash(t *testing.T) {
+	t.Parallel()
+	h := newFixture(nil)
 	u := h.put(t, "jean", directory.Password{Hash: parse(t, bcrypt10)})
 	result := make(chan error)
 	go func() { result <- h.login("jean", "password") }()
@@ -336,7 +356,7 @@ func TestAUserThatChangesWhileItsHashWaitsIsJudgedAsItIsThen(t *testing.T) {
 
 // Any change of a User makes new credentials, also one of its name or groups. Whoever logs in at that moment with the right
 // password must not be told that it is wrong.
-func TestALoginThatIsOvertakenByAChangeIsJudgedAnew(t *testing.T) {
+func TestChangedCredentialsAreCheckedAgain(t *testing.T) {
 	for name, c := range map[string]struct {
 		next func(*testing.T) []directory.Password
 		want error
@@ -346,7 +366,7 @@ func TestALoginThatIsOvertakenByAChangeIsJudgedAnew(t *testing.T) {
 		"no password is left": {func(*testing.T) []directory.Password { return nil }, authn.ErrWrongPassword},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(nil)
+			h := newFixture(nil)
 			h.put(t, "jean", directory.Password{Hash: parse(t, bcrypt10)})
 			result := make(chan error)
 			go func() { result <- h.login("jean", "password") }()
@@ -361,8 +381,9 @@ func TestALoginThatIsOvertakenByAChangeIsJudgedAnew(t *testing.T) {
 	}
 }
 
-func TestTheAuditHasNoMoreOfALoginThanAUserMayHave(t *testing.T) {
-	h := newHouse(nil)
+func TestAuditTruncatesLogins(t *testing.T) {
+	t.Parallel()
+	h := newFixture(nil)
 	for login, want := range map[string]string{
 		strings.Repeat("x", 255):   strings.Repeat("x", 255),
 		strings.Repeat("x", 256):   strings.Repeat("x", 255) + "...",
@@ -376,8 +397,9 @@ func TestTheAuditHasNoMoreOfALoginThanAUserMayHave(t *testing.T) {
 	}
 }
 
-func TestAClientThatHangsUpIsLetGoAtOnce(t *testing.T) {
-	h := newHouse(nil)
+func TestCanceledLoginReturnsAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newFixture(nil)
 	h.put(t, "jean", directory.Password{Hash: parse(t, bcrypt10)})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -386,8 +408,9 @@ func TestAClientThatHangsUpIsLetGoAtOnce(t *testing.T) {
 	}
 }
 
-func TestEveryLoginIsAuditedWithItsReasonAndWithoutItsPassword(t *testing.T) {
-	h := newHouse(nil)
+func TestLoginsAreAudited(t *testing.T) {
+	t.Parallel()
+	h := newFixture(nil)
 	h.put(t, "jean", bcrypt4(t, right))
 	for _, step := range []struct {
 		login, password string

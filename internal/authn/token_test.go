@@ -13,24 +13,24 @@ import (
 
 const jeansUID = "5b0c3f0e-6f6b-4c2a-9d55-2f3c1a7b9e01"
 
-// checkpoint is a token authenticator with a user, jean, and tokens of both kinds that are good.
-type checkpoint struct {
-	*house
+// tokenFixture is a token authenticator with a user, jean, and tokens of both kinds that are good.
+type tokenFixture struct {
+	*fixture
 	tokens *authn.Token
 	jean   *directory.User
 	good   map[string]string
 }
 
-func newCheckpoint(t *testing.T) *checkpoint {
+func newTokenFixture(t *testing.T) *tokenFixture {
 	t.Helper()
-	h := newHouse(nil)
+	h := newFixture(nil)
 	keys, err := token.Keys{}.Advance(start, token.Policy{Algorithm: token.ES256, Interval: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
 	set := &token.KeySet{}
 	set.Use(keys)
-	c := &checkpoint{house: h, good: map[string]string{}, tokens: &authn.Token{
+	c := &tokenFixture{fixture: h, good: map[string]string{}, tokens: &authn.Token{
 		Directory: h.directory, Audit: h.Audit, Now: h.clock,
 		Verifier: &token.Verifier{Keys: set, Issuer: "https://issuer", Audience: []string{"https://issuer"}},
 	}}
@@ -49,43 +49,44 @@ func newCheckpoint(t *testing.T) *checkpoint {
 	return c
 }
 
-func TestATokenIsRefusedForTheReasonThatEndsIt(t *testing.T) {
+func TestReasonsToRefuseToken(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
-		end  func(*checkpoint, token.Claims)
+		end  func(*tokenFixture, token.Claims)
 		want error
 	}{
-		"nothing":  {func(*checkpoint, token.Claims) {}, nil},
-		"its time": {func(c *checkpoint, _ token.Claims) { c.advance(time.Hour) }, token.ErrExpired},
-		"its record": {func(c *checkpoint, claims token.Claims) {
+		"nothing":  {func(*tokenFixture, token.Claims) {}, nil},
+		"its time": {func(c *tokenFixture, _ token.Claims) { c.advance(time.Hour) }, token.ErrExpired},
+		"its record": {func(c *tokenFixture, claims token.Claims) {
 			c.directory.PutRecord(directory.Record{ID: claims.ID, UserUID: claims.UID, Revoked: true})
 		}, authn.ErrTokenRevoked},
-		"a record of somebody else's": {func(c *checkpoint, claims token.Claims) {
+		"a record of somebody else's": {func(c *tokenFixture, claims token.Claims) {
 			c.directory.PutRecord(directory.Record{ID: claims.ID, UserUID: "another", Revoked: true})
 		}, nil},
-		"a user that is gone": {func(c *checkpoint, _ token.Claims) { c.directory.Delete(c.jean.Key) }, authn.ErrUserGone},
-		"a user made anew": {func(c *checkpoint, _ token.Claims) {
+		"a user that is gone": {func(c *tokenFixture, _ token.Claims) { c.directory.Delete(c.jean.Key) }, authn.ErrUserGone},
+		"a user made anew": {func(c *tokenFixture, _ token.Claims) {
 			c.change(c.jean, func(u *directory.User) { u.UID = "another" })
 		}, authn.ErrUserGone},
-		"a revoked user": {func(c *checkpoint, _ token.Claims) {
+		"a revoked user": {func(c *tokenFixture, _ token.Claims) {
 			c.change(c.jean, func(u *directory.User) { u.Revoked = true })
 		}, directory.ErrRevoked},
-		"an account that ended": {func(c *checkpoint, _ token.Claims) {
+		"an account that ended": {func(c *tokenFixture, _ token.Claims) {
 			c.change(c.jean, func(u *directory.User) { u.ExpiresAt = start })
 		}, directory.ErrExpired},
-		"tokensValidAfter": {func(c *checkpoint, _ token.Claims) {
+		"tokensValidAfter": {func(c *tokenFixture, _ token.Claims) {
 			c.change(c.jean, func(u *directory.User) { u.TokensValidAfter = start })
 		}, directory.ErrTokenVoid},
-		"a lock, which concerns passwords only": {func(c *checkpoint, _ token.Claims) {
+		"a lock, which concerns passwords only": {func(c *tokenFixture, _ token.Claims) {
 			c.change(c.jean, func(u *directory.User) { u.LockedUntil = start.Add(time.Hour) })
 		}, nil},
-		"a login that is somebody else's": {func(c *checkpoint, _ token.Claims) {
+		"a login that is somebody else's": {func(c *tokenFixture, _ token.Claims) {
 			c.directory.Put(&directory.User{Key: "gatehouse-users/elder", UID: "elder", Login: "boss", Created: start.Add(-time.Hour)})
 			c.change(c.jean, func(u *directory.User) { u.Login, u.Created = "boss", start })
 		}, authn.ErrUserGone},
 	} {
 		for _, kind := range []string{token.KindJWT, token.KindOpaque} {
 			t.Run(name+", "+kind, func(t *testing.T) {
-				p := newCheckpoint(t)
+				p := newTokenFixture(t)
 				id, err := p.tokens.Authenticate(t.Context(), p.good[kind])
 				if err != nil || id.User.Login != "jean" || id.Claims.Kind != kind {
 					t.Fatalf("before: %+v, %v", id, err)
@@ -99,8 +100,9 @@ func TestATokenIsRefusedForTheReasonThatEndsIt(t *testing.T) {
 	}
 }
 
-func TestATokenIsNotJudgedBeforeTheDirectoryIsComplete(t *testing.T) {
-	p := newCheckpoint(t)
+func TestNoTokenVerdictBeforeSync(t *testing.T) {
+	t.Parallel()
+	p := newTokenFixture(t)
 	p.tokens.Directory = directory.New()
 	if _, err := p.tokens.Authenticate(t.Context(), p.good[token.KindJWT]); !errors.Is(err, authn.ErrUnavailable) {
 		t.Errorf("got %v", err)

@@ -27,7 +27,8 @@ func verify(bundle []byte, certificate *tls.Certificate, name string, now time.T
 	return err
 }
 
-func TestAServerCertificateIsTrustedByItsNames(t *testing.T) {
+func TestLeafIsTrustedForItsNames(t *testing.T) {
+	t.Parallel()
 	a := advance(t, authority.Authority{}, start)
 	leaf, err := a.Leaf([]string{"localhost", "127.0.0.1"}, start)
 	if err != nil {
@@ -43,7 +44,8 @@ func TestAServerCertificateIsTrustedByItsNames(t *testing.T) {
 	}
 }
 
-func TestAnAuthorityReadsBackAsItWasWritten(t *testing.T) {
+func TestAuthorityEncodeAndParse(t *testing.T) {
+	t.Parallel()
 	a := advance(t, authority.Authority{}, start)
 	entries, err := a.Encode()
 	if err != nil {
@@ -69,7 +71,8 @@ func TestAnAuthorityReadsBackAsItWasWritten(t *testing.T) {
 }
 
 // A client reads the bundle once a month and keeps it; for thirty years it must trust what the server shows.
-func TestAClientThatReadsTheBundleMonthlyTrustsTheServerForThirtyYears(t *testing.T) {
+func TestMonthlyReaderOfBundleTrustsServer(t *testing.T) {
+	t.Parallel()
 	now := start
 	source := authority.NewSource([]string{"localhost"}, func() time.Time { return now })
 	var a authority.Authority
@@ -93,7 +96,8 @@ func TestAClientThatReadsTheBundleMonthlyTrustsTheServerForThirtyYears(t *testin
 	}
 }
 
-func TestASourceWithoutAnAuthorityHasNoCertificate(t *testing.T) {
+func TestSourceWithoutAuthority(t *testing.T) {
+	t.Parallel()
 	source := authority.NewSource([]string{"localhost"}, time.Now)
 	if _, err := source.GetCertificate(nil); err == nil || !source.NotAfter().IsZero() {
 		t.Error("there is a certificate before there is an authority")

@@ -36,7 +36,8 @@ func holder(t *testing.T, d *directory.Directory, login string) string {
 	return u.Key
 }
 
-func TestTheOldestWhoClaimsALoginHoldsItInWhateverOrderTheyCome(t *testing.T) {
+func TestOldestRivalHoldsLogin(t *testing.T) {
+	t.Parallel()
 	users := []*directory.User{user("a", "x", 1), user("b", "x", 3), user("c", "x", 2)}
 	for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
 		d := directory.New()
@@ -56,7 +57,8 @@ func TestTheOldestWhoClaimsALoginHoldsItInWhateverOrderTheyCome(t *testing.T) {
 	}
 }
 
-func TestUsersOfOneAgeAreOrderedByUID(t *testing.T) {
+func TestRivalsOfOneAgeAreOrderedByUID(t *testing.T) {
+	t.Parallel()
 	d := directory.New()
 	d.Put(user("b", "x", 1))
 	d.Put(user("a", "x", 1))
@@ -65,7 +67,8 @@ func TestUsersOfOneAgeAreOrderedByUID(t *testing.T) {
 	}
 }
 
-func TestAChangedLoginLetsTheOldOneGo(t *testing.T) {
+func TestChangedLoginReleasesOldOne(t *testing.T) {
+	t.Parallel()
 	d := directory.New()
 	d.Put(user("a", "x", 2))
 	d.Put(user("b", "x", 1))
@@ -75,7 +78,8 @@ func TestAChangedLoginLetsTheOldOneGo(t *testing.T) {
 	}
 }
 
-func TestANewVersionOfAHolderIsTheOneThatIsFound(t *testing.T) {
+func TestNewVersionReplacesHolder(t *testing.T) {
+	t.Parallel()
 	for name, rivals := range map[string]int{"alone": 0, "beside a rival": 1} {
 		d := directory.New()
 		for i := range rivals {
@@ -94,7 +98,8 @@ func TestANewVersionOfAHolderIsTheOneThatIsFound(t *testing.T) {
 	}
 }
 
-func TestAUserMadeAnewIsAnotherUser(t *testing.T) {
+func TestNewUIDIsAnotherUser(t *testing.T) {
+	t.Parallel()
 	d := directory.New()
 	old := user("a", "x", 5)
 	old.TokensRevokedAt = start
@@ -110,7 +115,8 @@ func TestAUserMadeAnewIsAnotherUser(t *testing.T) {
 	}
 }
 
-func TestARevocationNeverMovesBack(t *testing.T) {
+func TestRevocationNeverMovesBack(t *testing.T) {
+	t.Parallel()
 	d := directory.New()
 	u := user("a", "x", 5)
 	u.TokensRevokedAt = start
@@ -130,7 +136,8 @@ func TestARevocationNeverMovesBack(t *testing.T) {
 	}
 }
 
-func TestMemoAndFailuresLiveAsLongAsTheCredentials(t *testing.T) {
+func TestCacheAndFailuresFollowCredentials(t *testing.T) {
+	t.Parallel()
 	digest := [32]byte{1}
 	for name, c := range map[string]struct {
 		revision string
@@ -154,7 +161,8 @@ func TestMemoAndFailuresLiveAsLongAsTheCredentials(t *testing.T) {
 	}
 }
 
-func TestALockThatStatusShowsTakesThePlaceOfAReplicasOwn(t *testing.T) {
+func TestLockInStatusReplacesOwnLock(t *testing.T) {
+	t.Parallel()
 	own, shown := start.Add(30*time.Minute), start.Add(29*time.Minute)
 	d := directory.New()
 	put := func(until time.Time) *directory.User {
@@ -176,7 +184,8 @@ func TestALockThatStatusShowsTakesThePlaceOfAReplicasOwn(t *testing.T) {
 	}
 }
 
-func TestAnOldLockThatIsClearedLiftsNoNewerOne(t *testing.T) {
+func TestClearedOldLockKeepsNewerLock(t *testing.T) {
+	t.Parallel()
 	d := directory.New()
 	old := user("a", "x", 5)
 	old.LockedUntil = start.Add(-time.Hour)
@@ -188,7 +197,8 @@ func TestAnOldLockThatIsClearedLiftsNoNewerOne(t *testing.T) {
 	}
 }
 
-func TestVerdictsAreExactToTheInstant(t *testing.T) {
+func TestUserVerdictsAreExact(t *testing.T) {
+	t.Parallel()
 	u := user("a", "x", 1)
 	u.ExpiresAt = start
 	if err := u.Check(start.Add(-time.Nanosecond)); err != nil {
@@ -203,7 +213,8 @@ func TestVerdictsAreExactToTheInstant(t *testing.T) {
 	}
 }
 
-func TestTokensAreVoidUpToAndIncludingTheSecondOfARevocation(t *testing.T) {
+func TestTokensAreVoidThroughSecondOfRevocation(t *testing.T) {
+	t.Parallel()
 	second := start.Truncate(time.Second)
 	for name, set := range map[string]func(*directory.User, time.Time){
 		"spec":   func(u *directory.User, at time.Time) { u.TokensValidAfter = at },
@@ -224,7 +235,8 @@ func TestTokensAreVoidUpToAndIncludingTheSecondOfARevocation(t *testing.T) {
 	}
 }
 
-func TestRecordsAreListedByIDUntilTheyAreDeleted(t *testing.T) {
+func TestRecordsAreSortedByID(t *testing.T) {
+	t.Parallel()
 	d := directory.New()
 	for _, id := range []string{"c", "a", "b", "a"} {
 		d.PutRecord(directory.Record{ID: id, UserUID: "u"})
@@ -247,7 +259,8 @@ func TestRecordsAreListedByIDUntilTheyAreDeleted(t *testing.T) {
 }
 
 // Whoever may make records by hand must neither bring a revoked token back to life nor end another user's.
-func TestARecordUnderAnothersTokenIDChangesNothingAboutTheToken(t *testing.T) {
+func TestRecordOfAnotherUserChangesNothing(t *testing.T) {
+	t.Parallel()
 	d := directory.New()
 	d.PutRecord(directory.Record{ID: "id", UserUID: "u", Revoked: true})
 	d.PutRecord(directory.Record{ID: "id", UserUID: "stranger"})
@@ -275,7 +288,8 @@ func TestARecordUnderAnothersTokenIDChangesNothingAboutTheToken(t *testing.T) {
 }
 
 // Standalone, a manifest may take over the UID of another that goes.
-func TestAUserWhoGoesDoesNotTakeItsUIDFromWhoHasItNow(t *testing.T) {
+func TestDeletedUserLeavesUIDToItsNewHolder(t *testing.T) {
+	t.Parallel()
 	for name, goes := range map[string]func(*directory.Directory){
 		"deleted":           func(d *directory.Directory) { d.Delete("ns/old") },
 		"under another UID": func(d *directory.Directory) { d.Put(&directory.User{Key: "ns/old", UID: "other", Login: "old"}) },
@@ -290,7 +304,8 @@ func TestAUserWhoGoesDoesNotTakeItsUIDFromWhoHasItNow(t *testing.T) {
 	}
 }
 
-func TestDecoysAreDealtInProportionAndStayWithALogin(t *testing.T) {
+func TestDecoysAreProportionalAndStable(t *testing.T) {
+	t.Parallel()
 	d := directory.New()
 	if d.Decoys("anybody") != nil {
 		t.Error("there are decoys where nobody can log in")
@@ -319,7 +334,8 @@ func TestDecoysAreDealtInProportionAndStayWithALogin(t *testing.T) {
 	}
 }
 
-func TestDecoysFollowTheUsersThatGo(t *testing.T) {
+func TestDecoysFollowUsers(t *testing.T) {
+	t.Parallel()
 	d := directory.New()
 	u := user("a", "x", 1)
 	u.Credentials = &directory.Credentials{Revision: "1", Passwords: []directory.Password{{Hash: hash(t, 4)}, {Hash: hash(t, 5)}}}
@@ -350,7 +366,8 @@ func hash(t *testing.T, cost int) *password.Hash {
 	return h
 }
 
-func TestReadersAndWritersMeetWithoutHarm(t *testing.T) {
+func TestConcurrentReadersAndWriters(t *testing.T) {
+	t.Parallel()
 	d := directory.New()
 	var wg sync.WaitGroup
 	for i := range 4 {

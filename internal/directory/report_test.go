@@ -9,7 +9,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
-func TestTheIssueOfATokenIsReportedOnceInAWhile(t *testing.T) {
+func TestReportIssueOnceInAWhile(t *testing.T) {
+	t.Parallel()
 	noon := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct {
 		lastKnown time.Time
@@ -33,7 +34,8 @@ func TestTheIssueOfATokenIsReportedOnceInAWhile(t *testing.T) {
 	}
 }
 
-func TestOfManyIssuesAtOnceOneIsReported(t *testing.T) {
+func TestReportIssueOnceForConcurrentCallers(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 	credentials := &directory.Credentials{}
 	var reported atomic.Int32

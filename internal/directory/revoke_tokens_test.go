@@ -11,6 +11,7 @@ import (
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 func TestRevokeTokensVoidsWhatWasIssuedBefore(t *testing.T) {
+	t.Parallel()
 	d := directory.New()
 	d.Put(&directory.User{Key: "ns/jj", UID: "uid", Login: "jj", Groups: []string{"operators"}})
 
@@ -28,7 +29,8 @@ func TestRevokeTokensVoidsWhatWasIssuedBefore(t *testing.T) {
 }
 
 // A revocation by name and an update from the source of truth meet: neither may undo the other.
-func TestRevokeTokensNeverTakesThePlaceOfANewerVersion(t *testing.T) {
+func TestRevokeTokensKeepsNewerVersion(t *testing.T) {
+	t.Parallel()
 	for range 1000 {
 		d := directory.New()
 		d.Put(&directory.User{Key: "ns/jj", UID: "uid", Login: "jj"})

@@ -15,7 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
-func newGate(t *testing.T) (*servertest.Service, *directory.User) {
+func newService(t *testing.T) (*servertest.Service, *directory.User) {
 	t.Helper()
 	g := servertest.New(t, servertest.Options{})
 	u := &directory.User{Key: "gatehouse-users/jean", UID: "5b0c3f0e-6f6b-4c2a-9d55-2f3c1a7b9e01", Login: "jean"}
@@ -37,7 +37,8 @@ func opaque(t *testing.T, g *servertest.Service, u *directory.User, o grant.Orde
 	return token
 }
 
-func TestLifetimesKeepWithinTheServersAndTheUsersLimits(t *testing.T) {
+func TestLifetimesStayWithinLimits(t *testing.T) {
+	t.Parallel()
 	const year = 365 * 24 * time.Hour
 	for name, c := range map[string]struct {
 		asked            time.Duration
@@ -52,7 +53,7 @@ func TestLifetimesKeepWithinTheServersAndTheUsersLimits(t *testing.T) {
 		"the maximum cuts default": {0, directory.User{MaximumLifetime: time.Minute}, time.Minute, time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g, u := newGate(t)
+			g, u := newService(t)
 			policy := *u
 			policy.DefaultLifetime, policy.MaximumLifetime = c.policy.DefaultLifetime, c.policy.MaximumLifetime
 			_, claims, err := g.Grants.JWT(t.Context(), &policy, c.asked)
@@ -67,8 +68,9 @@ func TestLifetimesKeepWithinTheServersAndTheUsersLimits(t *testing.T) {
 	}
 }
 
-func TestALabelGivesTheSameTokenAsLongAsThatIsGood(t *testing.T) {
-	g, u := newGate(t)
+func TestLabelGivesSameLiveToken(t *testing.T) {
+	t.Parallel()
+	g, u := newService(t)
 	order := grant.Order{Label: "ci", Lifetime: time.Hour}
 	first := opaque(t, g, u, order)
 	g.Advance(30 * time.Minute)
@@ -95,8 +97,9 @@ func TestALabelGivesTheSameTokenAsLongAsThatIsGood(t *testing.T) {
 	}
 }
 
-func TestALabelThatWasRevokedWithItsUserGivesANewToken(t *testing.T) {
-	g, u := newGate(t)
+func TestLabelAfterRevocationOfUser(t *testing.T) {
+	t.Parallel()
+	g, u := newService(t)
 	first := opaque(t, g, u, grant.Order{Label: "ci"})
 	if err := g.Grants.RevokeUser(t.Context(), u); err != nil {
 		t.Fatal(err)
@@ -113,7 +116,8 @@ func TestALabelThatWasRevokedWithItsUserGivesANewToken(t *testing.T) {
 }
 
 // Whoever may write records must not give anybody a token by it that the service would not have issued.
-func TestALabelNeverGivesATokenThatARecordMadeByHandDescribes(t *testing.T) {
+func TestLabelIgnoresForgedRecord(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*directory.Record){
 		"with a longer life":      func(r *directory.Record) { r.ExpiresAt = r.ExpiresAt.AddDate(50, 0, 0) },
 		"under an id of its own":  func(r *directory.Record) { r.ID = token.NewID() },
@@ -121,7 +125,7 @@ func TestALabelNeverGivesATokenThatARecordMadeByHandDescribes(t *testing.T) {
 		"from before a known key": func(r *directory.Record) { r.IssuedAt = r.IssuedAt.AddDate(-1, 0, 0) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			g, u := newGate(t)
+			g, u := newService(t)
 			id, err := check(t, g, opaque(t, g, u, grant.Order{Lifetime: time.Hour}))
 			if err != nil {
 				t.Fatal(err)
@@ -140,8 +144,9 @@ func TestALabelNeverGivesATokenThatARecordMadeByHandDescribes(t *testing.T) {
 	}
 }
 
-func TestAUserHasAHundredLiveLabelsAndNoMore(t *testing.T) {
-	g, u := newGate(t)
+func TestAtMostHundredLiveLabels(t *testing.T) {
+	t.Parallel()
+	g, u := newService(t)
 	for i := range grant.MaximumLabelled {
 		opaque(t, g, u, grant.Order{Label: fmt.Sprint(i), Lifetime: time.Hour})
 	}
@@ -154,8 +159,9 @@ func TestAUserHasAHundredLiveLabelsAndNoMore(t *testing.T) {
 	opaque(t, g, u, grant.Order{Label: "one more"})
 }
 
-func TestNearTheLimitLabelsThatOtherReplicasIssuedCountToo(t *testing.T) {
-	g, u := newGate(t)
+func TestLabelsOfOtherReplicasCountNearLimit(t *testing.T) {
+	t.Parallel()
+	g, u := newService(t)
 	const here = grant.MaximumLabelled - 10
 	for i := range here {
 		opaque(t, g, u, grant.Order{Label: fmt.Sprint(i), Lifetime: time.Hour})
@@ -168,8 +174,9 @@ func TestNearTheLimitLabelsThatOtherReplicasIssuedCountToo(t *testing.T) {
 	opaque(t, g, u, grant.Order{Label: "7"})
 }
 
-func TestNothingIsSaidToBeDoneThatCouldNotBeKept(t *testing.T) {
-	g, u := newGate(t)
+func TestFailedWritesAreReported(t *testing.T) {
+	t.Parallel()
+	g, u := newService(t)
 	token := opaque(t, g, u, grant.Order{})
 	id, err := check(t, g, token)
 	if err != nil {
@@ -191,8 +198,9 @@ func TestNothingIsSaidToBeDoneThatCouldNotBeKept(t *testing.T) {
 	opaque(t, g, u, grant.Order{}) // needs no record
 }
 
-func TestAnUnlabelledTokenLeavesNoRecord(t *testing.T) {
-	g, u := newGate(t)
+func TestUnlabelledTokenHasNoRecord(t *testing.T) {
+	t.Parallel()
+	g, u := newService(t)
 	opaque(t, g, u, grant.Order{Description: "kept nowhere"})
 	if _, _, err := g.Grants.JWT(t.Context(), u, 0); err != nil {
 		t.Fatal(err)
@@ -202,8 +210,9 @@ func TestAnUnlabelledTokenLeavesNoRecord(t *testing.T) {
 	}
 }
 
-func TestRevokingTwiceAndRevokingWhatHasEndedAreNoErrors(t *testing.T) {
-	g, u := newGate(t)
+func TestRevokeTwiceAndAfterExpiry(t *testing.T) {
+	t.Parallel()
+	g, u := newService(t)
 	id, err := check(t, g, opaque(t, g, u, grant.Order{Lifetime: time.Minute}))
 	if err != nil {
 		t.Fatal(err)
@@ -223,8 +232,9 @@ func TestRevokingTwiceAndRevokingWhatHasEndedAreNoErrors(t *testing.T) {
 	}
 }
 
-func TestATokenOnRecordIsRevokedWhereItsUserIsNotKnownYet(t *testing.T) {
-	g, u := newGate(t)
+func TestRevokeRecordOfUnknownUser(t *testing.T) {
+	t.Parallel()
+	g, u := newService(t)
 	id, err := check(t, g, opaque(t, g, u, grant.Order{Label: "ci"}))
 	if err != nil {
 		t.Fatal(err)
@@ -238,8 +248,9 @@ func TestATokenOnRecordIsRevokedWhereItsUserIsNotKnownYet(t *testing.T) {
 	}
 }
 
-func TestARecordMadeByHandThatEndsEarlyDoesNotKeepATokenFromBeingRevoked(t *testing.T) {
-	g, u := newGate(t)
+func TestRevokeDespiteForgedRecord(t *testing.T) {
+	t.Parallel()
+	g, u := newService(t)
 	token := opaque(t, g, u, grant.Order{Lifetime: time.Hour})
 	id, err := check(t, g, token)
 	if err != nil {
@@ -254,8 +265,9 @@ func TestARecordMadeByHandThatEndsEarlyDoesNotKeepATokenFromBeingRevoked(t *test
 	}
 }
 
-func TestALabelIsRevokedOnAReplicaThatHasNotHeardOfItsToken(t *testing.T) {
-	g, u := newGate(t)
+func TestRevokeLabelUnknownToReplica(t *testing.T) {
+	t.Parallel()
+	g, u := newService(t)
 	token := opaque(t, g, u, grant.Order{Label: "ci"})
 	elsewhere := g.Grants.Config
 	elsewhere.Directory = directory.New()
@@ -277,8 +289,9 @@ func TestALabelIsRevokedOnAReplicaThatHasNotHeardOfItsToken(t *testing.T) {
 	}
 }
 
-func TestManyWhoAskForOneNewLabelGetOneToken(t *testing.T) {
-	g, u := newGate(t)
+func TestConcurrentLabelGivesOneToken(t *testing.T) {
+	t.Parallel()
+	g, u := newService(t)
 	tokens := make([]string, 100)
 	var wg sync.WaitGroup
 	for i := range tokens {
@@ -292,8 +305,9 @@ func TestManyWhoAskForOneNewLabelGetOneToken(t *testing.T) {
 	}
 }
 
-func TestActsAreAuditedByTokenIDNeverByToken(t *testing.T) {
-	g, u := newGate(t)
+func TestAuditNamesTokensByID(t *testing.T) {
+	t.Parallel()
+	g, u := newService(t)
 	token := opaque(t, g, u, grant.Order{Label: "ci"})
 	id, err := check(t, g, token)
 	if err != nil {

@@ -36,20 +36,21 @@ func (s *sink) String() string {
 	return s.text.String()
 }
 
-func TestManyLinesAreWrittenAtOnceAndSoon(t *testing.T) {
+func TestLinesAreBatchedWithinDelay(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		out := &sink{}
 		w := logging.NewWriter(out)
 		for i := range 100 {
 			fmt.Fprintf(w, "line %d\n", i)
 		}
-		time.Sleep(logging.Delay)
+		<-time.After(logging.Delay)
 		synctest.Wait()
 		if lines := strings.Count(out.String(), "\n"); lines != 100 || out.writes != 1 {
 			t.Errorf("%d lines in %d writes, want 100 in 1", lines, out.writes)
 		}
 		fmt.Fprintln(w, "one more")
-		time.Sleep(logging.Delay)
+		<-time.After(logging.Delay)
 		synctest.Wait()
 		if !strings.HasSuffix(out.String(), "line 99\none more\n") {
 			t.Errorf("the line after a batch has not come: %q", out.String()[len(out.String())-20:])
@@ -57,7 +58,8 @@ func TestManyLinesAreWrittenAtOnceAndSoon(t *testing.T) {
 	})
 }
 
-func TestFlushPassesOnWhatHasNotBeen(t *testing.T) {
+func TestFlushWritesPending(t *testing.T) {
+	t.Parallel()
 	out := &sink{}
 	w := logging.NewWriter(out)
 	fmt.Fprint(w, "last words")
@@ -67,7 +69,8 @@ func TestFlushPassesOnWhatHasNotBeen(t *testing.T) {
 	}
 }
 
-func TestNothingIsLostWhenTheLogIsStuck(t *testing.T) {
+func TestStuckOutputLosesNothing(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		out := &sink{closed: make(chan struct{})}
 		w := logging.NewWriter(out)
@@ -96,6 +99,7 @@ func TestNothingIsLostWhenTheLogIsStuck(t *testing.T) {
 }
 
 func TestLinesOfManyWritersStayWhole(t *testing.T) {
+	t.Parallel()
 	out := &sink{}
 	w := logging.NewWriter(out)
 	var all sync.WaitGroup

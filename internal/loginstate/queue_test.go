@@ -14,11 +14,12 @@ import (
 
 var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-func TestNotesChangeTheState(t *testing.T) {
+func TestApply(t *testing.T) {
+	t.Parallel()
 	lock := start.Add(30 * time.Minute)
 	for name, c := range map[string]struct {
 		before loginstate.State
-		note   loginstate.Update
+		update loginstate.Update
 		want   loginstate.State
 	}{
 		"nothing new":                           {loginstate.State{FailedLogins: 3}, loginstate.Update{}, loginstate.State{FailedLogins: 3}},
@@ -31,54 +32,54 @@ func TestNotesChangeTheState(t *testing.T) {
 		"the last token":                        {loginstate.State{LastTokenIssuedAt: start}, loginstate.Update{IssuedAt: lock}, loginstate.State{LastTokenIssuedAt: lock}},
 		"an older token":                        {loginstate.State{LastTokenIssuedAt: lock}, loginstate.Update{IssuedAt: start}, loginstate.State{LastTokenIssuedAt: lock}},
 	} {
-		if got := c.before.Apply(c.note); got != c.want {
+		if got := c.before.Apply(c.update); got != c.want {
 			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
 		}
 	}
 }
 
-// book is a Writer that keeps the state of each user and can be away.
-type book struct {
-	mu     sync.Mutex
-	away   bool
-	states map[loginstate.User]loginstate.State
-	writes int
+// writer is a Writer that keeps the state of each user and can fail.
+type writer struct {
+	mu      sync.Mutex
+	failing bool
+	states  map[loginstate.User]loginstate.State
+	writes  int
 }
 
-func (b *book) WriteLogin(_ context.Context, u loginstate.User, n loginstate.Update) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.away {
-		return errors.New("the book is away")
+func (w *writer) WriteLogin(_ context.Context, u loginstate.User, n loginstate.Update) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.failing {
+		return errors.New("the writer fails")
 	}
-	b.writes++
-	b.states[u] = b.states[u].Apply(n)
+	w.writes++
+	w.states[u] = w.states[u].Apply(n)
 	return nil
 }
 
-func (b *book) setAway(away bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.away = away
+func (w *writer) setFailing(failing bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.failing = failing
 }
 
-func (b *book) read(u loginstate.User) (loginstate.State, int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.states[u], b.writes
+func (w *writer) read(u loginstate.User) (loginstate.State, int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.states[u], w.writes
 }
 
 var jean = loginstate.User{Key: "gatehouse-users/jean", UID: "1"}
 
-func inLedger(t *testing.T, f func(*loginstate.Queue, *book)) {
+func runQueue(t *testing.T, f func(*loginstate.Queue, *writer)) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &book{states: map[loginstate.User]loginstate.State{}}
-		l := loginstate.New(b, slog.New(slog.DiscardHandler))
+		w := &writer{states: map[loginstate.User]loginstate.State{}}
+		q := loginstate.New(w, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
-		go func() { ended <- l.Start(ctx) }()
+		go func() { ended <- q.Start(ctx) }()
 		synctest.Wait()
-		f(l, b)
+		f(q, w)
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
@@ -86,63 +87,67 @@ func inLedger(t *testing.T, f func(*loginstate.Queue, *book)) {
 	})
 }
 
-func TestALockIsWrittenAtOnceAndFailuresInBatches(t *testing.T) {
-	inLedger(t, func(l *loginstate.Queue, b *book) {
+func TestLocksAtOnceAndFailuresInBatches(t *testing.T) {
+	t.Parallel()
+	runQueue(t, func(q *loginstate.Queue, w *writer) {
 		for range 9 {
-			l.Add(jean, loginstate.Update{Failures: 1})
+			q.Add(jean, loginstate.Update{Failures: 1})
 		}
-		time.Sleep(time.Second)
-		if _, writes := b.read(jean); writes != 0 {
+		<-time.After(time.Second)
+		if _, writes := w.read(jean); writes != 0 {
 			t.Errorf("%d writes within a second", writes)
 		}
-		time.Sleep(10 * time.Second)
-		if s, writes := b.read(jean); s.FailedLogins != 9 || writes != 1 {
+		<-time.After(10 * time.Second)
+		if s, writes := w.read(jean); s.FailedLogins != 9 || writes != 1 {
 			t.Errorf("%+v after %d writes", s, writes)
 		}
 		until := time.Now().Add(time.Hour)
-		l.Add(jean, loginstate.Update{Failures: 1, LockedUntil: until})
-		time.Sleep(100 * time.Millisecond)
-		if s, _ := b.read(jean); s.FailedLogins != 10 || !s.LockedUntil.Equal(until) {
+		q.Add(jean, loginstate.Update{Failures: 1, LockedUntil: until})
+		<-time.After(100 * time.Millisecond)
+		if s, _ := w.read(jean); s.FailedLogins != 10 || !s.LockedUntil.Equal(until) {
 			t.Errorf("the lock is not written: %+v", s)
 		}
 	})
 }
 
-func TestIssuesAloneAreWrittenRarely(t *testing.T) {
-	inLedger(t, func(l *loginstate.Queue, b *book) {
+func TestIssuesAreWrittenRarely(t *testing.T) {
+	t.Parallel()
+	runQueue(t, func(q *loginstate.Queue, w *writer) {
 		for range 1000 {
-			l.Add(jean, loginstate.Update{IssuedAt: time.Now()})
+			q.Add(jean, loginstate.Update{IssuedAt: time.Now()})
 		}
-		time.Sleep(9 * time.Minute)
-		if _, writes := b.read(jean); writes != 0 {
+		<-time.After(9 * time.Minute)
+		if _, writes := w.read(jean); writes != 0 {
 			t.Errorf("%d writes for nothing but tokens", writes)
 		}
-		time.Sleep(2 * time.Minute)
-		if s, writes := b.read(jean); s.LastTokenIssuedAt.IsZero() || writes != 1 {
+		<-time.After(2 * time.Minute)
+		if s, writes := w.read(jean); s.LastTokenIssuedAt.IsZero() || writes != 1 {
 			t.Errorf("%+v after %d writes", s, writes)
 		}
 	})
 }
 
-func TestWhatCannotBeWrittenIsKeptAndWrittenLater(t *testing.T) {
-	inLedger(t, func(l *loginstate.Queue, b *book) {
-		b.setAway(true)
-		l.Add(jean, loginstate.Update{Failures: 4})
-		time.Sleep(15 * time.Second)
-		l.Add(jean, loginstate.Update{Failures: 3})
-		b.setAway(false)
-		time.Sleep(15 * time.Second)
-		if s, _ := b.read(jean); s.FailedLogins != 7 {
+func TestFailedWriteIsRetried(t *testing.T) {
+	t.Parallel()
+	runQueue(t, func(q *loginstate.Queue, w *writer) {
+		w.setFailing(true)
+		q.Add(jean, loginstate.Update{Failures: 4})
+		<-time.After(15 * time.Second)
+		q.Add(jean, loginstate.Update{Failures: 3})
+		w.setFailing(false)
+		<-time.After(15 * time.Second)
+		if s, _ := w.read(jean); s.FailedLogins != 7 {
 			t.Errorf("%+v", s)
 		}
 	})
 }
 
-func TestFailuresAreWrittenBeforeTheProcessEnds(t *testing.T) {
-	var last *book
-	inLedger(t, func(l *loginstate.Queue, b *book) {
-		l.Add(jean, loginstate.Update{Failures: 5})
-		last = b
+func TestFailuresAreWrittenAtShutdown(t *testing.T) {
+	t.Parallel()
+	var last *writer
+	runQueue(t, func(q *loginstate.Queue, w *writer) {
+		q.Add(jean, loginstate.Update{Failures: 5})
+		last = w
 	})
 	if s, _ := last.read(jean); s.FailedLogins != 5 {
 		t.Errorf("%+v", s)

@@ -15,7 +15,7 @@ func allocated(call func()) int64 {
 	return int64(after.TotalAlloc - before.TotalAlloc)
 }
 
-func TestTheMemoryOfACostIsWhatVerifyAllocates(t *testing.T) {
+func TestCostMemoryIsWhatVerifyAllocates(t *testing.T) {
 	for command, h := range cheap(t) {
 		if strings.Contains(h.Class(), "-crypt") {
 			continue // it leaves one sum for each round, but holds only one
@@ -32,6 +32,7 @@ func TestTheMemoryOfACostIsWhatVerifyAllocates(t *testing.T) {
 }
 
 func TestWeakFollowsTheOWASPLine(t *testing.T) {
+	t.Parallel()
 	const rest = "$" + salt16 + "$" + digest32
 	for encoded, weak := range map[string]bool{
 		"$argon2id$v=19$m=47104,t=1,p=1" + rest:    false,

@@ -4,6 +4,7 @@ import "testing"
 
 // A decoy that Parse refuses would fail in microseconds and give unknown logins away.
 func TestParseReadsEveryDecoy(t *testing.T) {
+	t.Parallel()
 	for name, encoded := range map[string]string{
 		"bcrypt":        "$2y$10$yuNWnpv07ucFX3WPHzFA2.gI/Uc2Bx/Pnr4DEPj7Vjohpmj4xmSVa",
 		"argon2id":      "$argon2id$v=19$m=64,t=1,p=4$c29tZXNhbHR2YWx1ZQ$PYGf0AdaKwZzjwSzDnJlOA",

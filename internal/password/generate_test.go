@@ -10,6 +10,7 @@ import (
 )
 
 func TestGenerateMakesHashesThatParseAndVerify(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		parameters password.Parameters
 		class      string
@@ -36,13 +37,15 @@ func TestGenerateMakesHashesThatParseAndVerify(t *testing.T) {
 	}
 }
 
-func TestGenerateSaltsAnew(t *testing.T) {
+func TestGenerateSaltsEachHash(t *testing.T) {
+	t.Parallel()
 	if argon2Of(t, phrase).Equal(argon2Of(t, phrase)) {
 		t.Error("two hashes of one password are the same")
 	}
 }
 
-func TestGenerateRefusesWhatCouldNeverMatch(t *testing.T) {
+func TestGenerateRefusesUnusablePasswords(t *testing.T) {
+	t.Parallel()
 	bcrypt, argon2id := password.Parameters{Format: password.Bcrypt, Cost: 4}, password.Parameters{Memory: 8}
 	for name, c := range map[string]struct {
 		secret     string

@@ -31,6 +31,7 @@ func argon2Of(t testing.TB, secret string) *password.Hash {
 }
 
 func TestOnlyTheWholePasswordMatches(t *testing.T) {
+	t.Parallel()
 	a72, a1024 := strings.Repeat("a", 72), strings.Repeat("a", password.MaximumLength)
 	for name, c := range map[string]struct {
 		hash  *password.Hash
@@ -68,6 +69,7 @@ func TestOnlyTheWholePasswordMatches(t *testing.T) {
 const hashOfNothing = "$2y$04$603eRx0gpXtrNfppYgGlHeBKE.TojFyI6p5KgQ8O0tOLVxOtQJZX6"
 
 func TestVerifyLeavesThePasswordAlone(t *testing.T) {
+	t.Parallel()
 	for command, h := range cheap(t) {
 		tried := []byte(phrase + "!")
 		h.Verify(tried[:len(phrase)])
@@ -78,6 +80,7 @@ func TestVerifyLeavesThePasswordAlone(t *testing.T) {
 }
 
 func TestVerifyIsSafeForConcurrentUse(t *testing.T) {
+	t.Parallel()
 	plain := password.NewKeyer().NewPlaintext([]byte("secret"))
 	hashes := []*password.Hash{hashOf(t, "secret"), argon2Of(t, "secret"), plain}
 	var wg sync.WaitGroup
@@ -92,7 +95,8 @@ func TestVerifyIsSafeForConcurrentUse(t *testing.T) {
 	wg.Wait()
 }
 
-func TestADecoyOfAFreeHashIsFree(t *testing.T) {
+func TestDecoyOfFreeHashIsFree(t *testing.T) {
+	t.Parallel()
 	plain := password.NewKeyer().NewPlaintext([]byte("secret"))
 	for _, h := range []*password.Hash{plain, new(password.Hash), nil} {
 		if d := h.Decoy(); d.Class() != h.Class() || !d.Free() || d.Verify([]byte("secret")) || d.Verify(nil) {
@@ -101,7 +105,8 @@ func TestADecoyOfAFreeHashIsFree(t *testing.T) {
 	}
 }
 
-func TestEqualTellsWhetherAHashChanged(t *testing.T) {
+func TestEqual(t *testing.T) {
+	t.Parallel()
 	keyer := password.NewKeyer()
 	first, second := hashOf(t, "secret"), hashOf(t, "secret")
 	for name, c := range map[string]struct {
@@ -125,7 +130,8 @@ func TestEqualTellsWhetherAHashChanged(t *testing.T) {
 	}
 }
 
-func TestNoPrintedHashShowsAnythingButItsClass(t *testing.T) {
+func TestPrintedHashShowsClassOnly(t *testing.T) {
+	t.Parallel()
 	v := vectors()["htpasswd -nbBC 10 user PHRASE"]
 	h := parse(t, v.encoded)
 	plain := password.NewKeyer().NewPlaintext([]byte(phrase))

@@ -7,7 +7,8 @@ import (
 )
 
 // A digest without a key, or under a key that others know, could be guessed offline from a memory dump.
-func TestTheDigestOfAPlaintextDependsOnTheKeyerAlone(t *testing.T) {
+func TestPlaintextDigestDependsOnKeyer(t *testing.T) {
+	t.Parallel()
 	const secret = "machine-made"
 	keyer := NewKeyer()
 	kept := keyer.NewPlaintext([]byte(secret)).encoded

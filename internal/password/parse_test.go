@@ -130,7 +130,8 @@ func hostile() map[string]struct {
 	}
 }
 
-func TestParseRefusesWithAReasonAndWithoutTheHash(t *testing.T) {
+func TestParseExplainsAndDoesNotQuote(t *testing.T) {
+	t.Parallel()
 	for name, c := range hostile() {
 		t.Run(name, func(t *testing.T) {
 			h, err := password.Parse(c.encoded)
@@ -149,7 +150,8 @@ func TestParseRefusesWithAReasonAndWithoutTheHash(t *testing.T) {
 	}
 }
 
-func TestParseAcceptsWhatIsJustWithinTheBounds(t *testing.T) {
+func TestParseAcceptsBounds(t *testing.T) {
+	t.Parallel()
 	for name, encoded := range map[string]string{
 		"bcrypt":                       "$2b$15$" + bcrypt53,
 		"argon2 with 512 MiB":          "$argon2id$v=19$m=524288,t=7,p=1$" + salt16 + "$" + digest32,
@@ -176,6 +178,7 @@ func TestParseAcceptsWhatIsJustWithinTheBounds(t *testing.T) {
 }
 
 func TestParseDropsOneNewlineAtTheEnd(t *testing.T) {
+	t.Parallel()
 	encoded := "$2b$10$" + bcrypt53
 	for _, end := range []string{"\n", "\r\n"} {
 		if !parse(t, encoded+end).Equal(parse(t, encoded)) {

@@ -8,6 +8,7 @@ import (
 )
 
 func TestOnlyTheSamePlaintextMatches(t *testing.T) {
+	t.Parallel()
 	keyer := password.NewKeyer()
 	longest := strings.Repeat("a", password.MaximumLength)
 	for name, c := range map[string]struct {
@@ -35,6 +36,7 @@ func TestOnlyTheSamePlaintextMatches(t *testing.T) {
 }
 
 func TestAPlaintextIsFreeAndNotWeak(t *testing.T) {
+	t.Parallel()
 	h := password.NewKeyer().NewPlaintext([]byte("machine-made"))
 	if !h.Free() || h.Cost() != (password.Cost{}) || h.Class() != "plaintext" || h.Weak() != "" {
 		t.Errorf("free %v, cost %v, class %q, weak %q", h.Free(), h.Cost(), h.Class(), h.Weak())

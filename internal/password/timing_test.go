@@ -41,7 +41,7 @@ func alike(t *testing.T, first, second func()) {
 	t.Errorf("took %v against %v", a, b)
 }
 
-func TestAPasswordThatCannotMatchCostsWhatAWrongOneCosts(t *testing.T) {
+func TestHopelessPasswordCostsWhatWrongOneCosts(t *testing.T) {
 	for command, h := range cheap(t) {
 		if strings.Contains(h.Class(), "-crypt") {
 			continue // sha-crypt takes longer for a longer password
@@ -61,7 +61,7 @@ func TestAPasswordThatCannotMatchCostsWhatAWrongOneCosts(t *testing.T) {
 	}
 }
 
-func TestADecoyCostsWhatItsHashCostsAndMatchesNothing(t *testing.T) {
+func TestDecoyCostsTheSameAndMatchesNothing(t *testing.T) {
 	for command, h := range cheap(t) {
 		t.Run(command, func(t *testing.T) {
 			d := h.Decoy()
@@ -80,7 +80,7 @@ func TestADecoyCostsWhatItsHashCostsAndMatchesNothing(t *testing.T) {
 }
 
 // The units in cost.go are for one kind of machine; this holds them to the order of magnitude on any.
-func TestTheTimeOfACostIsOfTheRightOrder(t *testing.T) {
+func TestCostTimeHasRightOrder(t *testing.T) {
 	longest := make([]byte, 1024)
 	for command, h := range cheap(t) {
 		said, took := h.Cost().Time, spent(t, func() { h.Verify(longest) })

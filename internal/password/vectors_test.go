@@ -115,7 +115,8 @@ func parse(t testing.TB, encoded string) *password.Hash {
 	return h
 }
 
-func TestHashesOfOtherImplementationsVerify(t *testing.T) {
+func TestForeignHashesVerify(t *testing.T) {
+	t.Parallel()
 	for command, v := range vectors() {
 		t.Run(command, func(t *testing.T) {
 			h := parse(t, v.encoded)

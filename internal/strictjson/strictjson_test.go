@@ -15,7 +15,8 @@ import (
 
 func nested(levels int) string { return strings.Repeat("[", levels) + strings.Repeat("]", levels) }
 
-func TestOneValueWithinTheLimitsIsTaken(t *testing.T) {
+func TestValueWithinLimitsIsAccepted(t *testing.T) {
+	t.Parallel()
 	for name, text := range map[string]string{
 		"an object":                        `{"a":1,"b":[true,null,"x"]}`,
 		"an empty object":                  `{}`,
@@ -37,7 +38,8 @@ func TestOneValueWithinTheLimitsIsTaken(t *testing.T) {
 	}
 }
 
-func TestEverythingElseIsMalformedAndTheMessageRepeatsNothingOfIt(t *testing.T) {
+func TestMalformedTextIsRefusedAndNotQuoted(t *testing.T) {
+	t.Parallel()
 	for name, text := range map[string]string{
 		"nothing":                         ``,
 		"white space":                     " \n",
@@ -86,7 +88,8 @@ func TestEverythingElseIsMalformedAndTheMessageRepeatsNothingOfIt(t *testing.T) 
 	}
 }
 
-func TestOnlyAnObjectIsAnObject(t *testing.T) {
+func TestParseObjectAcceptsObjectsOnly(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]error{
 		`null`: strictjson.ErrNotObject, `[]`: strictjson.ErrNotObject, `"{}"`: strictjson.ErrNotObject, ` 5`: strictjson.ErrNotObject,
 		`true`: strictjson.ErrNotObject, `{`: strictjson.ErrMalformed, ` {} `: nil,
@@ -97,7 +100,8 @@ func TestOnlyAnObjectIsAnObject(t *testing.T) {
 	}
 }
 
-func TestAnObjectKeepsItsKeysToTheLetterAndItsValuesAsTheyAre(t *testing.T) {
+func TestObjectKeepsKeysAndValues(t *testing.T) {
+	t.Parallel()
 	object, err := strictjson.ParseObject([]byte(`{"ttl": 60.0 ,"TTL":null,"\u0061":"x"}`))
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +114,8 @@ func TestAnObjectKeepsItsKeysToTheLetterAndItsValuesAsTheyAre(t *testing.T) {
 	}
 }
 
-func TestAValueIsAStringOrNullOrNeither(t *testing.T) {
+func TestStringAndNullValues(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]struct {
 		s            string
 		isString, is bool

@@ -7,7 +7,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
-func TestKeysReadBackAsTheyWereWritten(t *testing.T) {
+func TestKeysEncodeAndParse(t *testing.T) {
+	t.Parallel()
 	for _, algorithm := range []string{token.ES256, token.EdDSA, token.RS256} {
 		keys := advance(t, token.Keys{}, start, policy(algorithm))
 		keys = advance(t, edit(t, keys, requestRotation), start.Add(day), policy(algorithm))
@@ -17,7 +18,8 @@ func TestKeysReadBackAsTheyWereWritten(t *testing.T) {
 	}
 }
 
-func TestAnEntryThatIsNoKeyIsReportedAndKept(t *testing.T) {
+func TestUnparsableEntryIsReportedAndKept(t *testing.T) {
+	t.Parallel()
 	keys := advance(t, token.Keys{}, start, policy(token.ES256))
 	other := advance(t, token.Keys{}, start, policy(token.EdDSA))
 	entries, err := keys.Encode()
@@ -67,7 +69,8 @@ func TestAnEntryThatIsNoKeyIsReportedAndKept(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrongWithAKeyIsToldWithoutTheKey(t *testing.T) {
+func TestKeyErrorsDoNotQuoteKey(t *testing.T) {
+	t.Parallel()
 	entries, err := advance(t, token.Keys{}, start, policy(token.ES256)).Encode()
 	if err != nil {
 		t.Fatal(err)

@@ -67,7 +67,8 @@ func upcoming(keys token.Keys, use token.Use, now time.Time) []token.Key {
 	return out
 }
 
-func TestTheFirstKeysIssueAtOnceAndTheNextOnesStandBy(t *testing.T) {
+func TestFirstKeysIssueAndNextStandBy(t *testing.T) {
+	t.Parallel()
 	keys := advance(t, token.Keys{}, start, policy(token.ES256))
 	for _, use := range []token.Use{token.Sign, token.Seal} {
 		issuing(t, keys, use, start)
@@ -82,6 +83,7 @@ func TestTheFirstKeysIssueAtOnceAndTheNextOnesStandBy(t *testing.T) {
 }
 
 func TestAnUnknownAlgorithmIsRefused(t *testing.T) {
+	t.Parallel()
 	for _, algorithm := range []string{"", "none", "HS256", "es256"} {
 		if _, err := (token.Keys{}).Advance(start, policy(algorithm)); err == nil {
 			t.Errorf("keys for algorithm %q were made", algorithm)
@@ -89,7 +91,8 @@ func TestAnUnknownAlgorithmIsRefused(t *testing.T) {
 	}
 }
 
-func TestAnOldKeyIsReplacedByTheOneThatWasPublishedBefore(t *testing.T) {
+func TestOldKeyIsReplacedByPublishedOne(t *testing.T) {
+	t.Parallel()
 	p := policy(token.ES256)
 	keys := advance(t, token.Keys{}, start, p)
 	old, successor := issuing(t, keys, token.Sign, start), upcoming(keys, token.Sign, start)[0]
@@ -118,7 +121,8 @@ func TestAnOldKeyIsReplacedByTheOneThatWasPublishedBefore(t *testing.T) {
 	}
 }
 
-func TestARotationOnDemand(t *testing.T) {
+func TestRequestedRotation(t *testing.T) {
+	t.Parallel()
 	p := policy(token.ES256)
 	first := advance(t, token.Keys{}, start, p)
 	old, successor := issuing(t, first, token.Sign, start), upcoming(first, token.Sign, start)[0]
@@ -156,6 +160,7 @@ func TestARotationOnDemand(t *testing.T) {
 }
 
 func TestAChangedAlgorithmRotates(t *testing.T) {
+	t.Parallel()
 	keys := advance(t, token.Keys{}, start, policy(token.ES256))
 	before := issuing(t, keys, token.Seal, start)
 	now := start.Add(day)
@@ -171,7 +176,8 @@ func TestAChangedAlgorithmRotates(t *testing.T) {
 	}
 }
 
-func TestWhenTheCurrentKeyIsRemovedThePublishedOneIssuesAtOnce(t *testing.T) {
+func TestStandbyIssuesWhenCurrentKeyIsRemoved(t *testing.T) {
+	t.Parallel()
 	p := policy(token.ES256)
 	keys := advance(t, token.Keys{}, start, p)
 	now := start.Add(day)
@@ -187,7 +193,8 @@ func TestWhenTheCurrentKeyIsRemovedThePublishedOneIssuesAtOnce(t *testing.T) {
 	}
 }
 
-func TestWhenTheKeyInATakeoverIsRemovedAnotherOneIssues(t *testing.T) {
+func TestKeyRemovedDuringTakeover(t *testing.T) {
+	t.Parallel()
 	p := policy(token.ES256)
 	keys := advance(t, token.Keys{}, start, p)
 	now := start.Add(day)
@@ -311,7 +318,8 @@ func knows(keys token.Keys, use token.Use, id string) bool {
 // Three replicas with different clocks hear late of one another's writes; five verifiers keep the published keys for as long
 // as they may and never ask again for a key they do not know. Keys rotate by age, and now and then because somebody asks. In
 // a year no verifier may meet an unknown key, and no key may go before the last token it made.
-func TestInAYearNoVerifierMeetsAnUnknownKey(t *testing.T) {
+func TestNoUnknownKeyInAYear(t *testing.T) {
+	t.Parallel()
 	y := &year{t: t, now: start, policy: policy(token.EdDSA), promises: map[token.Use][]promise{}, signers: map[string]bool{}}
 	y.policy.Interval = 10 * day
 	y.policy.Lifetime[token.Seal] = 40 * day

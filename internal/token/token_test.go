@@ -57,7 +57,8 @@ func mustIssue(t testing.TB, issue func(token.Claims) (string, token.Claims, err
 	return text, issued
 }
 
-func TestATokenSaysWhatWasIssued(t *testing.T) {
+func TestVerifyReturnsIssuedClaims(t *testing.T) {
+	t.Parallel()
 	for _, algorithm := range []string{token.ES256, token.EdDSA, token.RS256} {
 		s := newService(t, algorithm)
 		for kind, issue := range s.kinds() {
@@ -80,7 +81,8 @@ func TestATokenSaysWhatWasIssued(t *testing.T) {
 	}
 }
 
-func TestAStrangerVerifiesAJWTWithThePublishedKeys(t *testing.T) {
+func TestPublishedKeysVerifyJWT(t *testing.T) {
+	t.Parallel()
 	for _, algorithm := range []string{token.ES256, token.EdDSA, token.RS256} {
 		s := newService(t, algorithm)
 		text, issued := mustIssue(t, s.JWT, claims())
@@ -115,7 +117,8 @@ func TestAStrangerVerifiesAJWTWithThePublishedKeys(t *testing.T) {
 	}
 }
 
-func TestTheTimesOfATokenAreExactButForClocks(t *testing.T) {
+func TestTimesAreExactButForClocks(t *testing.T) {
+	t.Parallel()
 	s := newService(t, token.ES256)
 	c := claims()
 	c.IssuedAt, c.ExpiresAt = start, start.Add(time.Hour)
@@ -137,7 +140,8 @@ func TestTheTimesOfATokenAreExactButForClocks(t *testing.T) {
 }
 
 // Two texts under one nonce would give the key stream away, and with it the power to make tokens of anybody.
-func TestAnIDSealsNoOtherClaimsThanItsOwn(t *testing.T) {
+func TestIDSealsOnlyItsClaims(t *testing.T) {
+	t.Parallel()
 	s := newService(t, token.ES256)
 	text, issued := mustIssue(t, s.Opaque, claims())
 	if again, _ := mustIssue(t, s.Opaque, issued); again != text || !s.Repeats(issued) {
@@ -161,7 +165,8 @@ func TestAnIDSealsNoOtherClaimsThanItsOwn(t *testing.T) {
 	}
 }
 
-func TestAnExpiredTokenStillSaysWhoseItWas(t *testing.T) {
+func TestExpiredTokenKeepsClaims(t *testing.T) {
+	t.Parallel()
 	s := newService(t, token.ES256)
 	for kind, issue := range s.kinds() {
 		text, issued := mustIssue(t, issue, claims())
@@ -171,7 +176,8 @@ func TestAnExpiredTokenStillSaysWhoseItWas(t *testing.T) {
 	}
 }
 
-func TestTheSameClaimsGiveTheSameOpaqueTokenAfterARotation(t *testing.T) {
+func TestOpaqueTokenRepeatsAfterRotation(t *testing.T) {
+	t.Parallel()
 	s, p := newService(t, token.ES256), policy(token.ES256)
 	first, issued := mustIssue(t, s.Opaque, claims())
 	now := start.Add(day)
@@ -187,7 +193,8 @@ func TestTheSameClaimsGiveTheSameOpaqueTokenAfterARotation(t *testing.T) {
 	}
 }
 
-func TestThereIsNoTokenWithoutAKey(t *testing.T) {
+func TestNoTokenWithoutKey(t *testing.T) {
+	t.Parallel()
 	s := &service{Issuer: token.Issuer{Keys: &token.KeySet{}}}
 	for kind, issue := range s.kinds() {
 		if _, _, err := issue(claims()); !errors.Is(err, token.ErrNoKey) {
@@ -199,7 +206,8 @@ func TestThereIsNoTokenWithoutAKey(t *testing.T) {
 	}
 }
 
-func TestATokenOfAnotherServiceIsNone(t *testing.T) {
+func TestTokenOfAnotherServiceIsInvalid(t *testing.T) {
+	t.Parallel()
 	s, other := newService(t, token.ES256), newService(t, token.ES256)
 	for kind, issue := range other.kinds() {
 		text, _ := mustIssue(t, issue, claims())
@@ -219,7 +227,8 @@ func TestATokenOfAnotherServiceIsNone(t *testing.T) {
 	}
 }
 
-func TestEveryChangedCharacterMakesATokenInvalid(t *testing.T) {
+func TestChangedCharacterInvalidatesToken(t *testing.T) {
+	t.Parallel()
 	s := newService(t, token.ES256)
 	for kind, issue := range s.kinds() {
 		text, _ := mustIssue(t, issue, claims())
@@ -253,7 +262,8 @@ func forge(t *testing.T, header map[string]any, payload map[string]any, key any,
 	return text
 }
 
-func TestATokenIDHasOneSpelling(t *testing.T) {
+func TestIDHasOneSpelling(t *testing.T) {
+	t.Parallel()
 	id := token.NewID()
 	if !token.IsID(id) {
 		t.Errorf("%q is no id", id)
@@ -266,6 +276,7 @@ func TestATokenIDHasOneSpelling(t *testing.T) {
 }
 
 func TestForgedJWTsAreInvalid(t *testing.T) {
+	t.Parallel()
 	s := newService(t, token.RS256)
 	k := issuing(t, s.Issuer.Keys.Keys(), token.Sign, start)
 	public := k.Public()

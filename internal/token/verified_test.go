@@ -10,7 +10,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
-func TestATokenThatWasVerifiedBeforeEndsAtItsTimeAllTheSame(t *testing.T) {
+func TestVerifiedTokenStillExpires(t *testing.T) {
+	t.Parallel()
 	s := newService(t, token.ES256)
 	text, issued := mustIssue(t, s.JWT, claims())
 	for range 2 {
@@ -23,7 +24,8 @@ func TestATokenThatWasVerifiedBeforeEndsAtItsTimeAllTheSame(t *testing.T) {
 	}
 }
 
-func TestATokenThatWasVerifiedBeforeGoesWithItsKey(t *testing.T) {
+func TestVerifiedTokenGoesWithItsKey(t *testing.T) {
+	t.Parallel()
 	s := newService(t, token.ES256)
 	text, issued := mustIssue(t, s.JWT, claims())
 	if _, err := s.Verify(text, issued.IssuedAt); err != nil {
@@ -35,7 +37,8 @@ func TestATokenThatWasVerifiedBeforeGoesWithItsKey(t *testing.T) {
 	}
 }
 
-func TestATokenThatWasVerifiedBeforeIsStillForItsIssuerAndAudienceOnly(t *testing.T) {
+func TestVerifiedTokenKeepsIssuerAndAudience(t *testing.T) {
+	t.Parallel()
 	s := newService(t, token.ES256)
 	text, issued := mustIssue(t, s.JWT, claims())
 	if _, err := s.Verify(text, issued.IssuedAt); err != nil {
@@ -51,8 +54,9 @@ func TestATokenThatWasVerifiedBeforeIsStillForItsIssuerAndAudienceOnly(t *testin
 	}
 }
 
-// TestManyTokensAreVerifiedAtOnce has more tokens than are remembered, so that some are forgotten meanwhile.
-func TestManyTokensAreVerifiedAtOnce(t *testing.T) {
+// TestConcurrentVerification has more tokens than are remembered, so that some are forgotten meanwhile.
+func TestConcurrentVerification(t *testing.T) {
+	t.Parallel()
 	s := newService(t, token.EdDSA)
 	const callers, each = 8, 5000
 	var all sync.WaitGroup
