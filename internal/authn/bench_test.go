@@ -10,7 +10,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
-// BenchmarkPassword holds a login with a password that is remembered against one that costs a hash, in one run.
+// BenchmarkPassword holds a login with a password that is remembered against one that costs a hash,
+// in one run.
 func BenchmarkPassword(b *testing.B) {
 	for _, c := range []struct {
 		name string

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// line lets somebody wait at a gate and returns the order in which the slot came to whom.
+// testQueue lets callers wait at a gate and returns the order in which they get the slot.
 type testQueue struct {
 	gate  *gate
 	order chan string
@@ -73,7 +73,7 @@ func TestNewSourceStartsAtCurrentTurn(t *testing.T) {
 			q.wait(t.Context(), "new", "y")
 		}
 		got := q.served(6)
-		if news := len(slices.DeleteFunc(slices.Clone(got), func(s string) bool { return s != "new/y" })); news != 3 || got[5] == "new/y" && got[4] == "new/y" {
+		if served := len(slices.DeleteFunc(slices.Clone(got), func(s string) bool { return s != "new/y" })); served != 3 || got[5] == "new/y" && got[4] == "new/y" {
 			t.Errorf("served %v: they should take turns", got)
 		}
 	})
@@ -167,7 +167,8 @@ func TestIPv6NetworkIsOneSource(t *testing.T) {
 	}
 }
 
-// One text cut in two ways must give two digests, or the password of one user could be asked of another. Cuts say where.
+// One text that is cut in two ways must give two digests, or the password of one user could match
+// that of another. The cuts are the positions.
 func FuzzDigestsOfDifferentPartsDiffer(f *testing.F) {
 	f.Add("abc", "abc", uint(1), uint(2))
 	f.Add("a", "a", uint(0), uint(1))

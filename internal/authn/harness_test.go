@@ -18,7 +18,8 @@ import (
 
 var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// fixture is a password authenticator with a clock that can be moved and ears for what it tells others.
+// fixture is a password authenticator with a clock that can be moved and ears for what it tells
+// others.
 type fixture struct {
 	*authn.Password
 	directory *directory.Directory
@@ -93,7 +94,8 @@ func (h *fixture) put(t testing.TB, login string, passwords ...directory.Passwor
 	return u
 }
 
-// change puts a changed copy of a user, as a controller does when the object changes and its credentials do not.
+// change puts a changed copy of a user, as a controller does when the object changes and its
+// credentials do not.
 func (h *fixture) change(u *directory.User, change func(*directory.User)) *directory.User {
 	next := *u
 	change(&next)

@@ -11,14 +11,15 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
-// The limits of the accounts below. A password is forgotten before a lock ends, so that both meet a lock.
+// The limits of the accounts below. A password is forgotten before a lock ends, so that both meet a
+// lock.
 const (
 	lockAfter = 3
 	lockFor   = 30 * time.Minute
 	cacheTTL  = 20 * time.Minute
 )
 
-// account is what a lock is meant to be, said in the plainest way.
+// account is the simplest model of how a lock must behave.
 type account struct {
 	failures        int
 	lockedUntil     time.Time
@@ -31,12 +32,13 @@ const (
 	logIn
 	wait
 	lift     // an administrator lifts the lock through status
-	lockElse // another replica has locked the account, and status says so
+	lockElse // another replica has locked the account, and the status shows it
 	steps
 )
 
-// Whatever happens in whatever order, every known login is locked exactly when it should be, a remembered password is never
-// refused, and what strangers try changes nothing for anybody. One byte is one step: two bits say who, the others what.
+// In every order of events, each known login is locked exactly when it should be, a cached password
+// is never refused, and attempts with unknown logins change nothing. One byte is one step: two bits
+// select the login, the others the event.
 func FuzzLockout(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 0, 0x10})
 	f.Add([]byte{0, 1, 2, 3, 3, 3, 0, 1, 0x20, 0, 0x10, 0x11, 0x30, 0})
@@ -57,8 +59,8 @@ func FuzzLockout(f *testing.F) {
 			case what == wait:
 				h.advance(10 * time.Minute)
 			case who == 3:
-				if err := h.login(fmt.Sprint("stranger-", b, i), wrong); !errors.Is(err, authn.ErrUnknownLogin) {
-					t.Fatalf("step %d: a stranger gets %v", i, err)
+				if err := h.login(fmt.Sprint("unknown-", b, i), wrong); !errors.Is(err, authn.ErrUnknownLogin) {
+					t.Fatalf("step %d: an unknown login gets %v", i, err)
 				}
 			case what == lift:
 				want[who].failures, want[who].lockedUntil = 0, time.Time{}

@@ -16,7 +16,7 @@ import (
 type fleet struct {
 	replicas [3]*fixture
 	status   loginstate.State
-	read     [3]int // notes of each replica that status has
+	read     [3]int // updates of each replica that the status has
 	secret   directory.Password
 	now      time.Time
 }
@@ -38,7 +38,7 @@ func (f *fleet) restart(t *testing.T, i int) {
 	f.tell(i)
 }
 
-// share writes what the replicas have noted into status and tells all of them.
+// share applies the updates of all replicas to the status and shows it to all of them.
 func (f *fleet) share() {
 	for i, h := range f.replicas {
 		for _, n := range h.reported()[f.read[i]:] {
@@ -58,7 +58,7 @@ func (f *fleet) tell(i int) {
 	})
 }
 
-// guess tries at most n wrong passwords at a replica and returns how many were looked at.
+// guess tries n wrong passwords at a replica and returns how many it checked.
 func (f *fleet) guess(i, n int) (judged int) {
 	for range n {
 		if errors.Is(f.replicas[i].login("jean", wrong), authn.ErrWrongPassword) {
@@ -75,8 +75,9 @@ func (f *fleet) wait(d time.Duration) {
 	}
 }
 
-// NIST SP 800-63B-4 allows 100 failures in a row, whatever a guesser does: guess until every replica refuses, or stay below
-// the lock of each, wait for locks to end, and be lucky with restarts.
+// NIST SP 800-63B-4 allows 100 failures in a row, whatever a guesser does: guess until every
+// replica refuses, or stay below the lock of each, wait for locks to end, and be lucky with
+// restarts.
 func TestAtMostHundredGuessesAtThreeReplicas(t *testing.T) {
 	t.Parallel()
 	for _, each := range []int{1, 3, 9, 10, 11} {
@@ -95,7 +96,7 @@ func TestAtMostHundredGuessesAtThreeReplicas(t *testing.T) {
 					f.wait(31 * time.Minute)
 				}
 				if tries > 100 || !f.status.LockedUntil.Equal(loginstate.Forever) {
-					t.Errorf("%d wrong passwords were looked at, %d counted, locked until %s", tries, f.status.FailedLogins, f.status.LockedUntil)
+					t.Errorf("%d wrong passwords were checked, %d counted, locked until %s", tries, f.status.FailedLogins, f.status.LockedUntil)
 				}
 			})
 		}

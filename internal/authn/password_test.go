@@ -275,7 +275,7 @@ func TestGuessesDoNotLockOutCachedPassword(t *testing.T) {
 		_ = h.login("jean", wrong)
 	}
 	if err := h.login("jean", right); err != nil {
-		t.Errorf("who has just used the right password is refused: %v", err)
+		t.Errorf("a cached password is refused: %v", err)
 	}
 }
 
@@ -354,8 +354,8 @@ func TestVerdictIsAboutUserAfterHash(t *testing.T) {
 	}
 }
 
-// Any change of a User makes new credentials, also one of its name or groups. Whoever logs in at that moment with the right
-// password must not be told that it is wrong.
+// Any change of a User makes new credentials, even a change of its name or groups. A login with the
+// right password at that moment must not be refused as wrong.
 func TestChangedCredentialsAreCheckedAgain(t *testing.T) {
 	for name, c := range map[string]struct {
 		next func(*testing.T) []directory.Password

@@ -13,15 +13,17 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
-// samplesPerCase and tellable decide whether two kinds of refusal can be told apart by time. With n samples of each, drawn in
-// random order, the share of pairs in which the one took longer lies within 0.5 +/- 1/sqrt(6n) two times in three when there
-// is no difference, so 0.08 is five of these steps; a refusal that spares its hash gives a share of 0 or 1.
+// samplesPerCase and tellable decide whether two kinds of refusal can be told apart by time. With n
+// samples of each, drawn in random order, the share of pairs in which the one took longer lies
+// within 0.5 +/- 1/sqrt(6n) two times in three when there is no difference, so 0.08 is five of
+// these steps; a refusal that skips its hash gives a share of 0 or 1.
 const (
 	samplesPerCase = 600
 	tellable       = 0.08
 )
 
-// cheapest are hashes of every format at a low cost, to take thousands of samples in seconds. They are of no password.
+// cheapest are hashes of every format at a low cost, to take thousands of samples in seconds. They
+// are of no password.
 func cheapest(t *testing.T) map[string]directory.Password {
 	const rest = "$c2FsdHNhbHRzYWx0c2FsdA$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAphArZDZ2YHeoBE"
 	const crypt43, crypt86 = "VwI9b7a.7btrGQHNgezrXwZrtur3E.MgJHgiBUFxfJ8",
@@ -42,7 +44,8 @@ func cheapest(t *testing.T) map[string]directory.Password {
 	return hashes
 }
 
-// Of five reasons to refuse, none can be told from another by the time it takes, whatever the format of the hashes.
+// Of five reasons to refuse, none can be told from another by the time it takes, whatever the
+// format of the hashes.
 func TestRefusalsTakeTheSameTime(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes thousands of samples")
@@ -66,10 +69,11 @@ func TestRefusalsTakeTheSameTime(t *testing.T) {
 	}
 }
 
-// guesses gives the password of each attempt: the right one and another of its length, where there is a right one. All other
-// hashes are of no password, and are given another one each time: sha-crypt hashes its salt 16 times and up to 255 times more,
-// as password and salt have it (step 19 of its specification), so one password alone tells two salts from one another. Nobody
-// can tell from that which of them a user has.
+// guesses gives the password of each attempt: the right one and another of its length, where there
+// is a right one. All other hashes are of no password, and are given another one each time:
+// sha-crypt hashes its salt 16 times and up to 255 times more, as password and salt have it (step
+// 19 of its specification), so one password alone tells two salts from one another. No one can tell
+// from that which salt a user has.
 func guesses(format string) map[string]func() string {
 	same := func(password string) func() string { return func() string { return password } }
 	other := func() string { return crand.Text()[:len(right)] }
@@ -94,7 +98,7 @@ func sample(h *fixture, guess map[string]func() string) map[string][]time.Durati
 	for i, name := range order {
 		login, password := name, guess[name]()
 		if name == "unknown" {
-			login = fmt.Sprint("nobody-", i)
+			login = fmt.Sprint("unknown-", i)
 		}
 		begun := time.Now()
 		_ = h.login(login, password)
@@ -103,8 +107,8 @@ func sample(h *fixture, guess map[string]func() string) map[string][]time.Durati
 	return times
 }
 
-// shareLonger is the share of pairs in which a is longer than b: the area under the ROC curve, or Mann and Whitney's U
-// divided by the number of pairs.
+// shareLonger is the share of pairs in which a is longer than b: the area under the ROC curve, or
+// Mann and Whitney's U divided by the number of pairs.
 func shareLonger(a, b []time.Duration) float64 {
 	slices.Sort(b)
 	longer := 0

@@ -60,11 +60,11 @@ func TestReasonsToRefuseToken(t *testing.T) {
 		"its record": {func(c *tokenFixture, claims token.Claims) {
 			c.directory.PutRecord(directory.Record{ID: claims.ID, UserUID: claims.UID, Revoked: true})
 		}, authn.ErrTokenRevoked},
-		"a record of somebody else's": {func(c *tokenFixture, claims token.Claims) {
+		"a record of another user": {func(c *tokenFixture, claims token.Claims) {
 			c.directory.PutRecord(directory.Record{ID: claims.ID, UserUID: "another", Revoked: true})
 		}, nil},
 		"a user that is gone": {func(c *tokenFixture, _ token.Claims) { c.directory.Delete(c.jean.Key) }, authn.ErrUserGone},
-		"a user made anew": {func(c *tokenFixture, _ token.Claims) {
+		"a user with another UID": {func(c *tokenFixture, _ token.Claims) {
 			c.change(c.jean, func(u *directory.User) { u.UID = "another" })
 		}, authn.ErrUserGone},
 		"a revoked user": {func(c *tokenFixture, _ token.Claims) {
@@ -79,7 +79,7 @@ func TestReasonsToRefuseToken(t *testing.T) {
 		"a lock, which concerns passwords only": {func(c *tokenFixture, _ token.Claims) {
 			c.change(c.jean, func(u *directory.User) { u.LockedUntil = start.Add(time.Hour) })
 		}, nil},
-		"a login that is somebody else's": {func(c *tokenFixture, _ token.Claims) {
+		"a login that another user holds": {func(c *tokenFixture, _ token.Claims) {
 			c.directory.Put(&directory.User{Key: "gatehouse-users/elder", UID: "elder", Login: "boss", Created: start.Add(-time.Hour)})
 			c.change(c.jean, func(u *directory.User) { u.Login, u.Created = "boss", start })
 		}, authn.ErrUserGone},

@@ -70,7 +70,8 @@ func TestAuthorityEncodeAndParse(t *testing.T) {
 	}
 }
 
-// A client reads the bundle once a month and keeps it; for thirty years it must trust what the server shows.
+// A client reads the bundle once a month and keeps it; for thirty years it must trust what the
+// server shows.
 func TestMonthlyReaderOfBundleTrustsServer(t *testing.T) {
 	t.Parallel()
 	now := start

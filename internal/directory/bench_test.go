@@ -16,7 +16,8 @@ import (
 // The numbers of users that benchmarks compare.
 var populations = []int{1000, 1000000}
 
-// crowd is a directory of many users like those that controllers put there: no string is shared but the groups' names.
+// crowd is a directory of many users like those that controllers put there: no string is shared but
+// the groups' names.
 func crowd(b *testing.B, n int) *directory.Directory {
 	b.Helper()
 	d := directory.New()
@@ -55,7 +56,7 @@ func crowdOnce(b *testing.B, n int) *directory.Directory {
 	return d
 }
 
-// BenchmarkMemory says what one user takes in the directory, all strings and indexes included.
+// BenchmarkMemory measures what one user takes in the directory, all strings and indexes included.
 func BenchmarkMemory(b *testing.B) {
 	for _, n := range populations {
 		b.Run(fmt.Sprintf("users=%d", n), func(b *testing.B) {
@@ -79,7 +80,8 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// BenchmarkLookup asks for one user after another in random order, as a door does: by login, and for the verdict.
+// BenchmarkLookup asks for one user after another in random order, as an API does: by login, and
+// for the verdict.
 func BenchmarkLookup(b *testing.B) {
 	for _, n := range populations {
 		b.Run(fmt.Sprintf("users=%d", n), func(b *testing.B) {
@@ -92,7 +94,8 @@ func BenchmarkLookup(b *testing.B) {
 	}
 }
 
-// BenchmarkLookupWhileUsersChange does the same on all cores while one goroutine replaces users without a pause.
+// BenchmarkLookupWhileUsersChange does the same on all cores while one goroutine replaces users
+// without a pause.
 func BenchmarkLookupWhileUsersChange(b *testing.B) {
 	for _, n := range populations {
 		b.Run(fmt.Sprintf("users=%d", n), func(b *testing.B) {
@@ -120,8 +123,8 @@ func BenchmarkLookupWhileUsersChange(b *testing.B) {
 	}
 }
 
-// BenchmarkCacheMiss reads memory that no cache holds, at a place that only the read before tells. No lookup among a million
-// users can do without: their logins alone are more than a cache holds.
+// BenchmarkCacheMiss reads memory that no cache holds, at a place that only the read before tells.
+// No lookup among a million users can do without: their logins alone are more than a cache holds.
 func BenchmarkCacheMiss(b *testing.B) {
 	const size = 1 << 25 // of 8 bytes: 256 MiB
 	next := make([]int, size)
@@ -141,7 +144,8 @@ func BenchmarkCacheMiss(b *testing.B) {
 	}
 }
 
-// lookUp makes the login of a user in place, so that nothing but the directory is the larger for more users.
+// lookUp makes the login of a user in place, so that nothing but the directory is the larger for
+// more users.
 func lookUp(b *testing.B, d *directory.Directory, i int) {
 	u, ok := d.ByLogin(loginOf(i))
 	if !ok || u.Check(start) != nil {

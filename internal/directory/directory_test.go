@@ -31,7 +31,7 @@ func holder(t *testing.T, d *directory.Directory, login string) string {
 	t.Helper()
 	u, ok := d.ByLogin(login)
 	if !ok {
-		return "nobody"
+		return "no user"
 	}
 	return u.Key
 }
@@ -51,8 +51,8 @@ func TestOldestRivalHoldsLogin(t *testing.T) {
 			}
 			d.Delete("gatehouse-users/" + want)
 		}
-		if got := holder(t, d, "x"); got != "nobody" || d.Len() != 0 {
-			t.Errorf("order %v: %s holds the login of nobody", order, got)
+		if got := holder(t, d, "x"); got != "no user" || d.Len() != 0 {
+			t.Errorf("order %v: %s holds the login although all users are deleted", order, got)
 		}
 	}
 }
@@ -104,9 +104,9 @@ func TestNewUIDIsAnotherUser(t *testing.T) {
 	old := user("a", "x", 5)
 	old.TokensRevokedAt = start
 	d.Put(old)
-	anew := user("a", "x", 0)
-	anew.UID = "another"
-	d.Put(anew)
+	next := user("a", "x", 0)
+	next.UID = "another"
+	d.Put(next)
 	if _, ok := d.ByUID("uid-of-a"); ok {
 		t.Error("the old UID is still known")
 	}
@@ -132,7 +132,7 @@ func TestRevocationNeverMovesBack(t *testing.T) {
 	record.Revoked = false
 	d.PutRecord(record)
 	if r, _ := d.Record(record.UserUID, "id"); !r.Revoked {
-		t.Error("the record is no longer revoked")
+		t.Error("the record is not revoked any more")
 	}
 }
 
@@ -177,7 +177,7 @@ func TestLockInStatusReplacesOwnLock(t *testing.T) {
 		t.Fatal("a lock that status does not show yet is lost by an unrelated change")
 	}
 	if u = put(shown); !u.Locked(shown.Add(-time.Second)) || u.Locked(shown) {
-		t.Fatal("the lock does not end when status says")
+		t.Fatal("the lock does not end when the status ends it")
 	}
 	if u = put(time.Time{}); u.Locked(start) {
 		t.Fatal("an administrator took the lock away and it stays")
@@ -258,14 +258,15 @@ func TestRecordsAreSortedByID(t *testing.T) {
 	}
 }
 
-// Whoever may make records by hand must neither bring a revoked token back to life nor end another user's.
+// Someone who may make records by hand must neither revive a revoked token nor revoke the token of
+// another user.
 func TestRecordOfAnotherUserChangesNothing(t *testing.T) {
 	t.Parallel()
 	d := directory.New()
 	d.PutRecord(directory.Record{ID: "id", UserUID: "u", Revoked: true})
-	d.PutRecord(directory.Record{ID: "id", UserUID: "stranger"})
+	d.PutRecord(directory.Record{ID: "id", UserUID: "another"})
 	d.PutRecord(directory.Record{ID: "good", UserUID: "u"})
-	d.PutRecord(directory.Record{ID: "good", UserUID: "stranger", Revoked: true})
+	d.PutRecord(directory.Record{ID: "good", UserUID: "another", Revoked: true})
 	check := func(when string) {
 		t.Helper()
 		if r, ok := d.Record("u", "id"); !ok || !r.Revoked {
@@ -278,16 +279,16 @@ func TestRecordOfAnotherUserChangesNothing(t *testing.T) {
 			t.Errorf("%s: %d records", when, n)
 		}
 	}
-	check("with the stranger's records")
-	if n := len(d.RecordsOf("stranger")); n != 2 || len(d.RecordsByID("id")) != 2 {
-		t.Errorf("the stranger has %d records, the id %d", n, len(d.RecordsByID("id")))
+	check("with the records of another user")
+	if n := len(d.RecordsOf("another")); n != 2 || len(d.RecordsByID("id")) != 2 {
+		t.Errorf("the other user has %d records, the id %d", n, len(d.RecordsByID("id")))
 	}
-	d.DeleteRecord("stranger", "id")
-	d.DeleteRecord("stranger", "good")
+	d.DeleteRecord("another", "id")
+	d.DeleteRecord("another", "good")
 	check("without them")
 }
 
-// Standalone, a manifest may take over the UID of another that goes.
+// In standalone mode, a manifest may take over the UID of one that is removed.
 func TestDeletedUserLeavesUIDToItsNewHolder(t *testing.T) {
 	t.Parallel()
 	for name, goes := range map[string]func(*directory.Directory){
@@ -307,8 +308,8 @@ func TestDeletedUserLeavesUIDToItsNewHolder(t *testing.T) {
 func TestDecoysAreProportionalAndStable(t *testing.T) {
 	t.Parallel()
 	d := directory.New()
-	if d.Decoys("anybody") != nil {
-		t.Error("there are decoys where nobody can log in")
+	if d.Decoys("unknown") != nil {
+		t.Error("there are decoys while no user has a password")
 	}
 	cheap, dear := hash(t, 4), hash(t, 5)
 	for i := range 100 {
@@ -322,7 +323,7 @@ func TestDecoysAreProportionalAndStable(t *testing.T) {
 	}
 	count := map[string]int{}
 	for i := range 4000 {
-		login := fmt.Sprintf("nobody-%d", i)
+		login := fmt.Sprintf("unknown-%d", i)
 		decoys := d.Decoys(login)
 		if len(decoys) != 1 || decoys[0] != d.Decoys(login)[0] {
 			t.Fatalf("%s: decoys %v", login, decoys)
@@ -330,7 +331,7 @@ func TestDecoysAreProportionalAndStable(t *testing.T) {
 		count[decoys[0].Class()]++
 	}
 	if n := count[dear.Class()]; n < 850 || n > 1150 {
-		t.Errorf("a quarter of the users have the dear hash, and %d of 4000 strangers", n)
+		t.Errorf("a quarter of the users have the expensive hash, and %d of 4000 unknown logins", n)
 	}
 }
 
@@ -340,15 +341,15 @@ func TestDecoysFollowUsers(t *testing.T) {
 	u := user("a", "x", 1)
 	u.Credentials = &directory.Credentials{Revision: "1", Passwords: []directory.Password{{Hash: hash(t, 4)}, {Hash: hash(t, 5)}}}
 	d.Put(u)
-	if got := d.Decoys("nobody"); len(got) != 2 {
-		t.Errorf("a stranger costs %d hashes, every user two", len(got))
+	if got := d.Decoys("unknown"); len(got) != 2 {
+		t.Errorf("an unknown login costs %d hashes, every user two", len(got))
 	}
 	d.Put(user("a", "x", 1))
-	if got := d.Decoys("nobody"); len(got) != 1 || !got[0].Free() {
+	if got := d.Decoys("unknown"); len(got) != 1 || !got[0].Free() {
 		t.Errorf("decoys %v", got)
 	}
 	d.Delete("gatehouse-users/a")
-	if d.Decoys("nobody") != nil {
+	if d.Decoys("unknown") != nil {
 		t.Error("there are decoys of users that are gone")
 	}
 }
@@ -391,7 +392,7 @@ func TestConcurrentReadersAndWriters(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	// Whoever is left is found by the login that is its own or an elder's.
+	// The login of each user who is left belongs to that user or to an older one.
 	d.Each(func(u *directory.User) bool {
 		if h, ok := d.ByLogin(u.Login); !ok || h.Created.After(u.Created) {
 			t.Errorf("%s is held by %+v, not by %s", u.Login, h, u.Key)

@@ -17,7 +17,7 @@ func TestRevokeTokensVoidsWhatWasIssuedBefore(t *testing.T) {
 
 	d.RevokeTokens("uid", noon)
 	d.RevokeTokens("uid", noon.Add(-time.Hour))
-	d.RevokeTokens("nobody", noon)
+	d.RevokeTokens("unknown", noon)
 
 	u, ok := d.ByLogin("jj")
 	if !ok || u.CheckToken(noon) == nil || u.CheckToken(noon.Add(time.Second)) != nil {

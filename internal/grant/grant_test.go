@@ -93,7 +93,7 @@ func TestLabelGivesSameLiveToken(t *testing.T) {
 		t.Error("a revoked token is handed out again")
 	}
 	if _, err := check(t, g, second); !errors.Is(err, authn.ErrTokenRevoked) {
-		t.Errorf("the revoked token of a label that was given anew: %v", err)
+		t.Errorf("the revoked token whose label has another one: %v", err)
 	}
 }
 
@@ -115,7 +115,8 @@ func TestLabelAfterRevocationOfUser(t *testing.T) {
 	}
 }
 
-// Whoever may write records must not give anybody a token by it that the service would not have issued.
+// Someone who may write records must not be able to obtain a token that the service would not
+// issue.
 func TestLabelIgnoresForgedRecord(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*directory.Record){
@@ -244,7 +245,7 @@ func TestRevokeRecordOfUnknownUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r, _ := g.Directory.Record(u.UID, id.Claims.ID); !r.Revoked {
-		t.Error("a revocation was answered and not kept")
+		t.Error("a revocation was confirmed but not kept")
 	}
 }
 
@@ -278,7 +279,7 @@ func TestRevokeLabelUnknownToReplica(t *testing.T) {
 	}
 	g.Records.Fail(true)
 	if _, err := replica.RevokeLabel(t.Context(), u, "ci"); !errors.Is(err, grant.ErrUnavailable) {
-		t.Errorf("while nobody can be asked: %v", err)
+		t.Errorf("while the records cannot be read: %v", err)
 	}
 	g.Records.Fail(false)
 	if found, err := replica.RevokeLabel(t.Context(), u, "ci"); !found || err != nil {
@@ -300,7 +301,7 @@ func TestConcurrentLabelGivesOneToken(t *testing.T) {
 	wg.Wait()
 	for _, token := range tokens {
 		if token != tokens[0] {
-			t.Fatal("two tokens for one label")
+			t.Fatal("one label has two tokens")
 		}
 	}
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
-// TestServertestRecords holds the records of servertest, on which other tests rely, to the contract of all records.
+// TestServertestRecords holds the records of servertest, on which other tests rely, to the contract
+// of all records.
 func TestServertestRecords(t *testing.T) {
 	t.Parallel()
 	granttest.TestRecords(t, func(t testing.TB) granttest.Fixture {

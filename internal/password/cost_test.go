@@ -22,10 +22,10 @@ func TestCostMemoryIsWhatVerifyAllocates(t *testing.T) {
 		}
 		t.Run(command, func(t *testing.T) {
 			h.Verify([]byte(phrase)) // whatever a package sets up once
-			said, took := h.Cost().Memory, allocated(func() { h.Verify([]byte(phrase)) })
+			want, took := h.Cost().Memory, allocated(func() { h.Verify([]byte(phrase)) })
 			const slack = 64 << 10 // reading the string, and what the runtime does meanwhile
-			if took > said+slack || said > took+slack {
-				t.Errorf("Verify allocates %d bytes, Cost says %d", took, said)
+			if took > want+slack || want > took+slack {
+				t.Errorf("Verify allocates %d bytes, Cost returns %d", took, want)
 			}
 		})
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
-// FuzzParse holds that no string makes Parse panic or Verify run beyond the bounds, that every refusal is of one kind, and
-// that whatever is accepted has a decoy of its own class.
+// FuzzParse holds that no string makes Parse panic or Verify run beyond the bounds, that every
+// refusal is of one kind, and that whatever is accepted has a decoy of its own class.
 func FuzzParse(f *testing.F) {
 	for _, v := range vectors() {
 		f.Add(v.encoded)

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// A digest without a key, or under a key that others know, could be guessed offline from a memory dump.
+// A digest without a key, or under a key that others know, could be guessed offline from a memory
+// dump.
 func TestPlaintextDigestDependsOnKeyer(t *testing.T) {
 	t.Parallel()
 	const secret = "machine-made"

@@ -16,16 +16,17 @@ const (
 	crypt86  = "FdxsHPQJrg4BL3ZCc6Kl5OoS3OuA44pjXPkbnXGao/nJtEe0PmROqH97spKVRgBI6PfpavU0ewfi..ZNttGvY0"
 )
 
-// hostile returns strings that Parse must refuse, by what is wrong with them. Where a tool made the string, it is named.
+// hostile returns strings that Parse must refuse, by what is wrong with them. Where a tool made the
+// string, it is named.
 func hostile() map[string]struct {
 	encoded string
 	kind    error
-	says    string
+	message string
 } {
 	type h = struct {
 		encoded string
 		kind    error
-		says    string
+		message string
 	}
 	return map[string]h{
 		"empty":                          {"", password.ErrMalformed, "empty"},
@@ -138,8 +139,8 @@ func TestParseExplainsAndDoesNotQuote(t *testing.T) {
 			if h != nil || !errors.Is(err, password.ErrInvalid) || !errors.Is(err, c.kind) {
 				t.Fatalf("Parse gives %v, %v", h, err)
 			}
-			if !strings.Contains(err.Error(), c.says) {
-				t.Errorf("%q does not say %q", err, c.says)
+			if !strings.Contains(err.Error(), c.message) {
+				t.Errorf("%q does not contain %q", err, c.message)
 			}
 			for _, field := range strings.FieldsFunc(c.encoded, func(r rune) bool { return r == '$' || r == ' ' || r == '}' }) {
 				if len(field) > 10 && strings.Contains(err.Error(), field) {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// spent returns the processor time that a call takes, all threads together. Unlike time on the wall, it hardly grows when
-// other processes want the same cores.
+// spent returns the processor time that a call takes, all threads together. Unlike time on the
+// wall, it hardly grows when other processes want the same cores.
 func spent(t *testing.T, call func()) time.Duration {
 	t.Helper()
 	before := processorTime(t)
@@ -27,8 +27,9 @@ func processorTime(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// alike measures two calls in turns until their quickest runs come within half of each other, and fails when they never do.
-// What it is there to find, a derivation left out, differs by a factor of a hundred and more.
+// alike measures two calls in turns until their quickest runs come within half of each other, and
+// fails when they never do. What it is there to find, a derivation left out, differs by a factor of
+// a hundred and more.
 func alike(t *testing.T, first, second func()) {
 	t.Helper()
 	a, b := time.Hour, time.Hour
@@ -79,13 +80,14 @@ func TestDecoyCostsTheSameAndMatchesNothing(t *testing.T) {
 	}
 }
 
-// The units in cost.go are for one kind of machine; this holds them to the order of magnitude on any.
+// The units in cost.go are for one kind of machine; this holds them to the order of magnitude on
+// any.
 func TestCostTimeHasRightOrder(t *testing.T) {
 	longest := make([]byte, 1024)
 	for command, h := range cheap(t) {
-		said, took := h.Cost().Time, spent(t, func() { h.Verify(longest) })
-		if took > 30*said+2*time.Millisecond || said > 30*took+2*time.Millisecond {
-			t.Errorf("%s: Verify takes %v, Cost says %v", command, took, said)
+		want, took := h.Cost().Time, spent(t, func() { h.Verify(longest) })
+		if took > 30*want+2*time.Millisecond || want > 30*took+2*time.Millisecond {
+			t.Errorf("%s: Verify takes %v, Cost returns %v", command, took, want)
 		}
 	}
 }

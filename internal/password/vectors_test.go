@@ -16,9 +16,10 @@ type vector struct {
 	weak    bool
 }
 
-// vectors returns hashes by the command that made them: htpasswd of Apache 2.4.71, mkpasswd 5.5.17 with libxcrypt 4.4.33,
-// OpenSSL 3.0.22, argon2 0~20171227, passlib 1.7.4. Each was asked for phrase. Where it says hashlib, Python 3.11 derived the
-// digest and the string was put together as the documentation of the format says.
+// vectors returns hashes by the command that made them: htpasswd of Apache 2.4.71, mkpasswd 5.5.17
+// with libxcrypt 4.4.33, OpenSSL 3.0.22, argon2 0~20171227, passlib 1.7.4. Each hashed phrase. For
+// those with hashlib, Python 3.11 derived the digest, and the string follows the documentation of
+// the format.
 func vectors() map[string]vector {
 	return map[string]vector{
 		"htpasswd -nbBC 10 user PHRASE": {
@@ -94,7 +95,8 @@ func vectors() map[string]vector {
 	}
 }
 
-// cheap returns those vectors that take little time even under the race detector; at least one of each scheme.
+// cheap returns those vectors that take little time even under the race detector; at least one of
+// each scheme.
 func cheap(t testing.TB) map[string]*password.Hash {
 	t.Helper()
 	hashes := map[string]*password.Hash{}

@@ -56,7 +56,7 @@ func TestMalformedTextIsRefusedAndNotQuoted(t *testing.T) {
 		"no comma":                        `["secret" "secret"]`,
 		"no colon":                        `{"secret" 1}`,
 		"a colon in a list":               `["secret":1]`,
-		"a key that is no string":         `{secret:1}`,
+		"a key that is not a string":      `{secret:1}`,
 		"a number for a key":              `{1:"secret"}`,
 		"single quotes":                   `{'secret':1}`,
 		"a comment":                       `{"secret":1} // secret`,
@@ -142,7 +142,7 @@ func FuzzCheck(f *testing.F) {
 			t.Fatalf("%v is not malformed", err)
 		}
 		if err == nil && (!json.Valid(text) || !utf8.Valid(text)) {
-			t.Fatal("what is no JSON was taken")
+			t.Fatal("a text that is not JSON was accepted")
 		}
 		// Without objects and within the depth nothing is stricter than the standard library.
 		if err != nil && json.Valid(text) && utf8.Valid(text) && !strings.ContainsAny(string(text), "{") && strings.Count(string(text), "[") <= strictjson.MaximumDepth {
@@ -155,7 +155,7 @@ func FuzzCheck(f *testing.F) {
 		var plain map[string]any
 		if err := json.Unmarshal(text, &plain); err != nil {
 			if _, isRange := errors.AsType[*json.UnmarshalTypeError](err); !isRange {
-				t.Fatalf("the standard library says %v", err)
+				t.Fatalf("the standard library returns %v", err)
 			}
 			return
 		}
@@ -165,11 +165,11 @@ func FuzzCheck(f *testing.F) {
 		for name, want := range plain {
 			var got any
 			if err := json.Unmarshal(object[name], &got); err != nil || !reflect.DeepEqual(got, want) {
-				t.Fatalf("%q is %v, the standard library says %v (%v)", object[name], got, want, err)
+				t.Fatalf("%q is %v, the standard library returns %v (%v)", object[name], got, want, err)
 			}
 			s, isString := strictjson.String(object[name])
 			if wanted, ok := want.(string); ok != isString || s != wanted {
-				t.Fatalf("%q is %q, the standard library says %v", object[name], s, want)
+				t.Fatalf("%q is %q, the standard library returns %v", object[name], s, want)
 			}
 		}
 	})

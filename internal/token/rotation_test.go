@@ -30,7 +30,7 @@ func advance(t testing.TB, keys token.Keys, now time.Time, p token.Policy) token
 	return next
 }
 
-// edit changes keys as somebody with an editor would.
+// edit changes the stored entries of keys, as someone with an editor does.
 func edit(t testing.TB, keys token.Keys, change func(map[string][]byte)) token.Keys {
 	t.Helper()
 	entries, err := keys.Encode()
@@ -208,7 +208,8 @@ func TestKeyRemovedDuringTakeover(t *testing.T) {
 	}
 }
 
-// replica is one process of the service: it sees what is stored with a delay, and its clock differs.
+// replica is one process of the service: it sees what is stored with a delay, and its clock
+// differs.
 type replica struct {
 	seen token.Keys
 	set  *token.KeySet
@@ -217,7 +218,8 @@ type replica struct {
 	skew time.Duration
 }
 
-// verifier is a foreign process that asks for the keys when its copy is too old, and never otherwise.
+// verifier is a foreign process that asks for the keys when its copy is too old, and never
+// otherwise.
 type verifier struct {
 	keys    jose.JSONWebKeySet
 	fetched time.Time
@@ -229,7 +231,8 @@ type promise struct {
 	ends time.Time
 }
 
-// year is a service of several replicas that share stored versions of their keys, with its verifiers.
+// year is a service of several replicas that share stored versions of their keys, with its
+// verifiers.
 type year struct {
 	t         *testing.T
 	now       time.Time
@@ -254,7 +257,8 @@ func (y *year) step() time.Duration {
 	return 15 * time.Minute
 }
 
-// look lets a replica see the newest version that has reached it, and advance it. Only who has seen the newest may store.
+// look lets a replica see the newest version that has reached it, and advance it. Only who has seen
+// the newest may store.
 func (y *year) look(r *replica) {
 	for r.at+1 < len(y.stored) && !y.now.Before(y.storedAt[r.at+1].Add(r.lag)) {
 		r.at++
@@ -266,7 +270,7 @@ func (y *year) look(r *replica) {
 	}
 }
 
-// issue has a token of each kind made somewhere and checks that everybody who should can verify it.
+// issue issues a token of each kind on some replica and checks that every verifier can verify it.
 func (y *year) issue() {
 	r := y.replicas[rand.IntN(len(y.replicas))]
 	for _, use := range []token.Use{token.Sign, token.Seal} {
@@ -291,7 +295,8 @@ func (y *year) verify(kid string) {
 	}
 }
 
-// settle checks the tokens that have ended since the replicas last looked: up to here all must still know their keys.
+// settle checks the tokens that have ended since the replicas last looked: up to here all must
+// still know their keys.
 func (y *year) settle() {
 	for use, open := range y.promises {
 		for len(open) > 0 && !y.now.Before(open[0].ends) {
@@ -315,9 +320,10 @@ func knows(keys token.Keys, use token.Use, id string) bool {
 	return false
 }
 
-// Three replicas with different clocks hear late of one another's writes; five verifiers keep the published keys for as long
-// as they may and never ask again for a key they do not know. Keys rotate by age, and now and then because somebody asks. In
-// a year no verifier may meet an unknown key, and no key may go before the last token it made.
+// Three replicas with different clocks hear late of one another's writes; five verifiers keep the
+// published keys for as long as they may and never ask again for a key they do not know. Keys
+// rotate by age, and now and then on request. In a year no verifier may meet an unknown key, and no
+// key may go before the last token it made.
 func TestNoUnknownKeyInAYear(t *testing.T) {
 	t.Parallel()
 	y := &year{t: t, now: start, policy: policy(token.EdDSA), promises: map[token.Use][]promise{}, signers: map[string]bool{}}

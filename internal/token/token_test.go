@@ -139,7 +139,8 @@ func TestTimesAreExactButForClocks(t *testing.T) {
 	}
 }
 
-// Two texts under one nonce would give the key stream away, and with it the power to make tokens of anybody.
+// Two texts under one nonce would reveal the key stream, and with it the means to forge tokens of
+// any user.
 func TestIDSealsOnlyItsClaims(t *testing.T) {
 	t.Parallel()
 	s := newService(t, token.ES256)
@@ -250,7 +251,7 @@ func TestChangedCharacterInvalidatesToken(t *testing.T) {
 	}
 }
 
-// forge signs claims as somebody would who knows the published keys and the shape of tokens.
+// forge signs claims as an attacker does who knows the published keys and the form of tokens.
 func forge(t *testing.T, header map[string]any, payload map[string]any, key any, method jwt.SigningMethod) string {
 	t.Helper()
 	tok := jwt.NewWithClaims(method, jwt.MapClaims(payload))
@@ -266,7 +267,7 @@ func TestIDHasOneSpelling(t *testing.T) {
 	t.Parallel()
 	id := token.NewID()
 	if !token.IsID(id) {
-		t.Errorf("%q is no id", id)
+		t.Errorf("%q is not an id", id)
 	}
 	for _, other := range []string{"", id + "\n", id[:16] + "\n" + id[16:], id + "=", id[:31], id + "AAAA", id[:31] + "+"} {
 		if token.IsID(other) {

@@ -54,7 +54,8 @@ func TestVerifiedTokenKeepsIssuerAndAudience(t *testing.T) {
 	}
 }
 
-// TestConcurrentVerification has more tokens than are remembered, so that some are forgotten meanwhile.
+// TestConcurrentVerification has more tokens than are remembered, so that some are forgotten
+// meanwhile.
 func TestConcurrentVerification(t *testing.T) {
 	t.Parallel()
 	s := newService(t, token.EdDSA)
