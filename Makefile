@@ -52,7 +52,7 @@ test: ## Run every test, also against a real API server (the first run builds on
 	$(if $(RACE),,@echo "no C compiler found: testing without the race detector")
 	assets=$$(hack/envtest/build.sh | tail -n 1); \
 	KUBEBUILDER_ASSETS="$$assets" go test $(RACE) -shuffle=on -timeout 20m ./...
-	$(MAKE) test-chart test-observability
+	$(MAKE) test-bench test-chart test-observability
 
 ##@ Develop
 
@@ -64,6 +64,10 @@ build: ## Compile bin/gatehouse: static and reproducible
 .PHONY: test-fast
 test-fast: ## Run the tests that need no API server
 	env -u KUBEBUILDER_ASSETS go test -short -shuffle=on ./...
+
+.PHONY: test-bench
+test-bench: ## Test what the measuring commands share
+	go -C hack/bench test -count=1 -shuffle=on ./...
 
 .PHONY: test-chart
 test-chart: ## Compare the Helm chart with config/, and install it on a real API server with Helm
@@ -87,8 +91,8 @@ fuzz: ## Run each fuzz target for FUZZTIME (20s)
 
 .PHONY: bench
 bench: build ## Measure the service against what this machine allows, and write docs/benchmarks.md (six minutes; BENCH_ARGS)
-	go build -o bin/bench ./hack/bench
-	bin/bench -gatehouse bin/gatehouse -report docs/benchmarks.md $(BENCH_ARGS)
+	go -C hack/bench build -o $(CURDIR)/bin/bench .
+	bin/bench run -gatehouse bin/gatehouse -report docs/benchmarks.md $(BENCH_ARGS)
 
 .PHONY: bench-code
 bench-code: $(BENCHSTAT) ## Run the Go benchmarks that match BENCH, six times each, and summarise them
@@ -98,8 +102,9 @@ bench-code: $(BENCHSTAT) ## Run the Go benchmarks that match BENCH, six times ea
 
 .PHONY: bench-scale
 bench-scale: build ## Measure start-up, memory and changes by number of users; with SIZES=1000,10000 print only
+	go -C hack/bench build -o $(CURDIR)/bin/bench .
 	assets=$$(hack/envtest/build.sh | tail -n 1); \
-	go run ./hack/benchscale -assets "$$assets" -sizes '$(SIZES)' $(if $(filter file,$(origin SIZES)),-docs docs)
+	bin/bench scale -assets "$$assets" -sizes '$(SIZES)' $(if $(filter file,$(origin SIZES)),-docs docs)
 
 .PHONY: conformance
 conformance: build ## Run the conformance runner in CONFORMANCE_DIR against the binary
@@ -114,7 +119,7 @@ fmt: $(GOLANGCI_LINT) ## Format the Go code and sort its imports
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters, which also enforce the law of imports
 	$(GOLANGCI_LINT) run
-	for module in hack/chart test/observability; do (cd $$module && $(GOLANGCI_LINT) run); done
+	for module in hack/bench hack/chart test/observability; do (cd $$module && $(GOLANGCI_LINT) run); done
 
 .PHONY: generate
 generate: $(CONTROLLER_GEN) ## Generate the deep copies of the API types

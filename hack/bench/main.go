@@ -1,93 +1,47 @@
-// Command bench measures how near the service comes to what the machine allows: the binary is started on its own, as its users
-// start it, and asked over TLS by this process, in turn with a server that does nothing but answer. Only what was measured in
-// one run is compared.
+// Command bench measures the built service on this machine. It has a module of its own, so that
+// the service's module does not carry what only measurements need.
 //
-//	go run ./hack/bench -gatehouse bin/gatehouse -report docs/benchmarks.md
+//	bench run   [flags]    how near the service comes to what the machine allows
+//	bench scale [flags]    what grows with the number of users
+//
+// Run it from the root of the repository: make bench and make bench-scale do. The subcommand bare
+// is internal: run starts itself with it as the server that the service is compared with.
 package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"time"
+	"strings"
+	"syscall"
+
+	"github.com/gatehouse-auth/gatehouse/hack/bench/load"
+	"github.com/gatehouse-auth/gatehouse/hack/bench/scale"
 )
 
-// plan is what is to be measured, and for how long.
-type plan struct {
-	binary      string
-	report      string
-	window      time.Duration // of one measurement; a row and its limit take turns
-	rounds      int           // how often they do
-	connections int
-	quiet       time.Duration // before and after the flood
-	flood       time.Duration
-	only        string
-}
-
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == bareCommand {
-		exit(serveBare(os.Args[2:]))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1) //nolint:forbidigo // the end of the process
 	}
-	var p plan
-	flag.StringVar(&p.binary, "gatehouse", "bin/gatehouse", "the binary to measure")
-	flag.StringVar(&p.report, "report", "", "the page to write the table into, between its markers; a plot goes beside it")
-	flag.DurationVar(&p.window, "window", time.Second, "length of one measurement")
-	flag.IntVar(&p.rounds, "rounds", 7, "how often a row and its limit take turns; the median counts")
-	flag.IntVar(&p.connections, "connections", 32, "connections that are kept busy")
-	flag.DurationVar(&p.quiet, "quiet", 15*time.Second, "time before and after the flood of guesses")
-	flag.DurationVar(&p.flood, "flood", 30*time.Second, "length of the flood of guesses")
-	flag.StringVar(&p.only, "only", "", "measure only the rows whose name contains this")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	exit(p.run(ctx))
 }
 
-func exit(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1) //nolint:forbidigo // a command of its own
+// run runs the subcommand that the first argument names, with the other arguments as its flags.
+func run(ctx context.Context, args []string) error {
+	subcommands := map[string]func(context.Context, []string) error{
+		"run":            load.Run,
+		"scale":          scale.Run,
+		load.BareCommand: load.ServeBare,
 	}
-	os.Exit(0) //nolint:forbidigo // as above
-}
-
-func (p plan) run(ctx context.Context) (err error) {
-	dir, err := os.MkdirTemp("", "gatehouse-bench-")
-	if err != nil {
-		return err
+	if len(args) == 0 || subcommands[args[0]] == nil {
+		return fmt.Errorf("bench: unknown subcommand %q; use run or scale", strings.Join(args[:min(1, len(args))], ""))
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	w, err := newWorld(ctx, p, dir)
-	if err != nil {
-		return err
+	if err := subcommands[args[0]](ctx, args[1:]); err != nil {
+		return fmt.Errorf("bench %s: %w", args[0], err)
 	}
-	defer w.stop()
-
-	var r results
-	err = w.measure(ctx, &r)
-	r.machine = describe(ctx, p.binary)
-	fmt.Print(r.markdown()) // what was measured, also when something went wrong after it
-	if err != nil || p.report == "" {
-		return err
-	}
-	return r.write(p.report, filepath.Join(filepath.Dir(p.report), "benchmarks-flood.svg"))
-}
-
-func (w *world) measure(ctx context.Context, r *results) (err error) {
-	if r.rows, err = w.measureRows(ctx); err != nil {
-		return err
-	}
-	if w.only == "" || w.only == "flood" {
-		if r.flood, err = w.measureFlood(ctx); err != nil {
-			return err
-		}
-	}
-	if w.only == "" || w.only == "profile" {
-		r.profiles, err = w.profile(ctx)
-	}
-	return err
+	return nil
 }
