@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// TestLoginsAndChecksGoOnWithoutTheAPIServer also asks for what cannot be done without one: it must be refused with 503, and
-// nothing that was promised may be forgotten.
+// TestLoginsAndChecksGoOnWithoutTheAPIServer also asks for what needs the API server. The service must
+// refuse it with 503, and may forget nothing that it promised before.
 func TestLoginsAndChecksGoOnWithoutTheAPIServer(t *testing.T) {
 	stop, begin := os.Getenv("APISERVER_STOP"), os.Getenv("APISERVER_START")
 	if stop == "" || begin == "" {
 		t.Skip("APISERVER_STOP and APISERVER_START are not set")
 	}
 	watcher := start(t, "away", "-replicas", addresses(t, 8443), "-login", "jeanjackson@example.com", "-password", "Lantern-Orchard-27-Violet")
-	watcher.begun(t)
-	got := under(t, func() {
+	watcher.awaitStarted(t)
+	got := underLoad(t, func() {
 		shell(t, stop)
 		defer func() {
 			shell(t, begin)
@@ -26,17 +26,18 @@ func TestLoginsAndChecksGoOnWithoutTheAPIServer(t *testing.T) {
 				return err
 			})
 		}()
-		time.Sleep(bench.fault)
+		hold(t.Context(), suite.fault)
 	})
 	if got.OK != got.Requests {
 		t.Errorf("%s: %q", got, got.Examples)
 	}
-	bench.findings.measured("API server stopped for 2 minutes", "%s", got)
+	suite.findings.record("API server stopped for 2 minutes", "%s", got)
 	watcher.stop(t)
-	watched(t, watcher)
+	checkWatcher(t, watcher)
 }
 
-func watched(t *testing.T, watcher *experiment) {
+// checkWatcher checks what the client saw while the API server was away.
+func checkWatcher(t *testing.T, watcher *experiment) {
 	t.Helper()
 	var got struct {
 		Rounds, Unavailable, Issued, Granted, Broken int
@@ -45,31 +46,32 @@ func watched(t *testing.T, watcher *experiment) {
 	}
 	watcher.result(t, &got)
 	if got.Rounds == 0 || got.Unavailable != 2*got.Rounds || got.Issued != got.Rounds {
-		t.Errorf("in %d rounds without an API server %d of two each were 503 and %d tokens without a label were issued: %q",
+		t.Errorf("in %d rounds without an API server, with two refusals due in each, %d answers were 503, and the service issued %d tokens without a label: %q",
 			got.Rounds, got.Unavailable, got.Issued, got.Examples)
 	}
 	if got.Granted == 0 || got.Broken != 0 || len(got.Examples) > 0 {
-		t.Errorf("of %d promises %d were broken: %q", got.Granted, got.Broken, got.Examples)
+		t.Errorf("the service broke %[2]d of %[1]d promises: %[3]q", got.Granted, got.Broken, got.Examples)
 	}
-	// The age counts from the last news before, which the watcher itself made a second earlier at most.
+	// The age counts from the last event before, which the watcher itself caused at most a second
+	// earlier.
 	if got.AwaySeconds < 5 || got.AgeSeconds < got.AwaySeconds-2 || got.AgeSeconds > got.AwaySeconds+15 {
 		t.Errorf("after %.0f s without an API server gatehouse_directory_last_event_age_seconds is %.0f", got.AwaySeconds, got.AgeSeconds)
 	}
 	if got.CaughtUpSeconds > 20 {
-		t.Errorf("a change was followed by all %.1f s after the API server was back", got.CaughtUpSeconds)
+		t.Errorf("all replicas followed a change only %.1f s after the API server was back", got.CaughtUpSeconds)
 	}
-	bench.findings.measured("new labels and single revocations meanwhile, each once a second",
+	suite.findings.record("new labels and single revocations meanwhile, each once a second",
 		"%d of %d were 503, %d of %d promises broken; age of the last event %.0f s after %.0f s; all followed a change %.1f s after it was back",
 		got.Unavailable, 2*got.Rounds, got.Broken, got.Granted, got.AgeSeconds, got.AwaySeconds, got.CaughtUpSeconds)
 }
 
-// TestTheUsersNamespaceCanBeDeletedAndMadeAnew ends every user and every token, and the service takes up the new ones by
-// itself.
-func TestTheUsersNamespaceCanBeDeletedAndMadeAnew(t *testing.T) {
-	there := outsiders(t)
-	status, old := there[0].token(t)
-	if status != http.StatusOK || !there[0].takes(t, old) {
-		t.Fatalf("no token before: %d", status)
+// TestUsersNamespaceDeletedAndCreatedAgain ends every user and every token. The service picks up the
+// new ones by itself.
+func TestUsersNamespaceDeletedAndCreatedAgain(t *testing.T) {
+	clients := outsiders(t)
+	status, old := clients[0].token(t)
+	if status != http.StatusOK || !clients[0].accepts(t, old) {
+		t.Fatalf("no token before the deletion: %d", status)
 	}
 	if _, err := kubectl("", "delete", "namespace", users, "--timeout=120s"); err != nil {
 		t.Fatal(err)
@@ -79,9 +81,9 @@ func TestTheUsersNamespaceCanBeDeletedAndMadeAnew(t *testing.T) {
 			_ = install()
 		}
 	})
-	everywhere := func(what string, holds func(outsider) bool) {
+	onEveryReplica := func(what string, holds func(outsider) bool) {
 		eventually(t, 2*time.Minute, what, func() error {
-			for i, o := range there {
+			for i, o := range clients {
 				if !holds(o) {
 					return fmt.Errorf("not on replica %d", i)
 				}
@@ -90,22 +92,22 @@ func TestTheUsersNamespaceCanBeDeletedAndMadeAnew(t *testing.T) {
 		})
 	}
 	refused := func(o outsider) bool { status, _ := o.token(t); return status == http.StatusUnauthorized }
-	everywhere("nobody logs in any more", refused)
-	everywhere("the old token is refused", func(o outsider) bool { return !o.takes(t, old) })
-	if err := readyReplicas(t, len(there)); err != nil {
+	onEveryReplica("the old users cannot log in", refused)
+	onEveryReplica("the service refuses the old token", func(o outsider) bool { return !o.accepts(t, old) })
+	if err := readyReplicas(t, len(clients)); err != nil {
 		t.Errorf("without the namespace: %v", err)
 	}
 	if err := install(); err != nil {
 		t.Fatal(err)
 	}
 	begin := time.Now()
-	everywhere("the new users log in", func(o outsider) bool { status, _ := o.token(t); return status == http.StatusOK })
+	onEveryReplica("the new users can log in", func(o outsider) bool { status, _ := o.token(t); return status == http.StatusOK })
 	took := time.Since(begin)
-	everywhere("the old token is still refused", func(o outsider) bool { return !o.takes(t, old) })
+	onEveryReplica("the service still refuses the old token", func(o outsider) bool { return !o.accepts(t, old) })
 	eventually(t, 2*time.Minute, "the CA is published again", func() error {
 		_, err := kubectl("", "-n", users, "get", "configmap", "gatehouse-ca")
 		return err
 	})
-	bench.findings.measured("users' namespace deleted and made anew",
+	suite.findings.record("users' namespace deleted and made anew",
 		"all replicas refused old users and tokens and stayed ready; the new users logged in on all %.0f s after they were applied", took.Seconds())
 }

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// experiment is a Pod of the client.
+// experiment is a Pod that runs the client.
 type experiment struct {
 	pod *corev1.Pod
 }
@@ -32,7 +32,7 @@ func start(t *testing.T, args ...string) *experiment {
 				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 			},
 			Containers: []corev1.Container{{
-				Name: "client", Image: image("CLIENT_IMAGE"), ImagePullPolicy: corev1.PullIfNotPresent, Args: args,
+				Name: "client", Image: imageName("CLIENT_IMAGE"), ImagePullPolicy: corev1.PullIfNotPresent, Args: args,
 				VolumeMounts: []corev1.VolumeMount{{Name: "ca", MountPath: "/ca"}},
 				SecurityContext: &corev1.SecurityContext{
 					AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
@@ -44,28 +44,28 @@ func start(t *testing.T, args ...string) *experiment {
 			}}}},
 		},
 	}
-	if err := bench.Create(t.Context(), pod); err != nil {
+	if err := suite.Create(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = bench.Delete(context.Background(), pod, client.GracePeriodSeconds(1)) })
+	t.Cleanup(func() { _ = suite.Delete(context.Background(), pod, client.GracePeriodSeconds(1)) })
 	return &experiment{pod}
 }
 
-// begun waits until the experiment says that it is under way.
-func (e *experiment) begun(t *testing.T) {
+// awaitStarted waits until the experiment prints that it has started.
+func (e *experiment) awaitStarted(t *testing.T) {
 	t.Helper()
 	eventually(t, time.Minute, "the client has started", func() error {
 		if text := e.logs(t); !strings.Contains(text, "started") {
-			return fmt.Errorf("the client says %q", text)
+			return fmt.Errorf("the client printed %q", text)
 		}
 		return nil
 	})
 }
 
-// stop asks a load to end.
+// stop tells an experiment that runs until it is told to end that it should.
 func (e *experiment) stop(t *testing.T) {
 	t.Helper()
-	binary := image("CLIENT_IMAGE")
+	binary := imageName("CLIENT_IMAGE")
 	binary = binary[strings.LastIndex(binary, "/")+1:]
 	binary, _, _ = strings.Cut(binary, ":")
 	if _, err := kubectl("", "-n", users, "exec", e.pod.Name, "--", "/"+binary, "stop"); err != nil {
@@ -73,11 +73,11 @@ func (e *experiment) stop(t *testing.T) {
 	}
 }
 
-// result waits for the end and reads the last line.
+// result waits for the end of the experiment and decodes the last line that it printed into out.
 func (e *experiment) result(t *testing.T, out any) {
 	t.Helper()
 	eventually(t, 15*time.Minute, "the client has ended", func() error {
-		if err := bench.Get(t.Context(), client.ObjectKeyFromObject(e.pod), e.pod); err != nil {
+		if err := suite.Get(t.Context(), client.ObjectKeyFromObject(e.pod), e.pod); err != nil {
 			return err
 		}
 		if p := e.pod.Status.Phase; p != corev1.PodSucceeded && p != corev1.PodFailed {
@@ -93,7 +93,7 @@ func (e *experiment) result(t *testing.T, out any) {
 	for line := range strings.Lines(text) {
 		last = strings.TrimSpace(line)
 		if token, found := strings.CutPrefix(last, "used "); found {
-			bench.logs.note(token)
+			suite.logs.addUsed(token)
 		}
 	}
 	if err := json.Unmarshal([]byte(last), out); err != nil {
@@ -104,7 +104,7 @@ func (e *experiment) result(t *testing.T, out any) {
 
 func (e *experiment) logs(t *testing.T) string {
 	t.Helper()
-	stream, err := bench.pods.CoreV1().Pods(users).GetLogs(e.pod.Name, &corev1.PodLogOptions{}).Stream(t.Context())
+	stream, err := suite.pods.CoreV1().Pods(users).GetLogs(e.pod.Name, &corev1.PodLogOptions{}).Stream(t.Context())
 	if err != nil {
 		return "" // not running yet
 	}
@@ -116,14 +116,25 @@ func (e *experiment) logs(t *testing.T) string {
 	return string(text)
 }
 
-// eventually asks every half second until there is no error left.
+// eventually asks every half second until there is no error. It fails the test if there is still one
+// after within; what is the condition that should hold, for the message.
 func eventually(t *testing.T, within time.Duration, what string, ask func() error) {
 	t.Helper()
 	var err error
-	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
+	for end := time.Now().Add(within); time.Now().Before(end); hold(t.Context(), 500*time.Millisecond) {
 		if err = ask(); err == nil {
 			return
 		}
 	}
-	t.Fatalf("after %s it does not hold that %s: %v", within, what, err)
+	t.Fatalf("%s: not within %s: %v", what, within, err)
+}
+
+// hold lets things go on as they are for d, or until ctx ends.
+func hold(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 }

@@ -19,35 +19,37 @@ import (
 
 const goodHash = "$2a$12$NfORPRkVRInmbE9h8PRIJeQAKcJ0ZM6lbl6J3N6KPjLjNHjW6FlbG"
 
-// TestSecretsOfOthersHarmNobody fills the namespace of the users with Secrets that are not ours: half of them Helm releases,
-// which the API server leaves out, half of them Opaque ones with one value that is kept and one that is not, and one of the
-// largest size there is, which a User names by mistake.
-func TestSecretsOfOthersHarmNobody(t *testing.T) {
-	n := 100 * bench.tries
+// TestForeignSecretsDoNoHarm fills the namespace of the users with Secrets that are not for Gatehouse:
+// half of them Helm releases, which the API server filters out, half of them Opaque with one value
+// that the service keeps and one that it does not, and one of the largest possible size, which a User
+// names by mistake.
+func TestForeignSecretsDoNoHarm(t *testing.T) {
+	n := 100 * suite.tries
 	before := resident(t)
 	var filled float64
-	got := under(t, func() {
-		largestSecret(t)
-		foreignSecrets(t, n)
+	got := underLoad(t, func() {
+		createLargestSecret(t)
+		createForeignSecrets(t, n)
 		filled = resident(t)
 	})
 	if got.OK != got.Requests {
 		t.Errorf("%s: %q", got, got.Examples)
 	}
-	again := filled
-	if bench.fault >= time.Minute { // else there is no time for one more restart
+	restarted := filled
+	if suite.fault >= time.Minute { // a short run has no time for one more restart
 		restart(t)
-		again = resident(t)
+		restarted = resident(t)
 	}
-	if limit := before + 64; filled > limit || again > limit {
-		t.Errorf("a replica takes %.0f MiB, after a restart %.0f, and took %.0f before", filled, again, before)
+	if limit := before + 64; filled > limit || restarted > limit {
+		t.Errorf("a replica takes %.0f MiB, and %.0f MiB after a restart; it took %.0f MiB before", filled, restarted, before)
 	}
-	bench.findings.measured("10,000 Secrets of others and one of 1 MiB in the users' namespace",
-		"%d Secrets: largest replica %.0f MiB before, %.0f with them, %.0f after a restart; %s", n, before, filled, again, got)
+	suite.findings.record("10,000 Secrets of others and one of 1 MiB in the users' namespace",
+		"%d Secrets: largest replica %.0f MiB before, %.0f with them, %.0f after a restart; %s", n, before, filled, restarted, got)
 }
 
-// largestSecret makes a Secret of 1 MiB in all, with a hash beside what is too long, and a User with both.
-func largestSecret(t *testing.T) {
+// createLargestSecret creates a Secret of 1 MiB in all, with a hash beside a value that is too long,
+// and a User whose passwords are both.
+func createLargestSecret(t *testing.T) {
 	t.Helper()
 	meta := metav1.ObjectMeta{Namespace: users, Name: "e2e-largest", Labels: crowd()}
 	secret := &corev1.Secret{ObjectMeta: meta, Data: map[string][]byte{
@@ -60,20 +62,21 @@ func largestSecret(t *testing.T) {
 	}
 	removeCrowd(t)
 	for _, o := range []client.Object{secret, user} {
-		if err := bench.Create(t.Context(), o); err != nil {
+		if err := suite.Create(t.Context(), o); err != nil {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, time.Minute, "the User with a password of 1 MiB says so, and logs in with the other", func() error {
+	eventually(t, time.Minute, "the User reports the password of 1 MiB, and is active with the other", func() error {
 		out, err := kubectl("", "-n", users, "get", "user", meta.Name, "-o", "jsonpath={.status.state} {.status.conditions[*].reason}")
 		if err == nil && !strings.HasPrefix(out, "Active SecretValueTooLarge") {
-			err = fmt.Errorf("it says %q", out)
+			err = fmt.Errorf("its status is %q", out)
 		}
 		return err
 	})
 }
 
-func foreignSecrets(t *testing.T, n int) {
+// createForeignSecrets creates n Secrets that no User names.
+func createForeignSecrets(t *testing.T, n int) {
 	t.Helper()
 	var all errgroup.Group
 	all.SetLimit(8)
@@ -86,29 +89,30 @@ func foreignSecrets(t *testing.T, n int) {
 		if i%2 == 0 {
 			secret.Type, secret.Data = corev1.SecretTypeOpaque, map[string][]byte{"long": long, "short": short}
 		}
-		all.Go(func() error { return bench.Create(t.Context(), secret) })
+		all.Go(func() error { return suite.Create(t.Context(), secret) })
 	}
 	if err := all.Wait(); err != nil {
 		t.Fatal(err)
 	}
 }
 
+// crowd is the label of everything that the tests of this file create.
 func crowd() client.MatchingLabels { return client.MatchingLabels{"e2e": "crowd"} }
 
-// removeCrowd takes away what was made for a test, when that ends.
+// removeCrowd deletes what a test creates with the label crowd, when the test ends.
 func removeCrowd(t *testing.T) {
 	t.Helper()
 	t.Cleanup(func() {
 		for _, o := range []client.Object{&authv1alpha1.User{}, &corev1.Secret{}} {
-			if err := bench.DeleteAllOf(context.Background(), o, client.InNamespace(users), crowd()); err != nil {
+			if err := suite.DeleteAllOf(context.Background(), o, client.InNamespace(users), crowd()); err != nil {
 				t.Error(err)
 			}
 		}
 	})
 }
 
-// makeUsers gives the cluster users with a Secret each, until the test ends.
-func makeUsers(t *testing.T, n int) {
+// createUsers creates n users with a Secret each, until the test ends.
+func createUsers(t *testing.T, n int) {
 	t.Helper()
 	removeCrowd(t)
 	var all errgroup.Group
@@ -121,10 +125,10 @@ func makeUsers(t *testing.T, n int) {
 			user := &authv1alpha1.User{ObjectMeta: meta, Spec: authv1alpha1.UserSpec{
 				DisplayName: "One of many", Groups: []string{"crowd"}, Passwords: []authv1alpha1.Password{{HashFrom: &source}},
 			}}
-			if err := bench.Create(t.Context(), secret); err != nil {
+			if err := suite.Create(t.Context(), secret); err != nil {
 				return err
 			}
-			return bench.Create(t.Context(), user)
+			return suite.Create(t.Context(), user)
 		})
 	}
 	if err := all.Wait(); err != nil {
@@ -132,7 +136,7 @@ func makeUsers(t *testing.T, n int) {
 	}
 }
 
-// restart replaces all replicas, one after the other.
+// restart replaces all replicas one after the other, as a rolling update does.
 func restart(t *testing.T) {
 	t.Helper()
 	for _, args := range [][]string{
@@ -143,10 +147,10 @@ func restart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, 2*time.Minute, "the old replicas are gone", func() error { return exactly(t, 3) })
+	eventually(t, 2*time.Minute, "the old replicas are gone", func() error { return podCount(t, 3) })
 }
 
-// resident is the memory of the largest replica in MiB, as the processes say themselves.
+// resident returns the memory of the largest replica in MiB, from the metrics of the processes.
 func resident(t *testing.T) float64 {
 	t.Helper()
 	var got struct {
@@ -155,7 +159,7 @@ func resident(t *testing.T) float64 {
 	}
 	start(t, "memory", "-replicas", addresses(t, 8080)).result(t, &got)
 	if got.Anonymous != 401 && got.Anonymous != 403 {
-		t.Errorf("anybody may read the metrics: %d", got.Anonymous)
+		t.Errorf("reading the metrics without a token is answered with %d, want 401 or 403", got.Anonymous)
 	}
 	return slices.Max(got.Resident) / (1 << 20)
 }

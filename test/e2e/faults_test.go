@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// loadResult is what the client says of a load.
+// loadResult is what the client prints after a load.
 type loadResult struct {
 	Seconds                                 float64
 	Requests, OK, Connection, Failed, Wrong int
@@ -24,31 +24,32 @@ func (r loadResult) String() string {
 		r.Requests, r.Seconds, r.Connection, r.Failed, r.Wrong, r.P99Ms)
 }
 
-// under does something to the service while 50 requests a second of logins and checks go on.
-func under(t *testing.T, fault func()) loadResult {
+// underLoad runs fault while the client sends 50 logins and checks a second.
+func underLoad(t *testing.T, fault func()) loadResult {
 	t.Helper()
 	e := start(t, "load", "-for", "30m")
-	e.begun(t)
+	e.awaitStarted(t)
 	fault()
 	e.stop(t)
 	var got loadResult
 	e.result(t, &got)
 	if got.Offline == 0 {
-		t.Error("no token was verified offline")
+		t.Error("the client verified no token offline")
 	}
 	return got
 }
 
 func TestRollingUpdateFailsNoRequest(t *testing.T) {
-	got := under(t, func() { restart(t) })
+	got := underLoad(t, func() { restart(t) })
 	if got.OK != got.Requests {
 		t.Errorf("%s: %q", got, got.Examples)
 	}
-	bench.findings.measured("rolling update of all three replicas", "%s", got)
+	suite.findings.record("rolling update of all three replicas", "%s", got)
 }
 
-// exactly says whether there are just so many Pods of the service, those that are ending counted.
-func exactly(t *testing.T, n int) error {
+// podCount returns an error unless there are exactly n Pods of the service, including those that are
+// ending.
+func podCount(t *testing.T, n int) error {
 	t.Helper()
 	out, err := kubectl("", "-n", system, "get", "pods", "-l", "app.kubernetes.io/name=gatehouse", "-o", "jsonpath={range .items[*]}x{end}")
 	if err == nil && len(out) != n {
@@ -60,12 +61,12 @@ func exactly(t *testing.T, n int) error {
 func TestKilledReplicasGiveNoWrongAnswer(t *testing.T) {
 	kill := os.Getenv("KILL_POD")
 	if kill == "" {
-		t.Skip("KILL_POD is not set: from inside a cluster no container can be ended by SIGKILL at once")
+		t.Skip("KILL_POD is not set: nothing inside a cluster can send SIGKILL to a container at once")
 	}
 	killed := 0
-	got := under(t, func() {
-		for end := time.Now().Add(bench.fault); time.Now().Before(end); time.Sleep(10 * time.Second) {
-			if ready := replicas(t); len(ready) > 1 { // a cluster that cannot start Pods as fast is no fault of the service
+	got := underLoad(t, func() {
+		for end := time.Now().Add(suite.fault); time.Now().Before(end); hold(t.Context(), 10*time.Second) {
+			if ready := replicas(t); len(ready) > 1 { // a cluster that starts Pods too slowly is not the fault of the service
 				shell(t, kill, "POD_UID="+string(ready[killed%len(ready)].UID))
 				killed++
 			}
@@ -75,9 +76,10 @@ func TestKilledReplicasGiveNoWrongAnswer(t *testing.T) {
 	if got.Wrong > 0 || got.Failed > 0 {
 		t.Errorf("%s: %q", got, got.Examples)
 	}
-	bench.findings.measured("SIGKILL of one pod every 10 s for 2 minutes", "%d killed, %s", killed, got)
+	suite.findings.record("SIGKILL of one pod every 10 s for 2 minutes", "%d killed, %s", killed, got)
 }
 
+// readyReplicas returns an error unless exactly n replicas are ready.
 func readyReplicas(t *testing.T, n int) error {
 	t.Helper()
 	if ready := len(replicas(t)); ready != n {
@@ -86,8 +88,8 @@ func readyReplicas(t *testing.T, n int) error {
 	return nil
 }
 
-func TestARestartOfEverythingForgetsNoRevocation(t *testing.T) {
-	n := 10 * bench.tries
+func TestRestartOfAllReplicasForgetsNoRevocation(t *testing.T) {
+	n := 10 * suite.tries
 	var got struct {
 		Revoked, Accepted int
 		Kept              bool
@@ -95,13 +97,13 @@ func TestARestartOfEverythingForgetsNoRevocation(t *testing.T) {
 	}
 	start(t, "restart", "-tries", strconv.Itoa(n)).result(t, &got)
 	if got.Revoked != n || got.Accepted != 0 || !got.Kept {
-		t.Errorf("%+v", got)
+		t.Errorf("%+v, want %d revoked, none accepted, and the other token kept", got, n)
 	}
-	bench.findings.measured("restart of everything, all at once, with 1,000 revoked tokens",
+	suite.findings.record("restart of everything, all at once, with 1,000 revoked tokens",
 		"%d revoked, %d accepted by any replica afterwards; all ready again after %.0f s", got.Revoked, got.Accepted, got.Seconds)
 }
 
-// shell runs a hook.
+// shell runs a shell command that the environment names.
 func shell(t *testing.T, command string, env ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)

@@ -21,8 +21,8 @@ type outsider struct {
 	client *http.Client
 }
 
-// published is the CA that the service publishes for its clients.
-func published(t *testing.T) string {
+// publishedCA returns the CA that the service publishes for its clients.
+func publishedCA(t *testing.T) string {
 	t.Helper()
 	out, err := kubectl("", "-n", users, "get", "configmap", "gatehouse-ca", "-o", `jsonpath={.data.ca\.crt}`)
 	if err != nil {
@@ -31,23 +31,23 @@ func published(t *testing.T) string {
 	return out
 }
 
-// outsiders are one for each ready replica, until the test ends.
+// outsiders returns one for each ready replica, until the test ends.
 func outsiders(t *testing.T) []outsider {
 	t.Helper()
 	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM([]byte(published(t))) {
+	if !roots.AppendCertsFromPEM([]byte(publishedCA(t))) {
 		t.Fatal("the published CA holds no certificate")
 	}
 	var all []outsider
 	for _, p := range replicas(t) {
 		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
-		all = append(all, outsider{forward(t, "pod/"+p.Name, 8443), &http.Client{Transport: transport, Timeout: 10 * time.Second}})
+		all = append(all, outsider{portForward(t, "pod/"+p.Name, 8443), &http.Client{Transport: transport, Timeout: 10 * time.Second}})
 	}
 	return all
 }
 
-// forward runs kubectl port-forward and returns the URL of its end here.
-func forward(t *testing.T, target string, port int) string {
+// portForward runs kubectl port-forward until the test ends, and returns the URL of its local end.
+func portForward(t *testing.T, target string, port int) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "kubectl", "-n", system, "port-forward", target, fmt.Sprintf(":%d", port))
 	out, err := cmd.StdoutPipe()
@@ -67,11 +67,11 @@ func forward(t *testing.T, target string, port int) string {
 		t.Fatalf("kubectl port-forward ended: %v", err)
 	}
 	go func() { _, _ = io.Copy(io.Discard, lines) }()
-	from, _, _ := strings.Cut(strings.TrimPrefix(line, "Forwarding from 127.0.0.1:"), " ")
-	return "https://localhost:" + from
+	localPort, _, _ := strings.Cut(strings.TrimPrefix(line, "Forwarding from 127.0.0.1:"), " ")
+	return "https://localhost:" + localPort
 }
 
-// post sends JSON and returns the status and a field of the answer.
+// post sends JSON and returns the status and one field of the answer.
 func (o outsider) post(t *testing.T, path, field string, body map[string]string) (int, string) {
 	t.Helper()
 	raw, err := json.Marshal(body)
@@ -84,21 +84,22 @@ func (o outsider) post(t *testing.T, path, field string, body map[string]string)
 	}
 	defer response.Body.Close()
 	answer := map[string]any{}
-	_ = json.NewDecoder(response.Body).Decode(&answer) // no JSON, no field
+	_ = json.NewDecoder(response.Body).Decode(&answer) // without JSON there is no field
 	text, _ := answer[field].(string)
 	if field == "token" && text != "" {
-		bench.logs.note(text)
+		suite.logs.addUsed(text)
 	}
 	return response.StatusCode, text
 }
 
-// token logs jeanjackson in.
+// token logs jeanjackson in and returns the status and the token.
 func (o outsider) token(t *testing.T) (int, string) {
 	t.Helper()
 	return o.post(t, "/rbac-api/v1/auth/token", "token", map[string]string{"login": "jeanjackson@example.com", "password": "Lantern-Orchard-27-Violet"})
 }
 
-func (o outsider) takes(t *testing.T, token string) bool {
+// accepts reports whether the replica accepts a token.
+func (o outsider) accepts(t *testing.T, token string) bool {
 	t.Helper()
 	status, _ := o.post(t, "/rbac-api/v2/auth/token/authenticate", "", map[string]string{"token": token})
 	return status == http.StatusOK

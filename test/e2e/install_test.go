@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-func TestTheSamplesLogInAtBothDoorsByTheNameOfTheService(t *testing.T) {
+func TestSamplesLogInAtBothAPIs(t *testing.T) {
 	for login, password := range map[string]string{
 		"jeanjackson@example.com": "Lantern-Orchard-27-Violet", "billing-service": "7Qm2vXc9RtKe4WzN8bLp", "rosa": "Copper-Meadow-41-Falcon",
 	} {
 		var got struct{ JWT, Opaque, Revoked bool }
 		start(t, "login", "-login", login, "-password", password).result(t, &got)
 		if !got.JWT || !got.Opaque || !got.Revoked {
-			t.Errorf("%s: %+v", login, got)
+			t.Errorf("%s: %+v, want all", login, got)
 		}
 	}
 }
@@ -31,9 +31,10 @@ func TestUsersShowTheirState(t *testing.T) {
 
 const account = "system:serviceaccount:" + system + ":gatehouse"
 
-// TestTheAccountMayDoNothingElsewhere compares its rights in namespaces that are not ours with those of anybody.
-func TestTheAccountMayDoNothingElsewhere(t *testing.T) {
-	list := func(account, namespace string) string {
+// TestServiceAccountHasNoRightsElsewhere compares its rights in namespaces that are not Gatehouse's
+// with the rights of any account.
+func TestServiceAccountHasNoRightsElsewhere(t *testing.T) {
+	rights := func(account, namespace string) string {
 		out, err := kubectl("", "auth", "can-i", "--list", "--namespace", namespace, "--as", account,
 			"--as-group", "system:authenticated", "--as-group", "system:serviceaccounts", "--no-headers")
 		if err != nil {
@@ -42,20 +43,21 @@ func TestTheAccountMayDoNothingElsewhere(t *testing.T) {
 		return out
 	}
 	for _, namespace := range []string{"default", "kube-system", "kube-public"} {
-		everybody := map[string]bool{}
-		for line := range strings.Lines(list("system:serviceaccount:default:nobody", namespace)) {
-			everybody[line] = true
+		anyAccount := map[string]bool{}
+		for line := range strings.Lines(rights("system:serviceaccount:default:nobody", namespace)) {
+			anyAccount[line] = true
 		}
-		for line := range strings.Lines(list(account, namespace)) {
-			if fields := strings.Fields(line); !everybody[line] && len(fields) > 0 && !reviews(fields) {
-				t.Errorf("outside the two namespaces, in %s: %s", namespace, line)
+		for line := range strings.Lines(rights(account, namespace)) {
+			if fields := strings.Fields(line); !anyAccount[line] && len(fields) > 0 && !createsReviews(fields) {
+				t.Errorf("outside its two namespaces, in %s, the account may: %s", namespace, line)
 			}
 		}
 	}
 }
 
-// reviews says whether a right is to create what the filter of the metrics asks the cluster.
-func reviews(fields []string) bool {
+// createsReviews reports whether a right is to create the reviews by which the metrics endpoint checks
+// its clients.
+func createsReviews(fields []string) bool {
 	switch fields[0] {
 	case "tokenreviews.authentication.k8s.io", "subjectaccessreviews.authorization.k8s.io":
 		return fields[len(fields)-1] == "[create]"
@@ -64,7 +66,7 @@ func reviews(fields []string) bool {
 	}
 }
 
-func TestTheAccountReadsNoSecretButTheUsersAndItsOwn(t *testing.T) {
+func TestServiceAccountReadsOnlyItsSecrets(t *testing.T) {
 	for _, denied := range [][]string{
 		{"list", "secrets", "--all-namespaces"}, {"get", "secrets", "-n", "kube-system"}, {"watch", "secrets", "-n", "default"},
 		{"list", "secrets", "-n", system}, {"get", "secrets/another", "-n", system}, {"get", "secrets", "-n", users},
@@ -78,7 +80,7 @@ func TestTheAccountReadsNoSecretButTheUsersAndItsOwn(t *testing.T) {
 	}
 	for _, args := range [][]string{{"-n", "kube-system"}, {"-A"}, {"-n", system}} {
 		if out, err := kubectl("", append([]string{"get", "secrets", "--as", account}, args...)...); err == nil {
-			t.Errorf("get secrets %v: %q", args, out)
+			t.Errorf("get secrets %v is allowed: %q", args, out)
 		} else if !strings.Contains(err.Error(), "Forbidden") {
 			t.Error(err)
 		}
@@ -92,5 +94,5 @@ func TestOneTokenForOneNewLabel(t *testing.T) {
 	if got.Requests != 100 || got.Tokens != 1 {
 		t.Errorf("%+v, want one token", got)
 	}
-	bench.findings.measured("100 requests at once for one new label on two replicas", "%d token", got.Tokens)
+	suite.findings.record("100 requests at once for one new label on two replicas", "%d token", got.Tokens)
 }

@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// logs keeps what every replica of the whole run says, those that are killed too.
+// logs keeps the logs of every replica of the whole run, including those that are killed.
 type logs struct {
 	folder string
 	cancel context.CancelFunc
@@ -27,10 +27,10 @@ type logs struct {
 	known  map[types.UID]bool
 
 	mu   sync.Mutex
-	used map[string]bool // tokens that clients were given
+	used map[string]bool // tokens that clients got
 }
 
-// follow begins to read the logs of all replicas there are and will be.
+// follow begins to read the logs of all replicas, present and future.
 func (l *logs) follow() error {
 	var err error
 	if l.folder, err = os.MkdirTemp("", "gatehouse-logs-"); err != nil {
@@ -40,15 +40,15 @@ func (l *logs) follow() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	l.cancel = cancel
 	l.all.Go(func() {
-		for ; ctx.Err() == nil; time.Sleep(time.Second) {
+		for ; ctx.Err() == nil; hold(ctx, time.Second) {
 			var list corev1.PodList
-			if bench.List(ctx, &list, client.InNamespace(system), client.MatchingLabels{"app.kubernetes.io/name": "gatehouse"}) != nil {
+			if suite.List(ctx, &list, client.InNamespace(system), client.MatchingLabels{"app.kubernetes.io/name": "gatehouse"}) != nil {
 				continue // the API server is away
 			}
 			for _, p := range list.Items {
 				if !l.known[p.UID] {
 					l.known[p.UID] = true
-					l.all.Go(func() { l.replica(ctx, p) })
+					l.all.Go(func() { l.followReplica(ctx, p) })
 				}
 			}
 		}
@@ -56,47 +56,50 @@ func (l *logs) follow() error {
 	return nil
 }
 
-// replica reads the log of one Pod until that is gone. Whatever ends the stream, it goes on from where it was.
-func (l *logs) replica(ctx context.Context, p corev1.Pod) {
+// followReplica reads the log of one Pod until the Pod is gone. When the stream ends for any other
+// reason, it continues from there.
+func (l *logs) followReplica(ctx context.Context, p corev1.Pod) {
 	file, err := os.Create(filepath.Join(l.folder, string(p.UID)))
 	if err != nil {
-		return // noticed in the end: there is no file
+		return // check notices the missing file
 	}
 	defer file.Close()
 	var since *metav1.Time
 	for ctx.Err() == nil {
 		begin := metav1.Now()
-		stream, err := bench.pods.CoreV1().Pods(system).GetLogs(p.Name, &corev1.PodLogOptions{Follow: true, SinceTime: since}).Stream(ctx)
+		stream, err := suite.pods.CoreV1().Pods(system).GetLogs(p.Name, &corev1.PodLogOptions{Follow: true, SinceTime: since}).Stream(ctx)
 		if err == nil {
 			_, err = io.Copy(file, stream)
 			stream.Close()
 			since = &metav1.Time{Time: begin.Add(-time.Second)}
 		}
-		if gone := bench.Get(ctx, client.ObjectKeyFromObject(&p), &corev1.Pod{}); client.IgnoreNotFound(gone) == nil && gone != nil {
+		if gone := suite.Get(ctx, client.ObjectKeyFromObject(&p), &corev1.Pod{}); client.IgnoreNotFound(gone) == nil && gone != nil {
 			return
 		}
 		if err != nil || since != nil {
-			time.Sleep(500 * time.Millisecond)
+			hold(ctx, 500*time.Millisecond)
 		}
 	}
 }
 
-func (l *logs) note(token string) {
+// addUsed adds a token that a client got, which no log may hold.
+func (l *logs) addUsed(token string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.used[token] = true
 }
 
-// What no line may hold, whoever made it: JWTs, opaque tokens and hashes by their form.
-var forms = regexp.MustCompile(`eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}|\b0[\w-]{60,}|\$(2[aby]|argon2id?|scrypt|pbkdf2|y|5|6)[\w-]*\$[^\s"]{20,}`)
+// secretForms matches what no line may hold, from any source: JWTs, opaque tokens and hashes.
+var secretForms = regexp.MustCompile(`eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}|\b0[\w-]{60,}|\$(2[aby]|argon2id?|scrypt|pbkdf2|y|5|6)[\w-]*\$[^\s"]{20,}`)
 
-// check ends the reading and looks for every password, hash and token that was used, and for the forms of all others.
+// check stops reading and searches the logs for every password, hash and token in use, and for the
+// forms of all others.
 func (l *logs) check() error {
-	time.Sleep(2 * time.Second) // for the last lines
+	hold(context.Background(), 2*time.Second) // for the last lines
 	l.cancel()
 	l.all.Wait()
 	defer os.RemoveAll(l.folder)
-	words, err := l.words()
+	secrets, err := l.secrets()
 	if err != nil {
 		return err
 	}
@@ -107,24 +110,25 @@ func (l *logs) check() error {
 	var errs []error
 	lines := 0
 	for _, name := range files {
-		n, err := search(name, words)
+		n, err := searchLog(name, secrets)
 		lines += n
 		errs = append(errs, err)
 	}
 	if len(files) < 3 || lines < 100 {
-		errs = append(errs, fmt.Errorf("only %d lines of %d replicas were read", lines, len(files)))
+		errs = append(errs, fmt.Errorf("read only %d lines of %d replicas, want 100 lines and 3 replicas", lines, len(files)))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	bench.findings.measured("passwords, hashes and whole tokens in the logs of all replicas of the whole run",
-		"0 in %d lines of %d Pods, searched for %d of them and for the forms of all others", lines, len(files), len(words))
+	suite.findings.record("passwords, hashes and whole tokens in the logs of all replicas of the whole run",
+		"0 in %d lines of %d Pods, searched for %d of them and for the forms of all others", lines, len(files), len(secrets))
 	return nil
 }
 
-// words are the passwords and hashes of the samples and of the client, and the tokens that it was given.
-func (l *logs) words() ([]string, error) {
-	var out []string
+// secrets returns the passwords and hashes of the samples and of the client, and the tokens that
+// clients got.
+func (l *logs) secrets() ([]string, error) {
+	var secrets []string
 	quoted := regexp.MustCompile(`(?m)(?:password|passwordHash): ['"]?([^\s'"]+)|"(\$argon2id[^"]+|[A-Z][a-z]+-[A-Z][a-z]+-\d\d-[A-Z][a-z]+)"`)
 	for _, pattern := range []string{root + "/config/samples/*.yaml", "testdata/*.yaml", "client/*.go"} {
 		names, err := filepath.Glob(pattern)
@@ -137,28 +141,29 @@ func (l *logs) words() ([]string, error) {
 				return nil, err
 			}
 			for _, found := range quoted.FindAllStringSubmatch(string(raw), -1) {
-				if word := found[1] + found[2]; len(word) >= 20 {
-					out = append(out, word)
+				if secret := found[1] + found[2]; len(secret) >= 20 {
+					secrets = append(secrets, secret)
 				}
 			}
 		}
 	}
-	if len(out) < 6 {
-		return nil, fmt.Errorf("only %d passwords and hashes were found in the samples and the client", len(out))
+	if len(secrets) < 6 {
+		return nil, fmt.Errorf("found only %d passwords and hashes in the samples and the client, want 6", len(secrets))
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for token := range l.used {
-		if !forms.MatchString(token) {
-			return nil, fmt.Errorf("a token of %d characters has none of the forms that the logs are searched for", len(token))
+		if !secretForms.MatchString(token) {
+			return nil, fmt.Errorf("a token of %d characters has none of the forms that secretForms matches", len(token))
 		}
-		out = append(out, token)
+		secrets = append(secrets, token)
 	}
-	return out, nil
+	return secrets, nil
 }
 
-// search returns the number of lines, and an error that names the place of what should not be there, but not the thing.
-func search(name string, words []string) (int, error) {
+// searchLog returns the number of lines of a log, and an error that names the place of a secret, but
+// not the secret.
+func searchLog(name string, secrets []string) (int, error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return 0, err
@@ -171,12 +176,12 @@ func search(name string, words []string) (int, error) {
 	for scanner.Scan() {
 		lines++
 		line := scanner.Text()
-		found := forms.MatchString(line)
-		for _, word := range words {
-			found = found || strings.Contains(line, word)
+		found := secretForms.MatchString(line)
+		for _, secret := range secrets {
+			found = found || strings.Contains(line, secret)
 		}
 		if found {
-			errs = append(errs, fmt.Errorf("line %d of the log of Pod %s has a secret in it", lines, filepath.Base(name)))
+			errs = append(errs, fmt.Errorf("line %d of the log of Pod %s holds a secret", lines, filepath.Base(name)))
 		}
 	}
 	return lines, errors.Join(append(errs, scanner.Err())...)

@@ -25,13 +25,13 @@ const (
 	root   = "../.."
 )
 
-// bench is the cluster that all tests share.
-var bench struct {
+// suite is what all tests share: the cluster, and what the whole run collects.
+var suite struct {
 	client.Client
-	pods     kubernetes.Interface // logs, which are no objects
+	pods     kubernetes.Interface // for logs, which are not objects
 	config   *rest.Config
-	fault    time.Duration
-	tries    int
+	fault    time.Duration // how long a fault lasts
+	tries    int           // how often a latency is measured
 	findings report
 	logs     logs
 }
@@ -46,18 +46,18 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
-	if err := bench.logs.check(); err != nil {
-		fmt.Fprintln(os.Stderr, "FAIL: what replicas wrote into their logs:", err)
+	if err := suite.logs.check(); err != nil {
+		fmt.Fprintln(os.Stderr, "FAIL: the logs of the replicas:", err)
 		code = 1
 	}
-	if err := bench.findings.write(os.Getenv("E2E_REPORT")); err != nil {
+	if err := suite.findings.write(os.Getenv("E2E_REPORT")); err != nil {
 		fmt.Fprintln(os.Stderr, "report:", err)
 		code = 1
 	}
 	os.Exit(code)
 }
 
-// prepare connects, installs the service as a user would, and waits until it is ready.
+// prepare connects to the cluster, installs the service as a user does, and waits until it is ready.
 func prepare() error {
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
 		clientcmd.NewDefaultClientConfigLoadingRules(), &clientcmd.ConfigOverrides{}).ClientConfig()
@@ -68,27 +68,28 @@ func prepare() error {
 	if err := authv1alpha1.AddToScheme(scheme.Scheme); err != nil {
 		return err
 	}
-	bench.config = config
-	if bench.Client, err = client.New(config, client.Options{Scheme: scheme.Scheme}); err != nil {
+	suite.config = config
+	if suite.Client, err = client.New(config, client.Options{Scheme: scheme.Scheme}); err != nil {
 		return err
 	}
-	if bench.pods, err = kubernetes.NewForConfig(config); err != nil {
+	if suite.pods, err = kubernetes.NewForConfig(config); err != nil {
 		return err
 	}
-	bench.fault = time.Duration(number("E2E_SECONDS", 120)) * time.Second
-	bench.tries = number("E2E_TRIES", 100)
-	if err := bench.logs.follow(); err != nil {
+	suite.fault = time.Duration(envInt("E2E_SECONDS", 120)) * time.Second
+	suite.tries = envInt("E2E_TRIES", 100)
+	if err := suite.logs.follow(); err != nil {
 		return err
 	}
 	return install()
 }
 
+// install applies the manifests, the samples and what the client needs, with IMAGE.
 func install() error {
 	manifests, err := kubectl("", "kustomize", root+"/config/overlays/kind")
 	if err != nil {
 		return err
 	}
-	manifests = strings.ReplaceAll(manifests, "ghcr.io/gatehouse-auth/gatehouse:latest", image("IMAGE"))
+	manifests = strings.ReplaceAll(manifests, "ghcr.io/gatehouse-auth/gatehouse:latest", imageName("IMAGE"))
 	steps := []struct {
 		stdin string
 		args  []string
@@ -107,20 +108,21 @@ func install() error {
 	return nil
 }
 
-// kubectl returns what the command prints.
+// kubectl runs kubectl with stdin and returns what it prints.
 func kubectl(stdin string, args ...string) (string, error) {
 	cmd := exec.Command("kubectl", args...)
 	cmd.Stdin = strings.NewReader(stdin)
-	var complaint strings.Builder
-	cmd.Stderr = &complaint
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, complaint.String())
+		return "", fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, stderr.String())
 	}
 	return string(out), nil
 }
 
-func image(name string) string {
+// imageName returns the image that an environment variable names, or the one that hack/e2e.sh builds.
+func imageName(name string) string {
 	if v := os.Getenv(name); v != "" {
 		return v
 	}
@@ -129,18 +131,19 @@ func image(name string) string {
 	}[name]
 }
 
-func number(name string, otherwise int) int {
+// envInt returns the integer in an environment variable, or otherwise if there is none.
+func envInt(name string, otherwise int) int {
 	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
 		return n
 	}
 	return otherwise
 }
 
-// replicas are the ready Pods of the service.
+// replicas returns the ready Pods of the service.
 func replicas(t *testing.T) []corev1.Pod {
 	t.Helper()
 	var list corev1.PodList
-	if err := bench.List(t.Context(), &list, client.InNamespace(system), client.MatchingLabels{"app.kubernetes.io/name": "gatehouse"}); err != nil {
+	if err := suite.List(t.Context(), &list, client.InNamespace(system), client.MatchingLabels{"app.kubernetes.io/name": "gatehouse"}); err != nil {
 		t.Fatal(err)
 	}
 	var ready []corev1.Pod
@@ -154,8 +157,9 @@ func replicas(t *testing.T) []corev1.Pod {
 	return ready
 }
 
-// addresses are those of the three replicas, for the client, once all are ready. After a fault of the API server that may take
-// a while: nodes that it has not heard of count as lost, and their Pods as not ready.
+// addresses returns those of the three replicas, for the flag -replicas of the client, once all are
+// ready. After a fault of the API server that may take a while: nodes that have not reported to it
+// count as lost, and their Pods as not ready.
 func addresses(t *testing.T, port int) string {
 	t.Helper()
 	eventually(t, 3*time.Minute, "three replicas are ready", func() error { return readyReplicas(t, 3) })

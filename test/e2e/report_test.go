@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// report is what was measured, by the row of the table in docs/reliability.md.
+// report is what the run measured, by the name of the row in the table of docs/reliability.md.
 type report map[string]string
 
 const (
@@ -15,15 +15,16 @@ const (
 	tableEnd   = "<!-- end -->\n"
 )
 
-// measured notes one figure.
-func (r *report) measured(row, format string, args ...any) {
+// record keeps the figure of one row.
+func (r *report) record(row, format string, args ...any) {
 	if *r == nil {
 		*r = report{}
 	}
 	(*r)[row] = fmt.Sprintf(format, args...)
 }
 
-// write replaces the rows that were measured, and leaves the others as they are.
+// write replaces the figures of the recorded rows in a file and leaves the other rows as they are. An
+// empty path writes nothing.
 func (r *report) write(path string) error {
 	if path == "" {
 		return nil

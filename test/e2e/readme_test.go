@@ -11,13 +11,13 @@ import (
 	"testing"
 )
 
-// TestTheReadmeWorksAsItIsTyped runs what README.md tells a newcomer to type after make deploy: a User, the way to the service,
-// and the example of each door. Only the port may be another, where that is taken.
-func TestTheReadmeWorksAsItIsTyped(t *testing.T) {
+// TestReadmeCommandsWork runs what README.md tells a new user to type after make deploy: a User, how to
+// reach the service, and the examples of each API. Only the port differs, because 8443 may be taken.
+func TestReadmeCommandsWork(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("curl is not installed")
 	}
-	if _, err := kubectl(block(t, "kind: User"), "apply", "-f", "-"); err != nil {
+	if _, err := kubectl(readmeBlock(t, "kind: User"), "apply", "-f", "-"); err != nil {
 		t.Fatal(err)
 	}
 	folder := t.TempDir()
@@ -30,29 +30,29 @@ func TestTheReadmeWorksAsItIsTyped(t *testing.T) {
 	}
 	port := freePort(t)
 	typed := &terminal{t: t, folder: folder, port: port, token: "none"}
-	for command := range strings.SplitSeq(block(t, "configmap gatehouse-ca"), "\n") {
+	for command := range strings.SplitSeq(readmeBlock(t, "configmap gatehouse-ca"), "\n") {
 		if strings.Contains(command, "port-forward") {
 			typed.background(command)
 		} else {
 			typed.run(command)
 		}
 	}
-	doors := 0
-	for _, door := range []string{"/v1/users/authorize", "/rbac-api/v1/auth/token", "/oauth2/token", "/auth/verify"} {
-		for command := range strings.SplitSeq(strings.ReplaceAll(block(t, "localhost:8443"+door), "\\\n", ""), "\n") {
+	examples := 0
+	for _, path := range []string{"/v1/users/authorize", "/rbac-api/v1/auth/token", "/oauth2/token", "/auth/verify"} {
+		for command := range strings.SplitSeq(strings.ReplaceAll(readmeBlock(t, "localhost:8443"+path), "\\\n", ""), "\n") {
 			if strings.HasPrefix(command, "curl ") {
 				typed.run(strings.Replace(command, "curl ", "curl -fsS --retry 20 --retry-connrefused --retry-delay 1 ", 1))
-				doors++
+				examples++
 			}
 		}
 	}
-	if doors < 6 {
-		t.Errorf("README.md has only %d examples", doors)
+	if examples < 6 {
+		t.Errorf("README.md has only %d examples, want 6", examples)
 	}
 }
 
-// block is the code in README.md that contains a string.
-func block(t *testing.T, with string) string {
+// readmeBlock returns the first block of code in README.md that contains a string.
+func readmeBlock(t *testing.T, with string) string {
 	t.Helper()
 	raw, err := os.ReadFile(root + "/README.md")
 	if err != nil {
@@ -68,14 +68,15 @@ func block(t *testing.T, with string) string {
 	return ""
 }
 
-// terminal is a shell in which somebody types one command after another.
+// terminal is a shell in which a user types one command after another.
 type terminal struct {
 	t      *testing.T
 	folder string
 	port   int
-	token  string // the last one that was printed
+	token  string // the last one that a command printed
 }
 
+// command returns a command of README.md with the port of the test.
 func (e *terminal) command(line string) *exec.Cmd {
 	cmd := exec.CommandContext(e.t.Context(), "sh", "-c", strings.ReplaceAll(line, "8443", strconv.Itoa(e.port)))
 	cmd.Dir = e.folder
@@ -83,14 +84,15 @@ func (e *terminal) command(line string) *exec.Cmd {
 	return cmd
 }
 
+// run runs a command, which must succeed, and keeps the token that it prints, if any.
 func (e *terminal) run(line string) {
 	e.t.Helper()
 	cmd := e.command(line)
-	var complaint strings.Builder
-	cmd.Stderr = &complaint
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		e.t.Fatalf("%s: %v: %s%s", line, err, out, complaint.String())
+		e.t.Fatalf("%s: %v: %s%s", line, err, out, stderr.String())
 	}
 	var answer struct {
 		AccessToken string `json:"access_token"`
@@ -98,7 +100,7 @@ func (e *terminal) run(line string) {
 	}
 	if json.Unmarshal(out, &answer) == nil && answer.AccessToken+answer.Token != "" {
 		e.token = answer.AccessToken + answer.Token
-		bench.logs.note(e.token)
+		suite.logs.addUsed(e.token)
 	}
 }
 
@@ -124,7 +126,7 @@ func freePort(t *testing.T) int {
 	defer listener.Close()
 	address, ok := listener.Addr().(*net.TCPAddr)
 	if !ok {
-		t.Fatal("a listener without a port")
+		t.Fatal("the listener has no port")
 	}
 	return address.Port
 }
