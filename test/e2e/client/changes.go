@@ -17,7 +17,7 @@ const (
 	changedSecret = "e2e-changed-password"
 	hashKey       = "passwordHash"
 	pollEvery     = 5 * time.Millisecond
-	tooLong       = 30 * time.Second
+	changeTimeout = 30 * time.Second
 )
 
 // credential is a password with its argon2id hash, those of the samples.
@@ -30,7 +30,7 @@ func credentials() [2]credential {
 	}
 }
 
-// latencies are the times from before a change was sent to when the last replica followed it.
+// latencies are the times from just before a request for a change to when the last replica follows it.
 type latencies struct {
 	Tries   int     `json:"tries"`
 	P50     float64 `json:"p50Ms"`
@@ -38,16 +38,18 @@ type latencies struct {
 	Longest float64 `json:"longestMs"`
 }
 
-func sumUp(took []time.Duration) latencies {
+// summarize sorts the times and returns their percentiles.
+func summarize(took []time.Duration) latencies {
 	slices.Sort(took)
 	n := len(took)
-	at := func(percent int) float64 { return ms(took[max(0, (n*percent+99)/100-1)]) } // nearest rank
-	return latencies{Tries: n, P50: at(50), P99: at(99), Longest: ms(took[n-1])}
+	percentile := func(percent int) float64 { return ms(took[max(0, (n*percent+99)/100-1)]) } // nearest rank
+	return latencies{Tries: n, P50: percentile(50), P99: percentile(99), Longest: ms(took[n-1])}
 }
 
-// revocations revokes and restores a user, and takes the time until every replica refuses both login and token.
+// revocations revokes and restores a user, and measures how long it takes until every replica refuses
+// both login and token.
 func revocations(ctx context.Context, s *settings) (any, error) {
-	c, replicas, err := partners(s)
+	c, replicas, err := clusterAndReplicas(s)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +59,7 @@ func revocations(ctx context.Context, s *settings) (any, error) {
 		if err := c.setRevoked(ctx, changedUser, false); err != nil {
 			return nil, err
 		}
-		if _, err := onAll(ctx, tooLong, replicas, func(ctx context.Context, r *service) (bool, error) {
+		if _, err := whenAllReplicas(ctx, changeTimeout, replicas, func(ctx context.Context, r *service) (bool, error) {
 			return accepted(r.authorize(ctx, changedLogin, password))
 		}); err != nil {
 			return nil, err
@@ -70,7 +72,7 @@ func revocations(ctx context.Context, s *settings) (any, error) {
 		if err := c.setRevoked(ctx, changedUser, true); err != nil {
 			return nil, err
 		}
-		last, err := onAll(ctx, tooLong, replicas, func(ctx context.Context, r *service) (bool, error) {
+		last, err := whenAllReplicas(ctx, changeTimeout, replicas, func(ctx context.Context, r *service) (bool, error) {
 			good, err := accepted(r.authenticate(ctx, token))
 			if good || err != nil {
 				return false, err
@@ -83,14 +85,14 @@ func revocations(ctx context.Context, s *settings) (any, error) {
 		}
 		took = append(took, last.Sub(begin))
 	}
-	return sumUp(took), c.setRevoked(ctx, changedUser, false)
+	return summarize(took), c.setRevoked(ctx, changedUser, false)
 }
 
-// secretChanges swaps the hash in a Secret, and takes the time until every replica refuses the old password and accepts the
-// new one. It asks with the old one, which is remembered as long as it is good: asking with the new one too early would
-// count as guessing.
+// secretChanges swaps the hash in a Secret, and measures how long it takes until every replica refuses
+// the old password and accepts the new one. It asks with the old one, which is in the password cache
+// as long as it is right: asking with the new one too early would count as guessing.
 func secretChanges(ctx context.Context, s *settings) (any, error) {
-	c, replicas, err := partners(s)
+	c, replicas, err := clusterAndReplicas(s)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +100,7 @@ func secretChanges(ctx context.Context, s *settings) (any, error) {
 	var took []time.Duration
 	for i := range s.tries {
 		old, fresh := pair[i%2], pair[(i+1)%2]
-		if _, err := onAll(ctx, tooLong, replicas, func(ctx context.Context, r *service) (bool, error) {
+		if _, err := whenAllReplicas(ctx, changeTimeout, replicas, func(ctx context.Context, r *service) (bool, error) {
 			return accepted(r.authorize(ctx, changedLogin, old.password))
 		}); err != nil {
 			return nil, fmt.Errorf("before change %d: %w", i, err)
@@ -107,7 +109,7 @@ func secretChanges(ctx context.Context, s *settings) (any, error) {
 		if err := c.setSecret(ctx, changedSecret, hashKey, fresh.hash); err != nil {
 			return nil, err
 		}
-		last, err := onAll(ctx, tooLong, replicas, func(ctx context.Context, r *service) (bool, error) {
+		last, err := whenAllReplicas(ctx, changeTimeout, replicas, func(ctx context.Context, r *service) (bool, error) {
 			good, err := accepted(r.authorize(ctx, changedLogin, old.password))
 			if good || err != nil {
 				return false, err
@@ -123,10 +125,12 @@ func secretChanges(ctx context.Context, s *settings) (any, error) {
 		}
 		took = append(took, last.Sub(begin))
 	}
-	return sumUp(took), c.setSecret(ctx, changedSecret, hashKey, pair[0].hash)
+	return summarize(took), c.setSecret(ctx, changedSecret, hashKey, pair[0].hash)
 }
 
-func partners(s *settings) (*cluster, []*service, error) {
+// clusterAndReplicas returns the two sides of an experiment: where it makes changes, and who must
+// follow them.
+func clusterAndReplicas(s *settings) (*cluster, []*service, error) {
 	c, err := newCluster()
 	if err != nil {
 		return nil, nil, err
@@ -135,7 +139,7 @@ func partners(s *settings) (*cluster, []*service, error) {
 	return c, replicas, err
 }
 
-// accepted reads a verdict. Anything but yes and no is an error.
+// accepted reports whether an answer accepts the credentials. Anything but yes and no is an error.
 func accepted(a answer, err error) (bool, error) {
 	switch {
 	case err != nil:
@@ -149,8 +153,9 @@ func accepted(a answer, err error) (bool, error) {
 	}
 }
 
-// onAll asks every replica again and again, and returns when the last of them said yes.
-func onAll(
+// whenAllReplicas asks every replica again and again until it answers yes, and returns when the last
+// of them did.
+func whenAllReplicas(
 	ctx context.Context, within time.Duration, replicas []*service, ask func(context.Context, *service) (bool, error),
 ) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
@@ -158,21 +163,30 @@ func onAll(
 	errs := make([]error, len(replicas))
 	var all sync.WaitGroup
 	for i, r := range replicas {
-		all.Go(func() { errs[i] = until(ctx, r, ask) })
+		all.Go(func() { errs[i] = pollUntilYes(ctx, r, ask) })
 	}
 	all.Wait()
 	return time.Now(), errors.Join(errs...)
 }
 
-func until(ctx context.Context, r *service, ask func(context.Context, *service) (bool, error)) error {
+// pollUntilYes asks one replica again and again until it answers yes.
+func pollUntilYes(ctx context.Context, r *service, ask func(context.Context, *service) (bool, error)) error {
 	for {
 		if yes, err := ask(ctx, r); yes || err != nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if !pause(ctx, pollEvery) {
 			return ctx.Err()
-		case <-time.After(pollEvery):
 		}
+	}
+}
+
+// pause waits for d and reports whether the context is still alive then.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
 }

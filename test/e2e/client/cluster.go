@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// The places of the objects that experiments change.
+// Where the API server and the objects are that experiments change.
 const (
 	serviceAccount = "/var/run/secrets/kubernetes.io/serviceaccount/"
 	apiServer      = "https://kubernetes.default.svc"
 	usersPath      = "/apis/auth.gatehouse.dev/v1alpha1/namespaces/gatehouse-users/users/"
 	secretsPath    = "/api/v1/namespaces/gatehouse-users/secrets/"
 	podsPath       = "/api/v1/namespaces/gatehouse-system/pods"
-	ourPods        = "?labelSelector=app.kubernetes.io/name%3Dgatehouse"
+	podSelector    = "?labelSelector=app.kubernetes.io/name%3Dgatehouse"
 )
 
 // cluster is the API server as this Pod's account sees it.
@@ -44,7 +44,7 @@ func newCluster() (*cluster, error) {
 	return &cluster{string(token), &http.Client{Transport: transport, Timeout: 30 * time.Second}}, nil
 }
 
-// call sends a request and reads the answer into out, if any.
+// call sends a request and decodes the answer into out, unless that is nil.
 func (c *cluster) call(ctx context.Context, method, path string, body, out any) error {
 	raw, err := json.Marshal(body)
 	if err != nil {
@@ -85,7 +85,7 @@ func (c *cluster) setSecret(ctx context.Context, name, key, value string) error 
 	return c.call(ctx, http.MethodPatch, secretsPath+name, map[string]any{"stringData": map[string]string{key: value}}, nil)
 }
 
-// pod is what the experiments want to know of a replica.
+// pod is what the experiments read of a replica.
 type pod struct {
 	Metadata struct {
 		UID               string  `json:"uid"`
@@ -113,13 +113,13 @@ func (c *cluster) pods(ctx context.Context) ([]pod, error) {
 	var list struct {
 		Items []pod `json:"items"`
 	}
-	err := c.call(ctx, http.MethodGet, podsPath+ourPods, nil, &list)
+	err := c.call(ctx, http.MethodGet, podsPath+podSelector, nil, &list)
 	return list.Items, err
 }
 
-// deleteAllPods ends every replica at once.
+// deleteAllPods ends all replicas at once, without a grace period.
 func (c *cluster) deleteAllPods(ctx context.Context) error {
-	return c.call(ctx, http.MethodDelete, podsPath+ourPods, map[string]any{
+	return c.call(ctx, http.MethodDelete, podsPath+podSelector, map[string]any{
 		"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0,
 	}, nil)
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// cachedFor is what the service allows its keys to be cached for. A verifier that keeps to it asks no sooner, not even for a
-// key that it does not know: that is the hardest reading.
+// cachedFor is how long the service allows clients to cache its keys. This verifier asks no sooner, not
+// even for a key that it does not know: that is the strictest reading.
 const cachedFor = 5 * time.Minute
 
-// jwks verifies tokens offline.
+// jwks verifies tokens offline with the keys that the service publishes.
 type jwks struct {
 	service *service
 
@@ -54,7 +54,7 @@ func (k *jwks) verify(ctx context.Context, token string) error {
 
 func (k *jwks) fetch(ctx context.Context) error {
 	a, err := k.service.do(ctx, http.MethodGet, "/.well-known/jwks.json", func(*http.Request) {})
-	if err := expect(a, err); err != nil {
+	if err := wantOK(a, err); err != nil {
 		return err
 	}
 	k.set, k.fetched = jose.JSONWebKeySet{}, time.Now()

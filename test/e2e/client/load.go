@@ -11,15 +11,16 @@ import (
 	"time"
 )
 
-// loadResult is what came of a load. Every request is in exactly one of OK, Connection, Failed and Wrong.
+// loadResult is the outcome of a load. Every request is in exactly one of OK, Connection, Failed and
+// Wrong.
 type loadResult struct {
 	Seconds    float64  `json:"seconds"`
 	Requests   int      `json:"requests"`
 	OK         int      `json:"ok"`
 	Connection int      `json:"connection"` // no answer: refused, reset, timed out
-	Failed     int      `json:"failed"`     // an answer that is none, such as 503
-	Wrong      int      `json:"wrong"`      // a good token or password refused, or a revoked token accepted
-	Offline    int      `json:"offline"`    // tokens verified offline, with keys cached as their answer allows
+	Failed     int      `json:"failed"`     // an answer without a verdict, such as 503
+	Wrong      int      `json:"wrong"`      // a right token or password refused, or a revoked token accepted
+	Offline    int      `json:"offline"`    // tokens verified offline, with keys cached as long as the service allows
 	Longest    float64  `json:"longestMs"`
 	P99        float64  `json:"p99Ms"`
 	Examples   []string `json:"examples,omitempty"`
@@ -27,13 +28,13 @@ type loadResult struct {
 
 var errWrong = errors.New("wrong answer")
 
-// loader sends a mix of logins and checks. It is its own little fleet: some clients keep connections of HTTP/1.1, some of
-// HTTP/2.
+// loader sends a mix of logins and checks through several clients, half of which keep connections of
+// HTTP/1.1 and half of HTTP/2.
 type loader struct {
 	settings *settings
 	clients  []*service
 	keys     *jwks
-	revoked  string // an opaque token that was revoked before the load began
+	revoked  string // an opaque token, revoked before the load begins
 	jwt      atomic.Value
 	opaque   atomic.Value
 
@@ -58,10 +59,10 @@ func load(ctx context.Context, s *settings) (any, error) {
 	}
 	fmt.Println("started")
 	l.run(ctx)
-	return l.sum(), nil
+	return l.summary(), nil
 }
 
-// prepare makes the tokens that the first checks need.
+// prepare gets the tokens that the first checks need.
 func (l *loader) prepare(ctx context.Context) error {
 	first := l.clients[0]
 	for _, keep := range []func(string){func(t string) { l.revoked = t }, func(t string) { l.opaque.Store(t) }} {
@@ -79,16 +80,17 @@ func (l *loader) prepare(ctx context.Context) error {
 		return err
 	}
 	l.jwt.Store(a.field("access_token"))
-	time.Sleep(2 * time.Second) // until every replica knows
+	pause(ctx, 2*time.Second) // until every replica knows
 	return nil
 }
 
+// run sends each kind of request in turn, from each client in turn.
 func (l *loader) run(ctx context.Context) {
 	begin := time.Now()
 	end := time.After(l.settings.duration)
 	ticker := time.NewTicker(time.Second / time.Duration(l.settings.rate))
 	defer ticker.Stop()
-	acts := []func(context.Context, *service) error{
+	requests := []func(context.Context, *service) error{
 		l.authorizes, l.verifiesJWT, l.issues, l.verifiesOpaque, l.refusesRevoked, l.authenticates, l.logsInPerson,
 	}
 	var inFlight sync.WaitGroup
@@ -97,8 +99,8 @@ func (l *loader) run(ctx context.Context) {
 		case <-ctx.Done():
 		case <-end:
 		case <-ticker.C:
-			act, client := acts[i%len(acts)], l.clients[i%len(l.clients)]
-			inFlight.Go(func() { l.one(act, client) })
+			request, client := requests[i%len(requests)], l.clients[i%len(l.clients)]
+			inFlight.Go(func() { l.count(request, client) })
 			continue
 		}
 		break
@@ -107,10 +109,10 @@ func (l *loader) run(ctx context.Context) {
 	l.result.Seconds = time.Since(begin).Seconds()
 }
 
-// one counts what comes of one act. The end of the load does not cut it off.
-func (l *loader) one(act func(context.Context, *service) error, client *service) {
+// count sends one request and counts its outcome. The end of the load does not interrupt it.
+func (l *loader) count(request func(context.Context, *service) error, client *service) {
 	begin := time.Now()
-	err := act(context.Background(), client)
+	err := request(context.Background(), client)
 	took := time.Since(begin)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -133,7 +135,8 @@ func (l *loader) one(act func(context.Context, *service) error, client *service)
 	}
 }
 
-func (l *loader) sum() loadResult {
+// summary returns the result with what only the end of the load tells.
+func (l *loader) summary() loadResult {
 	slices.Sort(l.took)
 	if n := len(l.took); n > 0 {
 		l.result.P99, l.result.Longest = ms(l.took[n*99/100]), ms(l.took[n-1])
@@ -142,13 +145,13 @@ func (l *loader) sum() loadResult {
 	return l.result
 }
 
-// statusError is an answer that is no verdict.
+// statusError is an answer that is not a verdict.
 type statusError string
 
 func (e statusError) Error() string { return string(e) }
 
-// expect turns an answer into an error: 200 is wanted, a refusal is wrong, anything else a failure.
-func expect(a answer, err error) error {
+// wantOK returns nil for an answer of 200, errWrong for a refusal, and a statusError for any other.
+func wantOK(a answer, err error) error {
 	switch {
 	case err != nil:
 		return err
@@ -163,7 +166,7 @@ func expect(a answer, err error) error {
 
 func (l *loader) authorizes(ctx context.Context, c *service) error {
 	a, err := c.authorize(ctx, l.settings.login, l.settings.password)
-	if err := expect(a, err); err != nil {
+	if err := wantOK(a, err); err != nil {
 		return err
 	}
 	token := a.field("access_token")
@@ -173,7 +176,7 @@ func (l *loader) authorizes(ctx context.Context, c *service) error {
 
 func (l *loader) issues(ctx context.Context, c *service) error {
 	a, err := c.issue(ctx, map[string]string{"login": l.settings.login, "password": l.settings.password})
-	if err := expect(a, err); err != nil {
+	if err := wantOK(a, err); err != nil {
 		return err
 	}
 	l.opaque.Store(a.field("token"))
@@ -181,19 +184,19 @@ func (l *loader) issues(ctx context.Context, c *service) error {
 }
 
 func (l *loader) logsInPerson(ctx context.Context, c *service) error {
-	return expect(c.authorize(ctx, "jeanjackson@example.com", "Lantern-Orchard-27-Violet"))
+	return wantOK(c.authorize(ctx, "jeanjackson@example.com", "Lantern-Orchard-27-Violet"))
 }
 
 func (l *loader) verifiesJWT(ctx context.Context, c *service) error {
-	return expect(c.forwardAuth(ctx, text(&l.jwt)))
+	return wantOK(c.forwardAuth(ctx, loadString(&l.jwt)))
 }
 
 func (l *loader) verifiesOpaque(ctx context.Context, c *service) error {
-	return expect(c.forwardAuth(ctx, text(&l.opaque)))
+	return wantOK(c.forwardAuth(ctx, loadString(&l.opaque)))
 }
 
 func (l *loader) authenticates(ctx context.Context, c *service) error {
-	return expect(c.authenticate(ctx, text(&l.opaque)))
+	return wantOK(c.authenticate(ctx, loadString(&l.opaque)))
 }
 
 func (l *loader) refusesRevoked(ctx context.Context, c *service) error {
@@ -210,7 +213,8 @@ func (l *loader) refusesRevoked(ctx context.Context, c *service) error {
 	return err
 }
 
-func text(v *atomic.Value) string {
+// loadString returns the string in an atomic value, or "" if there is none.
+func loadString(v *atomic.Value) string {
 	s, _ := v.Load().(string)
 	return s
 }

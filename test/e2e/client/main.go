@@ -1,6 +1,6 @@
-// Command client is what the end-to-end tests run inside the cluster: it asks the service by its name as other services do,
-// takes the times of what it changes with one clock, and prints the tokens
-// that it was given and its findings as one line of JSON.
+// Command client is what the end-to-end tests run inside the cluster: it asks the service by its name
+// as other services do, measures with one clock how long its changes take, and prints the tokens that
+// it got and, as one line of JSON, its findings.
 package main
 
 import (
@@ -43,10 +43,10 @@ func run(args []string) error {
 		"labels": labels, "restart": restart, "memory": memory, "away": away,
 	}
 	if len(args) == 1 && args[0] == "stop" {
-		return syscall.Kill(1, syscall.SIGUSR1) // the experiment that this container runs
+		return syscall.Kill(1, syscall.SIGUSR1) // PID 1 is the experiment that this container runs
 	}
 	if len(args) == 0 || experiments[args[0]] == nil {
-		return errors.New("the first argument names no experiment")
+		return errors.New("the first argument must name an experiment")
 	}
 	s, err := parse(args[1:])
 	if err != nil {
@@ -66,13 +66,13 @@ func parse(args []string) (*settings, error) {
 	s := &settings{}
 	f := flag.NewFlagSet("client", flag.ContinueOnError)
 	f.StringVar(&s.url, "url", "https://gatehouse.gatehouse-system.svc", "the service")
-	f.StringVar(&s.caFile, "ca", "/ca/ca.crt", "whom to trust")
-	replicas := f.String("replicas", "", "host:port of each replica, with commas between")
-	f.DurationVar(&s.duration, "for", time.Minute, "how long")
+	f.StringVar(&s.caFile, "ca", "/ca/ca.crt", "file of the CA to trust")
+	replicas := f.String("replicas", "", "host:port of each replica, separated by commas")
+	f.DurationVar(&s.duration, "for", time.Minute, "how long a load lasts")
 	f.IntVar(&s.rate, "rate", 50, "requests a second")
-	f.IntVar(&s.tries, "tries", 100, "how often, or how many")
-	f.StringVar(&s.login, "login", "billing-service", "whose token to ask for")
-	f.StringVar(&s.password, "password", "7Qm2vXc9RtKe4WzN8bLp", "with which password")
+	f.IntVar(&s.tries, "tries", 100, "how often an experiment measures, or how many tokens it uses")
+	f.StringVar(&s.login, "login", "billing-service", "login of the user whose tokens to ask for")
+	f.StringVar(&s.password, "password", "7Qm2vXc9RtKe4WzN8bLp", "password of that user")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}

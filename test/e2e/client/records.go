@@ -14,26 +14,28 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// loginResult is what came of a first visit.
+// loginResult is the outcome of a first visit.
 type loginResult struct {
-	JWT, Opaque, Revoked bool // got and checked; got and checked; refused once revoked
+	JWT, Opaque bool // got one, and the service accepts it
+	Revoked     bool // the service refuses it once revoked
 }
 
-// login does what a new user of the service does, at both doors, by the service's name and each of its ports.
+// login does what a new user of the service does, at both login APIs, by the service's name and each of
+// its ports.
 func login(ctx context.Context, s *settings) (any, error) {
 	var out loginResult
 	for _, port := range []string{"", ":4433", ":9443"} {
-		there := *s
-		there.url += port
-		client, err := dial(&there, "", true)
+		withPort := *s
+		withPort.url += port
+		client, err := dial(&withPort, "", true)
 		if err != nil {
 			return nil, err
 		}
 		a, err := client.authorize(ctx, s.login, s.password)
-		if err := expect(a, err); err != nil {
+		if err := wantOK(a, err); err != nil {
 			return nil, err
 		}
-		if err := expect(client.forwardAuth(ctx, a.field("access_token"))); err != nil {
+		if err := wantOK(client.forwardAuth(ctx, a.field("access_token"))); err != nil {
 			return nil, err
 		}
 		out.JWT = true
@@ -41,7 +43,7 @@ func login(ctx context.Context, s *settings) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := expect(client.authenticate(ctx, token)); err != nil {
+		if err := wantOK(client.authenticate(ctx, token)); err != nil {
 			return nil, err
 		}
 		out.Opaque = true
@@ -57,13 +59,13 @@ func login(ctx context.Context, s *settings) (any, error) {
 	return out, nil
 }
 
-// labelsResult counts what the requests for one new label gave.
+// labelsResult counts the tokens that the requests for one new label got.
 type labelsResult struct {
 	Requests int `json:"requests"`
 	Tokens   int `json:"tokens"` // different ones
 }
 
-// labels asks the replicas for the token of one label, all requests at once.
+// labels asks the replicas for the token of one new label, with all requests at once.
 func labels(ctx context.Context, s *settings) (any, error) {
 	replicas, err := dialAll(s)
 	if err != nil {
@@ -78,7 +80,7 @@ func labels(ctx context.Context, s *settings) (any, error) {
 	for i := range s.tries {
 		all.Go(func() error {
 			a, err := replicas[i%len(replicas)].issue(ctx, body)
-			if err := expect(a, err); err != nil {
+			if err := wantOK(a, err); err != nil {
 				return err
 			}
 			mu.Lock()
@@ -91,7 +93,7 @@ func labels(ctx context.Context, s *settings) (any, error) {
 	return labelsResult{Requests: s.tries, Tokens: len(tokens)}, err
 }
 
-// restartResult says what was left of the revocations.
+// restartResult tells which revocations the service remembers after a restart.
 type restartResult struct {
 	Revoked  int     `json:"revoked"`  // before the restart
 	Accepted int     `json:"accepted"` // of them, by any replica after it
@@ -99,21 +101,22 @@ type restartResult struct {
 	Seconds  float64 `json:"seconds"`  // until all replicas were ready again
 }
 
-// restart revokes tokens one by one, ends all replicas at once, and shows every token to every new replica.
+// restart revokes tokens one by one, ends all replicas at once, and checks every token at every new
+// replica.
 func restart(ctx context.Context, s *settings) (any, error) {
 	c, err := newCluster()
 	if err != nil {
 		return nil, err
 	}
-	there, err := dial(s, "", true)
+	client, err := dial(s, "", true)
 	if err != nil {
 		return nil, err
 	}
-	kept, err := there.newToken(ctx, s.login, s.password)
+	kept, err := client.newToken(ctx, s.login, s.password)
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := revokeMany(ctx, there, s)
+	tokens, err := revokeMany(ctx, client, s)
 	if err != nil {
 		return nil, err
 	}
@@ -147,18 +150,19 @@ func restart(ctx context.Context, s *settings) (any, error) {
 	return out, nil
 }
 
-func revokeMany(ctx context.Context, there *service, s *settings) ([]string, error) {
+// revokeMany gets and revokes as many tokens as the settings ask for.
+func revokeMany(ctx context.Context, client *service, s *settings) ([]string, error) {
 	tokens := make([]string, s.tries)
 	all, ctx := errgroup.WithContext(ctx)
 	all.SetLimit(8)
 	for i := range tokens {
 		all.Go(func() error {
-			token, err := there.newToken(ctx, s.login, s.password)
+			token, err := client.newToken(ctx, s.login, s.password)
 			if err != nil {
 				return err
 			}
 			tokens[i] = token
-			if a, err := there.revoke(ctx, token); err != nil || a.status != http.StatusNoContent {
+			if a, err := client.revoke(ctx, token); err != nil || a.status != http.StatusNoContent {
 				return fmt.Errorf("revoke: %d %s %w", a.status, a.body, err)
 			}
 			return nil
@@ -194,18 +198,20 @@ func (c *cluster) restartAll(ctx context.Context) ([]string, error) {
 		if len(addresses) == len(before) {
 			return addresses, nil
 		}
-		time.Sleep(500 * time.Millisecond)
+		if !pause(ctx, 500*time.Millisecond) {
+			return nil, ctx.Err()
+		}
 	}
 	return nil, errors.New("the replicas were not ready again within five minutes")
 }
 
-// memoryResult is in bytes, as the processes say themselves.
+// memoryResult is in bytes, from the metrics of the processes.
 type memoryResult struct {
 	Resident  []float64 `json:"resident"`
-	Anonymous int       `json:"anonymous"` // the status that somebody without a token gets
+	Anonymous int       `json:"anonymous"` // the status for a client without a token
 }
 
-// memory reads the metrics of each replica, whose certificate on that port nobody published.
+// memory reads the metrics of each replica.
 func memory(ctx context.Context, s *settings) (any, error) {
 	c, err := newCluster()
 	if err != nil {
@@ -235,6 +241,7 @@ func memory(ctx context.Context, s *settings) (any, error) {
 	return out, nil
 }
 
+// metric returns the value of a series without labels, or an error if the text does not have it.
 func metric(text, name string) (float64, error) {
 	for line := range strings.Lines(text) {
 		if value, found := strings.CutPrefix(line, name+" "); found {

@@ -21,8 +21,8 @@ type service struct {
 	client *http.Client
 }
 
-// dial returns the service under its name. With a replica, every connection goes to that one, and still expects the
-// certificate of the name.
+// dial returns the service under its name. With a replica, every connection goes to that one, and the
+// client still expects the certificate of the name.
 func dial(s *settings, replica string, http2 bool) (*service, error) {
 	pem, err := os.ReadFile(s.caFile)
 	if err != nil {
@@ -45,6 +45,7 @@ func dial(s *settings, replica string, http2 bool) (*service, error) {
 	return &service{url: s.url, client: &http.Client{Transport: t, Timeout: 10 * time.Second}}, nil
 }
 
+// dialAll returns each replica in the settings.
 func dialAll(s *settings) ([]*service, error) {
 	var all []*service
 	for _, r := range s.replicas {
@@ -55,7 +56,7 @@ func dialAll(s *settings) ([]*service, error) {
 		all = append(all, one)
 	}
 	if len(all) == 0 {
-		return nil, errors.New("-replicas names none")
+		return nil, errors.New("-replicas is missing; it must name at least one")
 	}
 	return all, nil
 }
@@ -66,13 +67,15 @@ type answer struct {
 	body   []byte
 }
 
+// field returns a string field of the body, or "" if the body does not have it.
 func (a answer) field(name string) string {
 	fields := map[string]any{}
-	_ = json.Unmarshal(a.body, &fields) // no JSON, no field
+	_ = json.Unmarshal(a.body, &fields) // without JSON there is no field
 	text, _ := fields[name].(string)
 	return text
 }
 
+// do sends a request after change has changed it.
 func (s *service) do(ctx context.Context, method, path string, change func(*http.Request)) (answer, error) {
 	r, err := http.NewRequestWithContext(ctx, method, s.url+path, nil)
 	if err != nil {
@@ -92,7 +95,7 @@ func withJSON(body any) func(*http.Request) {
 	return func(r *http.Request) {
 		raw, err := json.Marshal(body)
 		if err != nil {
-			return // maps of strings have no errors
+			return // does not happen: the bodies are maps of strings
 		}
 		r.Header.Set("Content-Type", "application/json")
 		r.Body = io.NopCloser(bytes.NewReader(raw))
@@ -101,17 +104,17 @@ func withJSON(body any) func(*http.Request) {
 	}
 }
 
-// authorize asks the Redis Enterprise door for a JWT.
+// authorize asks the Redis Enterprise API for a JWT.
 func (s *service) authorize(ctx context.Context, login, password string) (answer, error) {
 	a, err := s.do(ctx, http.MethodPost, "/v1/users/authorize", func(r *http.Request) { r.SetBasicAuth(login, password) })
-	used.note(a.field("access_token"))
+	used.add(a.field("access_token"))
 	return a, err
 }
 
-// issue asks the Puppet RBAC door for an opaque token.
+// issue asks the Puppet RBAC API for an opaque token.
 func (s *service) issue(ctx context.Context, body map[string]string) (answer, error) {
 	a, err := s.do(ctx, http.MethodPost, "/rbac-api/v1/auth/token", withJSON(body))
-	used.note(a.field("token"))
+	used.add(a.field("token"))
 	return a, err
 }
 
@@ -127,7 +130,7 @@ func (s *service) revoke(ctx context.Context, token string) (answer, error) {
 	return s.do(ctx, http.MethodDelete, "/rbac-api/v2/tokens/"+token, func(*http.Request) {})
 }
 
-// newToken returns an opaque token or says why there is none.
+// newToken returns an opaque token, or an error with the answer that has none.
 func (s *service) newToken(ctx context.Context, login, password string) (string, error) {
 	a, err := s.issue(ctx, map[string]string{"login": login, "password": password})
 	if err != nil {

@@ -5,10 +5,11 @@ import (
 	"sync"
 )
 
-// enough is how many tokens of one experiment are told to the test, which looks for them in the logs of the replicas.
-const enough = 500
+// maxUsed is how many tokens of one experiment the client prints for the test, which searches the
+// logs of the replicas for them.
+const maxUsed = 500
 
-// used are tokens that this client has been given.
+// used holds tokens that this client got.
 var used tokens
 
 type tokens struct {
@@ -16,13 +17,14 @@ type tokens struct {
 	known map[string]bool
 }
 
-func (t *tokens) note(token string) {
+// add keeps a token, up to maxUsed of them.
+func (t *tokens) add(token string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.known == nil {
 		t.known = map[string]bool{}
 	}
-	if token != "" && len(t.known) < enough {
+	if token != "" && len(t.known) < maxUsed {
 		t.known[token] = true
 	}
 }
