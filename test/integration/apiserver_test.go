@@ -22,66 +22,67 @@ import (
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
-// forgotten is how long an API server that is set up as in docs/kubernetes.md may take a token that was good.
-const forgotten = 20 * time.Second
+// cachedTokens is how long an API server with the configuration of docs/kubernetes.md may go on
+// accepting a token that was good.
+const cachedTokens = 20 * time.Second
 
-func TestAnAPIServerAsksTheServiceAboutTokens(t *testing.T) {
+func TestAPIServerWithTokenWebhook(t *testing.T) {
 	assets := apitest.Assets(t)
 	g := servertest.New(t, servertest.Options{OwnURL: true})
-	ca := write(t, "ca.crt", string(g.CA))
-	webhook := write(t, "webhook.yaml", pasted(t, "kubernetes.md", "/etc/kubernetes/gatehouse/webhook.yaml",
+	ca := writeFile(t, "ca.crt", string(g.CA))
+	webhook := writeFile(t, "webhook.yaml", docsBlock(t, "kubernetes.md", "/etc/kubernetes/gatehouse/webhook.yaml",
 		"https://auth.example.com", g.URL, "/etc/kubernetes/gatehouse/ca.crt", ca))
-	cluster := startAPIServer(t, assets, pasted(t, "kubernetes.md", "/etc/kubernetes/manifests/kube-apiserver.yaml, what is added for the webhook",
+	cluster := startAPIServer(t, assets, docsBlock(t, "kubernetes.md", "/etc/kubernetes/manifests/kube-apiserver.yaml, what is added for the webhook",
 		"https://auth.example.com", g.Issuer, "/etc/kubernetes/gatehouse/webhook.yaml", webhook))
 
 	ada := directory.User{Login: "ada@example.com", Groups: []string{"operators", "system:masters", "developers"}}
 	user := g.Put(t, ada)
-	jwt, opaque := tokens(t, g, user)
-	unseen, _ := tokens(t, g, user)
+	jwt, opaque := issueTokens(t, g, user)
+	unseen, _ := issueTokens(t, g, user)
 	for kind, token := range map[string]string{"JWT": jwt, "opaque": opaque} {
 		t.Run("kubectl auth whoami names the user of a token: "+kind, func(t *testing.T) {
-			isAda(t, whoami(t, cluster, token), user.UID)
+			wantAda(t, whoami(t, cluster, token), user.UID)
 		})
 	}
-	t.Run("and refuses what is none", func(t *testing.T) { refused(t, cluster, "garbage") })
+	t.Run("refuses what is not a token", func(t *testing.T) { wantRefused(t, cluster, "garbage") })
 
 	revoked := ada
 	revoked.Revoked = true
 	g.Put(t, revoked)
-	t.Run("and a token of a user who was revoked", func(t *testing.T) { refused(t, cluster, unseen) })
-	t.Run("soon also one that it has seen", func(t *testing.T) {
+	t.Run("refuses a token of a revoked user", func(t *testing.T) { wantRefused(t, cluster, unseen) })
+	t.Run("soon refuses a token that it has accepted before", func(t *testing.T) {
 		if testing.Short() {
 			t.Skip("takes 20 seconds")
 		}
 		for _, token := range []string{jwt, opaque} {
-			eventually(t, forgotten+5*time.Second, func() bool { _, err := review(t, cluster, token); return err != nil })
+			eventually(t, cachedTokens+5*time.Second, func() bool { _, err := review(t, cluster, token); return err != nil })
 		}
 	})
 }
 
-func TestAnAPIServerTakesTheServiceAsOIDCIssuer(t *testing.T) {
+func TestAPIServerWithOIDCIssuer(t *testing.T) {
 	assets := apitest.Assets(t)
 	g := servertest.New(t, servertest.Options{OwnURL: true})
 	ca := strings.ReplaceAll(strings.TrimSpace(string(g.CA)), "\n", "\n      ")
-	configuration := write(t, "authentication.yaml", pasted(t, "kubernetes.md", "/etc/kubernetes/gatehouse/authentication.yaml",
+	configuration := writeFile(t, "authentication.yaml", docsBlock(t, "kubernetes.md", "/etc/kubernetes/gatehouse/authentication.yaml",
 		"https://auth.example.com", g.Issuer,
 		"-----BEGIN CERTIFICATE-----\n      paste ca.crt of Gatehouse here\n      -----END CERTIFICATE-----", ca))
-	cluster := startAPIServer(t, assets, pasted(t, "kubernetes.md", "/etc/kubernetes/manifests/kube-apiserver.yaml, what is added for OIDC",
+	cluster := startAPIServer(t, assets, docsBlock(t, "kubernetes.md", "/etc/kubernetes/manifests/kube-apiserver.yaml, what is added for OIDC",
 		"/etc/kubernetes/gatehouse/authentication.yaml", configuration))
 
 	user := g.Put(t, directory.User{Login: "ada@example.com", Groups: []string{"operators", "developers"}})
-	jwt, opaque := tokens(t, g, user)
+	jwt, opaque := issueTokens(t, g, user)
 	eventually(t, 30*time.Second, func() bool { _, err := review(t, cluster, jwt); return err == nil })
-	t.Run("kubectl auth whoami names the user", func(t *testing.T) { isAda(t, whoami(t, cluster, jwt), user.UID) })
-	t.Run("only the service can read an opaque token", func(t *testing.T) { refused(t, cluster, opaque) })
-	t.Run("a token that was changed is refused", func(t *testing.T) { refused(t, cluster, jwt[:len(jwt)-4]+"AAAA") })
-	t.Run("who is in a group of Kubernetes' own is refused", func(t *testing.T) {
-		master, _ := tokens(t, g, g.Put(t, directory.User{Login: "eve", Groups: []string{"system:masters"}}))
-		refused(t, cluster, master)
+	t.Run("kubectl auth whoami names the user", func(t *testing.T) { wantAda(t, whoami(t, cluster, jwt), user.UID) })
+	t.Run("refuses an opaque token, which only the service can read", func(t *testing.T) { wantRefused(t, cluster, opaque) })
+	t.Run("refuses a token with another signature", func(t *testing.T) { wantRefused(t, cluster, jwt[:len(jwt)-4]+"AAAA") })
+	t.Run("refuses a user in a group that Kubernetes reserves", func(t *testing.T) {
+		master, _ := issueTokens(t, g, g.Put(t, directory.User{Login: "eve", Groups: []string{"system:masters"}}))
+		wantRefused(t, cluster, master)
 	})
 }
 
-// startAPIServer starts an API server, and etcd, with the flags of a static pod, and ends them with the test.
+// startAPIServer starts an API server with the flags of a static pod, and etcd, until the test ends.
 func startAPIServer(t *testing.T, assets, pod string) *rest.Config {
 	t.Helper()
 	var manifest struct {
@@ -97,7 +98,7 @@ func startAPIServer(t *testing.T, assets, pod string) *rest.Config {
 	for _, flag := range manifest.Spec.Containers[0].Command {
 		name, value, ok := strings.Cut(strings.TrimPrefix(flag, "--"), "=")
 		if !ok {
-			t.Fatalf("%q is no flag with a value", flag)
+			t.Fatalf("%q is not a flag with a value", flag)
 		}
 		args.Set(name, value)
 	}
@@ -113,7 +114,7 @@ func startAPIServer(t *testing.T, assets, pod string) *rest.Config {
 	return cluster
 }
 
-// whoami asks who the owner of a token is, with kubectl where it is installed.
+// whoami asks the API server who the owner of a token is, with kubectl where that is installed.
 func whoami(t *testing.T, cluster *rest.Config, token string) authenticationv1.UserInfo {
 	t.Helper()
 	kubectl, err := exec.LookPath("kubectl")
@@ -124,8 +125,8 @@ func whoami(t *testing.T, cluster *rest.Config, token string) authenticationv1.U
 		}
 		return user
 	}
-	out, err := exec.CommandContext(t.Context(), kubectl, "--kubeconfig", write(t, "empty", ""), "--server", cluster.Host,
-		"--certificate-authority", write(t, "cluster.crt", string(cluster.CAData)), "--token", token,
+	out, err := exec.CommandContext(t.Context(), kubectl, "--kubeconfig", writeFile(t, "empty", ""), "--server", cluster.Host,
+		"--certificate-authority", writeFile(t, "cluster.crt", string(cluster.CAData)), "--token", token,
 		"auth", "whoami", "-o", "json").Output()
 	if err != nil {
 		t.Fatalf("kubectl auth whoami: %v: %s", err, out)
@@ -137,7 +138,7 @@ func whoami(t *testing.T, cluster *rest.Config, token string) authenticationv1.U
 	return answer.Status.UserInfo
 }
 
-// review asks the same without kubectl.
+// review asks the API server for the owner of a token, without kubectl.
 func review(t *testing.T, cluster *rest.Config, token string) (authenticationv1.UserInfo, error) {
 	t.Helper()
 	config := rest.AnonymousClientConfig(cluster)
@@ -154,24 +155,27 @@ func review(t *testing.T, cluster *rest.Config, token string) (authenticationv1.
 	return answer.Status.UserInfo, nil
 }
 
-func isAda(t *testing.T, user authenticationv1.UserInfo, uid string) {
+// wantAda checks that the API server sees the user ada, with her groups that it does not reserve.
+func wantAda(t *testing.T, user authenticationv1.UserInfo, uid string) {
 	t.Helper()
 	groups := []string{"operators", "developers", "system:authenticated"}
 	if user.Username != "ada@example.com" || user.UID != uid || !slices.Equal(user.Groups, groups) {
-		t.Errorf("it is %+v", user)
+		t.Errorf("the token belongs to %+v, want ada@example.com with UID %s and groups %q", user, uid, groups)
 	}
 }
 
-func refused(t *testing.T, cluster *rest.Config, token string) {
+// wantRefused checks that the API server answers a token with 401.
+func wantRefused(t *testing.T, cluster *rest.Config, token string) {
 	t.Helper()
 	if user, err := review(t, cluster, token); err == nil {
-		t.Errorf("it is taken as %+v", user)
+		t.Errorf("the API server accepts it as %+v", user)
 	} else if !apierrors.IsUnauthorized(err) {
 		t.Error(err)
 	}
 }
 
-func tokens(t *testing.T, g *servertest.Service, u *directory.User) (jwt, opaque string) {
+// issueTokens returns a JWT and an opaque token of a user.
+func issueTokens(t *testing.T, g *servertest.Service, u *directory.User) (jwt, opaque string) {
 	t.Helper()
 	jwt, _, err := g.Grants.JWT(t.Context(), u, 0)
 	if err != nil {
@@ -184,14 +188,14 @@ func tokens(t *testing.T, g *servertest.Service, u *directory.User) (jwt, opaque
 	return jwt, opaque
 }
 
-// eventually waits until something is so.
-func eventually(t *testing.T, limit time.Duration, so func() bool) {
+// eventually waits until holds returns true. It fails the test if that takes longer than limit.
+func eventually(t *testing.T, limit time.Duration, holds func() bool) {
 	t.Helper()
 	deadline := time.After(limit)
-	for !so() {
+	for !holds() {
 		select {
 		case <-deadline:
-			t.Fatalf("it is not so after %s", limit)
+			t.Fatalf("the condition does not hold after %s", limit)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

@@ -7,9 +7,10 @@ import (
 	"testing"
 )
 
-// pasted returns the block of a page in docs/ whose first line is a comment that begins with title, with old and new strings
-// replaced in pairs as by strings.NewReplacer. Each old string must be there, so that a page cannot drift away from its test.
-func pasted(t *testing.T, page, title string, replacements ...string) string {
+// docsBlock returns the block of a page in docs/ whose first line is a comment that begins with title,
+// with old and new strings replaced in pairs as by strings.NewReplacer. Each old string must be there,
+// so that a page cannot drift away from its test.
+func docsBlock(t *testing.T, page, title string, replacements ...string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", page))
 	if err != nil {
@@ -32,8 +33,8 @@ func pasted(t *testing.T, page, title string, replacements ...string) string {
 	return ""
 }
 
-// write makes a file in a folder of the test and returns its path.
-func write(t *testing.T, name, content string) string {
+// writeFile creates a file in a folder of the test and returns its path.
+func writeFile(t *testing.T, name, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {

@@ -32,12 +32,12 @@ import (
 )
 
 const (
-	crowded  = "gatehouse-users"
-	caught   = 30 * time.Second
-	passUser = "Lantern-Orchard-27-Violet"
+	usersNamespace = "gatehouse-users"
+	syncTimeout    = 30 * time.Second
+	userPassword   = "Lantern-Orchard-27-Violet"
 )
 
-// garbage is what an API server can hold whose schema was looser once. Each user has the password of the good one.
+// garbage is what an API server can hold whose schema used to be looser.
 const garbage = `
 {metadata: {name: groups-are-text}, spec: {login: grace, groups: operators}}
 ---
@@ -54,7 +54,8 @@ const garbage = `
 {metadata: {name: unknown-fields}, spec: {shoeSize: 43, passwords: [{hashFrom: {secretKeyRef: {name: good, key: passwordHash}}, colour: red}]}}
 `
 
-// store is an API server whose schema of Users and Tokens can be made loose, as it may have been once.
+// store is an API server whose schema of Users and Tokens can be made loose, as that of an older
+// version may have been.
 type store struct {
 	t *testing.T
 	client.Client
@@ -81,11 +82,11 @@ func newStore(t *testing.T) *store {
 		}
 	}
 	s := &store{t: t, config: cluster}
-	s.schemas(false)
+	s.installSchemas(false)
 	if s.Client, err = client.New(cluster, client.Options{Scheme: scheme}); err != nil {
 		t.Fatal(err)
 	}
-	s.must(s.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: crowded}}))
+	s.must(s.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: usersNamespace}}))
 	return s
 }
 
@@ -96,8 +97,9 @@ func (s *store) must(err error) {
 	}
 }
 
-// schemas installs today's definitions, or such as take anything, and waits until the API server goes by them.
-func (s *store) schemas(today bool) {
+// installSchemas installs today's definitions, or definitions that accept anything, and waits until
+// the API server applies them.
+func (s *store) installSchemas(today bool) {
 	s.t.Helper()
 	definitions, err := apitest.Definitions()
 	s.must(err)
@@ -117,24 +119,25 @@ func (s *store) schemas(today bool) {
 		return
 	}
 	probe := s.object("User", `{metadata: {name: probe}, spec: {groups: text}}`)
-	eventually(s.t, caught, func() bool {
+	eventually(s.t, syncTimeout, func() bool {
 		refused := s.Create(s.t.Context(), probe.DeepCopy(), client.DryRunAll) != nil
 		return refused == today
 	})
 }
 
-// object is one of ours as it stands in YAML, whatever the Go types would say.
+// object returns a resource of Gatehouse exactly as the YAML has it, even where it does not fit the Go
+// types.
 func (s *store) object(kind, text string) *unstructured.Unstructured {
 	s.t.Helper()
 	o := &unstructured.Unstructured{}
 	s.must(yaml.Unmarshal([]byte(text), &o.Object))
 	o.SetAPIVersion(authv1alpha1.GroupVersion.String())
 	o.SetKind(kind)
-	o.SetNamespace(crowded)
+	o.SetNamespace(usersNamespace)
 	return o
 }
 
-// put creates an object and, since a first status is dropped, its status.
+// put creates an object and then its status, which the API server drops from the first request.
 func (s *store) put(kind, text string) {
 	s.t.Helper()
 	o := s.object(kind, text)
@@ -146,6 +149,7 @@ func (s *store) put(kind, text string) {
 	}
 }
 
+// patch applies a merge patch, even to an object that does not fit the Go types.
 func (s *store) patch(kind, name, patch string) {
 	s.t.Helper()
 	o := s.object(kind, `{metadata: {name: `+name+`}}`)
@@ -156,13 +160,13 @@ func (s *store) patch(kind, name, patch string) {
 func (s *store) replica() *directory.Directory {
 	s.t.Helper()
 	mgr, err := ctrl.NewManager(s.config, ctrl.Options{
-		Scheme: s.Scheme(), Cache: informer.CacheOptions([]string{crowded}), Client: informer.ClientOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
+		Scheme: s.Scheme(), Cache: informer.CacheOptions([]string{usersNamespace}), Client: informer.ClientOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
 	s.must(err)
 	d := directory.New()
 	s.must(controllers.Setup(s.t.Context(), mgr, controllers.Config{
-		Directory: d, Keyer: password.NewKeyer(), Now: time.Now, Namespaces: []string{crowded},
+		Directory: d, Keyer: password.NewKeyer(), Now: time.Now, Namespaces: []string{usersNamespace},
 	}))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -173,34 +177,35 @@ func (s *store) replica() *directory.Directory {
 			s.t.Errorf("the manager ended with %v", err)
 		}
 	})
-	eventually(s.t, caught, d.HasSynced)
+	eventually(s.t, syncTimeout, d.HasSynced)
 	return d
 }
 
-// ready is the Ready condition of a User, as its reason, message and status.
+// ready returns the state of a User and its Ready condition: status, reason and message.
 func (s *store) ready(name string) string {
 	s.t.Helper()
 	u := &authv1alpha1.User{}
-	s.must(s.Get(s.t.Context(), types.NamespacedName{Namespace: crowded, Name: name}, u))
+	s.must(s.Get(s.t.Context(), types.NamespacedName{Namespace: usersNamespace, Name: name}, u))
 	if c := meta.FindStatusCondition(u.Status.Conditions, authv1alpha1.ConditionReady); c != nil {
 		return fmt.Sprintf("%s %s %s: %s", u.Status.State, c.Status, c.Reason, c.Message)
 	}
-	return "nothing"
+	return "no Ready condition"
 }
 
+// logsIn reports whether a user with this login is in the directory and has the right password.
 func logsIn(d *directory.Directory, login string) bool {
 	u, ok := d.ByLogin(login)
-	return ok && !u.Revoked && len(u.Credentials.Passwords) == 1 && u.Credentials.Passwords[0].Hash.Verify([]byte(passUser))
+	return ok && !u.Revoked && len(u.Credentials.Passwords) == 1 && u.Credentials.Passwords[0].Hash.Verify([]byte(userPassword))
 }
 
 const goodUser = `{metadata: {name: %s}, spec: {passwords: [{hashFrom: {secretKeyRef: {name: good, key: passwordHash}}}]}}`
 
-func TestStoredGarbageHarmsNobodyElse(t *testing.T) {
+func TestStoredGarbageDoesNotAffectOtherUsers(t *testing.T) {
 	s := newStore(t)
-	hash, err := bcrypt.GenerateFromPassword([]byte(passUser), bcrypt.MinCost)
+	hash, err := bcrypt.GenerateFromPassword([]byte(userPassword), bcrypt.MinCost)
 	s.must(err)
 	s.must(s.Create(t.Context(), &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: crowded, Name: "good"}, Data: map[string][]byte{"passwordHash": hash},
+		ObjectMeta: metav1.ObjectMeta{Namespace: usersNamespace, Name: "good"}, Data: map[string][]byte{"passwordHash": hash},
 	}))
 	for _, name := range []string{"good", "turns-bad"} {
 		s.put("User", fmt.Sprintf(goodUser, name))
@@ -214,7 +219,7 @@ func TestStoredGarbageHarmsNobodyElse(t *testing.T) {
 	}
 	s.put("Token", `{metadata: {name: ended-in-text}, spec: {tokenID: kept, userRef: {name: good, uid: some}, kind: Opaque, revoked: 1, expiresAt: never}}`)
 	s.put("Token", `{metadata: {name: nothing-to-read}, spec: [1]}`)
-	s.schemas(true)
+	s.installSchemas(true)
 
 	d := s.replica()
 	for _, login := range []string{"good", "turns-bad", "unknown-fields"} {
@@ -222,33 +227,33 @@ func TestStoredGarbageHarmsNobodyElse(t *testing.T) {
 			t.Errorf("%s cannot log in", login)
 		}
 	}
-	t.Run("a User that cannot be read is refused and says why", func(t *testing.T) {
+	t.Run("refuses a User that it cannot read, and its status tells why", func(t *testing.T) {
 		for _, name := range broken {
-			if u, ok := d.ByKey(crowded + "/" + name); !ok || !u.Revoked {
+			if u, ok := d.ByKey(usersNamespace + "/" + name); !ok || !u.Revoked {
 				t.Errorf("%s is %+v, want revoked", name, u)
 			}
-			eventually(t, caught, func() bool { return strings.HasPrefix(s.ready(name), "Invalid False Unreadable: the stored object") })
+			eventually(t, syncTimeout, func() bool { return strings.HasPrefix(s.ready(name), "Invalid False Unreadable: the stored object") })
 		}
-		if u, ok := d.ByLogin("grace"); !ok || u.Key != crowded+"/groups-are-text" {
-			t.Errorf("the login of a broken User is %+v's: somebody else could take it", u)
+		if u, ok := d.ByLogin("grace"); !ok || u.Key != usersNamespace+"/groups-are-text" {
+			t.Errorf("the login of a broken User belongs to %+v: another user could take it", u)
 		}
 	})
-	t.Run("a Token that cannot be read counts as revoked and stays", func(t *testing.T) {
+	t.Run("keeps a Token that it cannot read, and counts it as revoked", func(t *testing.T) {
 		if r, ok := d.Record("some", "kept"); !ok || !r.Revoked {
-			t.Errorf("its record is %+v", r)
+			t.Errorf("its record is %+v, want revoked", r)
 		}
-		s.must(s.Get(t.Context(), types.NamespacedName{Namespace: crowded, Name: "ended-in-text"}, &authv1alpha1.Token{}))
+		s.must(s.Get(t.Context(), types.NamespacedName{Namespace: usersNamespace, Name: "ended-in-text"}, &authv1alpha1.Token{}))
 	})
-	t.Run("what turns bad while it is watched stops nobody's changes", func(t *testing.T) {
-		s.schemas(false)
+	t.Run("follows other changes after a watched User turns bad", func(t *testing.T) {
+		s.installSchemas(false)
 		s.patch("User", "turns-bad", `{"spec":{"groups":{"a":"b"}}}`)
-		eventually(t, caught, func() bool { return !logsIn(d, "turns-bad") })
+		eventually(t, syncTimeout, func() bool { return !logsIn(d, "turns-bad") })
 		s.patch("User", "good", `{"spec":{"revoked":true}}`)
-		eventually(t, caught, func() bool { return !logsIn(d, "good") })
+		eventually(t, syncTimeout, func() bool { return !logsIn(d, "good") })
 	})
-	t.Run("what is corrected logs in", func(t *testing.T) {
+	t.Run("accepts a User that is corrected", func(t *testing.T) {
 		s.patch("User", "turns-bad", `{"spec":{"groups":["operators"]}}`)
-		eventually(t, caught, func() bool { return logsIn(d, "turns-bad") })
-		eventually(t, caught, func() bool { return strings.HasPrefix(s.ready("turns-bad"), "Active True Active") })
+		eventually(t, syncTimeout, func() bool { return logsIn(d, "turns-bad") })
+		eventually(t, syncTimeout, func() bool { return strings.HasPrefix(s.ready("turns-bad"), "Active True Active") })
 	})
 }

@@ -23,7 +23,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
-func TestNginxLetsOnlyThoseThroughWhoAreGood(t *testing.T) {
+func TestNginxForwardAuth(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("nginx"); err != nil {
 		t.Skip("nginx is not installed; Debian has it in nginx-light")
 	}
@@ -31,16 +32,16 @@ func TestNginxLetsOnlyThoseThroughWhoAreGood(t *testing.T) {
 	ada := directory.User{Login: "ada@example.com", Groups: []string{"operators", "developers"}}
 	user := g.Put(t, ada, "correct horse")
 	g.Put(t, directory.User{Login: "bob"}, "battery staple")
-	jwt, opaque := tokens(t, g, user)
+	jwt, opaque := issueTokens(t, g, user)
 	app := startApplication(t)
 	proxy := startNginx(t, g, app)
 
 	forged := []string{"X-Auth-User: root", "X-Auth-Uid: 0", "X-Auth-Groups: gatehouse-admins", "X_Auth_User: root", "X.Auth.User: root"}
 	for name, credentials := range map[string][]string{
-		"a JWT":                  {"Authorization: Bearer " + jwt},
-		"an opaque token":        {"X-Authentication: " + opaque},
-		"a password":             {"Authorization: Basic YWRhQGV4YW1wbGUuY29tOmNvcnJlY3QgaG9yc2U="},
-		"a token, and a forgery": append(slices.Clone(forged), "Authorization: Bearer "+jwt),
+		"a JWT":                       {"Authorization: Bearer " + jwt},
+		"an opaque token":             {"X-Authentication: " + opaque},
+		"a password":                  {"Authorization: Basic YWRhQGV4YW1wbGUuY29tOmNvcnJlY3QgaG9yc2U="},
+		"a token, and forged headers": append(slices.Clone(forged), "Authorization: Bearer "+jwt),
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			t.Run(method+" with "+name+" reaches the application under the user's name", func(t *testing.T) {
@@ -48,17 +49,17 @@ func TestNginxLetsOnlyThoseThroughWhoAreGood(t *testing.T) {
 			})
 		}
 	}
-	t.Run("who is in no group cannot bring groups along", func(t *testing.T) {
+	t.Run("a user without groups cannot add any", func(t *testing.T) {
 		proxy.passes(t, http.MethodGet, append(slices.Clone(forged), "Authorization: Basic Ym9iOmJhdHRlcnkgc3RhcGxl"),
 			"bob "+servertest.UID("bob")+" [] [] [] body of GET")
 	})
 	for name, credentials := range map[string][]string{
-		"without credentials":    nil,
-		"with a name alone":      forged,
-		"with a token of nobody": {"Authorization: Bearer garbage"},
-		"with a wrong password":  {"Authorization: Basic YWRhQGV4YW1wbGUuY29tOndyb25n"},
+		"without credentials":      nil,
+		"with forged headers only": forged,
+		"with a token of no user":  {"Authorization: Bearer garbage"},
+		"with a wrong password":    {"Authorization: Basic YWRhQGV4YW1wbGUuY29tOndyb25n"},
 	} {
-		t.Run(name+" nothing passes", func(t *testing.T) { proxy.refuses(t, credentials) })
+		t.Run("refuses a request "+name, func(t *testing.T) { proxy.refuses(t, credentials) })
 	}
 
 	revoked := ada
@@ -69,18 +70,19 @@ func TestNginxLetsOnlyThoseThroughWhoAreGood(t *testing.T) {
 		"an opaque token": {"X-Authentication: " + opaque},
 		"a password":      {"Authorization: Basic YWRhQGV4YW1wbGUuY29tOmNvcnJlY3QgaG9yc2U="},
 	} {
-		t.Run("after the user was revoked, "+name+" does not pass any more", func(t *testing.T) { proxy.refuses(t, credentials) })
+		t.Run("refuses "+name+" after the user is revoked", func(t *testing.T) { proxy.refuses(t, credentials) })
 	}
 }
 
-// startApplication starts what stands behind the proxy. It answers with what it was told.
+// startApplication starts the application behind the proxy. It answers with the headers and the body
+// that it gets.
 func startApplication(t *testing.T) *httptest.Server {
 	t.Helper()
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		h := r.Header
 		if h["X_auth_user"] != nil || h["X.auth.user"] != nil {
-			http.Error(w, "these are the same name for some", http.StatusInternalServerError)
+			http.Error(w, "some applications read these as the same header", http.StatusInternalServerError)
 			return
 		}
 		_, _ = fmt.Fprintf(w, "%s %s %s %s %s %s", h.Get("X-Auth-User"), h.Get("X-Auth-Uid"), h["X-Auth-Groups"],
@@ -96,16 +98,16 @@ type proxy struct {
 	client *http.Client
 }
 
-// startNginx starts nginx with the configuration of docs/forward-auth.md and ends it with the test.
+// startNginx starts nginx with the configuration of docs/forward-auth.md until the test ends.
 func startNginx(t *testing.T, g *servertest.Service, app *httptest.Server) proxy {
 	t.Helper()
 	address := freeAddress(t)
 	certificate, key, roots := newCertificate(t)
-	site := write(t, "app.conf", pasted(t, "forward-auth.md", "/etc/nginx/conf.d/app.conf",
+	site := writeFile(t, "app.conf", docsBlock(t, "forward-auth.md", "/etc/nginx/conf.d/app.conf",
 		"listen 443 ssl", "listen "+address+" ssl",
 		"/etc/nginx/tls/tls.crt", certificate,
 		"/etc/nginx/tls/tls.key", key,
-		"/etc/nginx/gatehouse-ca.crt", write(t, "ca.crt", string(g.CA)),
+		"/etc/nginx/gatehouse-ca.crt", writeFile(t, "ca.crt", string(g.CA)),
 		"auth.example.com:443", strings.TrimPrefix(g.URL, "https://"),
 		"proxy_ssl_name                auth.example.com", "proxy_ssl_name example.com",
 		"app.internal:8080", strings.TrimPrefix(app.URL, "http://"),
@@ -115,7 +117,7 @@ func startNginx(t *testing.T, g *servertest.Service, app *httptest.Server) proxy
 		"access_log off; client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/fastcgi;\n"+
 		"uwsgi_temp_path %[1]s/uwsgi; scgi_temp_path %[1]s/scgi;\ninclude %[2]s;\n}\n", dir, site)
 	errors := filepath.Join(dir, "errors")
-	nginx := exec.Command("nginx", "-p", dir, "-e", errors, "-c", write(t, "nginx.conf", config))
+	nginx := exec.Command("nginx", "-p", dir, "-e", errors, "-c", writeFile(t, "nginx.conf", config))
 	nginx.Stderr = os.Stderr
 	if err := nginx.Start(); err != nil {
 		t.Fatal(err)
@@ -124,7 +126,7 @@ func startNginx(t *testing.T, g *servertest.Service, app *httptest.Server) proxy
 		_ = nginx.Process.Kill()
 		_ = nginx.Wait()
 		if text, err := os.ReadFile(errors); err == nil && t.Failed() {
-			t.Logf("nginx says:\n%s", text)
+			t.Logf("the error log of nginx:\n%s", text)
 		}
 	})
 	eventually(t, 10*time.Second, func() bool {
@@ -140,7 +142,7 @@ func startNginx(t *testing.T, g *servertest.Service, app *httptest.Server) proxy
 	return proxy{url: "https://" + address, client: &http.Client{Transport: transport}}
 }
 
-// send sends a request through the proxy and returns the answer of either.
+// send sends a request through the proxy and returns the answer, of the application or of the proxy.
 func (p proxy) send(t *testing.T, method string, headers []string) servertest.Answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, p.url+"/orders?id=1", strings.NewReader("body of "+method))
@@ -163,27 +165,28 @@ func (p proxy) send(t *testing.T, method string, headers []string) servertest.An
 	return servertest.Answer{Status: response.StatusCode, Header: response.Header, Body: string(body)}
 }
 
-// passes says that a request reaches the application, which was told what it should be.
-func (p proxy) passes(t *testing.T, method string, headers []string, told string) {
+// passes checks that a request reaches the application, which answers want.
+func (p proxy) passes(t *testing.T, method string, headers []string, want string) {
 	t.Helper()
-	if a := p.send(t, method, headers); a.Status != http.StatusOK || a.Body != told {
-		t.Errorf("answered %d %q, not %q", a.Status, a.Body, told)
+	if a := p.send(t, method, headers); a.Status != http.StatusOK || a.Body != want {
+		t.Errorf("answered %d %q, want 200 %q", a.Status, a.Body, want)
 	}
 }
 
-// refuses says that a request does not reach the application, and that the client is asked for credentials.
+// refuses checks that a request does not reach the application, and that the proxy asks the client for
+// credentials.
 func (p proxy) refuses(t *testing.T, headers []string) {
 	t.Helper()
 	a := p.send(t, http.MethodPost, headers)
 	if a.Status != http.StatusUnauthorized || strings.Contains(a.Body, "body of") {
-		t.Errorf("answered %d %q", a.Status, a.Body)
+		t.Errorf("answered %d %q, want 401 from the proxy", a.Status, a.Body)
 	}
 	if challenge := a.Header.Get("WWW-Authenticate"); !strings.HasPrefix(challenge, "Basic ") {
-		t.Errorf("the first challenge is %q", challenge)
+		t.Errorf("the first challenge is %q, want Basic", challenge)
 	}
 }
 
-// freeAddress returns an address at which nobody listens.
+// freeAddress returns an address at which no process listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -194,7 +197,8 @@ func freeAddress(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// newCertificate makes the certificate of the proxy: the files of certificate and key, and who trusts it.
+// newCertificate makes a certificate for the proxy and returns the paths of certificate and key, and
+// the roots that a client needs to trust it.
 func newCertificate(t *testing.T) (certificate, key string, roots *x509.CertPool) {
 	t.Helper()
 	ca, err := authority.Authority{}.Advance(time.Now())
@@ -211,7 +215,7 @@ func newCertificate(t *testing.T) (certificate, key string, roots *x509.CertPool
 	}
 	roots = x509.NewCertPool()
 	roots.AppendCertsFromPEM(ca.Bundle())
-	certificate = write(t, "tls.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Certificate[0]})))
-	key = write(t, "tls.key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
+	certificate = writeFile(t, "tls.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Certificate[0]})))
+	key = writeFile(t, "tls.key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 	return certificate, key, roots
 }

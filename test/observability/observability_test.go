@@ -1,5 +1,5 @@
-// Package observability compares what watches the service, alerts and a dashboard, with the metrics that the service has, and
-// both with what is written about them.
+// Package observability compares the alerts and the dashboard with the metrics of the service, and
+// both with their documentation.
 package observability
 
 import (
@@ -23,6 +23,7 @@ const (
 	dashboard = "../../config/grafana/dashboard.json"
 )
 
+// description matches the text of a prometheus.Desc, whose fields have no accessors.
 var description = regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`)
 
 // exposed returns the metrics that a replica registers, each with its labels.
@@ -39,6 +40,7 @@ func exposed(t *testing.T) map[string][]string {
 	return all
 }
 
+// described returns the metrics of a collector, each with its labels.
 func described(t *testing.T, c prometheus.Collector) map[string][]string {
 	t.Helper()
 	out := make(chan *prometheus.Desc)
@@ -46,16 +48,16 @@ func described(t *testing.T, c prometheus.Collector) map[string][]string {
 		c.Describe(out)
 		close(out)
 	}()
-	names := map[string][]string{}
+	labels := map[string][]string{}
 	for d := range out {
 		m := description.FindStringSubmatch(d.String())
 		if m == nil {
-			t.Errorf("cannot read %s", d)
+			t.Errorf("cannot parse the description %s", d)
 			continue
 		}
-		names[m[1]] = strings.FieldsFunc(m[2], func(r rune) bool { return r == ',' || r == ' ' })
+		labels[m[1]] = strings.FieldsFunc(m[2], func(r rune) bool { return r == ',' || r == ' ' })
 	}
-	return names
+	return labels
 }
 
 func read(t *testing.T, path string) string {
@@ -67,27 +69,29 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// row is a line of the table of metrics in the runbook: name, type and labels. quoted is what is written as code.
 var (
-	row    = regexp.MustCompile("(?m)^\\| `(gatehouse_[a-z_]+)` \\| (histogram|counter|gauge) \\|([^|]*)\\|")
-	quoted = regexp.MustCompile("`([^`\n]+)`")
+	// metricRow matches a line of the table of metrics in the runbook: name, type and labels.
+	metricRow = regexp.MustCompile("(?m)^\\| `(gatehouse_[a-z_]+)` \\| (histogram|counter|gauge) \\|([^|]*)\\|")
+	// codeSpan matches code in a line of Markdown.
+	codeSpan = regexp.MustCompile("`([^`\n]+)`")
 )
 
-// documented returns the labels and the type of each metric of ours in the table of the runbook.
+// documented returns the labels and the type of each metric in the table of the runbook.
 func documented(t *testing.T) (labels map[string][]string, types map[string]string) {
 	t.Helper()
 	labels, types = map[string][]string{}, map[string]string{}
-	for _, m := range row.FindAllStringSubmatch(read(t, runbook), -1) {
-		names, _, _ := strings.Cut(m[3], ":") // after it come the values of the one label
+	for _, m := range metricRow.FindAllStringSubmatch(read(t, runbook), -1) {
+		names, _, _ := strings.Cut(m[3], ":") // the values of the only label follow
 		labels[m[1]], types[m[1]] = nil, m[2]
-		for _, l := range quoted.FindAllStringSubmatch(names, -1) {
+		for _, l := range codeSpan.FindAllStringSubmatch(names, -1) {
 			labels[m[1]] = append(labels[m[1]], l[1])
 		}
 	}
 	return labels, types
 }
 
-func TestTheTableOfMetricsIsWhatTheServiceExposes(t *testing.T) {
+func TestRunbookListsExposedMetrics(t *testing.T) {
+	t.Parallel()
 	table, types := documented(t)
 	for name, labels := range exposed(t) {
 		if !strings.HasPrefix(name, "gatehouse_") {
@@ -95,14 +99,14 @@ func TestTheTableOfMetricsIsWhatTheServiceExposes(t *testing.T) {
 		}
 		want, ok := table[name]
 		if !ok || !slices.Equal(labels, want) {
-			t.Errorf("%s has the labels %q; the runbook says %q (found: %v)", name, labels, want, ok)
+			t.Errorf("%s has the labels %q; in the runbook it has %q (found: %v)", name, labels, want, ok)
 		}
 		if (types[name] == "counter") != strings.HasSuffix(name, "_total") {
-			t.Errorf("%s is a %s by the runbook", name, types[name])
+			t.Errorf("%s is a %s in the runbook; only counters end with _total", name, types[name])
 		}
 		delete(table, name)
 	}
 	for name := range table {
-		t.Errorf("the runbook has %s, which the service does not", name)
+		t.Errorf("the runbook has %s, which the service does not expose", name)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// query is an expression of an alert or a panel, with the text that shows labels of its result.
+// query is an expression of an alert or a panel, and the labels of its result that its texts show.
 type query struct {
 	where, expr string
 	shown       []string
@@ -27,6 +27,7 @@ type alert struct {
 	Annotations map[string]string `json:"annotations"`
 }
 
+// alerts returns all alerts of the PrometheusRule.
 func alerts(t *testing.T) []alert {
 	t.Helper()
 	var rule struct {
@@ -55,11 +56,12 @@ var (
 	variables   = strings.NewReplacer("$__rate_interval", "5m", "$namespace", "gatehouse-system")
 )
 
+// queries returns the expressions of all alerts and of all panels of the dashboard.
 func queries(t *testing.T) []query {
 	t.Helper()
 	var all []query
 	for _, a := range alerts(t) {
-		all = append(all, query{a.Alert, a.Expr, found(alertLabel, a.Annotations["summary"]+a.Annotations["description"])})
+		all = append(all, query{a.Alert, a.Expr, submatches(alertLabel, a.Annotations["summary"]+a.Annotations["description"])})
 	}
 	var board struct {
 		Panels []struct {
@@ -75,13 +77,14 @@ func queries(t *testing.T) []query {
 	}
 	for _, p := range board.Panels {
 		for _, target := range p.Targets {
-			all = append(all, query{"panel " + p.Title, variables.Replace(target.Expr), found(legendLabel, target.LegendFormat)})
+			all = append(all, query{"panel " + p.Title, variables.Replace(target.Expr), submatches(legendLabel, target.LegendFormat)})
 		}
 	}
 	return all
 }
 
-func found(pattern *regexp.Regexp, text string) []string {
+// submatches returns the first group of each match.
+func submatches(pattern *regexp.Regexp, text string) []string {
 	var all []string
 	for _, m := range pattern.FindAllStringSubmatch(text, -1) {
 		all = append(all, m[1])
@@ -89,49 +92,51 @@ func found(pattern *regexp.Regexp, text string) []string {
 	return all
 }
 
-// ofTheTarget are the labels that Prometheus gives to whatever it scrapes by the ServiceMonitor.
-var ofTheTarget = []string{"namespace", "service", "job", "pod", "instance", "container", "endpoint"}
+// targetLabels are the labels that Prometheus adds to each series that it scrapes by the ServiceMonitor.
+var targetLabels = []string{"namespace", "service", "job", "pod", "instance", "container", "endpoint"}
 
-// library are metrics of client_golang's own, which describe themselves only while they are collected, and Prometheus' own.
-var library = map[string][]string{"process_resident_memory_bytes": nil, "process_cpu_seconds_total": nil, "up": nil}
+// libraryMetrics are those of client_golang, which describe themselves only while they are collected,
+// and of Prometheus itself.
+var libraryMetrics = map[string][]string{"process_resident_memory_bytes": nil, "process_cpu_seconds_total": nil, "up": nil}
 
-// world is what queries may ask for.
-type world struct {
+// catalog is what queries may ask for.
+type catalog struct {
 	metrics map[string][]string
 	types   map[string]string
-	words   []string // what is written as code in the documents: values of labels among it
+	words   []string // all code in the documents, which includes the values of labels
 }
 
-func newWorld(t *testing.T) *world {
+func newCatalog(t *testing.T) *catalog {
 	t.Helper()
-	w := &world{metrics: exposed(t)}
-	maps.Copy(w.metrics, library)
-	_, w.types = documented(t)
-	w.words = found(quoted, strings.ReplaceAll(read(t, runbook)+read(t, "../../docs/users.md"), "```", ""))
-	return w
+	c := &catalog{metrics: exposed(t)}
+	maps.Copy(c.metrics, libraryMetrics)
+	_, c.types = documented(t)
+	c.words = submatches(codeSpan, strings.ReplaceAll(read(t, runbook)+read(t, "../../docs/users.md"), "```", ""))
+	return c
 }
 
-// labels returns the labels of a series of that name.
-func (w *world) labels(name string) ([]string, error) {
+// labels returns the labels of the series with that name.
+func (c *catalog) labels(name string) ([]string, error) {
 	for suffix, more := range map[string][]string{"_bucket": {"le"}, "_count": nil, "_sum": nil} {
 		base, cut := strings.CutSuffix(name, suffix)
-		if cut && w.types[base] == "histogram" {
-			return slices.Concat(w.metrics[base], more, ofTheTarget), nil
+		if cut && c.types[base] == "histogram" {
+			return slices.Concat(c.metrics[base], more, targetLabels), nil
 		}
 	}
-	if l, ok := w.metrics[name]; ok && w.types[name] != "histogram" {
-		return slices.Concat(l, ofTheTarget), nil
+	if l, ok := c.metrics[name]; ok && c.types[name] != "histogram" {
+		return slices.Concat(l, targetLabels), nil
 	}
 	return nil, fmt.Errorf("the service has no series %s", name)
 }
 
-// result returns the labels that the result of an expression has, and an error when something in it is not there.
-func (w *world) result(e parser.Expr) ([]string, error) {
+// result returns the labels that the result of an expression has. It fails if the expression asks for
+// a series, a label or a value that does not exist.
+func (c *catalog) result(e parser.Expr) ([]string, error) {
 	switch e := e.(type) {
 	case *parser.VectorSelector:
-		return w.selected(e)
+		return c.selected(e)
 	case *parser.AggregateExpr:
-		inner, err := w.result(e.Expr)
+		inner, err := c.result(e.Expr)
 		if missing := firstMissing(e.Grouping, inner); err == nil && missing != "" {
 			err = fmt.Errorf("there is no label %s in %s", missing, e.Expr)
 		}
@@ -140,7 +145,7 @@ func (w *world) result(e parser.Expr) ([]string, error) {
 		}
 		return e.Grouping, err
 	case *parser.BinaryExpr:
-		return w.joined(e)
+		return c.binaryResult(e)
 	}
 	var all []string
 	for child := range parser.ChildrenIter(e) {
@@ -148,7 +153,7 @@ func (w *world) result(e parser.Expr) ([]string, error) {
 		if !ok {
 			continue
 		}
-		l, err := w.result(expr)
+		l, err := c.result(expr)
 		if err != nil {
 			return nil, err
 		}
@@ -157,21 +162,23 @@ func (w *world) result(e parser.Expr) ([]string, error) {
 	return all, nil
 }
 
-// joined returns the labels of the left side, or of both where either may be the result.
-func (w *world) joined(e *parser.BinaryExpr) ([]string, error) {
-	left, err := w.result(e.LHS)
+// binaryResult returns the labels of the left side, or those of both sides where either may be the
+// result.
+func (c *catalog) binaryResult(e *parser.BinaryExpr) ([]string, error) {
+	left, err := c.result(e.LHS)
 	if err != nil {
 		return nil, err
 	}
-	right, err := w.result(e.RHS)
+	right, err := c.result(e.RHS)
 	if e.Op == parser.LOR {
 		return slices.DeleteFunc(left, func(l string) bool { return !slices.Contains(right, l) }), err
 	}
 	return left, err
 }
 
-func (w *world) selected(e *parser.VectorSelector) ([]string, error) {
-	all, err := w.labels(e.Name)
+// selected returns the labels of the series that a selector asks for.
+func (c *catalog) selected(e *parser.VectorSelector) ([]string, error) {
+	all, err := c.labels(e.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -182,37 +189,40 @@ func (w *world) selected(e *parser.VectorSelector) ([]string, error) {
 		if !slices.Contains(all, m.Name) {
 			return nil, fmt.Errorf("%s has no label %s", e.Name, m.Name)
 		}
-		if err := w.known(m); err != nil {
+		if err := c.checkValue(m); err != nil {
 			return nil, fmt.Errorf("%s: %w", e.Name, err)
 		}
 	}
 	return all, nil
 }
 
-// known fails when a matcher asks for a value of one of our labels that no document has: such a query would match nothing, for ever.
-func (w *world) known(m *labels.Matcher) error {
+// checkValue fails if a matcher asks for a value of a label of Gatehouse that no document has: such a
+// query never matches anything.
+func (c *catalog) checkValue(m *labels.Matcher) error {
 	if !slices.Contains([]string{"event", "outcome", "reason", "state", "use", "api"}, m.Name) {
 		return nil
 	}
 	for value := range strings.SplitSeq(m.Value, "|") {
-		if !slices.Contains(w.words, value) {
+		if !slices.Contains(c.words, value) {
 			return fmt.Errorf("no document has the value %s of %s", value, m.Name)
 		}
 	}
 	return nil
 }
 
-func firstMissing(wanted, there []string) string {
+// firstMissing returns the first string in wanted that is not in present, or "".
+func firstMissing(wanted, present []string) string {
 	for _, l := range wanted {
-		if !slices.Contains(there, l) {
+		if !slices.Contains(present, l) {
 			return l
 		}
 	}
 	return ""
 }
 
-func TestAlertsAndPanelsAskForWhatIsThere(t *testing.T) {
-	w := newWorld(t)
+func TestAlertsAndPanelsQueryExistingSeries(t *testing.T) {
+	t.Parallel()
+	c := newCatalog(t)
 	p := parser.NewParser(parser.Options{})
 	for _, q := range queries(t) {
 		t.Run(q.where, func(t *testing.T) {
@@ -220,19 +230,20 @@ func TestAlertsAndPanelsAskForWhatIsThere(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			result, err := w.result(expr)
+			result, err := c.result(expr)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if missing := firstMissing(q.shown, result); missing != "" {
-				t.Errorf("it shows the label %s, which its result does not have: %q", missing, result)
+				t.Errorf("a text shows the label %s, which the result does not have: %q", missing, result)
 			}
 		})
 	}
 }
 
-func TestEachMistakeInAQueryIsFound(t *testing.T) {
-	w := newWorld(t)
+func TestQueryMistakesAreFound(t *testing.T) {
+	t.Parallel()
+	c := newCatalog(t)
 	p := parser.NewParser(parser.Options{})
 	for text, want := range map[string]string{
 		`gatehouse_user`:                                                  "no series gatehouse_user",
@@ -249,29 +260,31 @@ func TestEachMistakeInAQueryIsFound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.result(expr); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := c.result(expr); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
 }
 
-var section = regexp.MustCompile(`(?m)^### (Gatehouse\w+)\n\n([^#\n].*)`)
+// alertSection matches the heading and the first line of an alert's section in the runbook.
+var alertSection = regexp.MustCompile(`(?m)^### (Gatehouse\w+)\n\n([^#\n].*)`)
 
 func TestEveryAlertHasASectionInTheRunbook(t *testing.T) {
+	t.Parallel()
 	sections := map[string]bool{}
-	for _, m := range section.FindAllStringSubmatch(read(t, runbook), -1) {
+	for _, m := range alertSection.FindAllStringSubmatch(read(t, runbook), -1) {
 		sections[m[1]] = true
 	}
 	for _, a := range alerts(t) {
 		if !sections[a.Alert] {
-			t.Errorf("%s has no text in the runbook", a.Alert)
+			t.Errorf("%s has no section in the runbook", a.Alert)
 		}
 		delete(sections, a.Alert)
 		if url := a.Annotations["runbook_url"]; !strings.HasSuffix(url, "/docs/operations.md#"+strings.ToLower(a.Alert)) {
-			t.Errorf("%s leads to %s", a.Alert, url)
+			t.Errorf("the runbook_url of %s is %s", a.Alert, url)
 		}
 	}
 	for name := range sections {
-		t.Errorf("the runbook explains %s, which is no alert", name)
+		t.Errorf("the runbook has a section %s, which is not an alert", name)
 	}
 }
