@@ -10,19 +10,20 @@ import (
 	"testing"
 )
 
-func TestTheTemplatesAreWhatTheManifestsGive(t *testing.T) {
+func TestTemplatesAreCurrent(t *testing.T) {
 	files, err := templates(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range files {
 		if got, err := os.ReadFile(chart + "/templates/" + name); err != nil || string(got) != want {
-			t.Errorf("%s is not current (%v): run make chart", name, err)
+			t.Errorf("%s is not current (%v); run make chart", name, err)
 		}
 	}
 }
 
-// TestHelmInstallsWhatKustomizeDoes compares object by object. The chart differs in three ways, which explain takes back.
+// TestHelmInstallsWhatKustomizeDoes compares object by object. removeChartOnly first removes what the
+// chart adds on purpose.
 func TestHelmInstallsWhatKustomizeDoes(t *testing.T) {
 	certManager := "certManager.enabled=true"
 	prometheus := "metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true"
@@ -38,10 +39,10 @@ func TestHelmInstallsWhatKustomizeDoes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			want := kustomized(t, c.components...)
 			got := rendered(t, systemNamespace, "--set", c.values)
-			explain(t, got, want)
+			removeChartOnly(t, got, want)
 			for _, id := range slices.Sorted(maps.Keys(want)) {
 				if !reflect.DeepEqual(got[id], want[id]) {
-					t.Errorf("%s differs\nHelm:      %s\nkustomize: %s", id, text(t, got[id]), text(t, want[id]))
+					t.Errorf("%s differs\nHelm:      %s\nkustomize: %s", id, jsonText(t, got[id]), jsonText(t, want[id]))
 				}
 				delete(got, id)
 			}
@@ -52,23 +53,24 @@ func TestHelmInstallsWhatKustomizeDoes(t *testing.T) {
 	}
 }
 
-// explain takes back what the chart does differently on purpose, and fails where it does not do it.
-func explain(t *testing.T, chart, manifests objects) {
+// removeChartOnly removes the differences that the chart makes on purpose, and fails the test where one
+// is missing.
+func removeChartOnly(t *testing.T, chart, manifests objects) {
 	t.Helper()
-	// Helm makes the namespace of the release, not the chart.
+	// Helm creates the namespace of the release, not the chart.
 	delete(manifests, "Namespace//"+systemNamespace)
 	for id, o := range chart {
 		metadata, _ := o["metadata"].(map[string]any)
 		kind := kindOf(id)
 		if kind == "CustomResourceDefinition" || kind == "Namespace" {
-			// What outlives the release bears no label of it.
-			take(t, id, metadata, "annotations", "helm.sh/resource-policy", "keep")
+			// Objects that outlive the release do not have its labels.
+			removeEntry(t, id, metadata, "annotations", "helm.sh/resource-policy", "keep")
 			continue
 		}
-		// People find what a release made by its labels.
-		take(t, id, metadata, "labels", "helm.sh/chart", "gatehouse-0.1.0")
-		take(t, id, metadata, "labels", "app.kubernetes.io/instance", "gatehouse")
-		take(t, id, metadata, "labels", "app.kubernetes.io/managed-by", "Helm")
+		// The labels let people find the objects of a release.
+		removeEntry(t, id, metadata, "labels", "helm.sh/chart", "gatehouse-0.1.0")
+		removeEntry(t, id, metadata, "labels", "app.kubernetes.io/instance", "gatehouse")
+		removeEntry(t, id, metadata, "labels", "app.kubernetes.io/managed-by", "Helm")
 	}
 }
 
@@ -77,8 +79,9 @@ func kindOf(id string) string {
 	return kind
 }
 
-// take removes an entry that must be there from a map in metadata, and the map when nothing is left.
-func take(t *testing.T, id string, metadata map[string]any, field, key, want string) {
+// removeEntry removes an entry, which must be there, from a map in metadata, and the map when it is
+// empty.
+func removeEntry(t *testing.T, id string, metadata map[string]any, field, key, want string) {
 	t.Helper()
 	entries, _ := metadata[field].(map[string]any)
 	if entries[key] != want {
@@ -90,7 +93,8 @@ func take(t *testing.T, id string, metadata map[string]any, field, key, want str
 	}
 }
 
-func text(t *testing.T, o map[string]any) string {
+// jsonText returns an object as JSON with sorted fields.
+func jsonText(t *testing.T, o map[string]any) string {
 	t.Helper()
 	data, err := json.Marshal(o)
 	if err != nil {
@@ -99,14 +103,15 @@ func text(t *testing.T, o map[string]any) string {
 	return string(data)
 }
 
-func TestAnotherNamespaceIsNamedEverywhere(t *testing.T) {
+func TestReleaseInAnotherNamespace(t *testing.T) {
+	t.Parallel()
 	all := rendered(t, "auth", "--set", "users.namespaces={team-a,team-b},certManager.enabled=true,metrics.serviceMonitor.enabled=true")
 	for id, o := range all {
 		if strings.HasPrefix(id, "CustomResourceDefinition/") {
 			continue
 		}
-		if s := text(t, o); strings.Contains(s, systemNamespace) || strings.Contains(s, usersNamespace) {
-			t.Errorf("%s names a namespace that is not there: %s", id, s)
+		if s := jsonText(t, o); strings.Contains(s, systemNamespace) || strings.Contains(s, usersNamespace) {
+			t.Errorf("%s names a namespace of the defaults: %s", id, s)
 		}
 	}
 	for _, id := range []string{
@@ -117,15 +122,16 @@ func TestAnotherNamespaceIsNamedEverywhere(t *testing.T) {
 			t.Errorf("there is no %s", id)
 		}
 	}
-	if s := text(t, all["Deployment/auth/gatehouse"]); !strings.Contains(s, `"--namespaces=team-a,team-b"`) {
-		t.Errorf("the flag --namespaces is missing: %s", s)
+	if s := jsonText(t, all["Deployment/auth/gatehouse"]); !strings.Contains(s, `"--namespaces=team-a,team-b"`) {
+		t.Errorf("--namespaces does not name both namespaces: %s", s)
 	}
-	if s := text(t, all["RoleBinding/team-a/gatehouse"]); !strings.Contains(s, `"subjects":[{"kind":"ServiceAccount","name":"gatehouse","namespace":"auth"}]`) {
-		t.Errorf("the binding gives the rights to another: %s", s)
+	if s := jsonText(t, all["RoleBinding/team-a/gatehouse"]); !strings.Contains(s, `"subjects":[{"kind":"ServiceAccount","name":"gatehouse","namespace":"auth"}]`) {
+		t.Errorf("the binding does not name the service account of the release: %s", s)
 	}
 }
 
 func TestValuesReachTheObjects(t *testing.T) {
+	t.Parallel()
 	all := rendered(t, systemNamespace, "--values", "testdata/values.yaml")
 	for id, wants := range map[string][]string{
 		"Deployment/gatehouse-system/gatehouse": {
@@ -144,33 +150,35 @@ func TestValuesReachTheObjects(t *testing.T) {
 		"PrometheusRule/gatehouse-system/gatehouse":    {`"role":"alerts"`},
 	} {
 		for _, want := range wants {
-			if s := text(t, all[id]); !strings.Contains(s, want) {
+			if s := jsonText(t, all[id]); !strings.Contains(s, want) {
 				t.Errorf("%s does not have %s: %s", id, want, s)
 			}
 		}
 	}
 	for id := range all {
 		if kind := kindOf(id); slices.Contains([]string{"CustomResourceDefinition", "Namespace", "PodDisruptionBudget"}, kind) {
-			t.Errorf("%s was switched off", id)
+			t.Errorf("%s is there although the values disable it", id)
 		}
 	}
 }
 
-func TestYourIssuerSignsTheCertificate(t *testing.T) {
+func TestOwnIssuerSignsTheCertificate(t *testing.T) {
+	t.Parallel()
 	all := rendered(t, systemNamespace, "--set", "certManager.enabled=true,certManager.issuerRef.kind=ClusterIssuer,"+
 		"certManager.issuerRef.name=internal,certManager.dnsNames={login.example.com}")
-	s := text(t, all["Certificate/gatehouse-system/gatehouse"])
+	s := jsonText(t, all["Certificate/gatehouse-system/gatehouse"])
 	if !strings.Contains(s, `"issuerRef":{"kind":"ClusterIssuer","name":"internal"}`) || !strings.Contains(s, `"login.example.com"`) {
-		t.Error(s)
+		t.Errorf("the certificate does not have the issuer and the name of the values: %s", s)
 	}
 	for id := range all {
 		if strings.HasPrefix(id, "Issuer/") || strings.HasSuffix(id, "authority") {
-			t.Errorf("%s is made although nobody needs it", id)
+			t.Errorf("%s is there although no certificate needs it", id)
 		}
 	}
 }
 
-func TestMistakesAreToldBeforeAnythingIsInstalled(t *testing.T) {
+func TestWrongValuesAreRejected(t *testing.T) {
+	t.Parallel()
 	for values, want := range map[string]string{
 		"replica=3":                                 "replica",
 		"flags.jwt-max-ttl=8h":                      "jwt-max-ttl",
@@ -188,7 +196,8 @@ func TestMistakesAreToldBeforeAnythingIsInstalled(t *testing.T) {
 	}
 }
 
-func TestHelmFindsNothingToComplainAbout(t *testing.T) {
+func TestHelmLint(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{nil, {"--values", "testdata/values.yaml"}} {
 		mustHelm(t, append([]string{"lint", "--strict", "--quiet", "--namespace", systemNamespace, chart}, args...)...)
 	}

@@ -1,20 +1,21 @@
 package main
 
-// What the values of the chart replace in the manifests. Everything else is as it is in config/.
+// The edits replace parts of the manifests by values of the chart. The rest stays as it is in config/.
 
-// pod is the way to the Pods of the Deployment.
+// pod returns a path in the Pod template of the Deployment.
 func pod(rest ...string) []string { return append([]string{"spec", "template", "spec"}, rest...) }
 
+// container returns a path in the container of the service.
 func container(rest ...string) []string {
 	return append(pod("containers", "[name=gatehouse]"), rest...)
 }
 
-// with is a field that is there when its value is.
-func with(value, field string) string {
+// optionalField returns the text of a field that the object has if the value is set.
+func optionalField(value, field string) string {
 	return "{{- with " + value + " }}\n" + field + ":\n  {{- toYaml . | nindent INNER }}\n{{- end }}"
 }
 
-// labelled adds the labels by which people find what a release made.
+// labelled adds the labels by which people find the objects of a release.
 func labelled(t *template) {
 	t.lines(`{{- include "gatehouse.labels" $ | nindent INDENT }}`, "metadata", "labels")
 }
@@ -24,15 +25,17 @@ func kept(t *template) {
 	t.lines("helm.sh/resource-policy: keep", "metadata", "annotations")
 }
 
-// clusterWide gives an object without a namespace a name of the release's namespace, so that two releases do not meet.
-func clusterWide(t *template) {
+// clusterScoped gives an object without a namespace a name with the namespace of the release, so that
+// two releases do not share it.
+func clusterScoped(t *template) {
 	labelled(t)
 	t.value(clusterName(t), "metadata", "name")
 }
 
-func clusterWideBinding(t *template) {
+// clusterScopedBinding does the same to a binding and to the role that it refers to.
+func clusterScopedBinding(t *template) {
 	name := clusterName(t)
-	clusterWide(t)
+	clusterScoped(t)
 	t.value(name, "roleRef", "name")
 }
 
@@ -41,7 +44,7 @@ func clusterName(t *template) string {
 }
 
 func metricsReaderBinding(t *template) {
-	clusterWideBinding(t)
+	clusterScopedBinding(t)
 	t.value("{{ $.Values.metrics.reader.serviceAccount }}", "subjects", "[kind=ServiceAccount]", "name")
 	t.value("{{ $.Values.metrics.reader.namespace }}", "subjects", "[kind=ServiceAccount]", "namespace")
 }
@@ -53,17 +56,17 @@ func deployment(t *template) {
 	t.lines("{{- with $.Values.podAnnotations }}\n{{- toYaml . | nindent INDENT }}\n{{- end }}", "spec", "template", "metadata", "annotations")
 	t.value("{{ $.Values.terminationGracePeriodSeconds }}", pod("terminationGracePeriodSeconds")...)
 	for _, field := range []string{"imagePullSecrets", "nodeSelector", "tolerations", "affinity"} {
-		t.lines(with("$.Values."+field, field), pod()...)
+		t.lines(optionalField("$.Values."+field, field), pod()...)
 	}
 	t.lines("{{- with $.Values.priorityClassName }}\npriorityClassName: {{ . }}\n{{- end }}", pod()...)
 	t.value(`{{ include "gatehouse.image" $ }}`, container("image")...)
 	t.lines("{{- with $.Values.image.pullPolicy }}\nimagePullPolicy: {{ . }}\n{{- end }}", container()...)
 	t.items("{{- with include \"gatehouse.flags\" $ }}\n{{- . | nindent INDENT }}\n{{- end }}", container("args")...)
-	t.instead(with("$.Values.resources", "resources"), container("resources")...)
+	t.replace(optionalField("$.Values.resources", "resources"), container("resources")...)
 	mountedCertificate(t)
 }
 
-// mountedCertificate does what config/components/cert-manager does to the Deployment.
+// mountedCertificate makes the same change to the Deployment as config/components/cert-manager.
 func mountedCertificate(t *template) {
 	t.lines(`{{- if include "gatehouse.tlsSecret" $ }}
 volumeMounts:
@@ -81,13 +84,13 @@ volumes:
 
 func service(t *template) {
 	labelled(t)
-	t.lines(with("$.Values.service.annotations", "annotations"), "metadata")
+	t.lines(optionalField("$.Values.service.annotations", "annotations"), "metadata")
 	t.value("{{ $.Values.service.type }}", "spec", "type")
 }
 
 func networkPolicy(t *template) {
 	labelled(t)
-	t.instead(`egress:
+	t.replace(`egress:
 - ports:
   {{- range $.Values.networkPolicy.apiServerPorts }}
   - port: {{ . }}
@@ -96,7 +99,7 @@ func networkPolicy(t *template) {
 
 func certificate(t *template) {
 	labelled(t)
-	t.instead(`{{- with $.Values.certManager.issuerRef }}
+	t.replace(`{{- with $.Values.certManager.issuerRef }}
 issuerRef:
   {{- toYaml . | nindent INNER }}
 {{- else }}
@@ -110,7 +113,7 @@ issuerRef:
 func serviceMonitor(t *template) {
 	labelled(t)
 	t.lines("{{- with $.Values.metrics.serviceMonitor.labels }}\n{{- toYaml . | nindent INDENT }}\n{{- end }}", "metadata", "labels")
-	t.instead(`{{- with include "gatehouse.tlsSecret" $ }}
+	t.replace(`{{- with include "gatehouse.tlsSecret" $ }}
 ca:
   secret:
     name: {{ . }}

@@ -17,17 +17,19 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
-// cluster is a real API server, of which each test has its own, and Helm for it.
+// cluster is a real API server, of which each test has its own, and Helm for it. Tests with a cluster
+// do not run in parallel, because each starts an etcd and a kube-apiserver.
 type cluster struct {
 	client.Client
 	t          *testing.T
 	kubeconfig string
 }
 
-func start(t *testing.T) *cluster {
+// startCluster starts an API server until the test ends.
+func startCluster(t *testing.T) *cluster {
 	t.Helper()
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Skip("KUBEBUILDER_ASSETS is not set: make test-chart sets it")
+		t.Skip("KUBEBUILDER_ASSETS is not set; make test-chart sets it")
 	}
 	env := &envtest.Environment{}
 	rest, err := env.Start()
@@ -66,6 +68,7 @@ func (c *cluster) get(kind, namespace, name string) (*unstructured.Unstructured,
 	return o, c.Get(c.t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, o)
 }
 
+// must returns an object that has to be there and may not be about to go.
 func (c *cluster) must(kind, namespace, name string) *unstructured.Unstructured {
 	c.t.Helper()
 	o, err := c.get(kind, namespace, name)
@@ -73,12 +76,12 @@ func (c *cluster) must(kind, namespace, name string) *unstructured.Unstructured 
 		c.t.Fatal(err)
 	}
 	if o.GetDeletionTimestamp() != nil {
-		c.t.Fatalf("%s %s is about to go", kind, name)
+		c.t.Fatalf("%s %s is being deleted", kind, name)
 	}
 	return o
 }
 
-func (c *cluster) apply(o client.Object) {
+func (c *cluster) create(o client.Object) {
 	c.t.Helper()
 	if err := c.Create(c.t.Context(), o); err != nil {
 		c.t.Fatal(err)
@@ -93,13 +96,13 @@ func user(namespace, name string) *unstructured.Unstructured {
 }
 
 func TestUsersOutliveTheRelease(t *testing.T) {
-	c := start(t)
+	c := startCluster(t)
 	install := []string{"install", "gatehouse", chart, "--namespace", systemNamespace, "--create-namespace"}
 	if out := c.helm(install...); !strings.Contains(out, "https://gatehouse.gatehouse-system.svc") {
-		t.Errorf("the notes do not say where it is: %s", out)
+		t.Errorf("the notes do not have the URL of the service: %s", out)
 	}
 	c.must("Deployment", systemNamespace, "gatehouse")
-	c.apply(user(usersNamespace, "jeanjackson"))
+	c.create(user(usersNamespace, "jeanjackson"))
 
 	c.helm("uninstall", "gatehouse", "--namespace", systemNamespace)
 	if _, err := c.get("Deployment", systemNamespace, "gatehouse"); !apierrors.IsNotFound(err) {
@@ -111,13 +114,13 @@ func TestUsersOutliveTheRelease(t *testing.T) {
 
 	c.helm(install...)
 	if after := c.must("User", usersNamespace, "jeanjackson"); after.GetUID() != before.GetUID() {
-		t.Error("it is another User now, and all tokens of the old one are void")
+		t.Error("the User has another UID, so all tokens of the old one are void")
 	}
 	c.must("Role", usersNamespace, "gatehouse")
 }
 
-func TestAnUpgradeBringsTheNewCRDs(t *testing.T) {
-	c := start(t)
+func TestUpgradeInstallsNewCRDs(t *testing.T) {
+	c := startCluster(t)
 	old := t.TempDir()
 	if err := os.CopyFS(old, os.DirFS(chart)); err != nil {
 		t.Fatal(err)
@@ -144,9 +147,9 @@ func TestAnUpgradeBringsTheNewCRDs(t *testing.T) {
 	}
 	c.helm("install", "gatehouse", old, "--namespace", systemNamespace, "--create-namespace")
 	if got := category(); got != "before" {
-		t.Fatalf("category %q", got)
+		t.Fatalf("the CRD has category %q, want before", got)
 	}
-	c.apply(user(usersNamespace, "jeanjackson"))
+	c.create(user(usersNamespace, "jeanjackson"))
 	c.helm("upgrade", "gatehouse", chart, "--namespace", systemNamespace)
 	if got := category(); got != "gatehouse" {
 		t.Errorf("after the upgrade the CRD has category %q, want gatehouse", got)
@@ -155,21 +158,21 @@ func TestAnUpgradeBringsTheNewCRDs(t *testing.T) {
 }
 
 func TestTwoReleasesServeTheirOwnUsers(t *testing.T) {
-	c := start(t)
+	c := startCluster(t)
 	c.helm("install", "gatehouse", chart, "--namespace", systemNamespace, "--create-namespace")
-	c.apply(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team-a", Labels: map[string]string{"owner": "team-a"}}})
+	c.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team-a", Labels: map[string]string{"owner": "team-a"}}})
 	c.helm("install", "other", chart, "--namespace", "auth", "--create-namespace", "--set", "users.namespaces={team-a,team-b},crds.install=false")
 	c.must("Role", "team-a", "gatehouse")
 	c.must("Role", "team-b", "gatehouse")
 	if ns := c.must("Namespace", "", "team-a"); ns.GetLabels()["app.kubernetes.io/managed-by"] == "Helm" {
-		t.Error("the release took a namespace that somebody else had made")
+		t.Error("the release took over a namespace that it did not create")
 	}
 	c.helm("upgrade", "other", chart, "--namespace", "auth", "--set", "users.namespaces={team-a,team-b},crds.install=false,replicas=2")
 	c.must("Namespace", "", "team-b")
 }
 
-func TestAReleaseTakesOverWhatKustomizeInstalled(t *testing.T) {
-	c := start(t)
+func TestReleaseTakesOverWhatKustomizeInstalled(t *testing.T) {
+	c := startCluster(t)
 	nodes, err := build(config + "/default")
 	if err != nil {
 		t.Fatal(err)
@@ -188,28 +191,28 @@ func TestAReleaseTakesOverWhatKustomizeInstalled(t *testing.T) {
 	c.helm("install", "gatehouse", chart, "--namespace", systemNamespace, "--take-ownership", "--force-conflicts", "--set", "image.tag=2")
 	after := c.must("Deployment", systemNamespace, "gatehouse")
 	if after.GetUID() != before.GetUID() || after.GetLabels()["app.kubernetes.io/managed-by"] != "Helm" {
-		t.Errorf("the Deployment was not taken over: %v", after.GetLabels())
+		t.Errorf("the release did not take over the Deployment: %v", after.GetLabels())
 	}
 }
 
-// TestThePodsPassPodSecurityRestricted asks the API server itself, in a namespace that enforces it.
-func TestThePodsPassPodSecurityRestricted(t *testing.T) {
-	c := start(t)
+// TestPodsPassPodSecurityRestricted asks the API server itself, in a namespace that enforces it.
+func TestPodsPassPodSecurityRestricted(t *testing.T) {
+	c := startCluster(t)
 	c.helm("install", "gatehouse", chart, "--namespace", systemNamespace, "--create-namespace")
 	var d appsv1.Deployment
 	if err := c.Get(t.Context(), client.ObjectKey{Namespace: systemNamespace, Name: "gatehouse"}, &d); err != nil {
 		t.Fatal(err)
 	}
-	try := func(name string, change func(*corev1.PodSpec)) error {
+	createPod := func(name string, change func(*corev1.PodSpec)) error {
 		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: usersNamespace, Name: name}, Spec: *d.Spec.Template.Spec.DeepCopy()}
 		change(&pod.Spec)
 		return c.Create(context.Background(), pod)
 	}
-	if err := try("as-it-is", func(*corev1.PodSpec) {}); err != nil {
+	if err := createPod("as-it-is", func(*corev1.PodSpec) {}); err != nil {
 		t.Error(err)
 	}
-	err := try("as-root", func(s *corev1.PodSpec) { s.SecurityContext = nil })
+	err := createPod("as-root", func(s *corev1.PodSpec) { s.SecurityContext = nil })
 	if err == nil || !strings.Contains(err.Error(), "violates PodSecurity") {
-		t.Errorf("the namespace does not enforce it: %v", err)
+		t.Errorf("the namespace does not enforce the restricted level: %v", err)
 	}
 }

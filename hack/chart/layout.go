@@ -13,18 +13,18 @@ const (
 // file is one template of the chart.
 type file struct {
 	name    string
-	around  string // the template's condition or loop; without one, it is always rendered, once
+	around  string // condition or loop of the template; if empty, Helm renders it once
 	objects []part
 }
 
-// part is an object of the manifests in a file.
+// part is one object of the manifests in a file, with an optional condition and its edit.
 type part struct {
 	id     string
 	around string
 	edit   func(*template)
 }
 
-// layout says which file each object goes to, and when that is rendered.
+// layout returns which objects each file has, and when Helm renders it.
 func layout() []file {
 	const (
 		certManager = "if $.Values.certManager.enabled"
@@ -47,8 +47,8 @@ func layout() []file {
 			{system("ServiceAccount"), "", labelled},
 			{system("Role"), "", labelled},
 			{system("RoleBinding"), "", labelled},
-			{"ClusterRole//gatehouse-metrics-auth", "", clusterWide},
-			{"ClusterRoleBinding//gatehouse-metrics-auth", "", clusterWideBinding},
+			{"ClusterRole//gatehouse-metrics-auth", "", clusterScoped},
+			{"ClusterRoleBinding//gatehouse-metrics-auth", "", clusterScopedBinding},
 		}},
 		{"deployment.yaml", "", []part{{system("Deployment"), "", deployment}}},
 		{"service.yaml", "", []part{
@@ -65,14 +65,14 @@ func layout() []file {
 		}},
 		{"servicemonitor.yaml", monitor, []part{
 			{system("ServiceMonitor"), "", serviceMonitor},
-			{"ClusterRole//gatehouse-metrics-reader", "", clusterWide},
+			{"ClusterRole//gatehouse-metrics-reader", "", clusterScoped},
 			{"ClusterRoleBinding//gatehouse-metrics-reader", "", metricsReaderBinding},
 		}},
 		{"prometheusrule.yaml", "if $.Values.metrics.prometheusRule.enabled", []part{{system("PrometheusRule"), "", prometheusRule}}},
 	}
 }
 
-// render returns the text of the file. Neighbours under one condition share it.
+// render returns the text of the file. Consecutive objects with the same condition share it.
 func (f file) render(p *pool) (string, error) {
 	var text, shared strings.Builder
 	for i, o := range f.objects {
@@ -89,6 +89,7 @@ func (f file) render(p *pool) (string, error) {
 	return wrap(f.around, text.String()), nil
 }
 
+// render returns the text of one object after its edit.
 func (o part) render(p *pool) (string, error) {
 	object, err := p.take(o.id)
 	if err != nil {
@@ -106,13 +107,15 @@ func (o part) render(p *pool) (string, error) {
 	return "---\n" + text, nil
 }
 
-// namespaces are the release's and, in the loop over them, those of the users.
+// namespaces replaces the namespaces of the manifests by that of the release and, in the loop over
+// them, those of the users.
 var namespaces = strings.NewReplacer( //nolint:gochecknoglobals // a table
 	"--namespaces="+usersNamespace, `--namespaces={{ join "," $.Values.users.namespaces }}`,
 	systemNamespace, "{{ $.Release.Namespace }}",
 	usersNamespace, "{{ $namespace }}",
 )
 
+// wrap puts a condition or loop around the text of a template.
 func wrap(around, text string) string {
 	if around == "" {
 		return text

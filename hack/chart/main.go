@@ -1,5 +1,6 @@
-// Command chart writes the templates of the Helm chart from the manifests that kustomize builds, so that both install the same
-// objects. Whatever is the same for everybody comes from config/; edits.go says what a value of the chart replaces.
+// Command chart writes the templates of the Helm chart from the manifests that kustomize builds, so
+// that both install the same objects. What is the same in every installation comes from config/;
+// edits.go has the parts that values of the chart replace.
 package main
 
 import (
@@ -9,7 +10,7 @@ import (
 	"path/filepath"
 )
 
-// header begins every file that this command writes, and tells such a file from one written by hand.
+// header begins every file that this command writes, and tells it from one that a person writes.
 const header = "{{- /* Made from config/ by make chart. Change it there, or in hack/chart/edits.go. */ -}}\n"
 
 func main() {
@@ -47,7 +48,7 @@ func templates(config string) (map[string]string, error) {
 	return files, pool.checkUsed()
 }
 
-// write puts the files into folder and removes those that an earlier run put there.
+// write writes the files into folder and removes the files of an earlier run.
 func write(folder string, files map[string]string) error {
 	old, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
 	if err != nil {

@@ -36,20 +36,21 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// runHelm returns what Helm prints, and its error with what it complains of.
+// runHelm returns what Helm prints, and an error with what it prints to standard error.
 func runHelm(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	home := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), helm, args...)
 	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
-	var out, complaint bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &complaint
+	var out, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &stderr
 	if err := cmd.Run(); err != nil {
-		return out.String(), fmt.Errorf("helm %s: %w\n%s%s", strings.Join(args, " "), err, &out, &complaint)
+		return out.String(), fmt.Errorf("helm %s: %w\n%s%s", strings.Join(args, " "), err, &out, &stderr)
 	}
 	return out.String(), nil
 }
 
+// mustHelm returns what Helm prints. It fails the test if Helm fails.
 func mustHelm(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := runHelm(t, args...)
@@ -62,24 +63,24 @@ func mustHelm(t *testing.T, args ...string) string {
 // objects are manifests by id, as plain data.
 type objects map[string]map[string]any
 
-// add puts o among the objects, which must not have it yet.
+// add adds o to the objects, which must not have it yet.
 func (all objects) add(t *testing.T, o *yaml.RNode) {
 	t.Helper()
 	data, err := o.MarshalJSON()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var plain map[string]any
-	if err := errors.Join(err, json.Unmarshal(data, &plain)); err != nil {
+	var fields map[string]any
+	if err := errors.Join(err, json.Unmarshal(data, &fields)); err != nil {
 		t.Fatal(err)
 	}
 	if _, ok := all[id(o)]; ok {
 		t.Errorf("%s is there twice", id(o))
 	}
-	all[id(o)] = plain
+	all[id(o)] = fields
 }
 
-// rendered returns what Helm makes of the chart for a release of that namespace.
+// rendered returns the objects that Helm makes of the chart for a release in that namespace.
 func rendered(t *testing.T, namespace string, args ...string) objects {
 	t.Helper()
 	text := mustHelm(t, append([]string{"template", "gatehouse", chart, "--namespace", namespace}, args...)...)
@@ -94,7 +95,8 @@ func rendered(t *testing.T, namespace string, args ...string) objects {
 	return all
 }
 
-// kustomized returns what kustomize makes of config/default and components.
+// kustomized returns the objects that kustomize makes of config/default and components. It is not safe
+// for parallel tests, because kustomize keeps its schemas in global variables.
 func kustomized(t *testing.T, components ...string) objects {
 	t.Helper()
 	folder := t.TempDir()
@@ -102,13 +104,13 @@ func kustomized(t *testing.T, components ...string) objects {
 	if err != nil {
 		t.Fatal(err)
 	}
-	way, err := filepath.Rel(folder, absolute)
+	relative, err := filepath.Rel(folder, absolute)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := fmt.Sprintf("resources: [%s/default]\ncomponents: [", way)
+	text := fmt.Sprintf("resources: [%s/default]\ncomponents: [", relative)
 	for _, c := range components {
-		text += way + "/components/" + c + ", "
+		text += relative + "/components/" + c + ", "
 	}
 	if err := os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(text+"]\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -11,10 +11,11 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
-// id names an object among the manifests: Kind/namespace/name, with an empty namespace where it has none.
+// id returns the name of an object among the manifests: Kind/namespace/name, where the namespace may be
+// empty.
 func id(o *yaml.RNode) string { return o.GetKind() + "/" + o.GetNamespace() + "/" + o.GetName() }
 
-// build returns the objects that kustomize makes of a folder, in its order.
+// build returns the objects that kustomize builds from a folder, in its order.
 func build(folder string) ([]*yaml.RNode, error) {
 	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), folder)
 	if err != nil {
@@ -23,13 +24,14 @@ func build(folder string) ([]*yaml.RNode, error) {
 	return built.ToRNodeSlice(), nil
 }
 
-// pool holds the objects that templates are made from, and notes which of them were.
+// pool holds the objects of the manifests, and remembers which of them a template uses.
 type pool struct {
 	objects map[string]*yaml.RNode
 	used    map[string]bool
 }
 
-// loadAll reads config/default and what the overlays add to it. An object that several have is that of config/default.
+// loadAll builds config/default and what the overlays add to it. An object that is in several comes
+// from config/default.
 func loadAll(config string) (*pool, error) {
 	p := &pool{objects: map[string]*yaml.RNode{}, used: map[string]bool{}}
 	for _, folder := range []string{"default", "overlays/cert-manager", "overlays/prometheus"} {
@@ -46,7 +48,7 @@ func loadAll(config string) (*pool, error) {
 	return p, nil
 }
 
-// take returns the object of that id, for one template.
+// take returns a copy of an object for a template.
 func (p *pool) take(id string) (*yaml.RNode, error) {
 	o, ok := p.objects[id]
 	if !ok {
@@ -56,18 +58,18 @@ func (p *pool) take(id string) (*yaml.RNode, error) {
 	return o.Copy(), nil
 }
 
-// checkUsed fails when the manifests have an object that no template is made from.
+// checkUsed fails if the manifests have an object that no template uses.
 func (p *pool) checkUsed() error {
-	p.used["Namespace//"+systemNamespace] = true // the namespace of the release: helm install --create-namespace makes it
-	var left []string
+	p.used["Namespace//"+systemNamespace] = true // helm install --create-namespace creates it
+	var unused []string
 	for id := range p.objects {
 		if !p.used[id] {
-			left = append(left, id)
+			unused = append(unused, id)
 		}
 	}
-	if len(left) > 0 {
-		slices.Sort(left)
-		return fmt.Errorf("no template is made from %s: name them in hack/chart/layout.go", strings.Join(left, ", "))
+	if len(unused) > 0 {
+		slices.Sort(unused)
+		return fmt.Errorf("no template uses %s; add them to hack/chart/layout.go", strings.Join(unused, ", "))
 	}
 	return nil
 }

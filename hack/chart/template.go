@@ -9,12 +9,12 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
-// A template is an object of the manifests in which marks stand for text that is no YAML. A mark survives the YAML encoder and
-// is replaced by its text in what that writes.
+// template is an object of the manifests in which marks stand for text that is not YAML. A mark passes
+// through the YAML encoder, and String replaces it by its text in the output.
 type template struct {
 	object *yaml.RNode
 	texts  []string
-	err    error // of the first edit that failed
+	err    error // of the first failed edit
 }
 
 // mark returns a plain scalar that stands for text.
@@ -23,13 +23,14 @@ func (t *template) mark(text string) string {
 	return fmt.Sprintf("__mark_%d__", len(t.texts)-1)
 }
 
+// pipe applies filters to the object, unless an edit has failed.
 func (t *template) pipe(filters ...yaml.Filter) {
 	if t.err == nil {
 		_, t.err = t.object.Pipe(filters...)
 	}
 }
 
-// value replaces the scalar at path, which must be there, by an expression.
+// value replaces the scalar at path, which must exist, by an expression.
 func (t *template) value(expression string, path ...string) {
 	old, err := t.object.Pipe(yaml.Lookup(path...))
 	if err == nil && yaml.IsMissingOrNull(old) {
@@ -40,23 +41,25 @@ func (t *template) value(expression string, path ...string) {
 		return
 	}
 	old.SetYNode(yaml.NewScalarRNode(t.mark(expression)).YNode())
-	t.pipe(yaml.Lookup(path[:len(path)-1]...), block)
+	t.pipe(yaml.Lookup(path[:len(path)-1]...), blockStyle)
 }
 
-// block writes a mapping or sequence one field or item a line, because whole lines cannot stand between braces.
-var block = yaml.FilterFunc(func(o *yaml.RNode) (*yaml.RNode, error) { //nolint:gochecknoglobals // a filter without state
+// blockStyle writes a mapping or sequence with one field or item on each line, because whole lines of a
+// template cannot stand between braces.
+var blockStyle = yaml.FilterFunc(func(o *yaml.RNode) (*yaml.RNode, error) { //nolint:gochecknoglobals // a filter without state
 	o.YNode().Style &^= yaml.FlowStyle
 	return o, nil
 })
 
-// lines puts text, whole lines of a template, at the end of the mapping at path, which is made if it is not there. In the
-// text, INDENT is the indentation of the mapping and INNER that of what is in a field of it.
+// lines adds text, whole lines of a template, at the end of the mapping at path, which it creates if
+// there is none. In the text, INDENT stands for the indentation of the mapping and INNER for that of
+// the value of a field in it.
 func (t *template) lines(text string, path ...string) {
-	t.pipe(yaml.LookupCreate(yaml.MappingNode, path...), block, yaml.SetField(t.mark(text), yaml.NewScalarRNode("")))
+	t.pipe(yaml.LookupCreate(yaml.MappingNode, path...), blockStyle, yaml.SetField(t.mark(text), yaml.NewScalarRNode("")))
 }
 
-// instead replaces the field at the end of path, which must be there, by text as in lines.
-func (t *template) instead(text string, path ...string) {
+// replace replaces the field at the end of path, which must exist, by text as in lines.
+func (t *template) replace(text string, path ...string) {
 	parent, field := path[:len(path)-1], path[len(path)-1]
 	old, err := t.object.Pipe(yaml.Lookup(path...))
 	if err == nil && old == nil {
@@ -70,9 +73,9 @@ func (t *template) instead(text string, path ...string) {
 	t.lines(text, parent...)
 }
 
-// items puts text, whole lines of a template, at the end of the sequence at path.
+// items adds text, whole lines of a template, at the end of the sequence at path.
 func (t *template) items(text string, path ...string) {
-	t.pipe(yaml.LookupCreate(yaml.SequenceNode, path...), block, yaml.Append(yaml.NewScalarRNode(t.mark(text)).YNode()))
+	t.pipe(yaml.LookupCreate(yaml.SequenceNode, path...), blockStyle, yaml.Append(yaml.NewScalarRNode(t.mark(text)).YNode()))
 }
 
 var (
@@ -80,7 +83,8 @@ var (
 	inLine    = regexp.MustCompile(`__mark_(\d+)__`)
 )
 
-// String returns the template's text. Braces that the manifest itself has are kept from Helm.
+// String returns the text of the template. It escapes the braces of the manifest itself, so that Helm
+// leaves them as they are.
 func (t *template) String() (string, error) {
 	if t.err != nil {
 		return "", t.err
@@ -99,12 +103,13 @@ func (t *template) String() (string, error) {
 	}), nil
 }
 
+// text returns the text of a mark by its number.
 func (t *template) text(number string) string {
-	n, _ := strconv.Atoi(number) // digits
+	n, _ := strconv.Atoi(number) // always digits: the pattern matches nothing else
 	return t.texts[n]
 }
 
-// indent puts margin before each line and fills in the depths that the text asks for.
+// indent adds margin before each line and replaces INDENT and INNER by their depths.
 func indent(text, margin string) string {
 	depth := len(margin)
 	text = strings.NewReplacer("INDENT", strconv.Itoa(depth), "INNER", strconv.Itoa(depth+2)).Replace(text)

@@ -12,9 +12,10 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestEveryFlagOfTheServiceIsAValue compares the schema with the documented flags, but for those that the chart sets itself or
-// that are not for a cluster.
-func TestEveryFlagOfTheServiceIsAValue(t *testing.T) {
+// TestEveryFlagIsAValue compares the schema with the documented flags, except those that the chart sets
+// itself or that are not for a cluster.
+func TestEveryFlagIsAValue(t *testing.T) {
+	t.Parallel()
 	page, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
@@ -23,26 +24,28 @@ func TestEveryFlagOfTheServiceIsAValue(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)` ").FindAllStringSubmatch(string(page), -1) {
 		want = append(want, m[1])
 	}
-	for _, not := range []string{
+	for _, excluded := range []string{
 		"namespaces", "tls-cert-dir", "bind-address", "health-probe-bind-address", "metrics-bind-address", "manifests", "state-dir", "print-curl",
 	} {
-		if i := slices.Index(want, not); i >= 0 {
+		if i := slices.Index(want, excluded); i >= 0 {
 			want = slices.Delete(want, i, i+1)
 		} else {
-			t.Errorf("--%s is not documented", not)
+			t.Errorf("--%s is not documented", excluded)
 		}
 	}
 	slices.Sort(want)
 	got := slices.Sorted(maps.Keys(schema(t).Properties["flags"].Properties))
 	if !slices.Equal(got, want) {
-		t.Errorf("values.schema.json has the flags\n%q\nand docs/operations.md\n%q", got, want)
+		t.Errorf("values.schema.json has the flags\n%q\nand docs/operations.md has\n%q", got, want)
 	}
 }
 
+// node is the part of a JSON schema that the tests read.
 type node struct {
 	Properties map[string]*node `json:"properties"`
 }
 
+// schema returns that of the chart's values.
 func schema(t *testing.T) *node {
 	t.Helper()
 	data, err := os.ReadFile(chart + "/values.schema.json")
@@ -57,6 +60,7 @@ func schema(t *testing.T) *node {
 }
 
 func TestEveryValueHasADefaultAndASchema(t *testing.T) {
+	t.Parallel()
 	data, err := os.ReadFile(chart + "/values.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -66,11 +70,12 @@ func TestEveryValueHasADefaultAndASchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := schema(t)
-	delete(root.Properties, "global") // what a chart around this one shares with it
-	compare(t, "", values, root)
+	delete(root.Properties, "global") // for values that a parent chart shares with this one
+	compareNames(t, "", values, root)
 }
 
-func compare(t *testing.T, path string, values map[string]any, n *node) {
+// compareNames checks that values and schema have the same names, at each depth.
+func compareNames(t *testing.T, path string, values map[string]any, n *node) {
 	t.Helper()
 	for name, value := range values {
 		child := n.Properties[name]
@@ -79,7 +84,7 @@ func compare(t *testing.T, path string, values map[string]any, n *node) {
 			continue
 		}
 		if inner, ok := value.(map[string]any); ok && len(inner) > 0 && len(child.Properties) > 0 {
-			compare(t, path+name+".", inner, child)
+			compareNames(t, path+name+".", inner, child)
 		}
 	}
 	for name := range n.Properties {
@@ -89,7 +94,8 @@ func compare(t *testing.T, path string, values map[string]any, n *node) {
 	}
 }
 
-func TestEveryValueIsExplained(t *testing.T) {
+func TestEveryValueHasAComment(t *testing.T) {
+	t.Parallel()
 	data, err := os.ReadFile(chart + "/values.yaml")
 	if err != nil {
 		t.Fatal(err)
