@@ -22,8 +22,8 @@ func TestTemplatesAreCurrent(t *testing.T) {
 	}
 }
 
-// TestHelmInstallsWhatKustomizeDoes compares object by object. removeChartOnly first removes what the
-// chart adds on purpose.
+// TestHelmInstallsWhatKustomizeDoes compares object by object. removeChartOnly first removes what
+// the chart adds on purpose.
 func TestHelmInstallsWhatKustomizeDoes(t *testing.T) {
 	certManager := "certManager.enabled=true"
 	prometheus := "metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true"
@@ -53,8 +53,8 @@ func TestHelmInstallsWhatKustomizeDoes(t *testing.T) {
 	}
 }
 
-// removeChartOnly removes the differences that the chart makes on purpose, and fails the test where one
-// is missing.
+// removeChartOnly removes the differences that the chart makes on purpose, and fails the test where
+// one is missing.
 func removeChartOnly(t *testing.T, chart, manifests objects) {
 	t.Helper()
 	// Helm creates the namespace of the release, not the chart.

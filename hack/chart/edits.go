@@ -1,6 +1,7 @@
 package main
 
-// The edits replace parts of the manifests by values of the chart. The rest stays as it is in config/.
+// The edits replace parts of the manifests by values of the chart. The rest stays as it is in
+// config/.
 
 // pod returns a path in the Pod template of the Deployment.
 func pod(rest ...string) []string { return append([]string{"spec", "template", "spec"}, rest...) }
@@ -25,8 +26,8 @@ func kept(t *template) {
 	t.lines("helm.sh/resource-policy: keep", "metadata", "annotations")
 }
 
-// clusterScoped gives an object without a namespace a name with the namespace of the release, so that
-// two releases do not share it.
+// clusterScoped gives an object without a namespace a name with the namespace of the release, so
+// that two releases do not share it.
 func clusterScoped(t *template) {
 	labelled(t)
 	t.value(clusterName(t), "metadata", "name")

@@ -17,8 +17,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
-// cluster is a real API server, of which each test has its own, and Helm for it. Tests with a cluster
-// do not run in parallel, because each starts an etcd and a kube-apiserver.
+// cluster is a real API server, of which each test has its own, and Helm for it. Tests with a
+// cluster do not run in parallel, because each starts an etcd and a kube-apiserver.
 type cluster struct {
 	client.Client
 	t          *testing.T

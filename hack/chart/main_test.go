@@ -95,8 +95,8 @@ func rendered(t *testing.T, namespace string, args ...string) objects {
 	return all
 }
 
-// kustomized returns the objects that kustomize makes of config/default and components. It is not safe
-// for parallel tests, because kustomize keeps its schemas in global variables.
+// kustomized returns the objects that kustomize makes of config/default and components. It is not
+// safe for parallel tests, because kustomize keeps its schemas in global variables.
 func kustomized(t *testing.T, components ...string) objects {
 	t.Helper()
 	folder := t.TempDir()

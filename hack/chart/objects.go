@@ -11,8 +11,8 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
-// id returns the name of an object among the manifests: Kind/namespace/name, where the namespace may be
-// empty.
+// id returns the name of an object among the manifests: Kind/namespace/name, where the namespace
+// may be empty.
 func id(o *yaml.RNode) string { return o.GetKind() + "/" + o.GetNamespace() + "/" + o.GetName() }
 
 // build returns the objects that kustomize builds from a folder, in its order.

@@ -9,8 +9,8 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
-// template is an object of the manifests in which marks stand for text that is not YAML. A mark passes
-// through the YAML encoder, and String replaces it by its text in the output.
+// template is an object of the manifests in which marks stand for text that is not YAML. A mark
+// passes through the YAML encoder, and String replaces it by its text in the output.
 type template struct {
 	object *yaml.RNode
 	texts  []string
@@ -44,16 +44,16 @@ func (t *template) value(expression string, path ...string) {
 	t.pipe(yaml.Lookup(path[:len(path)-1]...), blockStyle)
 }
 
-// blockStyle writes a mapping or sequence with one field or item on each line, because whole lines of a
-// template cannot stand between braces.
+// blockStyle writes a mapping or sequence with one field or item on each line, because whole lines
+// of a template cannot stand between braces.
 var blockStyle = yaml.FilterFunc(func(o *yaml.RNode) (*yaml.RNode, error) { //nolint:gochecknoglobals // a filter without state
 	o.YNode().Style &^= yaml.FlowStyle
 	return o, nil
 })
 
-// lines adds text, whole lines of a template, at the end of the mapping at path, which it creates if
-// there is none. In the text, INDENT stands for the indentation of the mapping and INNER for that of
-// the value of a field in it.
+// lines adds text, whole lines of a template, at the end of the mapping at path, which it creates
+// if there is none. In the text, INDENT stands for the indentation of the mapping and INNER for
+// that of the value of a field in it.
 func (t *template) lines(text string, path ...string) {
 	t.pipe(yaml.LookupCreate(yaml.MappingNode, path...), blockStyle, yaml.SetField(t.mark(text), yaml.NewScalarRNode("")))
 }
@@ -83,8 +83,8 @@ var (
 	inLine    = regexp.MustCompile(`__mark_(\d+)__`)
 )
 
-// String returns the text of the template. It escapes the braces of the manifest itself, so that Helm
-// leaves them as they are.
+// String returns the text of the template. It escapes the braces of the manifest itself, so that
+// Helm leaves them as they are.
 func (t *template) String() (string, error) {
 	if t.err != nil {
 		return "", t.err

@@ -12,8 +12,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestEveryFlagIsAValue compares the schema with the documented flags, except those that the chart sets
-// itself or that are not for a cluster.
+// TestEveryFlagIsAValue compares the schema with the documented flags, except those that the chart
+// sets itself or that are not for a cluster.
 func TestEveryFlagIsAValue(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/operations.md")

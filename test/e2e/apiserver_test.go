@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestLoginsAndChecksGoOnWithoutTheAPIServer also asks for what needs the API server. The service must
-// refuse it with 503, and may forget nothing that it promised before.
+// TestLoginsAndChecksGoOnWithoutTheAPIServer also asks for what needs the API server. The service
+// must refuse it with 503, and may forget nothing that it promised before.
 func TestLoginsAndChecksGoOnWithoutTheAPIServer(t *testing.T) {
 	stop, begin := os.Getenv("APISERVER_STOP"), os.Getenv("APISERVER_START")
 	if stop == "" || begin == "" {
@@ -65,8 +65,8 @@ func checkWatcher(t *testing.T, watcher *experiment) {
 		got.Unavailable, 2*got.Rounds, got.Broken, got.Granted, got.AgeSeconds, got.AwaySeconds, got.CaughtUpSeconds)
 }
 
-// TestUsersNamespaceDeletedAndCreatedAgain ends every user and every token. The service picks up the
-// new ones by itself.
+// TestUsersNamespaceDeletedAndCreatedAgain ends every user and every token. The service picks up
+// the new ones by itself.
 func TestUsersNamespaceDeletedAndCreatedAgain(t *testing.T) {
 	clients := outsiders(t)
 	status, old := clients[0].token(t)

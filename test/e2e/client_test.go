@@ -116,8 +116,8 @@ func (e *experiment) logs(t *testing.T) string {
 	return string(text)
 }
 
-// eventually asks every half second until there is no error. It fails the test if there is still one
-// after within; what is the condition that should hold, for the message.
+// eventually asks every half second until there is no error. It fails the test if there is still
+// one after within; what is the condition that should hold, for the message.
 func eventually(t *testing.T, within time.Duration, what string, ask func() error) {
 	t.Helper()
 	var err error

@@ -19,10 +19,10 @@ import (
 
 const goodHash = "$2a$12$NfORPRkVRInmbE9h8PRIJeQAKcJ0ZM6lbl6J3N6KPjLjNHjW6FlbG"
 
-// TestForeignSecretsDoNoHarm fills the namespace of the users with Secrets that are not for Gatehouse:
-// half of them Helm releases, which the API server filters out, half of them Opaque with one value
-// that the service keeps and one that it does not, and one of the largest possible size, which a User
-// names by mistake.
+// TestForeignSecretsDoNoHarm fills the namespace of the users with Secrets that are not for
+// Gatehouse: half of them Helm releases, which the API server filters out, half of them Opaque with
+// one value that the service keeps and one that it does not, and one of the largest possible size,
+// which a User names by mistake.
 func TestForeignSecretsDoNoHarm(t *testing.T) {
 	n := 100 * suite.tries
 	before := resident(t)
@@ -47,8 +47,8 @@ func TestForeignSecretsDoNoHarm(t *testing.T) {
 		"%d Secrets: largest replica %.0f MiB before, %.0f with them, %.0f after a restart; %s", n, before, filled, restarted, got)
 }
 
-// createLargestSecret creates a Secret of 1 MiB in all, with a hash beside a value that is too long,
-// and a User whose passwords are both.
+// createLargestSecret creates a Secret of 1 MiB in all, with a hash beside a value that is too
+// long, and a User whose passwords are both.
 func createLargestSecret(t *testing.T) {
 	t.Helper()
 	meta := metav1.ObjectMeta{Namespace: users, Name: "e2e-largest", Labels: crowd()}

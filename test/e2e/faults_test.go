@@ -47,8 +47,8 @@ func TestRollingUpdateFailsNoRequest(t *testing.T) {
 	suite.findings.record("rolling update of all three replicas", "%s", got)
 }
 
-// podCount returns an error unless there are exactly n Pods of the service, including those that are
-// ending.
+// podCount returns an error unless there are exactly n Pods of the service, including those that
+// are ending.
 func podCount(t *testing.T, n int) error {
 	t.Helper()
 	out, err := kubectl("", "-n", system, "get", "pods", "-l", "app.kubernetes.io/name=gatehouse", "-o", "jsonpath={range .items[*]}x{end}")

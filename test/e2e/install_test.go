@@ -55,8 +55,8 @@ func TestServiceAccountHasNoRightsElsewhere(t *testing.T) {
 	}
 }
 
-// createsReviews reports whether a right is to create the reviews by which the metrics endpoint checks
-// its clients.
+// createsReviews reports whether a right is to create the reviews by which the metrics endpoint
+// checks its clients.
 func createsReviews(fields []string) bool {
 	switch fields[0] {
 	case "tokenreviews.authentication.k8s.io", "subjectaccessreviews.authorization.k8s.io":

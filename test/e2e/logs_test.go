@@ -161,8 +161,8 @@ func (l *logs) secrets() ([]string, error) {
 	return secrets, nil
 }
 
-// searchLog returns the number of lines of a log, and an error that names the place of a secret, but
-// not the secret.
+// searchLog returns the number of lines of a log, and an error that names the place of a secret,
+// but not the secret.
 func searchLog(name string, secrets []string) (int, error) {
 	file, err := os.Open(name)
 	if err != nil {

@@ -57,7 +57,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// prepare connects to the cluster, installs the service as a user does, and waits until it is ready.
+// prepare connects to the cluster, installs the service as a user does, and waits until it is
+// ready.
 func prepare() error {
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
 		clientcmd.NewDefaultClientConfigLoadingRules(), &clientcmd.ConfigOverrides{}).ClientConfig()
@@ -121,7 +122,8 @@ func kubectl(stdin string, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// imageName returns the image that an environment variable names, or the one that hack/e2e.sh builds.
+// imageName returns the image that an environment variable names, or the one that hack/e2e.sh
+// builds.
 func imageName(name string) string {
 	if v := os.Getenv(name); v != "" {
 		return v

@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// TestReadmeCommandsWork runs what README.md tells a new user to type after make deploy: a User, how to
-// reach the service, and the examples of each API. Only the port differs, because 8443 may be taken.
+// TestReadmeCommandsWork runs what README.md tells a new user to type after make deploy: a User,
+// how to reach the service, and the examples of each API. Only the port differs, because 8443 may
+// be taken.
 func TestReadmeCommandsWork(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("curl is not installed")

@@ -23,8 +23,8 @@ func (r *report) record(row, format string, args ...any) {
 	(*r)[row] = fmt.Sprintf(format, args...)
 }
 
-// write replaces the figures of the recorded rows in a file and leaves the other rows as they are. An
-// empty path writes nothing.
+// write replaces the figures of the recorded rows in a file and leaves the other rows as they are.
+// An empty path writes nothing.
 func (r *report) write(path string) error {
 	if path == "" {
 		return nil

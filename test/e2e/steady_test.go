@@ -16,9 +16,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// TestMemoryWithAThousandUsers measures replicas that have just started, so that the work of other tests
-// does not count, and measures twice: soon after the start, with what that took, and after they have
-// been idle for a while.
+// TestMemoryWithAThousandUsers measures replicas that have just started, so that the work of other
+// tests does not count, and measures twice: soon after the start, with what that took, and after
+// they have been idle for a while.
 func TestMemoryWithAThousandUsers(t *testing.T) {
 	createUsers(t, 1000)
 	restart(t)
@@ -33,8 +33,8 @@ func TestMemoryWithAThousandUsers(t *testing.T) {
 		"%.0f MiB resident 20 s after the start, %.0f MiB after %s more, the largest of three", soon, idle, suite.fault)
 }
 
-// TestRotationRejectsNoToken takes more than the twenty minutes for which the service publishes a key
-// before it signs with it.
+// TestRotationRejectsNoToken takes more than the twenty minutes for which the service publishes a
+// key before it signs with it.
 func TestRotationRejectsNoToken(t *testing.T) {
 	if os.Getenv("E2E_ROTATION") == "" {
 		t.Skip("E2E_ROTATION is not set: a rotation takes half an hour")
@@ -66,8 +66,8 @@ func TestRotationRejectsNoToken(t *testing.T) {
 	suite.findings.record("key rotation under load, verifiers that cache the JWKS", "%d tokens verified offline; %s", got.Offline, got)
 }
 
-// TestTwoReplicasInTurnConform asks the replicas by their own addresses, which their certificate does
-// not name.
+// TestTwoReplicasInTurnConform asks the replicas by their own addresses, which their certificate
+// does not name.
 func TestTwoReplicasInTurnConform(t *testing.T) {
 	folder := os.Getenv("CONFORMANCE_DIR")
 	if folder == "" {

@@ -82,7 +82,8 @@ func TestAPIServerWithOIDCIssuer(t *testing.T) {
 	})
 }
 
-// startAPIServer starts an API server with the flags of a static pod, and etcd, until the test ends.
+// startAPIServer starts an API server with the flags of a static pod, and etcd, until the test
+// ends.
 func startAPIServer(t *testing.T, assets, pod string) *rest.Config {
 	t.Helper()
 	var manifest struct {

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// docsBlock returns the block of a page in docs/ whose first line is a comment that begins with title,
-// with old and new strings replaced in pairs as by strings.NewReplacer. Each old string must be there,
-// so that a page cannot drift away from its test.
+// docsBlock returns the block of a page in docs/ whose first line is a comment that begins with
+// title, with old and new strings replaced in pairs as by strings.NewReplacer. Each old string must
+// be there, so that a page cannot drift away from its test.
 func docsBlock(t *testing.T, page, title string, replacements ...string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", page))

@@ -125,8 +125,8 @@ func (s *store) installSchemas(today bool) {
 	})
 }
 
-// object returns a resource of Gatehouse exactly as the YAML has it, even where it does not fit the Go
-// types.
+// object returns a resource of Gatehouse exactly as the YAML has it, even where it does not fit the
+// Go types.
 func (s *store) object(kind, text string) *unstructured.Unstructured {
 	s.t.Helper()
 	o := &unstructured.Unstructured{}

@@ -74,8 +74,8 @@ func TestNginxForwardAuth(t *testing.T) {
 	}
 }
 
-// startApplication starts the application behind the proxy. It answers with the headers and the body
-// that it gets.
+// startApplication starts the application behind the proxy. It answers with the headers and the
+// body that it gets.
 func startApplication(t *testing.T) *httptest.Server {
 	t.Helper()
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -142,7 +142,8 @@ func startNginx(t *testing.T, g *servertest.Service, app *httptest.Server) proxy
 	return proxy{url: "https://" + address, client: &http.Client{Transport: transport}}
 }
 
-// send sends a request through the proxy and returns the answer, of the application or of the proxy.
+// send sends a request through the proxy and returns the answer, of the application or of the
+// proxy.
 func (p proxy) send(t *testing.T, method string, headers []string) servertest.Answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, p.url+"/orders?id=1", strings.NewReader("body of "+method))
@@ -173,8 +174,8 @@ func (p proxy) passes(t *testing.T, method string, headers []string, want string
 	}
 }
 
-// refuses checks that a request does not reach the application, and that the proxy asks the client for
-// credentials.
+// refuses checks that a request does not reach the application, and that the proxy asks the client
+// for credentials.
 func (p proxy) refuses(t *testing.T, headers []string) {
 	t.Helper()
 	a := p.send(t, http.MethodPost, headers)
@@ -197,8 +198,8 @@ func freeAddress(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// newCertificate makes a certificate for the proxy and returns the paths of certificate and key, and
-// the roots that a client needs to trust it.
+// newCertificate makes a certificate for the proxy and returns the paths of certificate and key,
+// and the roots that a client needs to trust it.
 func newCertificate(t *testing.T) (certificate, key string, roots *x509.CertPool) {
 	t.Helper()
 	ca, err := authority.Authority{}.Advance(time.Now())

@@ -92,11 +92,12 @@ func submatches(pattern *regexp.Regexp, text string) []string {
 	return all
 }
 
-// targetLabels are the labels that Prometheus adds to each series that it scrapes by the ServiceMonitor.
+// targetLabels are the labels that Prometheus adds to each series that it scrapes by the
+// ServiceMonitor.
 var targetLabels = []string{"namespace", "service", "job", "pod", "instance", "container", "endpoint"}
 
-// libraryMetrics are those of client_golang, which describe themselves only while they are collected,
-// and of Prometheus itself.
+// libraryMetrics are those of client_golang, which describe themselves only while they are
+// collected, and of Prometheus itself.
 var libraryMetrics = map[string][]string{"process_resident_memory_bytes": nil, "process_cpu_seconds_total": nil, "up": nil}
 
 // catalog is what queries may ask for.
@@ -129,8 +130,8 @@ func (c *catalog) labels(name string) ([]string, error) {
 	return nil, fmt.Errorf("the service has no series %s", name)
 }
 
-// result returns the labels that the result of an expression has. It fails if the expression asks for
-// a series, a label or a value that does not exist.
+// result returns the labels that the result of an expression has. It fails if the expression asks
+// for a series, a label or a value that does not exist.
 func (c *catalog) result(e parser.Expr) ([]string, error) {
 	switch e := e.(type) {
 	case *parser.VectorSelector:
@@ -196,8 +197,8 @@ func (c *catalog) selected(e *parser.VectorSelector) ([]string, error) {
 	return all, nil
 }
 
-// checkValue fails if a matcher asks for a value of a label of Gatehouse that no document has: such a
-// query never matches anything.
+// checkValue fails if a matcher asks for a value of a label of Gatehouse that no document has: such
+// a query never matches anything.
 func (c *catalog) checkValue(m *labels.Matcher) error {
 	if !slices.Contains([]string{"event", "outcome", "reason", "state", "use", "api"}, m.Name) {
 		return nil

@@ -11,8 +11,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/authority"
 )
 
-// writeCertificate makes a CA and a certificate as the service makes its own, writes the certificate
-// into dir for both servers, and returns the configuration of a client that trusts it.
+// writeCertificate makes a CA and a certificate as the service makes its own, writes the
+// certificate into dir for both servers, and returns the configuration of a client that trusts it.
 func writeCertificate(dir string) (*tls.Config, error) {
 	now := time.Now()
 	ca, err := authority.Authority{}.Advance(now)

@@ -20,8 +20,8 @@ func (p plan) firstLoginsPerRound() int {
 // newcomers is how many users the measurements need who have never logged in.
 func (p plan) newcomers() int { return p.rounds*p.firstLoginsPerRound() + int(p.flood.Seconds()) + 1 }
 
-// measureFirstLogins logs in users whose passwords the service has never verified, in turn with bare
-// hashes on as many cores as the service gives them.
+// measureFirstLogins logs in users whose passwords the service has never verified, in turn with
+// bare hashes on as many cores as the service gives them.
 func (b *testbed) measureFirstLogins(ctx context.Context, k kernels) (row, error) {
 	measured := row{name: firstLoginName, must: .9, limit: fmt.Sprintf("bare bcrypt on %d of %d cores", hashSlots(), runtime.GOMAXPROCS(0))}
 	clients, hangUp := b.toGatehouse.clients(b.connections)

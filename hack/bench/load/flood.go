@@ -176,8 +176,8 @@ func (f *flood) percentile(p float64, from, to time.Duration) (time.Duration, in
 	return took[min(len(took)-1, int(p*float64(len(took))))], len(took)
 }
 
-// quietPercentile is a percentile without the flood. The first second, which opens connections, does
-// not count.
+// quietPercentile is a percentile without the flood. The first second, which opens connections,
+// does not count.
 func (f *flood) quietPercentile(p float64) time.Duration {
 	took, _ := f.percentile(p, time.Second, f.begin)
 	return took

@@ -24,7 +24,8 @@ type round struct {
 	got   window
 	bare  window
 	limit float64 // requests a second
-	// joint is the limit with both parts in one process: the bare handler computes the kernel before it answers.
+	// joint is the limit with both parts in one process: the bare handler computes the kernel
+	// before it answers.
 	joint window
 }
 

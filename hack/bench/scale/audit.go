@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// auditPolicy logs the requests of the measured process and no others, when the answer begins or ends.
+// auditPolicy logs the requests of the measured process and no others, when the answer begins or
+// ends.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]

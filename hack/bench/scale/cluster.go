@@ -82,8 +82,8 @@ func (c *cluster) connect() error {
 	return os.WriteFile(c.kubeconfig, raw, 0o600)
 }
 
-// warm waits until the API server answers for Users and Secrets from its own cache, as an API server
-// does that has run for a while.
+// warm waits until the API server answers for Users and Secrets from its own cache, as an API
+// server does that has run for a while.
 func (c *cluster) warm(ctx context.Context, d dataset) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
@@ -105,8 +105,8 @@ func (c *cluster) warm(ctx context.Context, d dataset) error {
 	}
 }
 
-// definitions returns the custom resource definitions of Gatehouse. Unless statusApart, status is not a
-// subresource, so that one request creates a User with its status.
+// definitions returns the custom resource definitions of Gatehouse. Unless statusApart, status is
+// not a subresource, so that one request creates a User with its status.
 func definitions(statusApart bool) ([]*apiextensionsv1.CustomResourceDefinition, error) {
 	crds, err := apitest.Definitions()
 	if err != nil || statusApart {

@@ -28,8 +28,8 @@ type directoryReport struct {
 	Miss float64 // ns for one access to memory that no cache holds
 }
 
-// measureDirectory runs the benchmarks of internal/directory in the current folder, the repository's
-// root.
+// measureDirectory runs the benchmarks of internal/directory in the current folder, the
+// repository's root.
 func measureDirectory(ctx context.Context) (*directoryReport, error) {
 	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^Benchmark(Lookup|Memory|CacheMiss)", "./internal/directory")
 	cmd.Stderr = os.Stderr

@@ -18,8 +18,8 @@ import (
 // writers is how many objects are created at once; with more, the API server only queues them.
 const writers = 16
 
-// filledCopy returns the folder, in scratch, of a copy of an etcd that holds the dataset. The original
-// stays in the cache; filledCopy fills it first if it is not there.
+// filledCopy returns the folder, in scratch, of a copy of an etcd that holds the dataset. The
+// original stays in the cache; filledCopy fills it first if it is not there.
 func filledCopy(ctx context.Context, s *settings, d dataset, scratch string) (string, error) {
 	kept := filepath.Join(s.cache, filepath.Base(s.assets), d.String())
 	if _, err := os.Stat(kept); err != nil {
@@ -106,7 +106,8 @@ func (c *cluster) create(ctx context.Context, n int, object func(int) client.Obj
 	return group.Wait()
 }
 
-// createOne tries again while the API server is too busy, as it may be on a machine with other work.
+// createOne tries again while the API server is too busy, as it may be on a machine with other
+// work.
 func (c *cluster) createOne(ctx context.Context, o client.Object) error {
 	const attempts = 10
 	var err error

@@ -76,7 +76,8 @@ func (r *report) markdown() string {
 	return b.String()
 }
 
-// explanation tells what the columns are, and which requests the API server got at the largest size.
+// explanation tells what the columns are, and which requests the API server got at the largest
+// size.
 func (r *report) explanation() string {
 	if len(r.Rows) == 0 {
 		return ""
@@ -115,7 +116,8 @@ func (r *report) write(docs string) error {
 	)
 }
 
-// revision returns the commit that the binary was built from, if the current folder has a repository.
+// revision returns the commit that the binary was built from, if the current folder has a
+// repository.
 func revision() string {
 	out, err := exec.Command("git", "describe", "--tags", "--always", "--dirty").Output()
 	if err != nil {

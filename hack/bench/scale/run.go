@@ -1,6 +1,6 @@
 // Package scale measures what grows with the number of users. It starts a real etcd and
-// kube-apiserver with that many Users and Secrets, starts the built binary against them as a process
-// of its own, and writes the figures beside their limits:
+// kube-apiserver with that many Users and Secrets, starts the built binary against them as a
+// process of its own, and writes the figures beside their limits:
 //
 //	bench scale -assets FOLDER [-sizes 1000,10000] [-layouts each,shared] [-docs docs]
 //

@@ -99,8 +99,9 @@ func (p *service) ask(ctx context.Context, url string, header http.Header) (int,
 	return answer.StatusCode, answer.Body.Close()
 }
 
-// newHTTP returns a client that keeps its connections, with a long timeout for a machine that others
-// use too. It trusts any certificate: the address belongs to the process that startService started.
+// newHTTP returns a client that keeps its connections, with a long timeout for a machine that
+// others use too. It trusts any certificate: the address belongs to the process that startService
+// started.
 func newHTTP() *http.Client {
 	return &http.Client{Timeout: 2 * time.Minute, Transport: &http.Transport{
 		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true},

@@ -18,8 +18,8 @@ const (
 	catchUpTimeout = 2 * time.Minute
 )
 
-// awayResult is what a client saw of requests that must write to the API server, while that went away
-// and came back.
+// awayResult is what a client saw of requests that must write to the API server, while that went
+// away and came back.
 type awayResult struct {
 	Rounds      int      `json:"rounds"`      // entirely without an API server
 	Unavailable int      `json:"unavailable"` // answers with 503 in those, to a new label or a revocation; two in each round
@@ -45,8 +45,8 @@ type awayWatcher struct {
 	labels   map[string]string // the token that the service returned for each label
 }
 
-// away asks for labels and revocations until it is told to stop, by when the API server must be back.
-// Then it checks whether the service keeps its promises, and how soon it follows a change.
+// away asks for labels and revocations until it is told to stop, by when the API server must be
+// back. Then it checks whether the service keeps its promises, and how soon it follows a change.
 func away(ctx context.Context, s *settings) (any, error) {
 	c, replicas, err := clusterAndReplicas(s)
 	if err != nil {
@@ -73,8 +73,8 @@ func away(ctx context.Context, s *settings) (any, error) {
 	return w.result, w.checkAfterwards(context.WithoutCancel(ctx))
 }
 
-// round asks one replica. It counts as without the API server only if that is unreachable both before
-// and after.
+// round asks one replica. It counts as without the API server only if that is unreachable both
+// before and after.
 func (w *awayWatcher) round(ctx context.Context, i int) {
 	before := w.cluster.reachable(ctx)
 	r := w.replicas[i%len(w.replicas)]
@@ -105,7 +105,8 @@ func (w *awayWatcher) round(ctx context.Context, i int) {
 	}
 }
 
-// askLabel asks for the token of a new label and returns the status, or 0 if there are enough labels.
+// askLabel asks for the token of a new label and returns the status, or 0 if there are enough
+// labels.
 func (w *awayWatcher) askLabel(ctx context.Context, r *service) int {
 	if len(w.labels) >= maxLabels {
 		return 0

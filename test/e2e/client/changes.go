@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// The object that experiments change, and its two passwords. The Secret holds the hash of one of them.
+// The object that experiments change, and its two passwords. The Secret holds the hash of one of
+// them.
 const (
 	changedUser   = "e2e-changed"
 	changedLogin  = "e2e-changed"
@@ -30,7 +31,8 @@ func credentials() [2]credential {
 	}
 }
 
-// latencies are the times from just before a request for a change to when the last replica follows it.
+// latencies are the times from just before a request for a change to when the last replica follows
+// it.
 type latencies struct {
 	Tries   int     `json:"tries"`
 	P50     float64 `json:"p50Ms"`
@@ -46,8 +48,8 @@ func summarize(took []time.Duration) latencies {
 	return latencies{Tries: n, P50: percentile(50), P99: percentile(99), Longest: ms(took[n-1])}
 }
 
-// revocations revokes and restores a user, and measures how long it takes until every replica refuses
-// both login and token.
+// revocations revokes and restores a user, and measures how long it takes until every replica
+// refuses both login and token.
 func revocations(ctx context.Context, s *settings) (any, error) {
 	c, replicas, err := clusterAndReplicas(s)
 	if err != nil {
@@ -88,9 +90,9 @@ func revocations(ctx context.Context, s *settings) (any, error) {
 	return summarize(took), c.setRevoked(ctx, changedUser, false)
 }
 
-// secretChanges swaps the hash in a Secret, and measures how long it takes until every replica refuses
-// the old password and accepts the new one. It asks with the old one, which is in the password cache
-// as long as it is right: asking with the new one too early would count as guessing.
+// secretChanges swaps the hash in a Secret, and measures how long it takes until every replica
+// refuses the old password and accepts the new one. It asks with the old one, which is in the
+// password cache as long as it is right: asking with the new one too early would count as guessing.
 func secretChanges(ctx context.Context, s *settings) (any, error) {
 	c, replicas, err := clusterAndReplicas(s)
 	if err != nil {
@@ -153,8 +155,8 @@ func accepted(a answer, err error) (bool, error) {
 	}
 }
 
-// whenAllReplicas asks every replica again and again until it answers yes, and returns when the last
-// of them did.
+// whenAllReplicas asks every replica again and again until it answers yes, and returns when the
+// last of them did.
 func whenAllReplicas(
 	ctx context.Context, within time.Duration, replicas []*service, ask func(context.Context, *service) (bool, error),
 ) (time.Time, error) {

@@ -11,8 +11,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// cachedFor is how long the service allows clients to cache its keys. This verifier asks no sooner, not
-// even for a key that it does not know: that is the strictest reading.
+// cachedFor is how long the service allows clients to cache its keys. This verifier asks no sooner,
+// not even for a key that it does not know: that is the strictest reading.
 const cachedFor = 5 * time.Minute
 
 // jwks verifies tokens offline with the keys that the service publishes.

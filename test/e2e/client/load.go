@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// loadResult is the outcome of a load. Every request is in exactly one of OK, Connection, Failed and
-// Wrong.
+// loadResult is the outcome of a load. Every request is in exactly one of OK, Connection, Failed
+// and Wrong.
 type loadResult struct {
 	Seconds    float64  `json:"seconds"`
 	Requests   int      `json:"requests"`
@@ -28,8 +28,8 @@ type loadResult struct {
 
 var errWrong = errors.New("wrong answer")
 
-// loader sends a mix of logins and checks through several clients, half of which keep connections of
-// HTTP/1.1 and half of HTTP/2.
+// loader sends a mix of logins and checks through several clients, half of which keep connections
+// of HTTP/1.1 and half of HTTP/2.
 type loader struct {
 	settings *settings
 	clients  []*service

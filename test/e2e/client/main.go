@@ -1,6 +1,6 @@
-// Command client is what the end-to-end tests run inside the cluster: it asks the service by its name
-// as other services do, measures with one clock how long its changes take, and prints the tokens that
-// it got and, as one line of JSON, its findings.
+// Command client is what the end-to-end tests run inside the cluster: it asks the service by its
+// name as other services do, measures with one clock how long its changes take, and prints the
+// tokens that it got and, as one line of JSON, its findings.
 package main
 
 import (

@@ -20,8 +20,8 @@ type loginResult struct {
 	Revoked     bool // the service refuses it once revoked
 }
 
-// login does what a new user of the service does, at both login APIs, by the service's name and each of
-// its ports.
+// login does what a new user of the service does, at both login APIs, by the service's name and
+// each of its ports.
 func login(ctx context.Context, s *settings) (any, error) {
 	var out loginResult
 	for _, port := range []string{"", ":4433", ":9443"} {

@@ -21,8 +21,8 @@ type service struct {
 	client *http.Client
 }
 
-// dial returns the service under its name. With a replica, every connection goes to that one, and the
-// client still expects the certificate of the name.
+// dial returns the service under its name. With a replica, every connection goes to that one, and
+// the client still expects the certificate of the name.
 func dial(s *settings, replica string, http2 bool) (*service, error) {
 	pem, err := os.ReadFile(s.caFile)
 	if err != nil {
