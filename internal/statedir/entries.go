@@ -9,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"syscall"
 )
 
 // The files of entries that a state folder has.
@@ -18,11 +17,11 @@ const (
 	CAEntries   = "ca"   // the service's own certificate authority
 )
 
-// CertificateFile is the file in a state folder with the certificates that clients are to trust, as PEM.
+// CertificateFile is the file in a state folder with the certificates that clients trust, as PEM.
 const CertificateFile = "ca.crt"
 
-// ReadEntries reads a file of named entries, as a Secret has them, from a state folder. It is empty when the file is not there. No
-// lock is needed: the file is always replaced whole.
+// ReadEntries reads a file of named entries, as a Secret has them, from a state folder. A file that
+// does not exist has no entries. ReadEntries needs no lock, since the file is always replaced whole.
 func ReadEntries(dir, name string) (map[string][]byte, error) {
 	raw, err := os.ReadFile(entriesPath(dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -33,23 +32,23 @@ func ReadEntries(dir, name string) (map[string][]byte, error) {
 	}
 	entries := map[string][]byte{}
 	if err := json.Unmarshal(raw, &entries); err != nil {
-		// What the parser says may quote a private key, so it is not passed on.
-		return nil, fmt.Errorf("read %s: %s is no JSON object of base64 strings: restore it from a backup, "+
+		// The parser's error may quote a private key, so it is not passed on.
+		return nil, fmt.Errorf("read %s: %s is not a JSON object of base64 strings: restore it from a backup, "+
 			"or remove it to start with new ones", name, entriesPath(dir, name))
 	}
 	return entries, nil
 }
 
-// UpdateEntries replaces a file of named entries by what next makes of it, and returns that. Whoever updates the same file at
-// the same time, in this process or in another one, waits; the folder need not be open. Nothing is written when next
-// changes nothing or returns an error.
+// UpdateEntries replaces a file of named entries by what next makes of it, and returns that. Updates of
+// the same file wait for each other, in this process and in others; the folder need not be open.
+// UpdateEntries writes nothing if next changes nothing or returns an error.
 func UpdateEntries(dir, name string, next func(map[string][]byte) (map[string][]byte, error)) (map[string][]byte, error) {
 	lock, err := os.OpenFile(entriesPath(dir, name)+".lock", os.O_RDWR|os.O_CREATE, 0o600) // #nosec G304 -- the operator's folder
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", name, err)
 	}
 	defer func() { _ = lock.Close() }() // which unlocks it; nothing was written to it
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+	if err := waitLock(lock); err != nil {
 		return nil, fmt.Errorf("lock %s: %w", name, err)
 	}
 	old, err := ReadEntries(dir, name)
@@ -70,7 +69,8 @@ func UpdateEntries(dir, name string, next func(map[string][]byte) (map[string][]
 	return entries, nil
 }
 
-// PublishCertificates writes the certificates that clients are to trust into CertificateFile, unless they are there already.
+// PublishCertificates writes the certificates that clients trust, as PEM, to CertificateFile, unless it
+// has them already.
 func PublishCertificates(dir string, bundle []byte) error {
 	path := filepath.Join(dir, CertificateFile)
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, bundle) { // #nosec G304 -- inside the folder

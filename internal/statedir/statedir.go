@@ -1,17 +1,24 @@
-// Package state keeps what a service that stands alone must not forget: who its users are, which tokens are revoked or
-// labelled, its keys and its CA. It lives in one folder of one process.
+// Package statedir keeps what a standalone service must not forget: who its users are, which tokens
+// are revoked or labelled, its keys and its CA. All of it lives in one folder, which one process has
+// open at a time.
 //
-// Users and tokens are rows of a journal (journal.go): an answered change is on the disk before the answer, and changes that
-// are asked for at the same time share one write. Keys and certificates are small files that are replaced whole
-// (entries.go); another process may change those while the service runs.
+// Users and tokens are rows of a bbolt database (database.go). The database is on the disk before a
+// change is answered, and changes that are asked for at the same time share one write (groups.go).
+// All rows are in memory as well (rows.go), so reads take no disk and no transaction. At the start
+// every page of the file is checked (pages.go): a damaged database is an error and never a smaller
+// one.
 //
-// The package is a leaf: it knows no directory, no Kubernetes and no HTTP.
+// Keys and certificates are small files that are replaced whole (entries.go). Another process may
+// change them while the service runs.
+//
+// The package is a leaf: it imports no directory, no Kubernetes and no HTTP.
 package statedir
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -21,22 +28,23 @@ import (
 // ErrClosed is the error of a change after Close.
 var ErrClosed = errors.New("the state folder is closed")
 
-// Identity is who a user is. It is dropped when the user goes, so that a user made anew is another one.
+// Identity is who a user is. It is dropped when the user goes, so that a user who is created again
+// under the same name is another one.
 type Identity struct {
 	Key       string    `json:"key"` // namespace/name
 	UID       string    `json:"uid"`
 	FirstSeen time.Time `json:"firstSeen"`
-	// Given says that the manifest names the UID, so that the same user may come back.
+	// Given reports whether the manifest names the UID, so that the same user may come back.
 	Given bool `json:"given,omitempty"`
 }
 
-// Standing is what has been learned about a user, by UID.
+// Standing is what the service has learned about a user, by UID.
 type Standing struct {
 	TokensRevokedAt   time.Time `json:"tokensRevokedAt,omitzero"`
 	FailedLogins      int       `json:"failedLogins,omitempty"`
 	LockedUntil       time.Time `json:"lockedUntil,omitzero"`
 	LastTokenIssuedAt time.Time `json:"lastTokenIssuedAt,omitzero"`
-	// Credentials stands for the passwords that FailedLogins and LockedUntil are about.
+	// Credentials identifies the passwords that FailedLogins and LockedUntil are about.
 	Credentials string `json:"credentials,omitempty"`
 }
 
@@ -54,28 +62,34 @@ type Token struct {
 	Revoked     bool      `json:"revoked,omitempty"`
 }
 
-// Store is an open state folder. Create it with Open. All methods are safe for concurrent use; those that change something
-// return when the change is on the disk, or with an error and then nothing is changed.
+// Store is an open state folder. Create it with Open. All methods are safe for concurrent use. Those
+// that change something return once the change is on the disk, or return an error and change nothing.
 type Store struct {
 	dir  string
 	lock *os.File
 	log  *slog.Logger
 
-	disk    sync.Mutex // held while the journal is written; orders all changes
-	journal *journal
-	closed  bool
+	disk     sync.Mutex // held while the database is written; orders all changes
+	database *database
+	closed   bool
 
 	queue sync.Mutex
-	next  *batch // changes that wait for the disk
+	next  *group // changes that wait for the disk
 
-	mu   sync.RWMutex // held for moments only; writers hold disk too
+	mu   sync.RWMutex // held only for lookups and for applying a group; writers hold disk too
 	rows rows
 }
 
-// Open opens a state folder, makes it when it is not there, and locks it: it fails when another process has it open. What is
-// in the folder can be read by nobody else. A journal that ends in the middle of a change, because the process was killed
-// while it wrote, loses that change and no more, since nobody was told that it was made. One that is damaged elsewhere is an
-// error.
+// Open opens a state folder, creates it if it does not exist, and locks it. It fails if another
+// process has it open. Only the owner can read what is in the folder.
+//
+// A process that was killed while it wrote loses the changes it had not answered and nothing else. A
+// database that is damaged, or that is missing beside files that belong to it, is an error: without
+// its rows, revoked tokens would be good again.
+//
+// A full disk does not keep a service from starting that has its database, since opening writes
+// nothing: the service verifies tokens, and each change tries the disk again. A folder on a read-only
+// filesystem cannot be opened, because it cannot be locked.
 func Open(dir string, log *slog.Logger) (*Store, error) {
 	if err := makeFolder(dir); err != nil {
 		return nil, err
@@ -84,30 +98,27 @@ func Open(dir string, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dir: dir, lock: lock, log: log, next: &batch{}, rows: newRows()}
+	s := &Store{dir: dir, lock: lock, log: log, next: &group{}, rows: newRows()}
+	s.database = &database{path: filepath.Join(dir, databaseName)}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return s, nil
 }
 
-// load reads the journal and writes it anew without what has been overtaken. A full disk does not keep a service from starting
-// that has its state: it verifies tokens, and each change tries to write the journal again.
+// load reads the database, or creates it in a folder that has never had one.
 func (s *Store) load() error {
-	s.journal = &journal{path: filepath.Join(s.dir, "journal")}
-	torn, err := s.journal.read(s.rows.replay)
+	_, err := os.Stat(s.database.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := mayCreateDatabase(s.dir); err != nil {
+			return err
+		}
+		return s.database.replace(nil)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("open the database: %w", err)
 	}
-	if torn > 0 {
-		s.log.Warn("the journal ends in the middle of a change that was never answered; it is left out", "file", s.journal.path, "bytes", torn)
-	}
-	if err := s.journal.rewrite(s.rows.all()); err != nil && s.rows.empty() {
-		return err
-	} else if err != nil {
-		s.log.Error("the state folder cannot be written: nothing can be revoked until it can", "error", err)
-	}
-	return nil
+	return s.database.load(&s.rows)
 }
 
 // Dir returns the folder.
@@ -121,140 +132,5 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
-	return errors.Join(s.journal.close(), s.lock.Close())
-}
-
-// Identity returns the identity of the user with this namespace/name, if one was drawn.
-func (s *Store) Identity(key string) (Identity, bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	id, ok := s.rows.identities.rows[key]
-	return id, ok
-}
-
-// Identities returns all identities by namespace/name.
-func (s *Store) Identities() map[string]Identity {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return maps.Clone(s.rows.identities.rows)
-}
-
-// Standing returns what is known of the user with this UID; the zero Standing if nothing is.
-func (s *Store) Standing(uid string) Standing {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.rows.standings.rows[uid]
-}
-
-// Tokens returns all token records by token id.
-func (s *Store) Tokens() map[string]Token {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return maps.Clone(s.rows.tokens.rows)
-}
-
-// TokensOf returns the token records of a user by token id.
-func (s *Store) TokensOf(uid string) map[string]Token {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	tokens := make(map[string]Token, len(s.rows.byUser[uid]))
-	for id := range s.rows.byUser[uid] {
-		tokens[id] = s.rows.tokens.rows[id]
-	}
-	return tokens
-}
-
-// Identify drops the identities of users that are gone, and then keeps new ones. What is known of a user goes with a UID that
-// was drawn here, since that never comes back; it stays under a UID that was given, or that another user gets now.
-func (s *Store) Identify(add []Identity, gone []string) error {
-	passedOn := map[string]bool{}
-	for _, id := range add {
-		passedOn[id.UID] = true
-	}
-	return s.update(func(tx *tx) {
-		for _, key := range gone {
-			id, ok := tx.identities.get(key)
-			if !ok {
-				continue
-			}
-			tx.identities.drop(key)
-			if id.Given || passedOn[id.UID] {
-				continue
-			}
-			tx.standings.drop(id.UID)
-			for _, t := range tx.tokensOf(id.UID) {
-				tx.tokens.drop(t.ID)
-			}
-		}
-		for _, id := range add {
-			tx.identities.put(id.Key, id)
-		}
-	})
-}
-
-// UpdateStanding keeps what next makes of a user's standing. next may be called on another goroutine and must be quick. A
-// revocation never moves back, whatever next says.
-func (s *Store) UpdateStanding(uid string, next func(Standing) Standing) error {
-	return s.update(func(tx *tx) {
-		old, _ := tx.standings.get(uid)
-		standing := next(old)
-		if standing.TokensRevokedAt.Before(old.TokensRevokedAt) {
-			standing.TokensRevokedAt = old.TokensRevokedAt
-		}
-		if standing != old {
-			tx.standings.put(uid, standing)
-		}
-	})
-}
-
-// CreateLabelled keeps the record of a token with a label, unless the same user has one with this label that keep calls good:
-// that one is returned then, and nothing changes. keep may be called on another goroutine and must be quick.
-func (s *Store) CreateLabelled(t Token, keep func(Token) bool) (Token, error) {
-	kept := t
-	err := s.update(func(tx *tx) {
-		for _, known := range tx.tokensOf(t.UserUID) {
-			if known.Label == t.Label && keep(known) {
-				kept = known
-				return
-			}
-		}
-		tx.tokens.put(t.ID, t)
-	})
-	if err != nil {
-		return Token{}, err
-	}
-	return kept, nil
-}
-
-// Revoke keeps that a token is revoked and returns its record: the one there is, or else t.
-func (s *Store) Revoke(t Token) (Token, error) {
-	err := s.update(func(tx *tx) {
-		known, ok := tx.tokens.get(t.ID)
-		if ok {
-			t = known
-		}
-		t.Revoked = true
-		if t != known {
-			tx.tokens.put(t.ID, t)
-		}
-	})
-	return t, err
-}
-
-// DropExpired removes the records of tokens that have ended, and returns them.
-func (s *Store) DropExpired(now time.Time) ([]Token, error) {
-	var ended []Token
-	for _, t := range s.Tokens() {
-		if !now.Before(t.ExpiresAt) {
-			ended = append(ended, t)
-		}
-	}
-	if len(ended) == 0 {
-		return nil, nil
-	}
-	return ended, s.update(func(tx *tx) {
-		for _, t := range ended {
-			tx.tokens.drop(t.ID)
-		}
-	})
+	return errors.Join(s.database.close(), s.lock.Close())
 }

@@ -6,19 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 )
-
-const ownProcessEnv = "GATEHOUSE_TEST_OWN_PROCESS"
 
 var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
@@ -208,148 +203,10 @@ func TestAFolderHasOneProcess(t *testing.T) {
 	open(t, dir)
 }
 
-func TestTheFolderIsForItsOwnerAlone(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "deep", "state")
-	s := open(t, dir)
-	_, err := s.Revoke(token("1", "A", ""))
-	must(t, err)
-	_, err = statedir.UpdateEntries(dir, statedir.KeysEntries, func(map[string][]byte) (map[string][]byte, error) {
-		return map[string][]byte{"k": []byte("secret")}, nil
-	})
-	must(t, err)
-	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("folder: %v, %v", info.Mode(), err)
-	}
-	files, err := os.ReadDir(dir)
-	must(t, err)
-	for _, f := range files {
-		if info, err := f.Info(); err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%s: %v, %v", f.Name(), info.Mode(), err)
-		}
-	}
-}
-
-func TestAFolderThatEverybodyMayWriteIntoIsRefused(t *testing.T) {
-	dir := t.TempDir()
-	must(t, os.Chmod(dir, 0o777)) // not through the umask
-	_, err := statedir.Open(dir, slog.New(slog.DiscardHandler))
-	if err == nil || !strings.Contains(err.Error(), "chmod 700") {
-		t.Errorf("got error %v", err)
-	}
-}
-
-func TestAFullDiskIsAnErrorAndNothingIsChanged(t *testing.T) {
-	if !inProcessOfItsOwn(t) {
-		return
-	}
-	dir := t.TempDir()
-	s := open(t, dir)
-	_, err := s.Revoke(token("before", "A", ""))
-	must(t, err)
-
-	enlarge := limitFileSize(t, 300)
-	for i := range 5 {
-		if _, err := s.Revoke(token(fmt.Sprint("full", i), "A", "")); err == nil {
-			t.Fatal("a change was answered that cannot be on the disk")
-		}
-	}
-	if len(s.Tokens()) != 1 {
-		t.Errorf("got %v, want nothing changed", s.Tokens())
-	}
-	enlarge()
-	_, err = s.Revoke(token("after", "A", ""))
-	must(t, err)
-	shut(t, s)
-	if tokens := open(t, dir).Tokens(); len(tokens) != 2 || !tokens["before"].Revoked || !tokens["after"].Revoked {
-		t.Errorf("after a restart: %v", tokens)
-	}
-}
-
-func TestAFullDiskDoesNotKeepAServiceFromStarting(t *testing.T) {
-	if !inProcessOfItsOwn(t) {
-		return
-	}
-	dir := t.TempDir()
-	s := open(t, dir)
-	_, err := s.Revoke(token("before", "A", ""))
-	must(t, err)
-	shut(t, s)
-	enlarge := limitFileSize(t, 100)
-	s = open(t, dir)
-	if _, err := s.Revoke(token("full", "A", "")); err == nil || !s.Tokens()["before"].Revoked {
-		t.Errorf("got error %v and %v", err, s.Tokens())
-	}
-	enlarge()
-	_, err = s.Revoke(token("after", "A", ""))
-	must(t, err)
-}
-
 // inProcessOfItsOwn runs a test again in a new process, because its limits would hold for all tests of this one, and says
 // whether this is that process.
-func inProcessOfItsOwn(t *testing.T) bool {
-	t.Helper()
-	if os.Getenv(ownProcessEnv) != "" {
-		return true
-	}
-	child := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
-	child.Env = append(os.Environ(), ownProcessEnv+"=1")
-	if out, err := child.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-	return false
-}
-
 // limitFileSize lets no file of this process grow beyond a size, as a full disk would, until the returned function is called.
-func limitFileSize(t *testing.T, size uint64) (enlarge func()) {
-	t.Helper()
-	signal.Ignore(syscall.SIGXFSZ)
-	var old syscall.Rlimit
-	must(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old))
-	must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: size, Max: old.Max}))
-	enlarge = sync.OnceFunc(func() {
-		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(enlarge)
-	return enlarge
-}
-
-func TestAFolderThatIsReplacedTakesNoMoreChanges(t *testing.T) {
-	cases := map[string]func(*testing.T, string){
-		"removed": func(t *testing.T, dir string) { must(t, os.RemoveAll(dir)) },
-		"removed and made anew by another process": func(t *testing.T, dir string) {
-			must(t, os.RemoveAll(dir))
-			open(t, dir)
-		},
-	}
-	for name, replace := range cases {
-		t.Run(name, func(t *testing.T) {
-			dir := filepath.Join(t.TempDir(), "state")
-			s := open(t, dir)
-			replace(t, dir)
-			if _, err := s.Revoke(token("1", "A", "")); err == nil || !strings.Contains(err.Error(), "removed or replaced") {
-				t.Errorf("got error %v", err)
-			}
-		})
-	}
-}
-
-func TestAJournalThatWasRemovedIsWrittenAnew(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir)
-	_, err := s.Revoke(token("1", "A", ""))
-	must(t, err)
-	must(t, os.Remove(filepath.Join(dir, "journal")))
-	_, err = s.Revoke(token("2", "A", ""))
-	must(t, err)
-	shut(t, s)
-	if tokens := open(t, dir).Tokens(); len(tokens) != 2 {
-		t.Errorf("got %v", tokens)
-	}
-}
-
-func TestTheJournalDoesNotGrowForEver(t *testing.T) {
+func TestDatabaseStaysSmall(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	wg := sync.WaitGroup{}
@@ -366,7 +223,7 @@ func TestTheJournalDoesNotGrowForEver(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	info, err := os.Stat(filepath.Join(dir, "journal"))
+	info, err := os.Stat(filepath.Join(dir, "state.db"))
 	must(t, err)
 	if info.Size() > 2<<20 {
 		t.Errorf("50 rows take %d bytes after 10000 changes", info.Size())
@@ -439,19 +296,5 @@ func TestEntriesThatCannotBeReadAreNotReplacedNorQuoted(t *testing.T) {
 	})
 	if err == nil || strings.Contains(err.Error(), "c2VjcmV0") || !strings.Contains(err.Error(), "keys.json") {
 		t.Errorf("got error %v", err)
-	}
-}
-
-func TestTheCertificatesToTrustCanBeReadByEverybody(t *testing.T) {
-	dir := t.TempDir()
-	must(t, statedir.PublishCertificates(dir, []byte("PEM")))
-	must(t, statedir.PublishCertificates(dir, []byte("PEM 2")))
-	path := filepath.Join(dir, statedir.CertificateFile)
-	raw, err := os.ReadFile(path)
-	must(t, err)
-	info, err := os.Stat(path)
-	must(t, err)
-	if string(raw) != "PEM 2" || info.Mode().Perm() != 0o644 {
-		t.Errorf("got %q, %v", raw, info.Mode())
 	}
 }

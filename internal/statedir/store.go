@@ -1,0 +1,166 @@
+package statedir
+
+import (
+	"fmt"
+	"maps"
+	"time"
+)
+
+// Identity returns the identity of the user with this namespace/name, and reports whether the user
+// has one.
+func (s *Store) Identity(key string) (Identity, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	id, ok := s.rows.identities.rows[key]
+	return id, ok
+}
+
+// Identities returns all identities by namespace/name.
+func (s *Store) Identities() map[string]Identity {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return maps.Clone(s.rows.identities.rows)
+}
+
+// Standing returns what is known of the user with this UID; the zero Standing if nothing is.
+func (s *Store) Standing(uid string) Standing {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.rows.standings.rows[uid]
+}
+
+// Tokens returns all token records by token id.
+func (s *Store) Tokens() map[string]Token {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return maps.Clone(s.rows.tokens.rows)
+}
+
+// TokensOf returns the token records of a user by token id.
+func (s *Store) TokensOf(uid string) map[string]Token {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	tokens := make(map[string]Token, len(s.rows.byUser[uid]))
+	for id := range s.rows.byUser[uid] {
+		tokens[id] = s.rows.tokens.rows[id]
+	}
+	return tokens
+}
+
+// Identify drops the identities of users that are gone, and then saves new ones. What is known of a
+// user goes with a UID that was generated here, since that UID never comes back. It stays under a UID
+// that the manifest gives, or that another user takes over now.
+func (s *Store) Identify(add []Identity, gone []string) error {
+	takenOver := map[string]bool{}
+	for _, id := range add {
+		if err := checkKey("user", id.Key); err != nil {
+			return err
+		}
+		takenOver[id.UID] = true
+	}
+	return s.update(func(tx *tx) {
+		for _, key := range gone {
+			id, ok := tx.identities.get(key)
+			if !ok {
+				continue
+			}
+			tx.identities.drop(key)
+			if id.Given || takenOver[id.UID] {
+				continue
+			}
+			tx.standings.drop(id.UID)
+			for _, t := range tx.tokensOf(id.UID) {
+				tx.tokens.drop(t.ID)
+			}
+		}
+		for _, id := range add {
+			tx.identities.put(id.Key, id)
+		}
+	})
+}
+
+// UpdateStanding saves what next makes of a user's standing. next may be called on another goroutine
+// and must be quick. A revocation never moves back, whatever next returns.
+func (s *Store) UpdateStanding(uid string, next func(Standing) Standing) error {
+	if err := checkKey("UID", uid); err != nil {
+		return err
+	}
+	return s.update(func(tx *tx) {
+		old, _ := tx.standings.get(uid)
+		standing := next(old)
+		if standing.TokensRevokedAt.Before(old.TokensRevokedAt) {
+			standing.TokensRevokedAt = old.TokensRevokedAt
+		}
+		if standing != old {
+			tx.standings.put(uid, standing)
+		}
+	})
+}
+
+// CreateLabelled saves the record of a token with a label, unless the same user has one with this
+// label for which keep returns true: then CreateLabelled returns that one and changes nothing. keep
+// may be called on another goroutine and must be quick.
+func (s *Store) CreateLabelled(t Token, keep func(Token) bool) (Token, error) {
+	if err := checkKey("token", t.ID); err != nil {
+		return Token{}, err
+	}
+	kept := t
+	err := s.update(func(tx *tx) {
+		for _, known := range tx.tokensOf(t.UserUID) {
+			if known.Label == t.Label && keep(known) {
+				kept = known
+				return
+			}
+		}
+		tx.tokens.put(t.ID, t)
+	})
+	if err != nil {
+		return Token{}, err
+	}
+	return kept, nil
+}
+
+// Revoke saves that a token is revoked and returns its record: the existing one, or else t.
+func (s *Store) Revoke(t Token) (Token, error) {
+	if err := checkKey("token", t.ID); err != nil {
+		return t, err
+	}
+	err := s.update(func(tx *tx) {
+		known, ok := tx.tokens.get(t.ID)
+		if ok {
+			t = known
+		}
+		t.Revoked = true
+		if t != known {
+			tx.tokens.put(t.ID, t)
+		}
+	})
+	return t, err
+}
+
+// DropExpired removes the records of tokens that have ended, and returns them.
+func (s *Store) DropExpired(now time.Time) ([]Token, error) {
+	var ended []Token
+	for _, t := range s.Tokens() {
+		if !now.Before(t.ExpiresAt) {
+			ended = append(ended, t)
+		}
+	}
+	if len(ended) == 0 {
+		return nil, nil
+	}
+	return ended, s.update(func(tx *tx) {
+		for _, t := range ended {
+			tx.tokens.drop(t.ID)
+		}
+	})
+}
+
+// checkKey refuses a key that the database cannot store, so that it fails the change it belongs to
+// and not all changes that share a write with it.
+func checkKey(what, key string) error {
+	if key == "" || len(key) > maxKeySize {
+		return fmt.Errorf("cannot save %s %.50q: its name has %d bytes, want 1 to %d", what, key, len(key), maxKeySize)
+	}
+	return nil
+}
