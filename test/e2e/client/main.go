@@ -43,7 +43,11 @@ func run(args []string) error {
 		"labels": labels, "restart": restart, "memory": memory, "away": away,
 	}
 	if len(args) == 1 && args[0] == "stop" {
-		return syscall.Kill(1, syscall.SIGUSR1) // PID 1 is the experiment that this container runs
+		running, err := os.FindProcess(1) // the experiment that this container runs
+		if err != nil {
+			return err
+		}
+		return running.Signal(syscall.SIGTERM)
 	}
 	if len(args) == 0 || experiments[args[0]] == nil {
 		return errors.New("the first argument must name an experiment")
@@ -52,7 +56,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGUSR1)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	result, err := experiments[args[0]](ctx, s)
 	if err != nil {
