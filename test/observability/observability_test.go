@@ -14,7 +14,7 @@ import (
 	_ "sigs.k8s.io/controller-runtime/pkg/builder" // registers the metrics of the Kubernetes libraries
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
-	"github.com/gatehouse-auth/gatehouse/server"
+	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
 
 const (
@@ -26,17 +26,16 @@ const (
 // description matches the text of a prometheus.Desc, whose fields have no accessors.
 var description = regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`)
 
-// exposed returns the metrics that a replica registers, each with its labels.
+// exposed returns the metrics that a replica exposes, each with its labels: its own, and those of the
+// Kubernetes libraries in the whole process.
 func exposed(t *testing.T) map[string][]string {
 	t.Helper()
 	libraries, ok := metrics.Registry.(prometheus.Collector)
 	if !ok {
-		t.Fatal("the registry of the Kubernetes libraries cannot describe its metrics")
+		t.Fatal("the registry of the Kubernetes libraries does not describe its metrics")
 	}
-	own := prometheus.NewRegistry()
-	server.New(server.Config{Registry: own})
-	all := described(t, libraries)
-	maps.Copy(all, described(t, own))
+	all := described(t, servertest.New(t, servertest.Options{}).Registry)
+	maps.Copy(all, described(t, libraries))
 	return all
 }
 
