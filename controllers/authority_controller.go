@@ -11,7 +11,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -36,10 +35,9 @@ type AuthorityReconciler struct {
 	Source    *authority.Source
 	Now       func() time.Time
 
-	keeper   *keystore.CA
-	secret   *watchedSecret
-	reader   client.Reader // not a cache: one read a minute is less than a watch in every namespace
-	recorder events.EventRecorder
+	keeper *keystore.CA
+	secret *watchedSecret
+	reader client.Reader // not a cache: one read a minute is less than a watch in every namespace
 }
 
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=create,namespace=gatehouse-system
@@ -52,7 +50,7 @@ type AuthorityReconciler struct {
 
 // SetupWithManager lets the manager call Reconcile at start, for every change of the Secret, and about once a minute.
 func (r *AuthorityReconciler) SetupWithManager(mgr ctrl.Manager) error {
-	r.recorder, r.reader = mgr.GetEventRecorder(appName), mgr.GetAPIReader()
+	r.reader = mgr.GetAPIReader()
 	key := types.NamespacedName{Namespace: r.Namespace, Name: AuthoritySecret}
 	return watchSystemSecret(mgr, key, func(secret *watchedSecret) reconcile.Reconciler {
 		r.secret = secret
@@ -78,7 +76,7 @@ func (r *AuthorityReconciler) report(ctx context.Context, problem error) {
 		log.FromContext(ctx).Info("the CA can be read and written again")
 	case errors.Is(problem, keystore.ErrUnreadableCA):
 		log.FromContext(ctx).Error(problem, "the CA stays as it is, and the one before stays in force; repair the Secret, or delete it to get a new CA")
-		r.secret.warn(ctx, r.recorder, "CAUnreadable", "ReadCA",
+		r.secret.warn(ctx, "CAUnreadable", "ReadCA",
 			"This is not a CA with its key, and is left alone: put both back, or delete the Secret to get a new CA.")
 	default:
 		log.FromContext(ctx).Error(problem, "could not sync the CA; will retry")

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -34,9 +33,8 @@ type KeysReconciler struct {
 	Policy    token.Policy
 	Now       func() time.Time
 
-	keeper   *keystore.Keys
-	secret   *watchedSecret
-	recorder events.EventRecorder
+	keeper *keystore.Keys
+	secret *watchedSecret
 }
 
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=create,namespace=gatehouse-system
@@ -45,7 +43,6 @@ type KeysReconciler struct {
 
 // SetupWithManager lets the manager call Reconcile at start, for every change of the Secret, and about once a minute.
 func (r *KeysReconciler) SetupWithManager(mgr ctrl.Manager) error {
-	r.recorder = mgr.GetEventRecorder(appName)
 	key := types.NamespacedName{Namespace: r.Namespace, Name: KeysSecret}
 	return watchSystemSecret(mgr, key, func(secret *watchedSecret) reconcile.Reconciler {
 		r.secret = secret
@@ -82,7 +79,7 @@ func (r *KeysReconciler) report(ctx context.Context, problem error) {
 		return
 	}
 	log.FromContext(ctx).Error(problem, "cannot read or write some of the keys; they are left as they are, and the others are in use")
-	r.secret.warn(ctx, r.recorder, "KeyUnreadable", "ReadKeys",
+	r.secret.warn(ctx, "KeyUnreadable", "ReadKeys",
 		"Some entries are not keys and are left alone, or new keys cannot be stored; the log of gatehouse names them. The other keys are in use.")
 }
 

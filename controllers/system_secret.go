@@ -45,7 +45,10 @@ type SecretEntries struct {
 
 // watchedSecret is one Secret of the service's own, which all replicas share. It is read through a cache that watches this one
 // object, so that the service needs no right to see any other.
-type watchedSecret struct{ SecretEntries }
+type watchedSecret struct {
+	SecretEntries
+	recorder events.EventRecorder
+}
 
 // watchSystemSecret lets the manager call a reconciler at start, for every change of the Secret, and whenever it asks for it.
 func watchSystemSecret(mgr ctrl.Manager, key types.NamespacedName, reconciler func(*watchedSecret) reconcile.Reconciler) error {
@@ -72,7 +75,7 @@ func watchSystemSecret(mgr ctrl.Manager, key types.NamespacedName, reconciler fu
 		WatchesRawSource(source.Kind(own, &corev1.Secret{}, &handler.TypedEnqueueRequestForObject[*corev1.Secret]{})).
 		WatchesRawSource(atStart(key)).
 		WithOptions(options).
-		Complete(reconciler(&watchedSecret{SecretEntries{Key: key, reader: own, client: mgr.GetClient()}}))
+		Complete(reconciler(&watchedSecret{SecretEntries{Key: key, reader: own, client: mgr.GetClient()}, mgr.GetEventRecorder(appName)}))
 }
 
 // atStart asks for one reconciliation, because a Secret that does not exist yet causes no event.
@@ -152,9 +155,9 @@ func (s SecretEntries) write(ctx context.Context, secret *corev1.Secret, entries
 }
 
 // warn makes an Event about the Secret.
-func (s *watchedSecret) warn(ctx context.Context, recorder events.EventRecorder, reason, action, message string) {
+func (s *watchedSecret) warn(ctx context.Context, reason, action, message string) {
 	if secret, err := s.read(ctx); err == nil {
-		recorder.Eventf(secret, nil, corev1.EventTypeWarning, reason, action, "%s", message)
+		s.recorder.Eventf(secret, nil, corev1.EventTypeWarning, reason, action, "%s", message)
 	}
 }
 

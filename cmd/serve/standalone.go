@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/gatehouse-auth/gatehouse/controllers/standalone"
+	"github.com/gatehouse-auth/gatehouse/internal/keystore"
 	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 )
 
@@ -30,7 +31,7 @@ func (a *App) serveStandalone(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 
-	keys, keyUpkeep := standalone.NewKeys(o.StateDir, a.keys, o.keyPolicy(), a.log, a.now)
+	keys, keyUpkeep := standalone.NewKeys(o.StateDir, a.log, keystore.Keys{Set: a.keys, Policy: o.keyPolicy(), Now: a.now})
 	_ = keys.Sync(ctx) // it reports its error, and Ready returns one if no key can issue tokens
 	if err := keys.Ready(); err != nil {
 		return fmt.Errorf("read the keys: %w", err)

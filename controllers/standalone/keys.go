@@ -8,7 +8,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/authority"
 	"github.com/gatehouse-auth/gatehouse/internal/keystore"
 	"github.com/gatehouse-auth/gatehouse/internal/statedir"
-	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
 // How often the files are read again: edits to the keys take effect within seconds.
@@ -17,17 +16,16 @@ const (
 	caInterval   = time.Minute
 )
 
-// NewKeys returns the keeper of the keys in a state folder, and what syncs them again and again. Sync them once before that.
-func NewKeys(dir string, set *token.KeySet, policy token.Policy, log *slog.Logger, now func() time.Time) (*keystore.Keys, *Periodic) {
-	keys := &keystore.Keys{
-		Entries: statedir.EntriesFile{Dir: dir, Name: statedir.KeysEntries},
-		Set:     set, Policy: policy, Now: now,
-		Report: func(_ context.Context, problem error) { logProblem(log, "keys", problem) },
-	}
-	return keys, &Periodic{keysInterval, func(ctx context.Context) { _ = keys.Sync(ctx) }} // which reports its errors
+// NewKeys returns the keeper of the keys in a state folder, and what syncs them again and again. Set, Policy and Now of keys are
+// the caller's; the rest is filled in. Sync the keys once before the Periodic starts.
+func NewKeys(dir string, log *slog.Logger, keys keystore.Keys) (*keystore.Keys, *Periodic) {
+	keys.Entries = statedir.EntriesFile{Dir: dir, Name: statedir.KeysEntries}
+	keys.Report = func(_ context.Context, problem error) { logProblem(log, "keys", problem) }
+	return &keys, &Periodic{keysInterval, func(ctx context.Context) { _ = keys.Sync(ctx) }} // which reports its errors
 }
 
-// NewCA returns the keeper of the service's own CA in a state folder, and what syncs it again and again. Sync it once before that.
+// NewCA returns the keeper of the service's own CA in a state folder, and what syncs it again and again. Sync it
+// once before the Periodic starts.
 func NewCA(dir string, source *authority.Source, log *slog.Logger, now func() time.Time) (*keystore.CA, *Periodic) {
 	ca := &keystore.CA{
 		Entries: statedir.EntriesFile{Dir: dir, Name: statedir.CAEntries},

@@ -22,7 +22,9 @@ func stateKeys(dir string, now *time.Time, log *logged) *keystore.Keys {
 		Algorithm: token.ES256, Interval: 720 * time.Hour,
 		Lifetime: map[token.Use]time.Duration{token.Sign: 24 * time.Hour, token.Seal: 24 * time.Hour},
 	}
-	keys, _ := standalone.NewKeys(dir, &token.KeySet{}, policy, slog.New(slog.NewTextHandler(log, nil)), func() time.Time { return *now })
+	keys, _ := standalone.NewKeys(dir, slog.New(slog.NewTextHandler(log, nil)), keystore.Keys{
+		Set: &token.KeySet{}, Policy: policy, Now: func() time.Time { return *now },
+	})
 	return keys
 }
 

@@ -27,9 +27,10 @@ const (
 	lockTimeout = time.Second
 )
 
-var (
-	digestBucket = []byte("digest")
-	digestKey    = []byte("rows")
+// The bucket and the key of the digest of all rows.
+const (
+	digestBucket = "digest"
+	digestKey    = "rows"
 )
 
 // database is the file with the rows. It has a bucket for each table, with the rows as JSON by key,
@@ -168,7 +169,7 @@ func (d *database) read(into *rows) (err error) {
 			return err
 		}
 		got := digest{Version: layoutVersion}
-		for _, name := range buckets {
+		for _, name := range bucketNames() {
 			bucket := tx.Bucket([]byte(name))
 			if bucket == nil {
 				return damaged("it has no bucket %s", name)
@@ -190,11 +191,11 @@ func (d *database) read(into *rows) (err error) {
 
 func readDigest(tx *bbolt.Tx) (digest, error) {
 	var d digest
-	bucket := tx.Bucket(digestBucket)
+	bucket := tx.Bucket([]byte(digestBucket))
 	if bucket == nil {
 		return d, damaged("it has no bucket %s", digestBucket)
 	}
-	if err := json.Unmarshal(bucket.Get(digestKey), &d); err != nil {
+	if err := json.Unmarshal(bucket.Get([]byte(digestKey)), &d); err != nil {
 		return d, damaged("its digest cannot be read")
 	}
 	if d.Version != layoutVersion {
@@ -238,7 +239,7 @@ func update(file *bbolt.DB, old digest, changes []change) (digest, error) {
 		if err != nil {
 			return err
 		}
-		return tx.Bucket(digestBucket).Put(digestKey, text)
+		return tx.Bucket([]byte(digestBucket)).Put([]byte(digestKey), text)
 	})
 	return next, err
 }
@@ -304,8 +305,8 @@ func (d *database) create(all []change) error {
 		return err
 	}
 	err := d.bolt.Update(func(tx *bbolt.Tx) error {
-		_, err := tx.CreateBucket(digestBucket)
-		for _, name := range buckets {
+		_, err := tx.CreateBucket([]byte(digestBucket))
+		for _, name := range bucketNames() {
 			if err == nil {
 				_, err = tx.CreateBucket([]byte(name))
 			}

@@ -2,6 +2,7 @@ package statedir
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -124,7 +125,7 @@ func TestFlippedBit(t *testing.T) {
 	s := newSample(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	refused, opened := 0, 0
-	for at := 0; at < s.used; at++ {
+	for at := range s.used {
 		page, inPage := at/s.pageSize, at%s.pageSize
 		structure := inPage < pageHeaderSize+elementSize || (page < 2 && inPage < pageHeaderSize+metaSize)
 		if !structure && at%101 != 0 {
@@ -187,7 +188,7 @@ func TestDamagedFile(t *testing.T) {
 	s := newSample(t)
 	page := func(n int) []byte { return s.raw[n*s.pageSize:][:s.pageSize] }
 	newest := 0
-	if order.Uint64(page(1)[pageHeaderSize+48:]) > order.Uint64(page(0)[pageHeaderSize+48:]) {
+	if binary.NativeEndian.Uint64(page(1)[pageHeaderSize+48:]) > binary.NativeEndian.Uint64(page(0)[pageHeaderSize+48:]) {
 		newest = 1
 	}
 	cases := map[string]struct {
@@ -221,12 +222,14 @@ func TestDamagedRows(t *testing.T) {
 		change func(*bbolt.Tx) error
 		want   string
 	}{
-		"a row less":        {func(tx *bbolt.Tx) error { return tx.Bucket([]byte("tokens")).Delete([]byte("1")) }, "are not the"},
-		"another value":     {func(tx *bbolt.Tx) error { return tx.Bucket([]byte("tokens")).Put([]byte("1"), []byte(`{"id":"1"}`)) }, "are not the"},
-		"not JSON":          {func(tx *bbolt.Tx) error { return tx.Bucket([]byte("tokens")).Put([]byte("1"), []byte(`{`)) }, "row 1 of bucket tokens"},
-		"no bucket":         {func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("standings")) }, "no bucket standings"},
-		"no digest":         {func(tx *bbolt.Tx) error { return tx.DeleteBucket(digestBucket) }, "no bucket digest"},
-		"a later layout":    {func(tx *bbolt.Tx) error { return tx.Bucket(digestBucket).Put(digestKey, []byte(`{"version":2}`)) }, "version 2"},
+		"a row less":    {func(tx *bbolt.Tx) error { return tx.Bucket([]byte("tokens")).Delete([]byte("1")) }, "are not the"},
+		"another value": {func(tx *bbolt.Tx) error { return tx.Bucket([]byte("tokens")).Put([]byte("1"), []byte(`{"id":"1"}`)) }, "are not the"},
+		"not JSON":      {func(tx *bbolt.Tx) error { return tx.Bucket([]byte("tokens")).Put([]byte("1"), []byte(`{`)) }, "row 1 of bucket tokens"},
+		"no bucket":     {func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("standings")) }, "no bucket standings"},
+		"no digest":     {func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte(digestBucket)) }, "no bucket digest"},
+		"a later layout": {func(tx *bbolt.Tx) error {
+			return tx.Bucket([]byte(digestBucket)).Put([]byte(digestKey), []byte(`{"version":2}`))
+		}, "version 2"},
 		"a bucket in a row": {func(tx *bbolt.Tx) error { _, err := tx.Bucket([]byte("tokens")).CreateBucket([]byte("b")); return err }, "is a bucket"},
 	}
 	for name, c := range cases {

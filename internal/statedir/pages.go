@@ -32,8 +32,6 @@ const (
 	noFreelist = ^uint64(0)
 )
 
-var order = binary.NativeEndian
-
 // checkFile returns a damageError unless both meta pages of a database and the tree of the newest one
 // are as bbolt writes them. What keys and values say is for the digest of the rows to tell.
 func checkFile(path string) error {
@@ -69,7 +67,7 @@ func checkPages(file io.ReaderAt, size int64) error {
 	if newest.freelist != noFreelist {
 		return damaged("it has a list of free pages, so another program has written to it")
 	}
-	if newest.pages > uint64(size)/uint64(newest.pageSize) {
+	if newest.pages > uint64(size/newest.pageSize) { // #nosec G115 -- neither is negative
 		return damaged("it ends after %d bytes, want at least %d pages of %d", size, newest.pages, newest.pageSize)
 	}
 	c := &checker{file: file, meta: newest, seen: make([]bool, newest.pages)}
@@ -94,15 +92,15 @@ func readMeta(file io.ReaderAt, page int64) (meta, error) {
 	}
 	sum := fnv.New64a()
 	_, _ = sum.Write(raw[:metaSize-8])
-	if order.Uint32(raw) != metaMagic || order.Uint32(raw[4:]) != metaVersion || order.Uint64(raw[metaSize-8:]) != sum.Sum64() {
+	if binary.NativeEndian.Uint32(raw) != metaMagic || binary.NativeEndian.Uint32(raw[4:]) != metaVersion || binary.NativeEndian.Uint64(raw[metaSize-8:]) != sum.Sum64() {
 		return meta{}, damaged("the meta page at byte %d is not one, or its checksum is wrong", page)
 	}
 	m := meta{
-		pageSize: int64(order.Uint32(raw[8:])),
-		root:     order.Uint64(raw[16:]),
-		freelist: order.Uint64(raw[32:]),
-		pages:    order.Uint64(raw[40:]),
-		txid:     order.Uint64(raw[48:]),
+		pageSize: int64(binary.NativeEndian.Uint32(raw[8:])),
+		root:     binary.NativeEndian.Uint64(raw[16:]),
+		freelist: binary.NativeEndian.Uint64(raw[32:]),
+		pages:    binary.NativeEndian.Uint64(raw[40:]),
+		txid:     binary.NativeEndian.Uint64(raw[48:]),
 	}
 	if m.pageSize < 1024 || m.pages < 2 {
 		return meta{}, damaged("the meta page at byte %d makes no sense", page)
@@ -138,7 +136,7 @@ func (c *checker) tree(id uint64, limits span, leaf func(element) error) error {
 	if !ok {
 		return damaged("page %d has entries that are cut off or out of order", id)
 	}
-	if order.Uint16(page[8:]) == leafPage {
+	if binary.NativeEndian.Uint16(page[8:]) == leafPage {
 		err := each(elements, leaf)
 		c.spare = page // no one refers to it any more
 		return err
@@ -170,11 +168,11 @@ func (c *checker) bucket(e element) error {
 	if e.flags != bucketElement || len(e.value) < bucketSize {
 		return damaged("%.20q is not a bucket", e.key)
 	}
-	if root := order.Uint64(e.value); root != 0 {
+	if root := binary.NativeEndian.Uint64(e.value); root != 0 {
 		return c.tree(root, span{}, checkRow)
 	}
 	page := e.value[bucketSize:]
-	if len(page) < pageHeaderSize || order.Uint16(page[8:]) != leafPage {
+	if len(page) < pageHeaderSize || binary.NativeEndian.Uint16(page[8:]) != leafPage {
 		return damaged("the bucket %.20q has no page", e.key)
 	}
 	elements, ok := parsePage(page, span{})
@@ -201,8 +199,8 @@ func (c *checker) page(id uint64) ([]byte, error) {
 	if err := c.claim(id, header); err != nil {
 		return nil, err
 	}
-	flags, more := order.Uint16(header[8:]), uint64(order.Uint32(header[12:]))
-	if order.Uint64(header) != id || (flags != branchPage && flags != leafPage) {
+	flags, more := binary.NativeEndian.Uint16(header[8:]), uint64(binary.NativeEndian.Uint32(header[12:]))
+	if binary.NativeEndian.Uint64(header) != id || (flags != branchPage && flags != leafPage) {
 		return nil, damaged("page %d is not a page of a bucket", id)
 	}
 	if more >= c.meta.pages-id {
@@ -232,8 +230,8 @@ func (c *checker) claim(id uint64, into []byte) error {
 // parsePage returns the elements of a page, and reports whether they are inside it, in order and
 // within the limits.
 func parsePage(page []byte, limits span) ([]element, bool) {
-	leaf := order.Uint16(page[8:]) == leafPage
-	elements := make([]element, order.Uint16(page[10:]))
+	leaf := binary.NativeEndian.Uint16(page[8:]) == leafPage
+	elements := make([]element, binary.NativeEndian.Uint16(page[10:]))
 	if len(page) < pageHeaderSize+len(elements)*elementSize || (!leaf && len(elements) == 0) {
 		return nil, false
 	}
@@ -256,10 +254,10 @@ func parseElement(raw []byte, leaf bool) (element, bool) {
 	var e element
 	var position, keySize, valueSize uint64
 	if leaf {
-		e.flags = order.Uint32(raw)
-		position, keySize, valueSize = uint64(order.Uint32(raw[4:])), uint64(order.Uint32(raw[8:])), uint64(order.Uint32(raw[12:]))
+		e.flags = binary.NativeEndian.Uint32(raw)
+		position, keySize, valueSize = uint64(binary.NativeEndian.Uint32(raw[4:])), uint64(binary.NativeEndian.Uint32(raw[8:])), uint64(binary.NativeEndian.Uint32(raw[12:]))
 	} else {
-		position, keySize, e.child = uint64(order.Uint32(raw)), uint64(order.Uint32(raw[4:])), order.Uint64(raw[8:])
+		position, keySize, e.child = uint64(binary.NativeEndian.Uint32(raw)), uint64(binary.NativeEndian.Uint32(raw[4:])), binary.NativeEndian.Uint64(raw[8:])
 	}
 	value := position + keySize
 	if position < elementSize || keySize == 0 || value+valueSize > uint64(len(raw)) {

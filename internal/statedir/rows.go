@@ -20,14 +20,20 @@ type table[T any] struct {
 	rows   map[string]T
 }
 
-// buckets are the buckets of the database that have rows.
-var buckets = []string{"identities", "standings", "tokens"}
+// The buckets of the database that have rows.
+const (
+	identitiesBucket = "identities"
+	standingsBucket  = "standings"
+	tokensBucket     = "tokens"
+)
+
+func bucketNames() []string { return []string{identitiesBucket, standingsBucket, tokensBucket} }
 
 func newRows() rows {
 	return rows{
-		identities: table[Identity]{buckets[0], map[string]Identity{}},
-		standings:  table[Standing]{buckets[1], map[string]Standing{}},
-		tokens:     table[Token]{buckets[2], map[string]Token{}},
+		identities: table[Identity]{identitiesBucket, map[string]Identity{}},
+		standings:  table[Standing]{standingsBucket, map[string]Standing{}},
+		tokens:     table[Token]{tokensBucket, map[string]Token{}},
 		byUser:     map[string]map[string]struct{}{},
 	}
 }

@@ -4,6 +4,7 @@ package statedir_test
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -14,7 +15,6 @@ import (
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse/internal/statedir"
-	"log/slog"
 )
 
 const ownProcessEnv = "GATEHOUSE_TEST_OWN_PROCESS"

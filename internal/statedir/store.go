@@ -60,18 +60,7 @@ func (s *Store) Identify(add []Identity, gone []string) error {
 	}
 	return s.update(func(tx *tx) {
 		for _, key := range gone {
-			id, ok := tx.identities.get(key)
-			if !ok {
-				continue
-			}
-			tx.identities.drop(key)
-			if id.Given || takenOver[id.UID] {
-				continue
-			}
-			tx.standings.drop(id.UID)
-			for _, t := range tx.tokensOf(id.UID) {
-				tx.tokens.drop(t.ID)
-			}
+			tx.dropIdentity(key, takenOver)
 		}
 		for _, id := range add {
 			tx.identities.put(id.Key, id)
