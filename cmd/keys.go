@@ -23,13 +23,14 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
-// How long gatehouse keys rotate waits for a running service to begin, and how often it reads the keys meanwhile.
+// rotationTimeout is how long gatehouse keys rotate waits for a running service to begin, and
+// rotationPoll how often it reads the keys meanwhile.
 const (
 	rotationTimeout = 20 * time.Second
 	rotationPoll    = 200 * time.Millisecond
 )
 
-// keysOptions says which service's keys are meant.
+// keysOptions name the service whose keys are shown or rotated.
 type keysOptions struct {
 	stateDir   string
 	kubeconfig string
@@ -44,10 +45,10 @@ func newKeysCommand() *cobra.Command {
 		Use:   "keys",
 		Short: "Show or rotate the keys that sign and seal tokens",
 		Long: "Shows or rotates the keys that sign and seal tokens: those of the cluster that the kubeconfig names, of the cluster\n" +
-			"it runs in, or of a service that stands alone with --state-dir.",
+			"it runs in, or of a standalone service with --state-dir.",
 	}
 	f := cmd.PersistentFlags()
-	f.StringVar(&o.stateDir, "state-dir", "", "the state folder of a service that stands alone")
+	f.StringVar(&o.stateDir, "state-dir", "", "state folder of a standalone service")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "path of the kubeconfig (default: $KUBECONFIG, ~/.kube/config, or the cluster it runs in)")
 	f.StringVar(&o.context, "context", "", "context of the kubeconfig")
 	f.StringVarP(&o.namespace, "namespace", "n", cmp.Or(os.Getenv("POD_NAMESPACE"), "gatehouse-system"), "namespace of the service")
@@ -57,10 +58,10 @@ func newKeysCommand() *cobra.Command {
 			RunE: func(cmd *cobra.Command, _ []string) error { return o.list(cmd) },
 		},
 		&cobra.Command{
-			Use: "rotate", Short: "Have the next keys take over, as soon as verifiers can know them", Args: cobra.NoArgs,
-			Long: "Has the next keys take over: within about a minute, or as soon as they have been published for long enough. Tokens of\n" +
-				"the keys before stay good. When a key has leaked, remove its entry from the Secret or the file instead: then its\n" +
-				"tokens are void at once.",
+			Use: "rotate", Short: "Make the next keys take over as soon as verifiers can know them", Args: cobra.NoArgs,
+			Long: "Makes the next keys take over within about a minute, or as soon as they have been published for long enough. Tokens of the\n" +
+				"previous keys stay valid. If a key has leaked, remove its entry from the Secret or the file instead: its tokens are then\n" +
+				"void at once.",
 			RunE: func(cmd *cobra.Command, _ []string) error { return o.rotate(cmd) },
 		},
 	)
@@ -124,7 +125,7 @@ func awaitRotation(ctx context.Context, stored keystore.Entries) (map[string][]b
 	}
 }
 
-// stored returns the keys that the options name, and what the options call their place.
+// stored returns the keys that the options name, and a name of the place where they are.
 func (o *keysOptions) stored() (_ keystore.Entries, place string, err error) {
 	if o.stateDir != "" {
 		return statedir.EntriesFile{Dir: o.stateDir, Name: statedir.KeysEntries}, "--state-dir " + o.stateDir, nil
@@ -148,11 +149,11 @@ func (o *keysOptions) stored() (_ keystore.Entries, place string, err error) {
 	return keys, "secret " + keys.Key.String(), nil
 }
 
-// printKeys prints what may be known of keys to everybody.
+// printKeys prints the public facts about keys.
 func printKeys(cmd *cobra.Command, entries map[string][]byte) error {
 	keys, unreadable := token.ParseKeys(entries)
 	if unreadable != nil {
-		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "warning: not all entries are keys:\n%v\n", unreadable)
+		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "warning: some entries are not keys:\n%v\n", unreadable)
 	}
 	return writeKeys(cmd.OutOrStdout(), keys, time.Now())
 }
@@ -165,30 +166,30 @@ func writeKeys(w io.Writer, keys token.Keys, now time.Time) error {
 		all := keys.All(use)
 		slices.Reverse(all)
 		for _, k := range all {
-			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", k.EntryName(), k.Algorithm, moment(k.Created), stateOf(k, current, now))
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", k.EntryName(), k.Algorithm, rfc3339(k.Created), describeState(k, current, now))
 		}
 	}
 	return table.Flush()
 }
 
-// stateOf says in words what a key is there for now.
-func stateOf(k, current token.Key, now time.Time) string {
+// describeState returns what a key does now, in words.
+func describeState(k, current token.Key, now time.Time) string {
 	var words []string
 	switch {
 	case k.ActiveAt.IsZero():
-		return "stands by"
+		return "standby"
 	case k.ActiveAt.After(now):
-		return "takes over at " + moment(k.ActiveAt)
+		return "takes over at " + rfc3339(k.ActiveAt)
 	case k.ID == current.ID:
 		words = append(words, string(k.Use)+"s tokens")
 		if !k.ReplacedAt.IsZero() {
-			words = append(words, "until "+moment(k.ReplacedAt))
+			words = append(words, "until "+rfc3339(k.ReplacedAt))
 		}
 	}
 	if !k.EndsAt.IsZero() {
-		words = append(words, "verifies until "+moment(k.EndsAt))
+		words = append(words, "verifies until "+rfc3339(k.EndsAt))
 	}
 	return strings.Join(words, ", ")
 }
 
-func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }

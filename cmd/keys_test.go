@@ -34,7 +34,7 @@ func runKeys(args ...string) (stdout, stderr string, err error) {
 	return out.String(), errs.String(), err
 }
 
-// advanced is what a service makes of keys.
+// advanced returns the keys as a service stores them next.
 func advanced(t *testing.T, entries map[string][]byte) map[string][]byte {
 	t.Helper()
 	keys, _ := token.ParseKeys(entries)
@@ -48,10 +48,10 @@ func advanced(t *testing.T, entries map[string][]byte) map[string][]byte {
 	return entries
 }
 
-// serveKeys does with the keys in a folder what a service does, until the test ends.
+// serveKeys keeps the keys in a folder as a service does, until the test ends.
 func serveKeys(t *testing.T, dir string) {
 	t.Helper()
-	look := func() {
+	sync := func() {
 		_, err := statedir.UpdateEntries(dir, statedir.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
 			return advanced(t, maps.Clone(entries)), nil
 		})
@@ -59,7 +59,7 @@ func serveKeys(t *testing.T, dir string) {
 			t.Error(err)
 		}
 	}
-	look()
+	sync()
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -68,23 +68,23 @@ func serveKeys(t *testing.T, dir string) {
 			case <-stop:
 				return
 			case <-tick:
-				look()
+				sync()
 			}
 		}
 	}()
 	t.Cleanup(func() { close(stop); <-stopped })
 }
 
-func TestKeysListShowsWhatKeysAreForAndNothingPrivate(t *testing.T) {
+func TestKeysListShowsNothingPrivate(t *testing.T) {
 	dir := t.TempDir()
 	serveKeys(t, dir)
 	stdout, stderr, err := runKeys("list", "--state-dir", dir)
 	if err != nil || stderr != "" {
 		t.Fatalf("error %v, standard error %q", err, stderr)
 	}
-	for words, times := range map[string]int{"signs tokens": 1, "seals tokens": 1, "stands by": 2, token.EdDSA: 2} {
+	for words, times := range map[string]int{"signs tokens": 1, "seals tokens": 1, "standby": 2, token.EdDSA: 2} {
 		if got := strings.Count(stdout, words); got != times {
-			t.Errorf("%q is there %d times, want %d:\n%s", words, got, times, stdout)
+			t.Errorf("%q appears %d times, want %d:\n%s", words, got, times, stdout)
 		}
 	}
 	entries, err := statedir.ReadEntries(dir, statedir.KeysEntries)
@@ -94,31 +94,31 @@ func TestKeysListShowsWhatKeysAreForAndNothingPrivate(t *testing.T) {
 	for name, content := range entries {
 		for _, member := range []string{`"d":"`, `"k":"`} {
 			if _, private, ok := strings.Cut(string(content), member); ok && strings.Contains(stdout, private[:20]) {
-				t.Errorf("a part of the private key %s is printed", name)
+				t.Errorf("the output has a part of the private key %s", name)
 			}
 		}
 	}
 }
 
-func TestKeysRotateBeginsATakeoverInARunningService(t *testing.T) {
+func TestKeysRotateWithRunningService(t *testing.T) {
 	dir := t.TempDir()
 	serveKeys(t, dir)
 	stdout, _, err := runKeys("rotate", "--state-dir", dir)
 	if err != nil || strings.Count(stdout, "takes over at") != 2 || strings.Count(stdout, ", until ") != 2 {
-		t.Errorf("error %v, and the keys are\n%s", err, stdout)
+		t.Errorf("error %v; the keys are\n%s", err, stdout)
 	}
 }
 
-func TestKeysOfAFolderWithoutAServiceAreNotMade(t *testing.T) {
+func TestKeysNeedAService(t *testing.T) {
 	dir := t.TempDir()
 	for _, command := range []string{"list", "rotate"} {
 		if stdout, _, err := runKeys(command, "--state-dir", dir); err == nil || !strings.Contains(err.Error(), "--state-dir") {
-			t.Errorf("%s: error %v, and it prints %q", command, err, stdout)
+			t.Errorf("%s: error %v, output %q", command, err, stdout)
 		}
 	}
 }
 
-func TestKeysInAClusterAreListedAndTheirRotationIsAskedFor(t *testing.T) {
+func TestKeysInACluster(t *testing.T) {
 	config := apitest.Config(t)
 	c, err := client.New(config, client.Options{})
 	if err != nil {
@@ -130,35 +130,36 @@ func TestKeysInAClusterAreListedAndTheirRotationIsAskedFor(t *testing.T) {
 	}
 	where := []string{"--kubeconfig", apitest.Kubeconfig(t), "-n", ns.Name}
 	if _, _, err := runKeys(append(where, "rotate")...); err == nil || !strings.Contains(err.Error(), controllers.KeysSecret) {
-		t.Errorf("where there are no keys: error %v", err)
+		t.Errorf("without keys: error %v", err)
 	}
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns.Name, Name: controllers.KeysSecret}, Data: advanced(t, nil)}
 	if err := c.Create(t.Context(), secret); err != nil {
 		t.Fatal(err)
 	}
 	stdout, _, err := runKeys(append(where, "list")...)
-	if err != nil || strings.Count(stdout, "stands by") != 2 {
-		t.Errorf("error %v, and the keys are\n%s", err, stdout)
+	if err != nil || strings.Count(stdout, "standby") != 2 {
+		t.Errorf("error %v; the keys are\n%s", err, stdout)
 	}
-	asked := make(chan string)
+	printed := make(chan string)
 	go func() {
 		stdout, _, err := runKeys(append(where, "rotate")...)
 		if err != nil {
 			t.Error(err)
 		}
-		asked <- stdout
+		printed <- stdout
 	}()
-	for requested := false; !requested; time.Sleep(10 * time.Millisecond) {
+	apitest.Eventually(t, "a rotation is requested", func() bool {
 		if err := c.Get(t.Context(), client.ObjectKeyFromObject(secret), secret); err != nil {
 			t.Fatal(err)
 		}
-		_, requested = secret.Data[token.RotationRequest]
-	}
+		_, requested := secret.Data[token.RotationRequest]
+		return requested
+	})
 	secret.Data = advanced(t, secret.Data)
 	if err := c.Update(t.Context(), secret); err != nil {
 		t.Fatal(err)
 	}
-	if stdout := <-asked; strings.Count(stdout, "takes over at") != 2 {
+	if stdout := <-printed; strings.Count(stdout, "takes over at") != 2 {
 		t.Errorf("the keys are\n%s", stdout)
 	}
 }

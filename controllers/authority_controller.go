@@ -20,15 +20,16 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/keystore"
 )
 
-// AuthoritySecret is the name of the Secret with the service's own CA, and of the ConfigMaps in which its certificate is
-// published under the key ca.crt.
+// AuthoritySecret is the name of the Secret with the service's own CA, and of the ConfigMaps that
+// publish its certificate under the key ca.crt.
 const AuthoritySecret = "gatehouse-ca"
 
 // publishTimeout is how long one ConfigMap may take.
 const publishTimeout = 5 * time.Second
 
-// AuthorityReconciler syncs the server certificate of this replica with the CA in the Secret that all replicas share, and publishes
-// the CA's certificate for clients. It watches the Secret, so a change needs no restart, and it runs on every replica.
+// AuthorityReconciler syncs the server certificate of this replica with the CA in the Secret that all
+// replicas share, and publishes the CA's certificate for clients. It watches the Secret, so a change
+// needs no restart, and it runs on every replica.
 type AuthorityReconciler struct {
 	Namespace string   // the service's own
 	Publish   []string // namespaces that get the certificate, beside the service's own
@@ -48,7 +49,8 @@ type AuthorityReconciler struct {
 // +kubebuilder:rbac:groups="",resources=configmaps,resourceNames=gatehouse-ca,verbs=get;patch,namespace=gatehouse-users
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch,namespace=gatehouse-system
 
-// SetupWithManager lets the manager call Reconcile at start, for every change of the Secret, and about once a minute.
+// SetupWithManager makes the manager call Reconcile at start, for every change of the Secret, and
+// about once a minute.
 func (r *AuthorityReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.reader = mgr.GetAPIReader()
 	key := types.NamespacedName{Namespace: r.Namespace, Name: AuthoritySecret}
@@ -75,16 +77,16 @@ func (r *AuthorityReconciler) report(ctx context.Context, problem error) {
 	case problem == nil:
 		log.FromContext(ctx).Info("the CA can be read and written again")
 	case errors.Is(problem, keystore.ErrUnreadableCA):
-		log.FromContext(ctx).Error(problem, "the CA stays as it is, and the one before stays in force; repair the Secret, or delete it to get a new CA")
+		log.FromContext(ctx).Error(problem, "could not read the CA; the previous one stays in force. Repair the Secret, or delete it to get a new CA")
 		r.secret.warn(ctx, "CAUnreadable", "ReadCA",
-			"This is not a CA with its key, and is left alone: put both back, or delete the Secret to get a new CA.")
+			"The Secret does not hold a CA with its key, and stays as it is. Restore both, or delete the Secret to get a new CA.")
 	default:
 		log.FromContext(ctx).Error(problem, "could not sync the CA; will retry")
 	}
 }
 
-// publish makes the ConfigMaps show the certificates to trust. Where that cannot be done the service goes on, and the next sync
-// tries again.
+// publish makes the ConfigMaps show the certificates to trust. Where that fails the service goes on,
+// and the next sync tries again.
 func (r *AuthorityReconciler) publish(ctx context.Context, bundle []byte) error {
 	for _, namespace := range append([]string{r.Namespace}, r.Publish...) {
 		if err := r.publishIn(ctx, namespace, bundle); err != nil {

@@ -15,9 +15,9 @@ import (
 
 const serverName = "gatehouse.example"
 
-// sourcesOf starts replicas that share the CA of a namespace and publish it in that of users too, and returns where each of
-// them has its server certificate from.
-func (b systemBench) sourcesOf(t testing.TB, replicas int, users string, c *clock) []*authority.Source {
+// sourcesOf starts replicas that share the CA of a namespace and publish it in that of users too, and
+// returns the source of the server certificate of each.
+func (b systemNamespace) sourcesOf(t testing.TB, replicas int, users string, c *clock) []*authority.Source {
 	t.Helper()
 	var sources []*authority.Source
 	for range replicas {
@@ -33,8 +33,9 @@ func (b systemBench) sourcesOf(t testing.TB, replicas int, users string, c *cloc
 	return sources
 }
 
-// trusted says whether a client that trusts what is published in a namespace trusts what a replica shows.
-func (b systemBench) trusted(t testing.TB, namespace string, source *authority.Source, c *clock) bool {
+// trusted reports whether a client that trusts what a namespace publishes trusts the certificate of a
+// replica.
+func (b systemNamespace) trusted(t testing.TB, namespace string, source *authority.Source, c *clock) bool {
 	t.Helper()
 	var published corev1.ConfigMap
 	if err := b.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: AuthoritySecret}, &published); err != nil {
@@ -50,8 +51,8 @@ func (b systemBench) trusted(t testing.TB, namespace string, source *authority.S
 	return err == nil
 }
 
-func TestReplicasShareOneCAThatIsPublished(t *testing.T) {
-	b, c := newSystemBench(t), &clock{}
+func TestReplicasShareAndPublishOneCA(t *testing.T) {
+	b, c := newSystemNamespace(t), &clock{}
 	users := b.Another(t, apitest.UsersRole)
 	for _, source := range b.sourcesOf(t, 3, users, c) {
 		for _, namespace := range []string{b.Namespace, users} {
@@ -65,8 +66,8 @@ func TestReplicasShareOneCAThatIsPublished(t *testing.T) {
 	}
 }
 
-func TestADeletedCAIsMadeAnewAndPublished(t *testing.T) {
-	b, c := newSystemBench(t), &clock{}
+func TestDeletedCAIsReplacedAndPublished(t *testing.T) {
+	b, c := newSystemNamespace(t), &clock{}
 	users := b.Another(t, apitest.UsersRole)
 	sources := b.sourcesOf(t, 2, users, c)
 	old, err := sources[0].GetCertificate(nil)
@@ -82,8 +83,8 @@ func TestADeletedCAIsMadeAnewAndPublished(t *testing.T) {
 	})
 }
 
-func TestABrokenCAIsLeftAloneAndTheOneBeforeStays(t *testing.T) {
-	b, c := newSystemBench(t), &clock{}
+func TestUnreadableCAStaysAndThePreviousServes(t *testing.T) {
+	b, c := newSystemNamespace(t), &clock{}
 	users := b.Another(t, apitest.UsersRole)
 	source := b.sourcesOf(t, 1, users, c)[0]
 	apitest.Eventually(t, "the CA is published", func() bool { return b.trusted(t, users, source, c) })
@@ -103,15 +104,15 @@ func TestABrokenCAIsLeftAloneAndTheOneBeforeStays(t *testing.T) {
 		return false
 	})
 	if !b.trusted(t, users, source, c) {
-		t.Error("the CA before is no longer in force")
+		t.Error("the previous CA is no longer in force")
 	}
 	if got := string(b.secret(t, AuthoritySecret).Data[authority.KeyEntry]); got != "lost" {
-		t.Errorf("the entry has become %q", got)
+		t.Errorf("the entry is now %q", got)
 	}
 }
 
-func TestTheNextCAIsPublishedLongBeforeTheFirstEnds(t *testing.T) {
-	b, c := newSystemBench(t), &clock{}
+func TestNextCAIsPublishedLongBefore(t *testing.T) {
+	b, c := newSystemNamespace(t), &clock{}
 	users := b.Another(t, apitest.UsersRole)
 	source := b.sourcesOf(t, 1, users, c)[0]
 	apitest.Eventually(t, "the CA is published", func() bool { return b.trusted(t, users, source, c) })
@@ -125,11 +126,11 @@ func TestTheNextCAIsPublishedLongBeforeTheFirstEnds(t *testing.T) {
 		t.Error("the first certificate is no longer published")
 	}
 	if got := string(b.secret(t, AuthoritySecret).Data["note"]); got != "ours" {
-		t.Errorf("somebody else's entry has become %q", got)
+		t.Errorf("an entry of someone else is now %q", got)
 	}
 }
 
-func (b systemBench) bundle(t testing.TB) string {
+func (b systemNamespace) bundle(t testing.TB) string {
 	t.Helper()
 	published := corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: b.Namespace, Name: AuthoritySecret}}
 	if err := b.Get(t.Context(), types.NamespacedName{Namespace: b.Namespace, Name: AuthoritySecret}, &published); err != nil {

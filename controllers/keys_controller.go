@@ -16,17 +16,16 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
-// The Secret with the keys and its annotations.
 const (
 	// KeysSecret is the name of the Secret in the service's own namespace that holds all keys, one to an entry.
 	KeysSecret = "gatehouse-keys"
-	// CurrentSigningKey is the annotation that names the entry of the key that signs now. Whoever removes that entry makes
-	// the next key sign at once, and what the removed one has signed is void.
+	// CurrentSigningKey is the annotation that names the entry of the key that signs now. Removing
+	// that entry makes the next key sign at once and voids what the removed key has signed.
 	CurrentSigningKey = authv1alpha1.Group + "/current-signing-key"
 )
 
-// KeysReconciler syncs the KeySet of this replica with the Secret that all replicas share. It watches the Secret, so a change needs
-// no restart, and it runs on every replica.
+// KeysReconciler syncs the KeySet of this replica with the Secret that all replicas share. It watches
+// the Secret, so a change needs no restart, and it runs on every replica.
 type KeysReconciler struct {
 	Namespace string // the service's own
 	Keys      *token.KeySet
@@ -41,7 +40,8 @@ type KeysReconciler struct {
 // +kubebuilder:rbac:groups="",resources=secrets,resourceNames=gatehouse-keys,verbs=get;list;watch;patch,namespace=gatehouse-system
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch,namespace=gatehouse-system
 
-// SetupWithManager lets the manager call Reconcile at start, for every change of the Secret, and about once a minute.
+// SetupWithManager makes the manager call Reconcile at start, for every change of the Secret, and
+// about once a minute.
 func (r *KeysReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	key := types.NamespacedName{Namespace: r.Namespace, Name: KeysSecret}
 	return watchSystemSecret(mgr, key, func(secret *watchedSecret) reconcile.Reconciler {
@@ -71,19 +71,20 @@ func (r *KeysReconciler) annotations(before map[string]string, entries map[strin
 	return after
 }
 
-// report tells what is wrong with the keys. The reasons are for the log only: not everyone who may read Events may know what exactly
-// is wrong with a key.
+// report logs what is wrong with the keys and makes an Event of it. The reasons are in the log only:
+// not everyone who may read Events may know what exactly is wrong with a key.
 func (r *KeysReconciler) report(ctx context.Context, problem error) {
 	if problem == nil {
-		log.FromContext(ctx).Info("every entry of the keys can be read again")
+		log.FromContext(ctx).Info("all keys can be read and written again")
 		return
 	}
-	log.FromContext(ctx).Error(problem, "cannot read or write some of the keys; they are left as they are, and the others are in use")
+	log.FromContext(ctx).Error(problem, "could not read or write some of the keys; they stay as they are, and the others are in use")
 	r.secret.warn(ctx, "KeyUnreadable", "ReadKeys",
-		"Some entries are not keys and are left alone, or new keys cannot be stored; the log of gatehouse names them. The other keys are in use.")
+		"Some entries are not keys, or new keys could not be stored. The log of gatehouse names them. The other keys are in use.")
 }
 
-// NewKeysSecret returns the keys in the Secret of a service in a cluster, as someone outside of the service reads and changes them.
+// NewKeysSecret returns the keys of a service in a cluster for a command outside of the service. The
+// client must read from the API server itself.
 func NewKeysSecret(c client.Client, namespace string) SecretEntries {
 	return SecretEntries{Key: types.NamespacedName{Namespace: namespace, Name: KeysSecret}, reader: c, client: c}
 }

@@ -22,22 +22,23 @@ import (
 
 const month = 30 * 24 * time.Hour
 
-// clock is one that tests put forward.
+// clock is a clock that tests move forward.
 type clock struct{ ahead atomic.Int64 }
 
 func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
 func (c *clock) forward(d time.Duration) { c.ahead.Add(int64(d)) }
 
-// systemBench is a namespace of the test's own and the service that has there what it has in its own namespace.
-type systemBench struct{ apitest.Restricted }
+// systemNamespace is a namespace of the test's own, and a service with the rights there that the
+// generated role gives it in its own namespace.
+type systemNamespace struct{ apitest.Restricted }
 
-func newSystemBench(t testing.TB) systemBench {
+func newSystemNamespace(t testing.TB) systemNamespace {
 	t.Helper()
-	return systemBench{apitest.NewRestricted(t, apitest.SystemRole)}
+	return systemNamespace{apitest.NewRestricted(t, apitest.SystemRole)}
 }
 
-// manage runs what setup adds to a manager until the test ends.
-func (b systemBench) manage(t testing.TB, setup func(ctrl.Manager) error) {
+// manage runs a manager with what setup adds to it until the test ends.
+func (b systemNamespace) manage(t testing.TB, setup func(ctrl.Manager) error) {
 	t.Helper()
 	mgr, err := ctrl.NewManager(b.Config, ctrl.Options{
 		Scheme:     b.Scheme(),
@@ -62,8 +63,8 @@ func (b systemBench) manage(t testing.TB, setup func(ctrl.Manager) error) {
 	})
 }
 
-// keysOf starts replicas that share the keys of a namespace, and returns what each of them has in force.
-func (b systemBench) keysOf(t testing.TB, replicas int, c *clock) []*token.KeySet {
+// keysOf starts replicas that share the keys of a namespace, and returns the KeySet of each.
+func (b systemNamespace) keysOf(t testing.TB, replicas int, c *clock) []*token.KeySet {
 	t.Helper()
 	var sets []*token.KeySet
 	for range replicas {
@@ -88,7 +89,7 @@ func (b systemBench) keysOf(t testing.TB, replicas int, c *clock) []*token.KeySe
 	return sets
 }
 
-func (b systemBench) secret(t testing.TB, name string) *corev1.Secret {
+func (b systemNamespace) secret(t testing.TB, name string) *corev1.Secret {
 	t.Helper()
 	secret := &corev1.Secret{}
 	if err := b.Get(context.Background(), types.NamespacedName{Namespace: b.Namespace, Name: name}, secret); err != nil {
@@ -98,7 +99,7 @@ func (b systemBench) secret(t testing.TB, name string) *corev1.Secret {
 }
 
 // patch changes a Secret as kubectl patch --type=merge would.
-func (b systemBench) patch(t testing.TB, name string, change map[string]any) {
+func (b systemNamespace) patch(t testing.TB, name string, change map[string]any) {
 	t.Helper()
 	raw, err := json.Marshal(change)
 	if err != nil {
@@ -119,7 +120,7 @@ func current(set *token.KeySet, use token.Use, now time.Time) token.Key {
 	return k
 }
 
-// issuedWith makes a token with the keys of one replica and returns what checks it on another.
+// issuedWith issues a token with the keys of one replica and returns a check of it on another.
 func issuedWith(t testing.TB, set *token.KeySet, now time.Time) (check func(*token.KeySet) error) {
 	t.Helper()
 	issuer := token.Issuer{Keys: set, URL: "https://gatehouse.example", Audience: []string{"a"}}
@@ -133,14 +134,14 @@ func issuedWith(t testing.TB, set *token.KeySet, now time.Time) (check func(*tok
 	}
 }
 
-func TestReplicasAgreeOnTheirFirstKeys(t *testing.T) {
-	b, c := newSystemBench(t), &clock{}
+func TestReplicasAgreeOnFirstKeys(t *testing.T) {
+	b, c := newSystemNamespace(t), &clock{}
 	sets := b.keysOf(t, 3, c)
 	for i, set := range sets {
 		check := issuedWith(t, set, c.now())
 		for j, other := range sets {
 			if err := check(other); err != nil {
-				t.Errorf("what replica %d has issued, replica %d does not accept: %v", i, j, err)
+				t.Errorf("replica %[2]d refuses a token of replica %[1]d: %[3]v", i, j, err)
 			}
 		}
 	}
@@ -149,15 +150,15 @@ func TestReplicasAgreeOnTheirFirstKeys(t *testing.T) {
 		t.Errorf("the annotation names key %q, want %q", got, want)
 	}
 	if late := b.keysOf(t, 1, c)[0]; !late.Keys().Equal(sets[0].Keys()) {
-		t.Error("a replica that starts later has other keys")
+		t.Error("a replica that starts later has different keys")
 	}
 	if after := b.secret(t, KeysSecret); after.ResourceVersion != secret.ResourceVersion {
 		t.Error("a replica that starts later writes the same keys again")
 	}
 }
 
-func TestRemovingTheCurrentKeyMakesThePublishedNextOneIssue(t *testing.T) {
-	b, c := newSystemBench(t), &clock{}
+func TestRemovedKeyIsReplacedByThePublishedNext(t *testing.T) {
+	b, c := newSystemNamespace(t), &clock{}
 	sets := b.keysOf(t, 2, c)
 	before := current(sets[0], token.Sign, c.now())
 	public := sets[1].Public(c.now())
@@ -183,8 +184,8 @@ func TestRemovingTheCurrentKeyMakesThePublishedNextOneIssue(t *testing.T) {
 	})
 }
 
-func TestDeletingTheSecretMakesNewKeysForAllReplicas(t *testing.T) {
-	b, c := newSystemBench(t), &clock{}
+func TestDeletedKeysAreReplaced(t *testing.T) {
+	b, c := newSystemNamespace(t), &clock{}
 	sets := b.keysOf(t, 2, c)
 	check := issuedWith(t, sets[0], c.now())
 	if err := b.Delete(t.Context(), b.secret(t, KeysSecret)); err != nil {
@@ -196,8 +197,8 @@ func TestDeletingTheSecretMakesNewKeysForAllReplicas(t *testing.T) {
 	})
 }
 
-func TestGarbageAmongTheKeysIsReportedAndHarmless(t *testing.T) {
-	b, c := newSystemBench(t), &clock{}
+func TestUnreadableKeyIsReportedAndHarmless(t *testing.T) {
+	b, c := newSystemNamespace(t), &clock{}
 	sets := b.keysOf(t, 2, c)
 	before := current(sets[0], token.Sign, c.now())
 	check := issuedWith(t, sets[0], c.now())
@@ -212,7 +213,7 @@ func TestGarbageAmongTheKeysIsReportedAndHarmless(t *testing.T) {
 		t.Errorf("a good token is refused: %v", err)
 	}
 	if got := string(b.secret(t, KeysSecret).Data["README"]); got != "these are keys" {
-		t.Errorf("the entry that is no key has become %q", got)
+		t.Errorf("the entry that is not a key is now %q", got)
 	}
 	apitest.Eventually(t, "an Event says so", func() bool {
 		var events corev1.EventList
@@ -228,7 +229,7 @@ func TestGarbageAmongTheKeysIsReportedAndHarmless(t *testing.T) {
 	})
 }
 
-// takeoverBegun says whether a replica knows when a key ends.
+// takeoverBegun reports whether a replica knows when a key ends.
 func takeoverBegun(set *token.KeySet, before token.Key, c *clock) bool {
 	for _, k := range set.Keys().All(token.Sign) {
 		if k.ID == before.ID {
@@ -238,8 +239,8 @@ func takeoverBegun(set *token.KeySet, before token.Key, c *clock) bool {
 	return current(set, token.Sign, c.now()).ID != before.ID
 }
 
-func TestARotationThatIsAskedForIsMadeOnce(t *testing.T) {
-	b, c := newSystemBench(t), &clock{}
+func TestRequestedRotationHappensOnce(t *testing.T) {
+	b, c := newSystemNamespace(t), &clock{}
 	sets := b.keysOf(t, 3, c)
 	before := current(sets[0], token.Sign, c.now())
 	check := issuedWith(t, sets[0], c.now())
@@ -264,7 +265,7 @@ func TestARotationThatIsAskedForIsMadeOnce(t *testing.T) {
 	b.patch(t, KeysSecret, annotate("example.com/touched", "now"))
 	apitest.Eventually(t, "a key stands by again", func() bool { return len(sets[2].Public(c.now()).Keys) == 3 })
 	if got := current(sets[2], token.Sign, c.now()); got.ID != after.ID {
-		t.Error("it rotates again without being asked")
+		t.Error("it rotates again without a request")
 	}
 	if err := check(sets[2]); err != nil {
 		t.Errorf("a token of the replaced key is refused: %v", err)
@@ -272,7 +273,7 @@ func TestARotationThatIsAskedForIsMadeOnce(t *testing.T) {
 }
 
 func TestKeysRotateByAge(t *testing.T) {
-	b, c := newSystemBench(t), &clock{}
+	b, c := newSystemNamespace(t), &clock{}
 	sets := b.keysOf(t, 2, c)
 	before := current(sets[0], token.Sign, c.now())
 	c.forward(month)

@@ -26,14 +26,14 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 )
 
-// The labels of what the service makes for itself.
+// The label of the objects that the service creates for itself.
 const (
 	nameLabel = "app.kubernetes.io/name"
 	appName   = "gatehouse"
 )
 
-// SecretEntries are the entries of one Secret. They implement keystore.Entries: whoever writes first is right, and the others find
-// nothing to do.
+// SecretEntries are the entries of one Secret. They implement keystore.Entries: the first writer wins,
+// and the others find nothing to do.
 type SecretEntries struct {
 	Key types.NamespacedName
 
@@ -43,14 +43,15 @@ type SecretEntries struct {
 	annotations func(before map[string]string, entries map[string][]byte) map[string]string
 }
 
-// watchedSecret is one Secret of the service's own, which all replicas share. It is read through a cache that watches this one
-// object, so that the service needs no right to see any other.
+// watchedSecret is one of the service's own Secrets, which all replicas share. Its cache watches this
+// one object, so that the service needs no right to see any other.
 type watchedSecret struct {
 	SecretEntries
 	recorder events.EventRecorder
 }
 
-// watchSystemSecret lets the manager call a reconciler at start, for every change of the Secret, and whenever it asks for it.
+// watchSystemSecret makes the manager call a reconciler at start, for every change of the Secret, and
+// when the reconciler asks for it.
 func watchSystemSecret(mgr ctrl.Manager, key types.NamespacedName, reconciler func(*watchedSecret) reconcile.Reconciler) error {
 	own, err := cache.New(mgr.GetConfig(), cache.Options{
 		HTTPClient:        mgr.GetHTTPClient(),
@@ -68,7 +69,7 @@ func watchSystemSecret(mgr ctrl.Manager, key types.NamespacedName, reconciler fu
 	}
 	options := informer.AllReplicas()
 	options.MaxConcurrentReconciles = 1
-	// A service without keys is no use, so it tries again soon for as long as it must.
+	// A service without keys is useless, so it retries soon, for as long as it must.
 	options.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](100*time.Millisecond, 15*time.Second)
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(key.Name).
@@ -78,7 +79,7 @@ func watchSystemSecret(mgr ctrl.Manager, key types.NamespacedName, reconciler fu
 		Complete(reconciler(&watchedSecret{SecretEntries{Key: key, reader: own, client: mgr.GetClient()}, mgr.GetEventRecorder(appName)}))
 }
 
-// atStart asks for one reconciliation, because a Secret that does not exist yet causes no event.
+// atStart requests one reconciliation, because a Secret that does not exist yet causes no event.
 func atStart(key types.NamespacedName) source.Func {
 	return func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 		queue.Add(reconcile.Request{NamespacedName: key})
@@ -127,8 +128,8 @@ func (s SecretEntries) read(ctx context.Context) (*corev1.Secret, error) {
 
 func exists(secret *corev1.Secret) bool { return secret.ResourceVersion != "" }
 
-// write makes the Secret have these entries, if it has others, and returns what it has. When another writer was faster, it is what
-// was read before.
+// write makes the Secret have these entries, unless it has them already, and returns what it has. When
+// another writer was faster, that is what was read before.
 func (s SecretEntries) write(ctx context.Context, secret *corev1.Secret, entries map[string][]byte) (map[string][]byte, error) {
 	next := secret.DeepCopy()
 	next.Data = entries
@@ -145,7 +146,7 @@ func (s SecretEntries) write(ctx context.Context, secret *corev1.Secret, entries
 		err = s.client.Create(ctx, next)
 	}
 	if apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err) || (exists(secret) && apierrors.IsNotFound(err)) {
-		log.FromContext(ctx).V(1).Info("another replica was faster")
+		log.FromContext(ctx).V(1).Info("another replica has written the secret first")
 		return secret.Data, nil
 	}
 	if err != nil {
@@ -161,7 +162,8 @@ func (s *watchedSecret) warn(ctx context.Context, reason, action, message string
 	}
 }
 
-// requeueSoon asks for the next look at a Secret that changes with time: within a minute, at another moment on every replica.
+// requeueSoon requests the next sync of a Secret that changes with time: within a minute, at a
+// different moment on every replica.
 func requeueSoon() ctrl.Result {
 	const half = 30 * time.Second
 	return ctrl.Result{RequeueAfter: half + rand.N(half)} //nolint:gosec // spreads writes, guards nothing

@@ -186,7 +186,7 @@ func (t *Tokens) revoke(ctx context.Context, r directory.Record) error {
 	return t.storeRevoked(ctx, r)
 }
 
-// storeRevoked ensures that a record named after the token's id exists and says that the token is
+// storeRevoked ensures that a record named after the token's id exists and marks the token
 // revoked.
 func (t *Tokens) storeRevoked(ctx context.Context, r directory.Record) error {
 	r.Revoked = true

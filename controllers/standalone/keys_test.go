@@ -38,7 +38,7 @@ func signer(t *testing.T, k *keystore.Keys, now time.Time) string {
 	t.Helper()
 	key, ok := k.Set.Keys().Current(token.Sign, now)
 	if !ok {
-		t.Fatal("there is no key to sign with")
+		t.Fatal("no key can sign")
 	}
 	return key.ID
 }
@@ -50,10 +50,10 @@ func TestKeysSurviveARestart(t *testing.T) {
 	second := stateKeys(dir, &now, log)
 	mustSync(t, second)
 	if !first.Set.Keys().Equal(second.Set.Keys()) || !second.Set.Ready(now) {
-		t.Error("the keys are others after a restart")
+		t.Error("the keys have changed after a restart")
 	}
 	if log.String() != "" {
-		t.Errorf("the log says\n%s", log)
+		t.Errorf("the log is\n%s", log)
 	}
 }
 
@@ -70,7 +70,7 @@ func TestKeysRotateByAgeAndOnRequest(t *testing.T) {
 	mustSync(t, k)
 	second := signer(t, k, now)
 	if second == first {
-		t.Error("an hour after a rotation was asked for, the old key still signs")
+		t.Error("an hour after a rotation was requested, the old key still signs")
 	}
 	now = now.Add(time.Hour)
 	mustSync(t, k)
@@ -86,11 +86,11 @@ func TestKeysRotateByAgeAndOnRequest(t *testing.T) {
 		t.Error("the key did not rotate by age")
 	}
 	if log.String() != "" {
-		t.Errorf("the log says\n%s", log)
+		t.Errorf("the log is\n%s", log)
 	}
 }
 
-func TestKeysStayInForceWhileTheirFileCannotBeRead(t *testing.T) {
+func TestKeysStayInForceWhileUnreadable(t *testing.T) {
 	dir, now, log := t.TempDir(), keyTime, &logged{}
 	k := stateKeys(dir, &now, log)
 	mustSync(t, k)
@@ -102,21 +102,21 @@ func TestKeysStayInForceWhileTheirFileCannotBeRead(t *testing.T) {
 		_ = k.Sync(t.Context())
 	}
 	if signer(t, k, now) != first || log.count("level=ERROR") != 1 {
-		t.Errorf("want the same key and one complaint; the log says\n%s", log)
+		t.Errorf("want the same key and one logged error; the log is\n%s", log)
 	}
 	unreadable := stateKeys(dir, &now, log)
 	_ = unreadable.Sync(t.Context())
 	if err := unreadable.Ready(); err == nil {
-		t.Error("a start without a key that can be read must fail")
+		t.Error("want an error at a start without a readable key")
 	}
 	must(t, os.WriteFile(filepath.Join(dir, "keys.json"), good, 0o600))
 	mustSync(t, k)
 	if log.count("level=INFO") != 1 {
-		t.Errorf("the log says\n%s", log)
+		t.Errorf("the log is\n%s", log)
 	}
 }
 
-func TestAnEntryThatIsNoKeyIsKeptAndReported(t *testing.T) {
+func TestEntryThatIsNotAKeyIsKept(t *testing.T) {
 	dir, now, log := t.TempDir(), keyTime, &logged{}
 	mustSync(t, stateKeys(dir, &now, log))
 	_, err := statedir.UpdateEntries(dir, statedir.KeysEntries, func(entries map[string][]byte) (map[string][]byte, error) {
@@ -131,13 +131,13 @@ func TestAnEntryThatIsNoKeyIsKeptAndReported(t *testing.T) {
 	entries, err := statedir.ReadEntries(dir, statedir.KeysEntries)
 	must(t, err)
 	if string(entries["sign-mine"]) != "mine" || log.count("sign-mine") == 0 {
-		t.Errorf("the entry is %q; the log says\n%s", entries["sign-mine"], log)
+		t.Errorf("the entry is %q; the log is\n%s", entries["sign-mine"], log)
 	}
 }
 
-func TestTheCAIsMadeOnceAndPublished(t *testing.T) {
+func TestCAIsMadeOnceAndPublished(t *testing.T) {
 	dir, now := t.TempDir(), keyTime
-	look := func() (*keystore.CA, string) {
+	load := func() (*keystore.CA, string) {
 		t.Helper()
 		clock := func() time.Time { return now }
 		a, _ := standalone.NewCA(dir, authority.NewSource([]string{"localhost"}, clock), settle(), clock)
@@ -149,18 +149,18 @@ func TestTheCAIsMadeOnceAndPublished(t *testing.T) {
 		must(t, err)
 		return a, string(bundle)
 	}
-	_, first := look()
+	_, first := load()
 	must(t, os.Remove(filepath.Join(dir, statedir.CertificateFile)))
-	a, again := look()
+	a, again := load()
 	if first != again {
-		t.Error("the CA is another one after a restart")
+		t.Error("the CA has changed after a restart")
 	}
 	must(t, os.WriteFile(filepath.Join(dir, "ca.json"), []byte(`{"ca.crt":""}`), 0o600))
 	if err := a.Sync(t.Context()); !errors.Is(err, keystore.ErrUnreadableCA) {
 		t.Errorf("got error %v", err)
 	}
 	if _, err := a.Source.GetCertificate(nil); err != nil {
-		t.Error("the certificate before is gone")
+		t.Error("the previous certificate is gone")
 	}
 }
 

@@ -14,7 +14,7 @@ const (
 
 // State returns how the user stands at now: the first that holds of Invalid (the stored object is
 // unreadable), Revoked, Expired, Invalid (another user holds the login, or no password is usable),
-// PasswordExpired (every password has expired), Locked and Active. The caller says whether u holds
+// PasswordExpired (every password has expired), Locked and Active. The caller reports whether u holds
 // its login, because only the directory as a whole knows the other users who claim it.
 func (u *User) State(now time.Time, holdsLogin bool) string {
 	switch {
