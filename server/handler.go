@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/audit"
 	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
@@ -27,11 +28,12 @@ type mounter struct {
 	mux      *http.ServeMux
 	requests *requests
 	metrics  *Metrics
+	bodies   bodies
 }
 
 func (m *mounter) mount(a api.API) {
 	for _, route := range a.Routes {
-		m.mux.Handle(route.Path, m.wrap(a.Name, route.Path, dispatchMethod(a, route)))
+		m.mux.Handle(route.Path, m.wrap(a.Name, route.Path, m.limitBody(a, dispatchMethod(a, route))))
 	}
 	for _, prefix := range a.Prefixes {
 		m.prefix(prefix, a)
@@ -53,6 +55,24 @@ func (m *mounter) wrap(apiName, route string, h http.HandlerFunc) http.Handler {
 		defer func() { durations.get(recorder.status).Observe(time.Since(start).Seconds()) }() //nolint:forbidigo // as above
 		h(&recorder, r)
 	})
+}
+
+// limitBody keeps the bodies in flight within their bounds. A request that would exceed them is
+// unavailable.
+func (m *mounter) limitBody(a api.API, h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength == 0 {
+			h(w, r)
+			return
+		}
+		release, ok := m.bodies.reserve(r.ContentLength, audit.RequestFrom(r.Context()).Source)
+		if !ok {
+			a.Unavailable(w, r)
+			return
+		}
+		defer release()
+		h(w, r)
+	}
 }
 
 // dispatchMethod returns a handler that picks the route's handler by method. For other methods it

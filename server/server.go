@@ -6,6 +6,8 @@ package server
 import (
 	"net/http"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/server/request"
 )
 
 // The limits of a connection. The write timeout must leave room for a password hash, which may wait
@@ -16,6 +18,7 @@ const (
 	writeTimeout      = 30 * time.Second
 	idleTimeout       = 2 * time.Minute
 	maximumHeader     = 32 << 10
+	maximumStreams    = 64 // of one HTTP/2 connection
 )
 
 // NewHTTP returns an HTTP server for h that limits everything a slow or greedy client could drag
@@ -28,5 +31,6 @@ func NewHTTP(h http.Handler) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maximumHeader - 4<<10,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maximumStreams, MaxReceiveBufferPerStream: request.MaximumBody},
 	}
 }

@@ -38,6 +38,7 @@ func Run(ctx context.Context, o *Options) error {
 	}
 	defer flush()
 	ctrl.SetLogger(logr.FromSlogHandler(log.Handler()))
+	limitMemory(log)
 	go tuneGC(ctx)
 	app, err := New(o, log)
 	if err != nil {

@@ -3,6 +3,7 @@ package serve
 import (
 	"crypto/tls"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -48,7 +49,13 @@ func (a *App) newWebServer(s source, handler http.Handler) *manager.Server {
 	web := server.NewHTTP(a.drain.Handler(handler))
 	// Failed handshakes and the like are caused by clients, so they are logged at debug level only.
 	web.ErrorLog = slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)
-	listener := a.listener
+	total := connectionLimit()
+	connections := server.LimitConnections(a.listener, server.ConnectionLimits{
+		Total: total, PerNetwork: total / 2, Exempt: a.options.proxies,
+	})
+	a.registry.MustRegister(connections)
+	web.ConnState = connections.ConnState
+	var listener net.Listener = connections
 	if s.certificate.get != nil {
 		listener = tls.NewListener(listener, tlsConfig(s.certificate))
 	}

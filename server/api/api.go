@@ -18,6 +18,8 @@ type API struct {
 	NotFound http.HandlerFunc
 	// MethodNotAllowed answers 405. The server has already set the Allow header.
 	MethodNotAllowed http.HandlerFunc
+	// Unavailable answers 503 with Retry-After, for requests that the server has no room for.
+	Unavailable http.HandlerFunc
 }
 
 // Route is a path with its handlers by method.

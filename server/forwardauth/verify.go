@@ -38,8 +38,9 @@ type Config struct {
 func New(c Config) api.API {
 	all := map[string]http.HandlerFunc{"*": verifier{c}.verify}
 	return api.API{
-		Name:   "forwardauth",
-		Routes: []api.Route{{Path: "/auth/verify", Methods: all}, {Path: "/auth/verify/", Methods: all}},
+		Name:        "forwardauth",
+		Routes:      []api.Route{{Path: "/auth/verify", Methods: all}, {Path: "/auth/verify/", Methods: all}},
+		Unavailable: func(w http.ResponseWriter, _ *http.Request) { refuse(w, authn.ErrUnavailable) },
 	}
 }
 

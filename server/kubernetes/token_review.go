@@ -42,10 +42,16 @@ func New(c Config) api.API {
 			writeError(w, http.StatusNotFound, "not found")
 		},
 		MethodNotAllowed: methodNotAllowed,
+		Unavailable:      func(w http.ResponseWriter, _ *http.Request) { writeUnavailable(w, authn.ErrUnavailable) },
 	}
 }
 
 type reviewer struct{ Config }
+
+func writeUnavailable(w http.ResponseWriter, err error) {
+	w.Header().Set("Retry-After", strconv.Itoa(authn.RetryAfter(err)))
+	writeError(w, http.StatusServiceUnavailable, "service temporarily unavailable; try again later")
+}
 
 func (v reviewer) review(w http.ResponseWriter, r *http.Request) {
 	body, err := request.Body(r)
@@ -72,8 +78,7 @@ func (v reviewer) review(w http.ResponseWriter, r *http.Request) {
 func (v reviewer) writeReview(w http.ResponseWriter, r *http.Request, q reviewRequest) {
 	id, err := v.Tokens.Authenticate(r.Context(), q.token)
 	if errors.Is(err, authn.ErrUnavailable) {
-		w.Header().Set("Retry-After", strconv.Itoa(authn.RetryAfter(err)))
-		writeError(w, http.StatusServiceUnavailable, "service is starting; try again later")
+		writeUnavailable(w, err)
 		return
 	}
 	review := tokenReview{APIVersion: q.apiVersion, Kind: kind}

@@ -47,6 +47,7 @@ func New(c Config) api.API {
 		},
 		NotFound:         notFound,
 		MethodNotAllowed: methodNotAllowed,
+		Unavailable:      func(w http.ResponseWriter, _ *http.Request) { h.refuse(w, authn.ErrUnavailable) },
 	}
 }
 

@@ -60,6 +60,7 @@ func New(c Config) api.API {
 		},
 		NotFound:         func(w http.ResponseWriter, r *http.Request) { h.wire.write(w, r, notFound) },
 		MethodNotAllowed: func(w http.ResponseWriter, r *http.Request) { h.wire.write(w, r, methodNotAllowed) },
+		Unavailable:      func(w http.ResponseWriter, r *http.Request) { h.wire.refuse(w, r, authn.ErrUnavailable) },
 	}
 }
 

@@ -33,6 +33,7 @@ func New(c Config) api.API {
 		},
 		NotFound:         func(w http.ResponseWriter, _ *http.Request) { h.refuse(w, errNotFound) },
 		MethodNotAllowed: func(w http.ResponseWriter, _ *http.Request) { h.refuse(w, errMethodNotAllowed) },
+		Unavailable:      func(w http.ResponseWriter, _ *http.Request) { h.refuse(w, authn.ErrUnavailable) },
 	}
 }
 

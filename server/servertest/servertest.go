@@ -101,6 +101,9 @@ func New(t testing.TB, o Options) *Service {
 	})
 	ts.Config = server.NewHTTP(s.Handler)
 	ts.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	connections := server.LimitConnections(ts.Listener, server.ConnectionLimits{Total: 1000, PerNetwork: 1000})
+	ts.Listener, ts.Config.ConnState = connections, connections.ConnState
+	s.Registry.MustRegister(connections)
 	ts.StartTLS()
 	t.Cleanup(ts.Close)
 	s.URL, s.Client = ts.URL, ts.Client()
