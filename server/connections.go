@@ -48,7 +48,8 @@ func (l *Connections) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := &connection{Conn: conn, owner: l, network: sourceNetwork(remoteAddr(conn))}
+		addr := remoteAddr(conn)
+		c := &connection{Conn: conn, owner: l, network: sourceNetwork(addr), exempt: l.isExempt(addr)}
 		if l.admit(c) {
 			return c, nil
 		}
@@ -105,7 +106,7 @@ func (l *Connections) admit(c *connection) bool {
 	defer l.mu.Unlock()
 	sameNetwork := func(o *connection) bool { return o.network == c.network }
 	anyNetwork := func(*connection) bool { return true }
-	if (!l.exempt(c.network) && l.networks[c.network] >= l.limits.PerNetwork && !l.evict(sameNetwork)) ||
+	if (!c.exempt && l.networks[c.network] >= l.limits.PerNetwork && !l.evict(sameNetwork)) ||
 		(l.open >= l.limits.Total && !l.evict(anyNetwork)) {
 		l.closed++
 		return false
@@ -116,8 +117,8 @@ func (l *Connections) admit(c *connection) bool {
 	return true
 }
 
-func (l *Connections) exempt(network netip.Prefix) bool {
-	return slices.ContainsFunc(l.limits.Exempt, network.Overlaps)
+func (l *Connections) isExempt(addr netip.Addr) bool {
+	return slices.ContainsFunc(l.limits.Exempt, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
 // evict closes the connection that has been idle for longest of those that may go, and reports whether
@@ -165,6 +166,7 @@ type connection struct {
 	net.Conn
 	owner   *Connections
 	network netip.Prefix
+	exempt  bool // from the limit of the network
 	counted bool
 	idle    *list.Element // nil: it is not idle
 }
@@ -182,7 +184,7 @@ func remoteAddr(conn net.Conn) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	return peer.Addr()
+	return peer.Addr().Unmap()
 }
 
 // sourceNetwork returns the network whose members count together: an IPv4 /24 or an IPv6 /48, which a

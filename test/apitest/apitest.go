@@ -41,9 +41,10 @@ var errNotBuilt = errors.New("no API server to test against: run hack/envtest/bu
 // running is the API server of the test binary. It lives as long as the binary, because starting
 // one takes seconds.
 var running struct {
-	once sync.Once
-	env  *envtest.Environment
-	err  error
+	once  sync.Once
+	users sync.Mutex // held while a user is added
+	env   *envtest.Environment
+	err   error
 }
 
 // Main runs the tests of a package and stops the API server if one of them started it. It returns
@@ -72,7 +73,10 @@ func Config(t testing.TB) *rest.Config {
 // before.
 func User(t testing.TB, name string) *rest.Config {
 	t.Helper()
-	user, err := start(t).AddUser(envtest.User{Name: name}, nil)
+	env := start(t)
+	running.users.Lock() // envtest numbers its certificates without a lock
+	user, err := env.AddUser(envtest.User{Name: name}, nil)
+	running.users.Unlock()
 	if err != nil {
 		t.Fatalf("add user %s: %v", name, err)
 	}
