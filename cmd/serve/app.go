@@ -82,6 +82,7 @@ func (a *App) Address() net.Addr { return a.listener.Addr() }
 // Run serves until ctx ends, and returns once the last request has been answered and everything is
 // written. It closes the listeners. It returns an error if the service cannot start or stops early.
 func (a *App) Run(ctx context.Context) error {
+	defer a.Close() // which the servers have done already, if they were started
 	if a.options.Manifests != "" {
 		return a.serveStandalone(ctx)
 	}
