@@ -110,17 +110,17 @@ func (v view[T]) encode(out []change) ([]change, error) {
 
 // dropIdentity drops the identity of a user, and with it what is known under its UID unless that may
 // come back: it was given, or another user takes it over.
-func (tx *tx) dropIdentity(key string, takenOver map[string]bool) {
-	id, ok := tx.identities.get(key)
+func (t *tx) dropIdentity(key string, takenOver map[string]bool) {
+	id, ok := t.identities.get(key)
 	if !ok {
 		return
 	}
-	tx.identities.drop(key)
+	t.identities.drop(key)
 	if id.Given || takenOver[id.UID] {
 		return
 	}
-	tx.standings.drop(id.UID)
-	for _, t := range tx.tokensOf(id.UID) {
-		tx.tokens.drop(t.ID)
+	t.standings.drop(id.UID)
+	for _, token := range t.tokensOf(id.UID) {
+		t.tokens.drop(token.ID)
 	}
 }
