@@ -7,14 +7,13 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
+	"github.com/gatehouse-auth/gatehouse/internal/duration"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
@@ -43,8 +42,8 @@ type Options struct {
 	Audience                []string
 	JWTDefaultTTL           time.Duration
 	JWTMaximumTTL           time.Duration
-	TokenDefaultLifetime    Lifetime
-	TokenMaximumLifetime    Lifetime
+	TokenDefaultLifetime    time.Duration
+	TokenMaximumLifetime    time.Duration
 	SigningAlgorithm        string
 	KeyRotationInterval     time.Duration
 	FailedAttemptsLockout   int
@@ -71,8 +70,8 @@ func NewOptions() *Options {
 		Namespaces:             []string{"gatehouse-users"},
 		JWTDefaultTTL:          300 * time.Second,
 		JWTMaximumTTL:          86400 * time.Second,
-		TokenDefaultLifetime:   Lifetime(time.Hour),
-		TokenMaximumLifetime:   Lifetime(10 * year),
+		TokenDefaultLifetime:   time.Hour,
+		TokenMaximumLifetime:   10 * duration.Year,
 		SigningAlgorithm:       token.ES256,
 		KeyRotationInterval:    720 * time.Hour,
 		FailedAttemptsLockout:  10,
@@ -94,7 +93,7 @@ func (o *Options) Bind(f *pflag.FlagSet) {
 	f.BoolVar(&o.Pprof, "pprof", o.Pprof, "Serve /debug/pprof on the metrics address.")
 	f.StringVar(&o.LogFormat, "log-format", o.LogFormat, "Log format: json or text.")
 	f.StringVar(&o.LogLevel, "log-level", o.LogLevel, "Log level: debug, info, warn or error. Token checks are logged at debug.")
-	f.DurationVar(&o.DrainDelay, "drain-delay", o.DrainDelay,
+	f.Var((*duration.Value)(&o.DrainDelay), "drain-delay",
 		"How long to keep accepting requests after SIGTERM, while endpoints are withdrawn. Ignored with --manifests.")
 	o.bindSource(f)
 	o.bindTokens(f)
@@ -115,19 +114,19 @@ func (o *Options) bindTokens(f *pflag.FlagSet) {
 	f.StringVar(&o.IssuerURL, "issuer-url", o.IssuerURL,
 		"Issuer of tokens. If empty, https://gatehouse.NAMESPACE.svc in a cluster or https://localhost:PORT with --manifests.")
 	f.StringSliceVar(&o.Audience, "audience", o.Audience, "Audience of tokens. If empty, the issuer.")
-	f.DurationVar(&o.JWTDefaultTTL, "jwt-default-ttl", o.JWTDefaultTTL, "Lifetime of a JWT if the client does not request one.")
-	f.DurationVar(&o.JWTMaximumTTL, "jwt-maximum-ttl", o.JWTMaximumTTL, "Maximum lifetime of a JWT.")
-	f.Var(&o.TokenDefaultLifetime, "token-default-lifetime", "Lifetime of an opaque token if the client does not request one.")
-	f.Var(&o.TokenMaximumLifetime, "token-maximum-lifetime", "Maximum lifetime of an opaque token.")
+	f.Var((*duration.Value)(&o.JWTDefaultTTL), "jwt-default-ttl", "Lifetime of a JWT if the client does not request one.")
+	f.Var((*duration.Value)(&o.JWTMaximumTTL), "jwt-maximum-ttl", "Maximum lifetime of a JWT.")
+	f.Var((*duration.Value)(&o.TokenDefaultLifetime), "token-default-lifetime", "Lifetime of an opaque token if the client does not request one.")
+	f.Var((*duration.Value)(&o.TokenMaximumLifetime), "token-maximum-lifetime", "Maximum lifetime of an opaque token.")
 	f.StringVar(&o.SigningAlgorithm, "signing-algorithm", o.SigningAlgorithm, "Algorithm that signs JWTs: ES256, EdDSA or RS256.")
-	f.DurationVar(&o.KeyRotationInterval, "key-rotation-interval", o.KeyRotationInterval, "How long a key issues tokens before the next key takes over.")
+	f.Var((*duration.Value)(&o.KeyRotationInterval), "key-rotation-interval", "How long a key issues tokens before the next key takes over.")
 }
 
 func (o *Options) bindPasswords(f *pflag.FlagSet) {
 	f.IntVar(&o.FailedAttemptsLockout, "failed-attempts-lockout", o.FailedAttemptsLockout,
 		"Number of consecutive failed logins that locks an account, or 0 to never lock accounts.")
-	f.DurationVar(&o.LockoutDuration, "lockout-duration", o.LockoutDuration, "How long an account stays locked, or 0 to keep it locked until the lock is lifted.")
-	f.DurationVar(&o.PasswordMemoTTL, "password-memo-ttl", o.PasswordMemoTTL,
+	f.Var((*duration.Value)(&o.LockoutDuration), "lockout-duration", "How long an account stays locked, or 0 to keep it locked until the lock is lifted.")
+	f.Var((*duration.Value)(&o.PasswordMemoTTL), "password-memo-ttl",
 		"How long the password cache keeps a verified password, which then costs no hash, or 0 to disable the cache.")
 	f.IntVar(&o.PasswordHashConcurrency, "password-hash-concurrency", o.PasswordHashConcurrency,
 		"Maximum number of concurrent password hashes, or 0 for three quarters of the CPU cores.")
@@ -149,13 +148,13 @@ func (o *Options) Validate() error {
 		addError("--state-dir requires --manifests; in a cluster, state is kept in Secrets and Tokens")
 	}
 	if o.JWTDefaultTTL < time.Second || o.JWTMaximumTTL < o.JWTDefaultTTL {
-		addError("--jwt-default-ttl %s must be at least 1s and at most --jwt-maximum-ttl %s", o.JWTDefaultTTL, o.JWTMaximumTTL)
+		addError("--jwt-default-ttl %s must be at least 1s and at most --jwt-maximum-ttl %s", duration.Format(o.JWTDefaultTTL), duration.Format(o.JWTMaximumTTL))
 	}
 	if o.TokenDefaultLifetime <= 0 || o.TokenMaximumLifetime < o.TokenDefaultLifetime {
-		addError("--token-default-lifetime %s must be positive and at most --token-maximum-lifetime %s", &o.TokenDefaultLifetime, &o.TokenMaximumLifetime)
+		addError("--token-default-lifetime %s must be positive and at most --token-maximum-lifetime %s", duration.Format(o.TokenDefaultLifetime), duration.Format(o.TokenMaximumLifetime))
 	}
 	if o.KeyRotationInterval < time.Hour {
-		addError("--key-rotation-interval %s must be at least 1h: a key is published for 20 minutes before it signs", o.KeyRotationInterval)
+		addError("--key-rotation-interval %s must be at least 1h: a key is published for 20 minutes before it signs", duration.Format(o.KeyRotationInterval))
 	}
 	if o.FailedAttemptsLockout < 0 || o.LockoutDuration < 0 || o.PasswordMemoTTL < 0 || o.PasswordHashConcurrency < 0 || o.DrainDelay < 0 {
 		addError("--failed-attempts-lockout, --lockout-duration, --password-memo-ttl, --password-hash-concurrency and --drain-delay must not be negative")
@@ -219,7 +218,7 @@ func (o *Options) setIssuerDefaults(issuer string) {
 func (o *Options) lifetimes() grant.Lifetimes {
 	return grant.Lifetimes{
 		JWTDefault: o.JWTDefaultTTL, JWTMaximum: o.JWTMaximumTTL,
-		OpaqueDefault: time.Duration(o.TokenDefaultLifetime), OpaqueMaximum: time.Duration(o.TokenMaximumLifetime),
+		OpaqueDefault: o.TokenDefaultLifetime, OpaqueMaximum: o.TokenMaximumLifetime,
 	}
 }
 
@@ -227,50 +226,6 @@ func (o *Options) keyPolicy() token.Policy {
 	return token.Policy{
 		Algorithm: o.SigningAlgorithm,
 		Interval:  o.KeyRotationInterval,
-		Lifetime:  map[token.Use]time.Duration{token.Sign: o.JWTMaximumTTL, token.Seal: time.Duration(o.TokenMaximumLifetime)},
+		Lifetime:  map[token.Use]time.Duration{token.Sign: o.JWTMaximumTTL, token.Seal: o.TokenMaximumLifetime},
 	}
 }
-
-const (
-	day  = 24 * time.Hour
-	year = 365 * day
-)
-
-// Lifetime is a flag value that accepts a Go duration or a number of days or years: 90m, 30d, 10y.
-type Lifetime time.Duration
-
-var daysOrYears = regexp.MustCompile(`^([0-9]{1,6})([dy])$`)
-
-// Set implements pflag.Value.
-func (l *Lifetime) Set(text string) error {
-	if m := daysOrYears.FindStringSubmatch(text); m != nil {
-		n, _ := strconv.Atoi(m[1]) // cannot fail: at most six digits
-		unit := map[string]time.Duration{"d": day, "y": year}[m[2]]
-		if time.Duration(n) > 100*year/unit {
-			return errors.New("must not be longer than 100 years")
-		}
-		*l = Lifetime(time.Duration(n) * unit)
-		return nil
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		return errors.New("must be a duration such as 90m, 30d or 10y")
-	}
-	*l = Lifetime(d)
-	return nil
-}
-
-// String implements pflag.Value.
-func (l *Lifetime) String() string {
-	switch d := time.Duration(*l); {
-	case d > 0 && d%year == 0:
-		return strconv.Itoa(int(d/year)) + "y"
-	case d > 0 && d%day == 0:
-		return strconv.Itoa(int(d/day)) + "d"
-	default:
-		return d.String()
-	}
-}
-
-// Type implements pflag.Value.
-func (l *Lifetime) Type() string { return "lifetime" }
