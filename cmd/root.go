@@ -5,6 +5,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// The groups of commands in the help.
+const (
+	groupUse   = "use"
+	groupServe = "serve"
+)
+
 // New returns the root command of gatehouse. version is what --version prints and the service
 // reports.
 func New(version string) *cobra.Command {
@@ -16,6 +22,17 @@ func New(version string) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newServeCommand(version), newHashPasswordCommand(), newKeysCommand())
+	root.AddGroup(&cobra.Group{ID: groupUse, Title: "Use tokens:"}, &cobra.Group{ID: groupServe, Title: "Run the service:"})
+	addTo(root, groupUse, newLoginCommand(version), newLogoutCommand(version), newWhoamiCommand(version), newTokenCommand(version), newContextCommand())
+	root.AddCommand(newVersionCommand(version))
+	addTo(root, groupServe, newServeCommand(version), newHashPasswordCommand(), newKeysCommand())
 	return root
+}
+
+// addTo adds commands to a group of the help.
+func addTo(root *cobra.Command, group string, commands ...*cobra.Command) {
+	for _, c := range commands {
+		c.GroupID = group
+		root.AddCommand(c)
+	}
 }
