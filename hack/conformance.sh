@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Starts the binary standalone on a free port in a folder of its own, and runs a conformance runner against it.
 # usage: hack/conformance.sh BINARY FOLDER [runner flags]
-# FOLDER contains users.yaml, and the runner's module in run/.
+# FOLDER contains the users in named/users.yaml, and the runner's module in run/.
 set -euo pipefail
 binary=$(realpath "${1:?give the binary}")
 cases=$(realpath "${2:?give the folder of the conformance cases}")
@@ -41,7 +41,7 @@ wait_ready() {
 }
 
 mkdir "$work/manifests"
-cp "$cases/users.yaml" "$work/manifests"
+cp "$cases/named/users.yaml" "$work/manifests"
 (cd "$cases/run" && go build -o "$work/runner" .)
 
 port=$(free_port)

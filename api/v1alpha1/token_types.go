@@ -7,7 +7,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // not contain the token and cannot be used to log in.
 //
 // +kubebuilder:object:root=true
-// +kubebuilder:resource:scope=Namespaced,categories=gatehouse
+// +kubebuilder:resource:scope=Namespaced,categories=gatehouse,shortName=ght
 // +kubebuilder:selectablefield:JSONPath=`.spec.userRef.name`
 // +kubebuilder:selectablefield:JSONPath=`.spec.userRef.uid`
 // +kubebuilder:printcolumn:name="User",type=string,JSONPath=`.spec.userRef.name`

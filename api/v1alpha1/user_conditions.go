@@ -2,10 +2,21 @@ package v1alpha1
 
 // The types of a User's conditions.
 const (
-	// ConditionReady is True while the user can log in and all of its passwords are usable.
+	// ConditionReady is True when this generation of the User has been accepted and is in force,
+	// even if what it says is that the user cannot log in: its reason is then Revoked, Expired,
+	// PasswordExpired or Locked. It is False while a password cannot be used or something else is
+	// wrong with the User, and Unknown until Gatehouse has looked at the User. Tools that follow
+	// kstatus wait for it.
+	ConditionReady = "Ready"
+	// ConditionStalled is True while only an edit can make the User ready.
+	ConditionStalled = "Stalled"
+	// ConditionLoginAllowed is True while the user can log in and all of its passwords are usable.
 	// Otherwise it is False with a reason, even if one password is broken and others still work:
 	// then status.state remains Active.
-	ConditionReady = "Ready"
+	ConditionLoginAllowed = "LoginAllowed"
+	// ConditionPasswordExpiring is True from a week before a usable password or the account
+	// expires.
+	ConditionPasswordExpiring = "PasswordExpiring"
 	// ConditionWeakHash is True while the hash of a password is weaker than OWASP recommends.
 	ConditionWeakHash = "WeakHash"
 	// ConditionPlaintextNewline is True while a plaintext password ends in a newline, which is part
@@ -16,8 +27,9 @@ const (
 	ConditionTokensVoid = "TokensVoid"
 )
 
-// The reasons of the Ready condition.
+// The reasons of Ready, LoginAllowed and Stalled.
 const (
+	ReasonPending             = "Pending"
 	ReasonActive              = "Active"
 	ReasonRevoked             = "Revoked"
 	ReasonExpired             = "Expired"
@@ -37,4 +49,5 @@ const (
 	ReasonBelowRecommendation = "BelowRecommendation"
 	ReasonTrailingNewline     = "TrailingNewline"
 	ReasonInTheFuture         = "TokensValidAfterInTheFuture"
+	ReasonExpiresSoon         = "ExpiresSoon"
 )

@@ -5,6 +5,7 @@ package projection
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -65,7 +66,7 @@ type Problem struct {
 func (p *Projector) Project(u *authv1alpha1.User, secrets Secrets) Projection {
 	b := projectionBuilder{Projector: p, secrets: secrets, digest: hmac.New(sha256.New, p.key), out: Projection{User: baseUser(u)}}
 	for i := range u.Spec.Passwords {
-		b.addPassword(&u.Spec.Passwords[i], "passwords["+strconv.Itoa(i)+"]")
+		b.addPassword(&u.Spec.Passwords[i], "passwords["+cmp.Or(u.Spec.Passwords[i].Name, "default")+"]")
 	}
 	b.out.User.Credentials.Revision = revision(u.Generation, b.digest)
 	return b.out
@@ -233,9 +234,15 @@ func timeOf(t *metav1.Time) time.Time {
 	return t.Time
 }
 
-func durationOf(d *metav1.Duration) time.Duration {
-	if d == nil {
+// durationOf returns the length of a lifetime, or 0 if there is none. A lifetime that cannot be
+// parsed breaks the schema and makes its User unreadable before it is projected.
+func durationOf(l *authv1alpha1.Lifetime) time.Duration {
+	if l == nil {
 		return 0
 	}
-	return d.Duration
+	d, err := l.Duration()
+	if err != nil {
+		return 0
+	}
+	return d
 }

@@ -40,7 +40,7 @@ func secretHolding(values map[string]string) Secrets {
 	}
 }
 
-const twoPasswords = `{passwords: [{plaintextFrom: {secretKeyRef: {name: s, key: a}}}, {plaintextFrom: {secretKeyRef: {name: s, key: b}}}]}`
+const twoPasswords = `{passwords: [{plaintextFrom: {secretKeyRef: {name: s, key: a}}}, {name: b, plaintextFrom: {secretKeyRef: {name: s, key: b}}}]}`
 
 func TestProjectCopiesEveryField(t *testing.T) {
 	t.Parallel()
@@ -152,7 +152,7 @@ func hashFrom(key string) authv1alpha1.Password {
 func TestBrokenPasswordIsLeftOut(t *testing.T) {
 	t.Parallel()
 	got := NewProjector(password.NewKeyer(), nil).Project(userFromSpec(t, twoPasswords), secretHolding(map[string]string{"b": "two"}))
-	if len(got.Problems) != 1 || got.Problems[0].Reason != authv1alpha1.ReasonSecretKeyNotFound || !strings.HasPrefix(got.Problems[0].Message, "passwords[0]: ") {
+	if len(got.Problems) != 1 || got.Problems[0].Reason != authv1alpha1.ReasonSecretKeyNotFound || !strings.HasPrefix(got.Problems[0].Message, "passwords[default]: ") {
 		t.Errorf("problems = %+v", got.Problems)
 	}
 	if pws := got.User.Credentials.Passwords; len(pws) != 1 || !pws[0].Hash.Verify([]byte("two")) {

@@ -34,6 +34,7 @@ func (s Status) Next() authv1alpha1.UserStatus {
 	u := s.publicUser()
 	next.State = authv1alpha1.UserState(u.State(s.Now, s.Holder == ""))
 	next.ObservedGeneration = s.User.Generation
+	next.Login = u.Login
 	s.setCondition(&next, s.ready(u, next.State))
 	s.setCondition(&next, remarkCondition(authv1alpha1.ConditionWeakHash, authv1alpha1.ReasonBelowRecommendation, s.Projection.Weak,
 		"; replace the hash with a stronger one, for example from gatehouse hash-password"))

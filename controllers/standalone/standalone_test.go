@@ -77,7 +77,7 @@ func TestFaultsAreLoggedWithFileAndLine(t *testing.T) {
 		"a login too long":                   {userWith("u", "login: "+long), 7, "spec.login"},
 		"a number as login":                  {userWith("u", "login: 5"), 7, "spec.login"},
 		"five passwords":                     {userWith("u", "passwords:"+strings.Repeat("\n- hashFrom: {secretKeyRef: {name: s, key: k}}", 5)), 7, "spec.passwords"},
-		"a password without source":          {userWith("u", "passwords:\n- hashFrom: {secretKeyRef: {name: s, key: k}}\n- expiresAt: '2030-01-01T00:00:00Z'"), 9, "exactly one of hashFrom and plaintextFrom"},
+		"a password without source":          {userWith("u", "passwords:\n- hashFrom: {secretKeyRef: {name: s, key: k}}\n- name: b\n  expiresAt: '2030-01-01T00:00:00Z'"), 9, "exactly one of hashFrom and plaintextFrom"},
 		"a password with both sources":       {userWith("u", "passwords:\n- hashFrom: {secretKeyRef: {name: s, key: k}}\n  plaintextFrom: {secretKeyRef: {name: s, key: k}}"), 8, "exactly one of hashFrom and plaintextFrom"},
 		"a reference without key":            {userWith("u", "passwords:\n- hashFrom:\n    secretKeyRef: {name: s}"), 9, "spec.passwords[0].hashFrom.secretKeyRef.key: Required value"},
 		"a time without zone":                {userWith("u", "expiresAt: '2030-01-01 00:00'"), 7, "spec.expiresAt"},

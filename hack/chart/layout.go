@@ -37,6 +37,7 @@ func layout() []file {
 		{"crds.yaml", "if $.Values.crds.install", []part{
 			{"CustomResourceDefinition//users.auth.gatehouse.dev", "", kept},
 			{"CustomResourceDefinition//tokens.auth.gatehouse.dev", "", kept},
+			{"CustomResourceDefinition//revocations.auth.gatehouse.dev", "", kept},
 		}},
 		{"users.yaml", "range $namespace := $.Values.users.namespaces", []part{
 			{"Namespace//" + usersNamespace, `if eq (include "gatehouse.makesNamespace" (list $ $namespace)) "true"`, kept},
