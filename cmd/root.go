@@ -8,6 +8,7 @@ import (
 // The groups of commands in the help.
 const (
 	groupUse   = "use"
+	groupKeep  = "keep"
 	groupServe = "serve"
 )
 
@@ -22,10 +23,11 @@ func New(version string) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddGroup(&cobra.Group{ID: groupUse, Title: "Use tokens:"}, &cobra.Group{ID: groupServe, Title: "Run the service:"})
+	root.AddGroup(&cobra.Group{ID: groupUse, Title: "Use tokens:"}, &cobra.Group{ID: groupKeep, Title: "Keep users:"}, &cobra.Group{ID: groupServe, Title: "Run the service:"})
 	addTo(root, groupUse, newLoginCommand(version), newLogoutCommand(version), newWhoamiCommand(version), newTokenCommand(version), newContextCommand())
 	root.AddCommand(newVersionCommand(version))
-	addTo(root, groupServe, newServeCommand(version), newHashPasswordCommand(), newKeysCommand())
+	addTo(root, groupKeep, newLintCommand(version), newHashPasswordCommand())
+	addTo(root, groupServe, newServeCommand(version), newKeysCommand())
 	return root
 }
 

@@ -52,6 +52,7 @@ type Object struct {
 type Fault struct {
 	Key     Key    // zero if the object at fault is unknown
 	Line    int    // as in Object
+	Column  int    // from 1; 0 if unknown
 	Message string // never quotes a value, which may be a password
 	Foreign bool   // not an error: an object of a kind that is ignored
 }
@@ -229,9 +230,10 @@ func (d *Document) fail(f Fault) {
 
 // refuse adds a fault for each error of the schema, with the line of the field.
 func (d *Document) refuse(key Key, text []byte, errs field.ErrorList) {
-	find := fieldLines(text)
+	find := fieldPositions(text)
 	for _, err := range errs {
-		d.fail(Fault{Key: key, Line: find(err.Field), Message: describeField(err)})
+		at := find(err.Field)
+		d.fail(Fault{Key: key, Line: at.Line, Column: at.Column, Message: describeField(err)})
 	}
 }
 

@@ -60,12 +60,8 @@ func (r reader) file(path string, before *File, now time.Time) *File {
 		next.carryOver(before)
 		return next
 	}
-	sections := splitYAML
 	isJSON := filepath.Ext(path) == ".json"
-	if isJSON {
-		sections = splitJSON
-	}
-	next.read(r, sections(text), isJSON, before)
+	next.read(r, sectionsOf(text, isJSON), isJSON, before)
 	if len(next.Objects)+len(next.Faults) == 0 && before != nil && len(before.Objects) > 0 {
 		next.Faults = []Fault{{Line: 1, Message: "file is empty, possibly mid-write; keeping its objects. Delete the file to remove them"}}
 	}
