@@ -51,7 +51,7 @@ func newMetrics(r prometheus.Registerer) *Metrics {
 	}
 	events := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gatehouse_auth_events_total",
-		Help: "Logins, token checks, issued tokens and revocations, by API, outcome and reason for refusal.",
+		Help: "Logins, token checks, issued tokens, revocations, lists of tokens and panics, by API, outcome and reason for refusal.",
 	}, []string{"event", "api", "outcome", "reason"})
 	m.events = newLookupCache(func(l eventLabels) prometheus.Counter {
 		return events.WithLabelValues(l.event, l.api, l.outcome, l.reason)

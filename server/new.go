@@ -61,7 +61,11 @@ type Server struct {
 func New(c Config) *Server {
 	metrics := newMetrics(c.Registry)
 	log := c.Audit
-	c.Audit = func(ctx context.Context, e audit.Event) { log(ctx, e); metrics.Count(ctx, e) }
+	c.Audit = func(ctx context.Context, e audit.Event) {
+		e = audit.Identify(ctx, e)
+		log(ctx, e)
+		metrics.Count(ctx, e)
+	}
 	s := &Server{
 		Passwords: authn.NewPassword(authn.PasswordConfig{
 			Directory: c.Directory, Audit: c.Audit, Observer: metrics, LoginUpdated: c.LoginUpdated, Now: c.Now,
@@ -80,7 +84,7 @@ func New(c Config) *Server {
 		directory: c.Directory, keys: c.Keys, now: c.Now, version: c.Version,
 		certificateEnds: c.CertificateEnds, queued: s.Passwords.Queued,
 	})
-	s.Handler = newHandler(s.apis(c), c.TrustedProxies, metrics)
+	s.Handler = newHandler(s.apis(c), c.TrustedProxies, metrics, c.Audit)
 	return s
 }
 

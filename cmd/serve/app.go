@@ -9,7 +9,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatehouse-auth/gatehouse/internal/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/logging"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 	"github.com/gatehouse-auth/gatehouse/server"
@@ -30,6 +32,10 @@ type App struct {
 	probes    net.Listener
 	metrics   net.Listener // nil if metrics are not served
 	now       func() time.Time
+
+	audit     *audit.Log
+	auditFile *logging.File              // nil without --audit-log
+	logs      map[string]*logging.Writer // by name: those that must work for the service to be ready
 }
 
 // New returns a service with options that passed Validate, and opens all of its listeners. A port
@@ -45,6 +51,11 @@ func New(o *Options, log *slog.Logger) (*App, error) {
 		registry:  prometheus.NewRegistry(),
 		drain:     &server.Drain{},
 		now:       time.Now,
+		audit:     audit.NewLog(log),
+		logs:      map[string]*logging.Writer{},
+	}
+	if err := a.openAuditLog(); err != nil {
+		return nil, err
 	}
 	for _, l := range []struct {
 		flag, address string
@@ -66,8 +77,9 @@ func New(o *Options, log *slog.Logger) (*App, error) {
 	return a, nil
 }
 
-// Close closes the listeners of a service that is not going to Run.
+// Close closes the listeners and the audit log of a service that is not going to Run.
 func (a *App) Close() {
+	a.closeAuditLog()
 	for _, l := range []net.Listener{a.listener, a.probes, a.metrics} {
 		if l != nil {
 			_ = l.Close() // nothing was sent
@@ -83,6 +95,8 @@ func (a *App) Address() net.Addr { return a.listener.Addr() }
 // written. It closes the listeners. It returns an error if the service cannot start or stops early.
 func (a *App) Run(ctx context.Context) error {
 	defer a.Close() // which the servers have done already, if they were started
+	defer a.audit.Flush()
+	defer a.reopenAuditLog()()
 	if a.options.Manifests != "" {
 		return a.serveStandalone(ctx)
 	}

@@ -32,6 +32,7 @@ type Options struct {
 	Pprof                  bool
 	LogFormat              string // used by Run only
 	LogLevel               string // used by Run only
+	AuditLog               string // file for audit events, beside the log; empty for none
 	PrintCurl              string // LOGIN:PASSWORD; empty to print nothing
 
 	Manifests  string // folder of manifests; empty to serve a cluster
@@ -93,6 +94,8 @@ func (o *Options) Bind(f *pflag.FlagSet) {
 	f.BoolVar(&o.Pprof, "pprof", o.Pprof, "Serve /debug/pprof on the metrics address.")
 	f.StringVar(&o.LogFormat, "log-format", o.LogFormat, "Log format: json or text.")
 	f.StringVar(&o.LogLevel, "log-level", o.LogLevel, "Log level: debug, info, warn or error. Token checks are logged at debug.")
+	f.StringVar(&o.AuditLog, "audit-log", o.AuditLog,
+		"File to append audit events to as JSON, beside the log. It is reopened on SIGHUP and when it has been moved.")
 	f.Var((*duration.Value)(&o.DrainDelay), "drain-delay",
 		"How long to keep accepting requests after SIGTERM, while endpoints are withdrawn. Ignored with --manifests.")
 	o.bindSource(f)

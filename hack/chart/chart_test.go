@@ -139,10 +139,10 @@ func TestValuesReachTheObjects(t *testing.T) {
 			`"replicas":5`, `"--admin-groups=platform,security"`, `"--failed-attempts-lockout=20"`, `"--pprof=true"`, `"--jwt-maximum-ttl=8h"`,
 			`"terminationGracePeriodSeconds":60`, `"--tls-cert-dir=/etc/gatehouse/tls"`, `"secretName":"login-tls"`, `"team":"platform"`,
 			`"example.com/note":"yes"`, `"disk":"fast"`, `"operator":"Exists"`, `"nodeAffinity"`, `"priorityClassName":"important"`,
-			`"resources":{"limits":{"memory":"2Gi"}}`,
+			`"resources":{"limits":{"memory":"2Gi"}}`, `{"emptyDir":{},"name":"audit"}`, `{"mountPath":"/var/log/gatehouse","name":"audit"}`,
 		},
 		"Service/gatehouse-system/gatehouse":       {`"type":"LoadBalancer"`, `"example.com/internal":"true"`},
-		"NetworkPolicy/gatehouse-system/gatehouse": {`"egress":[{"ports":[{"port":16443}]}]`},
+		"NetworkPolicy/gatehouse-system/gatehouse": {`"egress":[{"ports":[{"port":16443}],"to":[{"ipBlock":{"cidr":"10.0.0.1/32"}}]}]`, `"kubernetes.io/metadata.name":"observability"`},
 		"ServiceMonitor/gatehouse-system/gatehouse": {
 			`"release":"kube-prometheus"`, `"ca":{"secret":{"key":"ca.crt","name":"login-tls"}}`,
 		},

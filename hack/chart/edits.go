@@ -67,19 +67,30 @@ func deployment(t *template) {
 	mountedCertificate(t)
 }
 
-// mountedCertificate makes the same change to the Deployment as config/components/cert-manager.
+// mountedCertificate makes the same change to the Deployment as config/components/cert-manager, and
+// adds the volumes of the values.
 func mountedCertificate(t *template) {
-	t.lines(`{{- if include "gatehouse.tlsSecret" $ }}
+	t.lines(`{{- if or (include "gatehouse.tlsSecret" $) $.Values.extraVolumeMounts }}
 volumeMounts:
+{{- if include "gatehouse.tlsSecret" $ }}
 - name: tls
   mountPath: /etc/gatehouse/tls
   readOnly: true
+{{- end }}
+{{- with $.Values.extraVolumeMounts }}
+{{- toYaml . | nindent INDENT }}
+{{- end }}
 {{- end }}`, container()...)
-	t.lines(`{{- with include "gatehouse.tlsSecret" $ }}
+	t.lines(`{{- if or (include "gatehouse.tlsSecret" $) $.Values.extraVolumes }}
 volumes:
+{{- with include "gatehouse.tlsSecret" $ }}
 - name: tls
   secret:
     secretName: {{ . }}
+{{- end }}
+{{- with $.Values.extraVolumes }}
+{{- toYaml . | nindent INDENT }}
+{{- end }}
 {{- end }}`, pod()...)
 }
 
@@ -95,7 +106,16 @@ func networkPolicy(t *template) {
 - ports:
   {{- range $.Values.networkPolicy.apiServerPorts }}
   - port: {{ . }}
+  {{- end }}
+  {{- with $.Values.networkPolicy.apiServerCIDRs }}
+  to:
+  {{- range . }}
+  - ipBlock:
+      cidr: {{ . }}
+  {{- end }}
   {{- end }}`, "spec", "egress")
+	t.value("{{ $.Values.metrics.reader.namespace }}",
+		"spec", "ingress", "1", "from", "0", "namespaceSelector", "matchLabels", "kubernetes.io/metadata.name")
 }
 
 func certificate(t *template) {

@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/gatehouse-auth/gatehouse/internal/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
@@ -143,6 +144,7 @@ func (v *revocation) revokeUsername(login string) error {
 	u, ok := v.Directory.ByLogin(login)
 	if own := ok && u.UID == v.caller.User.UID; !own && !v.isAdmin(v.caller.User) {
 		v.details.PermissionDeniedUsernames = append(v.details.PermissionDeniedUsernames, login)
+		v.auditDenied(v.ctx, audit.Event{Name: audit.RevokeUser, Login: login})
 		return nil
 	}
 	if !ok {
@@ -221,6 +223,11 @@ func (v *revocation) idDenied(id string, own bool) bool {
 		return false
 	}
 	v.details.PermissionDeniedIDs = append(v.details.PermissionDeniedIDs, id)
+	if token.IsID(id) {
+		v.auditDenied(v.ctx, audit.Event{Name: audit.Revoke, TokenID: id})
+	} else {
+		v.auditDenied(v.ctx, audit.Event{Name: audit.RevokeUser, UID: strings.ToLower(id)})
+	}
 	return true
 }
 

@@ -86,7 +86,9 @@ func New(t testing.TB, o Options) *Service {
 	}
 	write := func(_ context.Context, e audit.Event) { s.record(e) }
 	if o.Log != nil {
-		write = audit.Log(o.Log)
+		log := audit.NewLog(o.Log)
+		t.Cleanup(log.Flush)
+		write = log.Write
 	}
 	s.Server = server.New(server.Config{
 		Directory: s.Directory, Keys: s.Keys, Records: s.Records, Audit: write, Registry: s.Registry, Now: s.Now,
