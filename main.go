@@ -16,7 +16,11 @@ var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	err := cmd.New(version).ExecuteContext(ctx)
+	root := cmd.New(version)
+	if cmd.IsPlugin(os.Args[0]) {
+		root = cmd.NewPlugin(version)
+	}
+	err := root.ExecuteContext(ctx)
 	stop()
 	os.Exit(cmd.Fail(err))
 }
