@@ -122,8 +122,13 @@ lint: $(GOLANGCI_LINT) ## Run the linters, which also enforce the law of imports
 	for module in hack/bench hack/chart test/observability; do (cd $$module && $(GOLANGCI_LINT) run); done
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Generate the deep copies of the API types
+generate: $(CONTROLLER_GEN) ## Generate the deep copies of the API types, and the reference of the command line
 	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/...
+	go run ./hack/clidocs markdown docs/cli
+
+.PHONY: man
+man: ## Write dist/man, the man pages of gatehouse and kubectl gatehouse
+	go run ./hack/clidocs man dist/man
 
 .PHONY: manifests
 manifests: $(CONTROLLER_GEN) ## Generate the CRDs and the roles from the markers in the code
