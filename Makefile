@@ -52,7 +52,7 @@ test: ## Run every test, also against a real API server (the first run builds on
 	$(if $(RACE),,@echo "no C compiler found: testing without the race detector")
 	assets=$$(hack/envtest/build.sh | tail -n 1); \
 	KUBEBUILDER_ASSETS="$$assets" go test $(RACE) -shuffle=on -timeout 20m ./...
-	$(MAKE) test-bench test-chart test-observability
+	$(MAKE) test-bench test-chart test-observability test-gitops
 
 ##@ Develop
 
@@ -76,6 +76,10 @@ test-chart: ## Compare the Helm chart with config/, and install it on a real API
 .PHONY: test-observability
 test-observability: ## Compare the alerts, the dashboard and their documentation with the metrics of the service
 	go -C test/observability test -count=1 -shuffle=on ./...
+
+.PHONY: test-gitops
+test-gitops: ## Test what tools that apply Users from Git make of their conditions
+	go -C test/gitops test -count=1 -shuffle=on ./...
 
 .PHONY: e2e
 e2e: ## Test IMAGE on the cluster of KUBECONFIG; without IMAGE, build the images and load them into kind
@@ -119,7 +123,7 @@ fmt: $(GOLANGCI_LINT) ## Format the Go code and sort its imports
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters, which also enforce the law of imports
 	$(GOLANGCI_LINT) run
-	for module in hack/bench hack/chart test/observability; do (cd $$module && $(GOLANGCI_LINT) run); done
+	for module in hack/bench hack/chart test/observability test/gitops; do (cd $$module && $(GOLANGCI_LINT) run); done
 
 .PHONY: generate
 generate: $(CONTROLLER_GEN) ## Generate the deep copies of the API types, and the reference of the command line

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
@@ -39,7 +40,8 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	observedUsers, observedTokens := informer.NewObserved(), informer.NewObserved()
+	observedUsers, observedTokens, observedRevocations := informer.NewObserved(), informer.NewObserved(), informer.NewObserved()
+	revised := make(chan event.GenericEvent, revisedBuffer)
 	api := informer.NewLister(mgr.GetAPIReader(), cfg.Namespaces)
 	return errors.Join(
 		(&UserReconciler{
@@ -49,7 +51,10 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 		(&UserStatusReconciler{
 			users: users, client: mgr.GetClient(), secrets: secrets, logins: informer.NewLoginIndex(),
 			directory: cfg.Directory, projector: projector, lockouts: lockouts, now: cfg.Now,
-			recorder: mgr.GetEventRecorder("gatehouse"),
+			recorder: mgr.GetEventRecorder("gatehouse"), revised: revised,
+		}).SetupWithManager(mgr),
+		(&RevocationReconciler{
+			reader: mgr.GetCache(), directory: cfg.Directory, observed: observedRevocations, revised: revised, now: cfg.Now,
 		}).SetupWithManager(mgr),
 		(&TokenReconciler{
 			client: mgr.GetClient(), directory: cfg.Directory, observed: observedTokens, now: cfg.Now,
@@ -61,6 +66,12 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 			sources: []syncSource{{
 				kind: "User", observed: observedUsers, awaitFilled: users.AwaitFilled,
 				list: func(ctx context.Context) (informer.Listing, error) { return users.List(ctx, api) },
+			}, {
+				kind: "Revocation", observed: observedRevocations,
+				awaitFilled: func(ctx context.Context) { awaitFilled(ctx, mgr.GetCache(), newRevocation()) },
+				list: func(ctx context.Context) (informer.Listing, error) {
+					return api.List(ctx, authv1alpha1.GroupVersion.WithKind("Revocation"))
+				},
 			}, {
 				kind: "Token", observed: observedTokens,
 				awaitFilled: func(ctx context.Context) { awaitFilled(ctx, mgr.GetCache(), &authv1alpha1.Token{}) },

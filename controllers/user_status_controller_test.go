@@ -60,6 +60,8 @@ func TestConditions(t *testing.T) {
 		"tokens valid after the future": {`{tokensValidAfter: "2099-01-01T00:00:00Z", passwords: [` + ref("hash", "good") + `]}`, "Active", "Active", nil},
 		"a weak hash":                   {`{passwords: [` + ref("hash", "weak") + `]}`, "Active", "Active", nil},
 	}
+	inForce := map[string]bool{"Active": true, "Revoked": true, "Expired": true, "PasswordExpired": true, "Locked": true}
+	mayCome := map[string]bool{"SecretNotFound": true, "SecretKeyNotFound": true}
 	remarkConditions := map[string]string{
 		"a weak hash": authv1alpha1.ConditionWeakHash, "a plaintext and a newline": authv1alpha1.ConditionPlaintextNewline,
 		"tokens valid after the future": authv1alpha1.ConditionTokensVoid,
@@ -70,9 +72,17 @@ func TestConditions(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			u := w.AwaitStatus(objectName(name), c.state, c.reason)
+			allowed := apitest.Condition(u, authv1alpha1.ConditionLoginAllowed)
+			if want := c.reason == authv1alpha1.ReasonActive; (allowed.Status == metav1.ConditionTrue) != want || allowed.Reason != c.reason {
+				t.Errorf("LoginAllowed is %s, reason %s, for %s", allowed.Status, allowed.Reason, c.reason)
+			}
 			ready := apitest.Condition(u, authv1alpha1.ConditionReady)
-			if want := c.reason == authv1alpha1.ReasonActive; (ready.Status == metav1.ConditionTrue) != want {
+			if (ready.Status == metav1.ConditionTrue) != inForce[c.reason] {
 				t.Errorf("Ready is %s for %s", ready.Status, c.reason)
+			}
+			stalled := apitest.Condition(u, authv1alpha1.ConditionStalled)
+			if want := !inForce[c.reason] && !mayCome[c.reason]; (stalled.Status == metav1.ConditionTrue) != want {
+				t.Errorf("Stalled is %q for %s", stalled.Status, c.reason)
 			}
 			for _, words := range c.words {
 				if !strings.Contains(ready.Message, words) {

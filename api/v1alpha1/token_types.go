@@ -8,6 +8,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Namespaced,categories=gatehouse,shortName=ght
+// +kubebuilder:metadata:annotations={"helm.sh/resource-policy=keep","argocd.argoproj.io/sync-options=Prune=false,Delete=false","kustomize.toolkit.fluxcd.io/prune=disabled"}
 // +kubebuilder:selectablefield:JSONPath=`.spec.userRef.name`
 // +kubebuilder:selectablefield:JSONPath=`.spec.userRef.uid`
 // +kubebuilder:printcolumn:name="User",type=string,JSONPath=`.spec.userRef.name`

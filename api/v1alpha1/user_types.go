@@ -9,6 +9,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Namespaced,categories=gatehouse,shortName=ghu
+// +kubebuilder:metadata:annotations={"helm.sh/resource-policy=keep","argocd.argoproj.io/sync-options=Prune=false,Delete=false","kustomize.toolkit.fluxcd.io/prune=disabled"}
 // +kubebuilder:selectablefield:JSONPath=`.spec.login`
 // +kubebuilder:printcolumn:name="Login",type=string,JSONPath=`.status.login`
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`

@@ -117,6 +117,7 @@ func newRESTMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("ConfigMap"), meta.RESTScopeNamespace)
 	mapper.Add(authv1alpha1.GroupVersion.WithKind("User"), meta.RESTScopeNamespace)
 	mapper.Add(authv1alpha1.GroupVersion.WithKind("Token"), meta.RESTScopeNamespace)
+	mapper.Add(authv1alpha1.GroupVersion.WithKind("Revocation"), meta.RESTScopeNamespace)
 	return mapper, nil
 }
 

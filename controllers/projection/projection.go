@@ -66,11 +66,14 @@ type Problem struct {
 func (p *Projector) Project(u *authv1alpha1.User, secrets Secrets) Projection {
 	b := projectionBuilder{Projector: p, secrets: secrets, digest: hmac.New(sha256.New, p.key), out: Projection{User: baseUser(u)}}
 	for i := range u.Spec.Passwords {
-		b.addPassword(&u.Spec.Passwords[i], "passwords["+cmp.Or(u.Spec.Passwords[i].Name, "default")+"]")
+		b.addPassword(&u.Spec.Passwords[i], "passwords["+passwordName(&u.Spec.Passwords[i])+"]")
 	}
 	b.out.User.Credentials.Revision = revision(u.Generation, b.digest)
 	return b.out
 }
+
+// passwordName returns the name of a password, which the schema sets if it is absent.
+func passwordName(p *authv1alpha1.Password) string { return cmp.Or(p.Name, "default") }
 
 // projectionBuilder holds the state of one call of Project.
 type projectionBuilder struct {
@@ -83,22 +86,23 @@ type projectionBuilder struct {
 // baseUser returns the directory's user without its passwords.
 func baseUser(u *authv1alpha1.User) *directory.User {
 	e := &directory.User{
-		Key:               u.Namespace + "/" + u.Name,
-		UID:               string(u.UID),
-		Login:             u.EffectiveLogin(),
-		DisplayName:       u.Spec.DisplayName,
-		Email:             u.Spec.Email,
-		Groups:            internGroups(u.Spec.Groups),
-		Created:           u.CreationTimestamp.Time,
-		Unreadable:        u.Unreadable != "",
-		Revoked:           u.Spec.Revoked,
-		ExpiresAt:         timeOf(u.Spec.ExpiresAt),
-		TokensValidAfter:  timeOf(u.Spec.TokensValidAfter),
-		TokensRevokedAt:   timeOf(u.Status.TokensRevokedAt),
-		LockedUntil:       timeOf(u.Status.LockedUntil),
-		FailedLogins:      int(u.Status.FailedLogins),
-		LastTokenIssuedAt: timeOf(u.Status.LastTokenIssuedAt),
-		Credentials:       &directory.Credentials{},
+		Key:                u.Namespace + "/" + u.Name,
+		UID:                string(u.UID),
+		Login:              u.EffectiveLogin(),
+		DisplayName:        u.Spec.DisplayName,
+		Email:              u.Spec.Email,
+		Groups:             internGroups(u.Spec.Groups),
+		Created:            u.CreationTimestamp.Time,
+		Unreadable:         u.Unreadable != "",
+		Revoked:            u.Spec.Revoked,
+		ExpiresAt:          timeOf(u.Spec.ExpiresAt),
+		TokensValidAfter:   timeOf(u.Spec.TokensValidAfter),
+		TokensRevokedAt:    timeOf(u.Status.TokensRevokedAt),
+		RevocationRecorded: u.Status.State == authv1alpha1.UserRevoked && u.Status.TokensRevokedAt != nil,
+		LockedUntil:        timeOf(u.Status.LockedUntil),
+		FailedLogins:       int(u.Status.FailedLogins),
+		LastTokenIssuedAt:  timeOf(u.Status.LastTokenIssuedAt),
+		Credentials:        &directory.Credentials{},
 	}
 	if policy := u.Spec.TokenPolicy; policy != nil {
 		e.DefaultLifetime = durationOf(policy.DefaultLifetime)

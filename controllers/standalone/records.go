@@ -184,7 +184,9 @@ func (r *Records) putLocked(u *directory.User) {
 	if projection.SamePasswords(standing.Credentials, u.Credentials.Revision) {
 		u.LockedUntil, u.FailedLogins = standing.LockedUntil, standing.FailedLogins
 	}
+	u.AsOf = r.now()
 	r.directory.Put(u)
+	r.saveTokensRevokedAt(u.Key)
 }
 
 // result wraps an error of the store in grant.ErrUnavailable, so that clients try again. action is

@@ -89,7 +89,7 @@ func TestFaultsAreLoggedWithFileAndLine(t *testing.T) {
 		"a Secret with invalid base64":       {"apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: '???'}", 3, "base64"},
 		"a Secret with a number for a value": {"apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {a: 1}", 3, "stringData"},
 		"a Secret with an impossible key":    {"apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  a/b: c", 7, "stringData[a/b]"},
-		"another kind":                       {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}", 3, "only Users and Secrets are read"},
+		"another kind":                       {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}", 3, "only Users, Secrets and Revocations are read"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

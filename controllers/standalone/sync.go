@@ -17,7 +17,9 @@ func (m *Manifests) sync(now time.Time) {
 	users := sortedUsers(next)
 	unsaved := m.saveIdentities(users, next, now)
 	m.removeUsers(next)
+	before := m.current
 	m.current = next
+	m.syncRevocations(before)
 	for _, o := range users {
 		if !unsaved[o.Key] {
 			m.project(o)
@@ -89,6 +91,7 @@ func (m *Manifests) reportConditions(o *active, now time.Time) {
 		return
 	}
 	s := projection.Status{User: p.user, Projection: p.projection, Now: now}
+	s.Current, _ = m.directory.ByKey(o.Key.DirectoryKey())
 	if holder, ok := m.directory.ByLogin(p.projection.User.Login); ok && holder.Key != o.Key.DirectoryKey() {
 		s.Holder = holder.Key
 	}

@@ -21,10 +21,9 @@ func labelled(t *template) {
 	t.lines(`{{- include "gatehouse.labels" $ | nindent INDENT }}`, "metadata", "labels")
 }
 
-// kept leaves the object in the cluster when the release is uninstalled.
-func kept(t *template) {
-	t.lines("helm.sh/resource-policy: keep", "metadata", "annotations")
-}
+// unlabelled leaves the object as it is, without labels of the release, because it outlives the
+// release.
+func unlabelled(*template) {}
 
 // clusterScoped gives an object without a namespace a name with the namespace of the release, so
 // that two releases do not share it.

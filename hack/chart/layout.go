@@ -35,12 +35,12 @@ func layout() []file {
 	users := func(kind string) string { return kind + "/" + usersNamespace + "/gatehouse" }
 	return []file{
 		{"crds.yaml", "if $.Values.crds.install", []part{
-			{"CustomResourceDefinition//users.auth.gatehouse.dev", "", kept},
-			{"CustomResourceDefinition//tokens.auth.gatehouse.dev", "", kept},
-			{"CustomResourceDefinition//revocations.auth.gatehouse.dev", "", kept},
+			{"CustomResourceDefinition//users.auth.gatehouse.dev", "", unlabelled},
+			{"CustomResourceDefinition//tokens.auth.gatehouse.dev", "", unlabelled},
+			{"CustomResourceDefinition//revocations.auth.gatehouse.dev", "", unlabelled},
 		}},
 		{"users.yaml", "range $namespace := $.Values.users.namespaces", []part{
-			{"Namespace//" + usersNamespace, `if eq (include "gatehouse.makesNamespace" (list $ $namespace)) "true"`, kept},
+			{"Namespace//" + usersNamespace, `if eq (include "gatehouse.makesNamespace" (list $ $namespace)) "true"`, unlabelled},
 			{users("Role"), "", labelled},
 			{users("RoleBinding"), "", labelled},
 		}},

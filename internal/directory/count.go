@@ -20,7 +20,7 @@ func (u *User) State(now time.Time, holdsLogin bool) string {
 	switch {
 	case u.Unreadable:
 		return StateInvalid
-	case u.Revoked:
+	case u.RevokedAt(now):
 		return StateRevoked
 	case ended(u.ExpiresAt, now):
 		return StateExpired

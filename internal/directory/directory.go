@@ -27,6 +27,11 @@ type Directory struct {
 	rivals map[string][]*User // login -> all users who claim it, the holder first, if there are several
 	decoys decoys
 
+	revocations map[string][]Revocation // user key -> its revocations, sorted; the slices are immutable
+	revokedBy   map[string]string       // key of a revocation -> key of its user
+	lifted      atomic.Int64
+	deleted     atomic.Int64
+
 	synced    chan struct{} // closed by MarkSynced
 	syncOnce  sync.Once
 	lastEvent atomic.Int64
@@ -42,7 +47,11 @@ func New() *Directory {
 		byKey:   map[string]*User{},
 		rivals:  map[string][]*User{},
 		decoys:  newDecoys(),
-		synced:  make(chan struct{}),
+
+		revocations: map[string][]Revocation{},
+		revokedBy:   map[string]string{},
+
+		synced: make(chan struct{}),
 	}
 }
 
@@ -62,9 +71,11 @@ func (d *Directory) Put(u *User) {
 // put does the work of Put. The caller holds mu.
 func (d *Directory) put(u *User) {
 	old := d.byKey[u.Key]
+	u.boundRevocation()
 	if old != nil && old.UID == u.UID {
 		u.succeed(old)
 	}
+	d.followRevocation(old, u)
 	d.decoys.replace(old, u)
 	d.byKey[u.Key] = u
 	d.byUID.set(u.UID, u)
@@ -92,7 +103,7 @@ func (d *Directory) RevokeTokens(uid string, at time.Time) {
 		return
 	}
 	next := *u
-	next.TokensRevokedAt = at
+	next.TokensRevokedAt, next.AsOf = at, time.Time{} // nothing else moves it
 	d.put(&next)
 }
 
@@ -106,6 +117,9 @@ func (d *Directory) Delete(key string) {
 		return
 	}
 	delete(d.byKey, key)
+	if d.HasSynced() {
+		d.deleted.Add(1)
+	}
 	d.decoys.replace(old, nil)
 	d.releaseUID(old)
 	d.release(old)

@@ -36,6 +36,14 @@ type User struct {
 	DefaultLifetime  time.Duration
 	MaximumLifetime  time.Duration // zero: the server's own limits
 
+	// Revocations are those of the user in the directory, which sets them.
+	Revocations []Revocation
+	// RevocationRecorded is set if the status already shows the user as revoked, with
+	// TokensRevokedAt, so that a restart does not move that time.
+	RevocationRecorded bool
+	// AsOf is when this version was made. If it is zero, no revocation moves TokensRevokedAt.
+	AsOf time.Time
+
 	LockedUntil       time.Time // status: end of the lock that all replicas know; zero: none
 	FailedLogins      int       // status: consecutive failures that replicas have reported
 	LastTokenIssuedAt time.Time // status: approximate
@@ -81,7 +89,7 @@ func (c *Credentials) ReportIssue(lastKnown, now time.Time, while time.Duration)
 // Check returns the verdict on the user at now: nil, ErrRevoked or ErrExpired. No other code
 // decides whether a user is revoked or expired. The end of an account is exact.
 func (u *User) Check(now time.Time) error {
-	if u.Revoked {
+	if u.RevokedAt(now) {
 		return ErrRevoked
 	}
 	if ended(u.ExpiresAt, now) {
@@ -96,6 +104,11 @@ func (u *User) Check(now time.Time) error {
 func (u *User) CheckToken(issuedAt time.Time) error {
 	for _, after := range [...]time.Time{u.TokensValidAfter, u.TokensRevokedAt} {
 		if !after.IsZero() && issuedAt.Unix() <= after.Unix() {
+			return ErrTokenVoid
+		}
+	}
+	for _, r := range u.Revocations { // voids what was issued until its end
+		if !r.Until.IsZero() && issuedAt.Unix() <= r.Until.Unix() {
 			return ErrTokenVoid
 		}
 	}

@@ -39,13 +39,15 @@ func UserKey(directoryKey string) Key {
 	return Key{"User", namespace, name}
 }
 
-// Object is a User or a Secret that a manifest declares: exactly one of the two is set. It is
-// immutable.
+// Object is a User, a Secret or a Revocation that a manifest declares: exactly one of the three is
+// set. It is immutable.
 type Object struct {
 	Key    Key
 	Line   int // from 1; within the document in a Document, within the file in a File
 	User   *authv1alpha1.User
 	Secret *corev1.Secret
+
+	Revocation *authv1alpha1.Revocation
 }
 
 // Fault is something in a manifest that cannot be used, or that is not for this service.
@@ -106,7 +108,16 @@ func splitJSON(text []byte) []section {
 
 // reader reads documents. It is safe for concurrent use.
 type reader struct {
-	schema *Schema
+	users, revocations *Schema
+}
+
+func newReader() (reader, error) {
+	users, err := NewSchema("users")
+	if err != nil {
+		return reader{}, err
+	}
+	revocations, err := NewSchema("revocations")
+	return reader{users, revocations}, err
 }
 
 // document reads one document in YAML or JSON.
@@ -166,35 +177,42 @@ func (h head) key() Key {
 // object reads one JSON object into d. It takes line numbers from text, the whole document.
 func (r reader) object(d *Document, h head, text, raw []byte) {
 	key := h.key()
-	switch group := h.GroupVersionKind().Group; {
+	isOurs := h.GroupVersionKind().Group == authv1alpha1.Group && (h.Kind == "User" || h.Kind == "Revocation")
+	switch {
 	case h.Kind == "" || h.APIVersion == "":
 		d.fail(Fault{Line: firstLine(text), Message: noKind})
-	case group == authv1alpha1.Group && h.Kind == "User" && h.APIVersion != authv1alpha1.GroupVersion.String():
+	case isOurs && h.APIVersion != authv1alpha1.GroupVersion.String():
 		d.fail(Fault{Key: key, Line: firstLine(text), Message: "apiVersion must be " + authv1alpha1.GroupVersion.String()})
-	case group == authv1alpha1.Group && h.Kind == "User":
-		r.user(d, key, text, raw)
+	case isOurs:
+		r.own(d, key, text, raw)
 	case h.APIVersion == "v1" && h.Kind == "Secret":
 		r.secret(d, key, text, raw)
 	case h.Kind != "Namespace" && h.Kind != "Kustomization":
-		d.fail(Fault{Key: key, Line: firstLine(text), Foreign: true, Message: "ignored: only Users and Secrets are read from manifests"})
+		d.fail(Fault{Key: key, Line: firstLine(text), Foreign: true, Message: "ignored: only Users, Secrets and Revocations are read from manifests"})
 	}
 }
 
 const noKind = `apiVersion and kind are missing; a User begins with "apiVersion: ` + authv1alpha1.Group + `/v1alpha1" and "kind: User"`
 
-func (r reader) user(d *Document, key Key, text, raw []byte) {
+// own reads a User or a Revocation.
+func (r reader) own(d *Document, key Key, text, raw []byte) {
 	var decoded map[string]any
 	duplicates, err := kjson.UnmarshalStrict(raw, &decoded)
 	if err = errors.Join(append(duplicates, err)...); err != nil {
 		d.fail(Fault{Key: key, Line: firstLine(text), Message: err.Error()})
 		return
 	}
-	user, errs := r.schema.user(decoded)
+	o, errs := Object{Key: key, Line: firstLine(text)}, field.ErrorList(nil)
+	if key.Kind == "User" {
+		o.User, errs = r.users.user(decoded)
+	} else {
+		o.Revocation, errs = r.revocations.revocation(decoded)
+	}
 	if len(errs) > 0 {
 		d.refuse(key, text, errs)
 		return
 	}
-	d.objects = append(d.objects, Object{Key: key, Line: firstLine(text), User: user})
+	d.objects = append(d.objects, o)
 }
 
 func (r reader) secret(d *Document, key Key, text, raw []byte) {

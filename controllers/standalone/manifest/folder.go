@@ -158,11 +158,11 @@ type Folder struct {
 
 // NewFolder returns a Folder that has read nothing yet.
 func NewFolder(dir string) (*Folder, error) {
-	schema, err := NewSchema()
+	r, err := newReader()
 	if err != nil {
 		return nil, err
 	}
-	return &Folder{Dir: dir, reader: reader{schema}}, nil
+	return &Folder{Dir: dir, reader: r}, nil
 }
 
 // Scan reads the files that have changed and drops those that are gone. It reports whether anything

@@ -12,11 +12,11 @@ import (
 
 func testReader(t testing.TB) reader {
 	t.Helper()
-	schema, err := NewSchema()
+	schema, err := NewSchema("users")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return reader{schema}
+	return reader{users: schema}
 }
 
 const threeDocuments = `# people

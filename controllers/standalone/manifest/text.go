@@ -7,11 +7,11 @@ type Reader struct {
 
 // NewReader returns a Reader.
 func NewReader() (*Reader, error) {
-	schema, err := NewSchema()
+	r, err := newReader()
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{reader{schema}}, nil
+	return &Reader{r}, nil
 }
 
 // Read returns the objects and the faults of a file with this text.
