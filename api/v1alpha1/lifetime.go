@@ -22,7 +22,7 @@ func (l Lifetime) Duration() (time.Duration, error) {
 		if err != nil || n > 99999 {
 			return 0, fmt.Errorf("%q is not a number of days up to 99999", string(l))
 		}
-		return time.Duration(n) * 24 * time.Hour, nil //nolint:gosec // bounded above
+		return time.Duration(n) * 24 * time.Hour, nil
 	}
 	return time.ParseDuration(string(l))
 }
