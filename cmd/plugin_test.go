@@ -254,7 +254,7 @@ func (p *plugin) explains(spec, status string, revocation, can bool, want []stri
 		p.Fatal(err)
 	}
 	if revocation {
-		if out, _ := p.must("user", "revoke", "explained", "--reason", "laptop stolen"); !strings.Contains(out, "created") {
+		if out, _ := p.must("user", "revoke", "explained", "--reason", "laptop stolen", "--wait"); !strings.Contains(out, "is revoked") {
 			p.Errorf("user revoke prints %q", out)
 		}
 	}
