@@ -93,6 +93,10 @@ e2e-report: ## Run e2e and write the measurements into docs/reliability.md
 fuzz: ## Run each fuzz target for FUZZTIME (20s)
 	hack/fuzz.sh $(FUZZTIME)
 
+.PHONY: fuzz-long
+fuzz-long: ## Run each fuzz target for an hour; what it finds interesting stays in Go's cache, for the next run
+	hack/fuzz.sh 1h
+
 .PHONY: bench
 bench: build ## Measure the service against what this machine allows, and write docs/benchmarks.md (six minutes; BENCH_ARGS)
 	go -C hack/bench build -o $(CURDIR)/bin/bench .
@@ -124,6 +128,10 @@ fmt: $(GOLANGCI_LINT) ## Format the Go code and sort its imports
 lint: $(GOLANGCI_LINT) ## Run the linters, which also enforce the law of imports
 	$(GOLANGCI_LINT) run
 	for module in hack/bench hack/chart test/observability test/gitops; do (cd $$module && $(GOLANGCI_LINT) run); done
+
+.PHONY: vulncheck
+vulncheck: ## Fail if the code calls anything with a known vulnerability; asks https://vuln.go.dev
+	go tool -modfile=hack/tools/vuln/go.mod govulncheck ./...
 
 .PHONY: generate
 generate: $(CONTROLLER_GEN) ## Generate the deep copies of the API types, and the reference of the command line

@@ -42,12 +42,12 @@ type User struct {
 type UserSpec struct {
 	// login is the name that the user logs in with. Absent: metadata.name. Logins compare byte for
 	// byte; if two Users have the same login, the older User keeps it. 1 to 255 characters without
-	// ':' and control characters, and without spaces at either end.
+	// ':', control characters and invisible format characters, and without spaces at either end.
 	// Example: jeanjackson@example.com
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
-	// +kubebuilder:validation:Pattern=`^[^:\s\p{Z}\x00-\x1f\x7f-\x9f]([^:\x00-\x1f\x7f-\x9f]*[^:\s\p{Z}\x00-\x1f\x7f-\x9f])?$`
+	// +kubebuilder:validation:Pattern=`^[^:\s\p{Z}\x00-\x1f\x7f-\x9f\p{Cf}]([^:\x00-\x1f\x7f-\x9f\p{Cf}]*[^:\s\p{Z}\x00-\x1f\x7f-\x9f\p{Cf}])?$`
 	Login string `json:"login,omitempty"`
 
 	// displayName is the user's name for people to read; tokens carry it as the claim "name".
@@ -68,15 +68,16 @@ type UserSpec struct {
 
 	// groups are the groups that the user is a member of; tokens carry them as the claim "groups".
 	// Absent: none. A group cannot contain a comma, because some services receive the groups as one
-	// list joined by commas. It cannot begin with "system:", which is reserved for Kubernetes: an
-	// API server that trusts Gatehouse would take such a group for one of its own.
+	// list joined by commas, nor control characters and invisible format characters. It cannot begin
+	// with "system:", which is reserved for Kubernetes: an API server that trusts Gatehouse would take
+	// such a group for one of its own.
 	// Example: [operators]
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=100
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=255
-	// +kubebuilder:validation:items:Pattern=`^[^,\x00-\x1f\x7f-\x9f]+$`
+	// +kubebuilder:validation:items:Pattern=`^[^,\x00-\x1f\x7f-\x9f\p{Cf}]+$`
 	// +kubebuilder:validation:items:XValidation:rule="!self.startsWith('system:')",message="groups that begin with system: are reserved for Kubernetes"
 	Groups []string `json:"groups,omitempty"`
 

@@ -28,7 +28,7 @@ type Options struct {
 	AllowHTTP              bool
 	TLSCertDir             string
 	HealthProbeBindAddress string // host:port; port 0 picks a free one
-	MetricsBindAddress     string // host:port; port 0 picks a free one, "0" disables metrics
+	MetricsBindAddress     string // host:port; port 0 picks a free one, "0" disables metrics, empty is port 8080
 	Pprof                  bool
 	LogFormat              string // used by Run only
 	LogLevel               string // used by Run only
@@ -64,7 +64,6 @@ func NewOptions() *Options {
 		Version:                "dev",
 		BindAddress:            ":8443",
 		HealthProbeBindAddress: ":8081",
-		MetricsBindAddress:     ":8080",
 		LogFormat:              "json",
 		LogLevel:               "info",
 		PrintCurl:              "LOGIN:PASSWORD",
@@ -90,7 +89,7 @@ func (o *Options) Bind(f *pflag.FlagSet) {
 	f.StringVar(&o.TLSCertDir, "tls-cert-dir", o.TLSCertDir,
 		"Folder with tls.crt and tls.key, reloaded when they change. If empty, Gatehouse's own CA issues the certificate.")
 	f.StringVar(&o.HealthProbeBindAddress, "health-probe-bind-address", o.HealthProbeBindAddress, "Address on which to serve /healthz and /readyz.")
-	f.StringVar(&o.MetricsBindAddress, "metrics-bind-address", o.MetricsBindAddress, "Address on which to serve /metrics, or 0 to disable.")
+	f.StringVar(&o.MetricsBindAddress, "metrics-bind-address", o.MetricsBindAddress, "Address on which to serve /metrics, or 0 to disable. If empty, :8080 in a cluster or localhost:8080 with --manifests.")
 	f.BoolVar(&o.Pprof, "pprof", o.Pprof, "Serve /debug/pprof on the metrics address.")
 	f.StringVar(&o.LogFormat, "log-format", o.LogFormat, "Log format: json or text.")
 	f.StringVar(&o.LogLevel, "log-level", o.LogLevel, "Log level: debug, info, warn or error. Token checks are logged at debug.")
@@ -166,10 +165,22 @@ func (o *Options) Validate() error {
 		addError("--namespaces must not be empty")
 	}
 	errs = append(errs, o.readProxies(), o.checkIssuer(), o.checkLogging())
+	o.setSourceDefaults()
+	return errors.Join(errs...)
+}
+
+// setSourceDefaults sets the empty options that depend on whether the service runs in a cluster. There,
+// only clients that the cluster authorizes read the metrics; with --manifests, everyone who can connect.
+func (o *Options) setSourceDefaults() {
+	if o.MetricsBindAddress == "" {
+		o.MetricsBindAddress = ":8080"
+		if o.Manifests != "" {
+			o.MetricsBindAddress = "localhost:8080"
+		}
+	}
 	if o.Manifests != "" && o.StateDir == "" {
 		o.StateDir = filepath.Join(o.Manifests, ".gatehouse")
 	}
-	return errors.Join(errs...)
 }
 
 func (o *Options) readProxies() error {

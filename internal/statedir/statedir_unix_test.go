@@ -40,13 +40,49 @@ func TestTheFolderIsForItsOwnerAlone(t *testing.T) {
 	}
 }
 
-func TestAFolderThatEverybodyMayWriteIntoIsRefused(t *testing.T) {
+func TestFoldersThatOthersMayWriteIntoAreRefused(t *testing.T) {
+	for _, mode := range []os.FileMode{0o777, 0o770, 0o720, 0o702} {
+		dir := t.TempDir()
+		must(t, os.Chmod(dir, mode)) // not through the umask
+		if err := refused(t, dir); !strings.Contains(err.Error(), "chmod 700") {
+			t.Errorf("%v: got error %v", mode, err)
+		}
+	}
+}
+
+func TestFolderOfAnotherUserIsRefused(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a folder away")
+	}
 	dir := t.TempDir()
-	must(t, os.Chmod(dir, 0o777)) // not through the umask
-	_, err := statedir.Open(dir, slog.New(slog.DiscardHandler))
-	if err == nil || !strings.Contains(err.Error(), "chmod 700") {
+	must(t, os.Chown(dir, 12345, -1))
+	if err := refused(t, dir); !strings.Contains(err.Error(), "belongs to the user 12345") {
 		t.Errorf("got error %v", err)
 	}
+}
+
+func TestSymbolicLinksAreRefused(t *testing.T) {
+	target := filepath.Join(t.TempDir(), "real")
+	shut(t, open(t, target))
+	link := filepath.Join(t.TempDir(), "link")
+	must(t, os.Symlink(target, link))
+	if err := refused(t, link); !strings.Contains(err.Error(), "symbolic link") {
+		t.Errorf("folder: got error %v", err)
+	}
+	must(t, os.Symlink(filepath.Join(t.TempDir(), "keys.json"), filepath.Join(target, "keys.json")))
+	if err := refused(t, target); !strings.Contains(err.Error(), "keys.json is a symbolic link") {
+		t.Errorf("file: got error %v", err)
+	}
+}
+
+// refused returns the error of a folder that must not be opened.
+func refused(t *testing.T, dir string) error {
+	t.Helper()
+	s, err := statedir.Open(dir, slog.New(slog.DiscardHandler))
+	if err == nil {
+		t.Fatalf("%s was opened: %v", dir, s.Close())
+	}
+	return err
 }
 
 func TestAFullDiskIsAnErrorAndNothingIsChanged(t *testing.T) {
