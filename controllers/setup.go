@@ -60,6 +60,10 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 			client: mgr.GetClient(), directory: cfg.Directory, observed: observedTokens, now: cfg.Now,
 			tokens: map[types.NamespacedName]tokenOfUser{},
 		}).SetupWithManager(mgr),
+		(&TokenRepairReconciler{
+			client: mgr.GetClient(), reader: mgr.GetAPIReader(), directory: cfg.Directory, now: cfg.Now,
+			misowned: map[types.NamespacedName]time.Time{}, lost: map[types.NamespacedName]*authv1alpha1.Token{},
+		}).SetupWithManager(mgr),
 		(&TokenExpiryReconciler{client: mgr.GetClient(), now: cfg.Now}).SetupWithManager(mgr),
 		mgr.Add(&InitialSync{
 			directory: cfg.Directory,

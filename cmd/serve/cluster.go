@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -57,10 +58,12 @@ func (a *App) serveCluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	records, err := a.newRecords(mgr)
+	if err != nil {
+		return err
+	}
 	web, logins := a.newService(source{
-		records: &record.Tokens{
-			Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Directory: a.directory, Now: a.now,
-		},
+		records:     records,
 		logins:      &record.Logins{Client: mgr.GetClient(), Reader: mgr.GetAPIReader()},
 		certificate: cert,
 	})
@@ -106,6 +109,29 @@ func newManager(o *Options, log *slog.Logger) (manager.Manager, error) {
 		return nil, fmt.Errorf("connect to the cluster: %w", err)
 	}
 	return mgr, nil
+}
+
+// newRecords returns the records of tokens. They have clients of their own, so that a record waits
+// for no status of a user. The calls for revocations have no rate limit in this process: the number
+// of those that run at once is bounded, and a limit on a client would make one user wait for
+// another.
+func (a *App) newRecords(mgr manager.Manager) (*record.Tokens, error) {
+	newClient := func(qps float32, burst int) (client.Client, error) {
+		connection := rest.CopyConfig(mgr.GetConfig())
+		connection.QPS, connection.Burst, connection.RateLimiter = qps, burst, nil
+		return client.New(connection, client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	}
+	creations, err := newClient(apiQPS, apiBurst)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the cluster for token records: %w", err)
+	}
+	revocations, err := newClient(-1, 0)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the cluster for revocations: %w", err)
+	}
+	return record.NewTokens(record.Config{
+		Client: creations, Revocations: revocations, Directory: a.directory, Namespace: a.options.Namespaces[0], Now: a.now,
+	}), nil
 }
 
 // newRESTMapper returns a static mapper for the few kinds that the service reads and writes. A

@@ -245,7 +245,7 @@ func TestRecreatedUserGetsNewUID(t *testing.T) {
 	t.Parallel()
 	s := newService(t, map[string]string{"a.yaml": account("alice", "x"), "b.yaml": account("bob", "x")})
 	alice, bob := s.user("alice"), s.user("bob")
-	_, err := s.records.CreateLabelled(t.Context(), record(alice, "token"), live)
+	_, err := s.records.Create(t.Context(), record(alice, "token"), live)
 	must(t, err)
 	s.remove("a.yaml")
 	s.eventually("alice is gone", func() bool { return !s.known("alice") })

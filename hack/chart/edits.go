@@ -93,6 +93,11 @@ volumes:
 {{- end }}`, pod()...)
 }
 
+func tokenQuota(t *template) {
+	labelled(t)
+	t.value("{{ $.Values.users.tokenQuota | int64 | quote }}", "spec", "hard", "count/tokens.auth.gatehouse.dev")
+}
+
 func service(t *template) {
 	labelled(t)
 	t.lines(optionalField("$.Values.service.annotations", "annotations"), "metadata")

@@ -43,6 +43,7 @@ func layout() []file {
 			{"Namespace//" + usersNamespace, `if eq (include "gatehouse.makesNamespace" (list $ $namespace)) "true"`, unlabelled},
 			{users("Role"), "", labelled},
 			{users("RoleBinding"), "", labelled},
+			{users("ResourceQuota"), "if $.Values.users.tokenQuota", tokenQuota},
 		}},
 		{"rbac.yaml", "", []part{
 			{system("ServiceAccount"), "", labelled},

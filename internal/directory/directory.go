@@ -247,15 +247,19 @@ func (d *Directory) settle(login string, rivals []*User) {
 func sameKey(u *User) func(*User) bool { return func(c *User) bool { return c.Key == u.Key } }
 
 // PutRecord adds the record of a user's token or replaces it. A revocation is permanent: a revoked
-// record stays revoked, whatever the version in r says. A record with the same id and another user
-// is a record of its own and leaves this one unchanged, because records can be made by hand.
+// record stays revoked, whatever the version in r says, and no version makes a record end earlier.
+// A record with the same id and another user is a record of its own and leaves this one unchanged,
+// because records can be made by hand.
 func (d *Directory) PutRecord(r Record) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	records, _ := d.records.get(r.ID)
 	records = slices.Clone(records)
 	if i := indexOfUser(records, r.UserUID); i >= 0 {
-		r.Revoked = r.Revoked || records[i].Revoked
+		old := records[i]
+		r.Revoked = r.Revoked || old.Revoked
+		r.RevokedUntil = later(r.RevokedUntil, old.RevokedUntil)
+		r.ExpiresAt = later(r.ExpiresAt, old.ExpiresAt)
 		records[i] = r
 		d.records.set(r.ID, records)
 		return
@@ -307,14 +311,8 @@ func (d *Directory) RecordsOf(uid string) []Record {
 	return out
 }
 
-// CountLabelled returns the number of a user's records that have a label and for which counts
-// reports true.
-func (d *Directory) CountLabelled(uid string, counts func(Record) bool) int {
-	n := 0
-	for _, r := range d.RecordsOf(uid) {
-		if r.Label != "" && counts(r) {
-			n++
-		}
-	}
-	return n
+// CountRecords returns the number of a user's records.
+func (d *Directory) CountRecords(uid string) int {
+	ids, _ := d.tokens.get(uid)
+	return len(ids)
 }

@@ -115,6 +115,16 @@ func (u *User) CheckToken(issuedAt time.Time) error {
 	return nil
 }
 
+// TokensValidFrom returns the time from which tokens issued to this user are not void, or the zero
+// time if all are valid. See CheckToken.
+func (u *User) TokensValidFrom() time.Time {
+	void := later(u.TokensValidAfter, u.TokensRevokedAt)
+	if void.IsZero() {
+		return void
+	}
+	return time.Unix(void.Unix()+1, 0)
+}
+
 // Locked reports whether the account is locked to credentials that are not in the password cache.
 func (u *User) Locked(now time.Time) bool {
 	return now.Before(u.LockedUntil) || u.Credentials.Failures.locked(now)

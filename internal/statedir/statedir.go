@@ -48,7 +48,7 @@ type Standing struct {
 	Credentials string `json:"credentials,omitempty"`
 }
 
-// Token is the record of one token that is labelled or revoked.
+// Token is the record of one token: a labelled one, one that lives long, or a revoked one.
 type Token struct {
 	ID          string    `json:"id"`
 	UserKey     string    `json:"userKey"`

@@ -22,7 +22,7 @@ const ownProcessEnv = "GATEHOUSE_TEST_OWN_PROCESS"
 func TestTheFolderIsForItsOwnerAlone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "deep", "state")
 	s := open(t, dir)
-	_, err := s.Revoke(token("1", "A", ""))
+	_, err := s.Revoke(token("1", "A", ""), 1<<20)
 	must(t, err)
 	_, err = statedir.UpdateEntries(dir, statedir.KeysEntries, func(map[string][]byte) (map[string][]byte, error) {
 		return map[string][]byte{"k": []byte("secret")}, nil
@@ -91,12 +91,12 @@ func TestAFullDiskIsAnErrorAndNothingIsChanged(t *testing.T) {
 	}
 	dir := t.TempDir()
 	s := open(t, dir)
-	_, err := s.Revoke(token("before", "A", ""))
+	_, err := s.Revoke(token("before", "A", ""), 1<<20)
 	must(t, err)
 
 	enlarge := limitFileSize(t, 300)
 	for i := range 5 {
-		if _, err := s.Revoke(token(fmt.Sprint("full", i), "A", "")); err == nil {
+		if _, err := s.Revoke(token(fmt.Sprint("full", i), "A", ""), 1<<20); err == nil {
 			t.Fatal("a change was answered that cannot be on the disk")
 		}
 	}
@@ -104,7 +104,7 @@ func TestAFullDiskIsAnErrorAndNothingIsChanged(t *testing.T) {
 		t.Errorf("got %v, want nothing changed", s.Tokens())
 	}
 	enlarge()
-	_, err = s.Revoke(token("after", "A", ""))
+	_, err = s.Revoke(token("after", "A", ""), 1<<20)
 	must(t, err)
 	shut(t, s)
 	if tokens := open(t, dir).Tokens(); len(tokens) != 2 || !tokens["before"].Revoked || !tokens["after"].Revoked {
@@ -118,16 +118,16 @@ func TestAFullDiskDoesNotKeepAServiceFromStarting(t *testing.T) {
 	}
 	dir := t.TempDir()
 	s := open(t, dir)
-	_, err := s.Revoke(token("before", "A", ""))
+	_, err := s.Revoke(token("before", "A", ""), 1<<20)
 	must(t, err)
 	shut(t, s)
 	enlarge := limitFileSize(t, 100)
 	s = open(t, dir)
-	if _, err := s.Revoke(token("full", "A", "")); err == nil || !s.Tokens()["before"].Revoked {
+	if _, err := s.Revoke(token("full", "A", ""), 1<<20); err == nil || !s.Tokens()["before"].Revoked {
 		t.Errorf("got error %v and %v", err, s.Tokens())
 	}
 	enlarge()
-	_, err = s.Revoke(token("after", "A", ""))
+	_, err = s.Revoke(token("after", "A", ""), 1<<20)
 	must(t, err)
 }
 
@@ -172,7 +172,7 @@ func TestAFolderThatIsReplacedTakesNoMoreChanges(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "state")
 			s := open(t, dir)
 			replace(t, dir)
-			if _, err := s.Revoke(token("1", "A", "")); err == nil || !strings.Contains(err.Error(), "removed or replaced") {
+			if _, err := s.Revoke(token("1", "A", ""), 1<<20); err == nil || !strings.Contains(err.Error(), "removed or replaced") {
 				t.Errorf("got error %v", err)
 			}
 		})
@@ -182,10 +182,10 @@ func TestAFolderThatIsReplacedTakesNoMoreChanges(t *testing.T) {
 func TestRemovedDatabaseIsReplaced(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	_, err := s.Revoke(token("1", "A", ""))
+	_, err := s.Revoke(token("1", "A", ""), 1<<20)
 	must(t, err)
 	must(t, os.Remove(filepath.Join(dir, "state.db")))
-	_, err = s.Revoke(token("2", "A", ""))
+	_, err = s.Revoke(token("2", "A", ""), 1<<20)
 	must(t, err)
 	shut(t, s)
 	if tokens := open(t, dir).Tokens(); len(tokens) != 2 {

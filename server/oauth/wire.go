@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/gatehouse-auth/gatehouse/internal/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/server/api"
 	"github.com/gatehouse-auth/gatehouse/server/request"
 )
@@ -51,6 +51,8 @@ func newRefusals() []refusal {
 		row(errInvalidToken, http.StatusUnauthorized, "invalid_token", bearerChallenge),
 		row(errInvalidGrant, http.StatusBadRequest, "invalid_grant", ""),
 		row(errUnsupportedGrant, http.StatusBadRequest, "unsupported_grant_type", ""),
+		row(grant.ErrTooManyRequests, http.StatusTooManyRequests, "temporarily_unavailable", ""),
+		row(grant.ErrTooManyRecords, http.StatusConflict, "access_denied", ""),
 		row(request.ErrTooLarge, http.StatusRequestEntityTooLarge, "invalid_request", ""),
 	}
 }
@@ -84,8 +86,8 @@ func (h *handler) refuse(w http.ResponseWriter, err error) {
 	if row.challenge != "" {
 		w.Header().Set("WWW-Authenticate", row.challenge)
 	}
-	if row.status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", strconv.Itoa(authn.RetryAfter(err)))
+	if row.status == http.StatusServiceUnavailable || row.status == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", strconv.Itoa(grant.RetryAfter(err)))
 	}
 	api.Write(w, row.status, "application/json", row.body)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
@@ -89,6 +90,9 @@ type revocation struct {
 // up. Call the returned function when done.
 func (h *handler) newRevocation(r *http.Request, caller authn.Identity) (*revocation, context.CancelFunc) {
 	ctx, end := context.WithTimeout(context.WithoutCancel(r.Context()), revocationTime)
+	if caller.User != nil {
+		ctx = grant.WithActor(ctx, grant.Actor{UID: caller.User.UID, Admin: h.isAdmin(caller.User)})
+	}
 	return &revocation{handler: h, ctx: ctx, caller: caller}, end
 }
 
