@@ -27,6 +27,10 @@ type Config struct {
 	Now       func() time.Time // clock for states such as Expired, normally time.Now
 	// Namespaces are the namespaces of the users, the same as in informer.CacheOptions.
 	Namespaces []string
+	// Trusts reports whether tokens of an issuer log in; nil: all do. OnTrustChange makes a function
+	// be called when that changes; nil: it never does.
+	Trusts        func(issuer string) bool
+	OnTrustChange func(func())
 }
 
 // Setup adds the controllers and InitialSync to a manager. All of them run on every replica.
@@ -49,7 +53,8 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 			directory: cfg.Directory, projector: projector, observed: observedUsers, lockouts: lockouts, now: cfg.Now,
 		}).SetupWithManager(mgr),
 		(&UserStatusReconciler{
-			users: users, client: mgr.GetClient(), secrets: secrets, logins: informer.NewLoginIndex(),
+			users: users, client: mgr.GetClient(), secrets: secrets, logins: informer.NewLoginIndex(), identities: informer.NewIdentityIndex(),
+			trusts: cfg.Trusts, onTrustChange: cfg.OnTrustChange,
 			directory: cfg.Directory, projector: projector, lockouts: lockouts, now: cfg.Now,
 			recorder: mgr.GetEventRecorder("gatehouse"), revised: revised,
 		}).SetupWithManager(mgr),

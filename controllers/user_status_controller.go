@@ -32,16 +32,19 @@ import (
 // revocation never waits behind it. It writes only what the directory of its own replica already
 // holds, so that no one sees Ready for a password that is not in force anywhere.
 type UserStatusReconciler struct {
-	users     *informer.Users
-	client    client.Client                         // reads Secrets and writes
-	secrets   *informer.Index[types.NamespacedName] // updated by UserReconciler
-	logins    *informer.Index[string]
-	directory *directory.Directory
-	projector *projection.Projector
-	lockouts  *liftedLockouts
-	recorder  events.EventRecorder
-	revised   <-chan event.GenericEvent // Users whose revocations have changed
-	now       func() time.Time
+	users         *informer.Users
+	client        client.Client                         // reads Secrets and writes
+	secrets       *informer.Index[types.NamespacedName] // updated by UserReconciler
+	logins        *informer.Index[string]
+	identities    *informer.Index[string]
+	trusts        func(issuer string) bool
+	onTrustChange func(func())
+	directory     *directory.Directory
+	projector     *projection.Projector
+	lockouts      *liftedLockouts
+	recorder      events.EventRecorder
+	revised       <-chan event.GenericEvent // Users whose revocations have changed
+	now           func() time.Time
 }
 
 // +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=users,verbs=list;watch,namespace=gatehouse-users
@@ -57,8 +60,11 @@ func (r *UserStatusReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&corev1.Secret{}, informer.UsersOfSecret(r.secrets), builder.WithPredicates(secretDataChanged())).
 		WithOptions(informer.Jittered())
 	b = b.WatchesRawSource(source.Channel(r.revised, &handler.EnqueueRequestForObject{}))
-	for _, users := range r.users.Sources(informer.UsersOfLogin(r.logins)) {
+	for _, users := range r.users.Sources(informer.Rivals(r.logins, r.identities)) {
 		b = b.WatchesRawSource(users)
+	}
+	if r.onTrustChange != nil {
+		b = b.WatchesRawSource(r.trustChanges())
 	}
 	return b.Complete(r)
 }
@@ -94,6 +100,7 @@ func (r *UserStatusReconciler) desiredStatus(ctx context.Context, u *authv1alpha
 		return projection.Status{}, err
 	}
 	s := projection.Status{User: u, Projection: r.projector.Project(u, secrets), Holder: r.loginHolder(u), Now: r.now()}
+	s.IdentityConflicts, s.Trusts = r.identityConflicts(u), r.trusts
 	s.Lifted = r.lockouts.isLifted(u.UID, s.Projection.User.LockedUntil)
 	return s, nil
 }

@@ -25,6 +25,10 @@ const (
 	// ConditionTokensVoid is True while spec.tokensValidAfter is in the future, so that every token
 	// is void.
 	ConditionTokensVoid = "TokensVoid"
+	// ConditionIdentityConflict is True while an older User holds one of the identities.
+	ConditionIdentityConflict = "IdentityConflict"
+	// ConditionIdentityUntrusted is True while the issuer of one of the identities is not trusted.
+	ConditionIdentityUntrusted = "IdentityUntrusted"
 )
 
 // The reasons of Ready, LoginAllowed and Stalled.
@@ -48,6 +52,8 @@ const (
 const (
 	ReasonBelowRecommendation = "BelowRecommendation"
 	ReasonTrailingNewline     = "TrailingNewline"
+	ReasonIdentityConflict    = "IdentityConflict"
+	ReasonIssuerNotTrusted    = "IssuerNotTrusted"
 	ReasonInTheFuture         = "TokensValidAfterInTheFuture"
 	ReasonExpiresSoon         = "ExpiresSoon"
 )

@@ -16,6 +16,8 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Login allowed",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="LoginAllowed")].status`
+// +kubebuilder:printcolumn:name="Service accounts",type=string,priority=1,JSONPath=`.spec.identities[*].serviceAccount.name`
+// +kubebuilder:printcolumn:name="Issuers",type=string,priority=1,JSONPath=`.spec.identities[*].federated.issuer`
 // +kubebuilder:printcolumn:name="Expires",type=string,JSONPath=`.spec.expiresAt`
 // +kubebuilder:printcolumn:name="Last token",type=date,priority=1,JSONPath=`.status.lastTokenIssuedAt`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
@@ -89,6 +91,14 @@ type UserSpec struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=4
 	Passwords []Password `json:"passwords,omitempty"`
+
+	// identities are tokens of other issuers that log this user in, in the place of a password, at
+	// most 16. An identity belongs to one User; if several claim it, the oldest User keeps it.
+	// Absent or empty: the user needs a password.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	Identities []Identity `json:"identities,omitempty"`
 
 	// revoked disables the account at once when set to true: the user cannot log in, and every
 	// token of the user is void for good. Setting it back to false lets the user log in again and

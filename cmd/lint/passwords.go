@@ -14,8 +14,8 @@ func (l *linter) examinePasswords(u located) {
 	for i := range u.User.Spec.Passwords {
 		l.examinePassword(u, i)
 	}
-	if len(u.User.Spec.Passwords) == 0 {
-		l.report(u, "spec", RuleNoPassword.warning("the user has no password and cannot log in; add an entry to spec.passwords"))
+	if len(u.User.Spec.Passwords)+len(u.User.Spec.Identities) == 0 {
+		l.report(u, "spec", RuleNoPassword.warning("the user has neither a password nor an identity and cannot log in; add an entry to spec.passwords or spec.identities"))
 	}
 }
 

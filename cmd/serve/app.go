@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatehouse-auth/gatehouse/internal/assertion"
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/logging"
@@ -21,17 +22,18 @@ import (
 // run several: each has listeners, a logger and a metrics registry of its own. Create an App with
 // New and call Run once.
 type App struct {
-	options   *Options
-	log       *slog.Logger
-	directory *directory.Directory
-	keys      *token.KeySet
-	keyer     *password.Keyer
-	registry  *prometheus.Registry
-	drain     *server.Drain
-	listener  net.Listener
-	probes    net.Listener
-	metrics   net.Listener // nil if metrics are not served
-	now       func() time.Time
+	options    *Options
+	log        *slog.Logger
+	directory  *directory.Directory
+	keys       *token.KeySet
+	assertions *assertion.Verifier
+	keyer      *password.Keyer
+	registry   *prometheus.Registry
+	drain      *server.Drain
+	listener   net.Listener
+	probes     net.Listener
+	metrics    net.Listener // nil if metrics are not served
+	now        func() time.Time
 
 	audit     *audit.Log
 	auditFile *logging.File              // nil without --audit-log
@@ -43,16 +45,17 @@ type App struct {
 // service logs to log, including an audit event for each login. Call Close if Run is not called.
 func New(o *Options, log *slog.Logger) (*App, error) {
 	a := &App{
-		options:   o,
-		log:       log,
-		directory: directory.New(),
-		keys:      &token.KeySet{},
-		keyer:     password.NewKeyer(),
-		registry:  prometheus.NewRegistry(),
-		drain:     &server.Drain{},
-		now:       time.Now,
-		audit:     audit.NewLog(log),
-		logs:      map[string]*logging.Writer{},
+		options:    o,
+		log:        log,
+		directory:  directory.New(),
+		keys:       &token.KeySet{},
+		assertions: &assertion.Verifier{},
+		keyer:      password.NewKeyer(),
+		registry:   prometheus.NewRegistry(),
+		drain:      &server.Drain{},
+		now:        time.Now,
+		audit:      audit.NewLog(log),
+		logs:       map[string]*logging.Writer{},
 	}
 	if err := a.openAuditLog(); err != nil {
 		return nil, err

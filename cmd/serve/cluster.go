@@ -46,7 +46,16 @@ func (a *App) serveCluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	config := controllers.Config{Directory: a.directory, Keyer: a.keyer, Now: a.now, Namespaces: o.Namespaces}
+	trusted, err := a.newIssuers()
+	if err != nil {
+		return err
+	}
+	if err := trusted.followCluster(mgr); err != nil {
+		return err
+	}
+	config := controllers.Config{
+		Directory: a.directory, Keyer: a.keyer, Now: a.now, Namespaces: o.Namespaces, Trusts: trusted.Trusts, OnTrustChange: trusted.OnChange,
+	}
 	if err := controllers.Setup(ctx, mgr, config); err != nil {
 		return err
 	}
@@ -71,7 +80,7 @@ func (a *App) serveCluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range append(metrics, web, a.newProbeServer(cert), logins) {
+	for _, r := range append(metrics, trusted, web, a.newProbeServer(cert), logins) {
 		if err := mgr.Add(r); err != nil {
 			return fmt.Errorf("add a server: %w", err)
 		}

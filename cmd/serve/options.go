@@ -40,6 +40,7 @@ type Options struct {
 	Namespaces []string // in a cluster
 
 	IssuerURL               string
+	TrustedIssuers          string // file; empty: no issuer but that of the cluster
 	Audience                []string
 	JWTDefaultTTL           time.Duration
 	JWTMaximumTTL           time.Duration
@@ -116,6 +117,8 @@ func (o *Options) bindTokens(f *pflag.FlagSet) {
 	f.StringVar(&o.IssuerURL, "issuer-url", o.IssuerURL,
 		"Issuer of tokens. If empty, https://gatehouse.NAMESPACE.svc in a cluster or https://localhost:PORT with --manifests.")
 	f.StringSliceVar(&o.Audience, "audience", o.Audience, "Audience of tokens. If empty, the issuer.")
+	f.StringVar(&o.TrustedIssuers, "trusted-issuers", o.TrustedIssuers,
+		"File of issuers whose tokens log in, in the form of AuthenticationConfiguration, reloaded when it changes. A cluster's own issuer is always trusted.")
 	f.Var((*duration.Value)(&o.JWTDefaultTTL), "jwt-default-ttl", "Lifetime of a JWT if the client does not request one.")
 	f.Var((*duration.Value)(&o.JWTMaximumTTL), "jwt-maximum-ttl", "Maximum lifetime of a JWT.")
 	f.Var((*duration.Value)(&o.TokenDefaultLifetime), "token-default-lifetime", "Lifetime of an opaque token if the client does not request one.")

@@ -32,7 +32,7 @@ func (a *App) newService(s source) (web *manager.Server, logins *loginstate.Queu
 	o := a.options
 	logins = loginstate.New(s.logins, a.log)
 	service := server.New(server.Config{
-		Directory: a.directory, Keys: a.keys, Records: s.records, Audit: a.audit.Write, Registry: a.registry, Now: a.now,
+		Directory: a.directory, Keys: a.keys, Assertions: a.assertions, Records: s.records, Audit: a.audit.Write, Registry: a.registry, Now: a.now,
 		LoginUpdated: func(u *directory.User, update loginstate.Update) {
 			logins.Add(loginstate.User{Key: u.Key, UID: u.UID}, update)
 		},

@@ -30,6 +30,10 @@ func (a *App) serveStandalone(ctx context.Context) (err error) {
 		return fmt.Errorf("open the state folder: %w", err)
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	trusted, err := a.newIssuers()
+	if err != nil {
+		return err
+	}
 
 	keys, keyUpkeep := standalone.NewKeys(o.StateDir, a.log, keystore.Keys{Set: a.keys, Policy: o.keyPolicy(), Now: a.now})
 	_ = keys.Sync(ctx) // it reports its error, and Ready returns one if no key can issue tokens
@@ -38,12 +42,12 @@ func (a *App) serveStandalone(ctx context.Context) (err error) {
 	}
 	records := standalone.NewRecords(store, a.directory, a.log, a.now)
 	manifests, err := standalone.New(standalone.Config{
-		Dir: o.Manifests, Store: store, Records: records, Directory: a.directory, Keyer: a.keyer, Log: a.log, Now: a.now,
+		Dir: o.Manifests, Store: store, Records: records, Directory: a.directory, Keyer: a.keyer, Trusts: trusted.Trusts, Log: a.log, Now: a.now,
 	})
 	if err != nil {
 		return err
 	}
-	sources := []manager.Runnable{manifests, records, keyUpkeep}
+	sources := []manager.Runnable{trusted, manifests, records, keyUpkeep}
 	cert, renewal, err := a.folderCertificate(ctx)
 	if err != nil {
 		return err

@@ -102,6 +102,7 @@ func baseUser(u *authv1alpha1.User) *directory.User {
 		LockedUntil:        timeOf(u.Status.LockedUntil),
 		FailedLogins:       int(u.Status.FailedLogins),
 		LastTokenIssuedAt:  timeOf(u.Status.LastTokenIssuedAt),
+		Identities:         Identities(u),
 		Credentials:        &directory.Credentials{},
 	}
 	if policy := u.Spec.TokenPolicy; policy != nil {

@@ -20,6 +20,11 @@ type Status struct {
 	Holder     string          // namespace/name of the older User that holds the login; empty if User does
 	Lifted     bool            // a changed password has lifted the lock that the status shows
 	Now        time.Time
+
+	// IdentityConflicts are the identities of User that older Users hold.
+	IdentityConflicts []directory.IdentityConflict
+	// Trusts reports whether tokens of an issuer log in; nil: all do.
+	Trusts func(issuer string) bool
 }
 
 // Next returns the status that the User should have. It depends on nothing but s, so that all
@@ -47,6 +52,8 @@ func (s Status) Next() authv1alpha1.UserStatus {
 	s.setCondition(&next, remarkCondition(authv1alpha1.ConditionPlaintextNewline, authv1alpha1.ReasonTrailingNewline, s.Projection.Newlines,
 		": the password ends in a newline, which clients must send too; remove the newline if it is not intended"))
 	s.setCondition(&next, s.tokensVoid())
+	s.setCondition(&next, s.identityConflict())
+	s.setCondition(&next, s.identityUntrusted())
 	return next
 }
 
@@ -194,6 +201,9 @@ func (s Status) loginAllowed(u *directory.User, state authv1alpha1.UserState) me
 	if len(problems) > 0 {
 		return notAllowed(problems[0].Reason, joinMessages(problems)+"; the other passwords still work")
 	}
+	if conflict := s.identityConflict(); conflict.Status != "" {
+		return notAllowed(conflict.Reason, conflict.Message)
+	}
 	return metav1.Condition{Type: authv1alpha1.ConditionLoginAllowed, Status: metav1.ConditionTrue,
 		Reason: authv1alpha1.ReasonActive, Message: fmt.Sprintf("logs in as %q", u.Login)}
 }
@@ -209,7 +219,8 @@ func (s Status) invalid(u *directory.User) metav1.Condition {
 		return notAllowed(authv1alpha1.ReasonLoginConflict, fmt.Sprintf("the older User %s already has the login %q; "+
 			"set a different spec.login here, or delete one of the two Users", s.Holder, u.Login))
 	case len(problems) == 0:
-		return notAllowed(authv1alpha1.ReasonNoPassword, "spec.passwords is empty; add an entry with hashFrom or plaintextFrom")
+		return notAllowed(authv1alpha1.ReasonNoPassword,
+			"spec.passwords and spec.identities are empty; add a password with hashFrom or plaintextFrom, or an identity")
 	default:
 		return notAllowed(problems[0].Reason, joinMessages(problems))
 	}

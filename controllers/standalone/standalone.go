@@ -28,7 +28,8 @@ type Config struct {
 	Store     *statedir.Store
 	Records   *Records
 	Directory *directory.Directory
-	Keyer     *password.Keyer // of plaintext passwords
+	Keyer     *password.Keyer          // of plaintext passwords
+	Trusts    func(issuer string) bool // reports whether tokens of an issuer log in
 	Log       *slog.Logger
 	Now       func() time.Time
 }
@@ -43,6 +44,7 @@ type Manifests struct {
 	records   *Records
 	directory *directory.Directory
 	projector *projection.Projector
+	trusts    func(issuer string) bool
 	log       *slog.Logger
 	now       func() time.Time
 
@@ -89,7 +91,7 @@ func New(cfg Config) (*Manifests, error) {
 		return nil, err
 	}
 	return &Manifests{
-		store: cfg.Store, records: cfg.Records, directory: cfg.Directory, projector: projector, log: cfg.Log, now: cfg.Now,
+		store: cfg.Store, records: cfg.Records, directory: cfg.Directory, projector: projector, trusts: cfg.Trusts, log: cfg.Log, now: cfg.Now,
 		folder: folder, reports: reports{log: cfg.Log},
 		projected: map[manifest.Key]*projected{}, undropped: map[string]bool{},
 	}, nil

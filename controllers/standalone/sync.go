@@ -90,14 +90,17 @@ func (m *Manifests) reportConditions(o *active, now time.Time) {
 	if p == nil {
 		return
 	}
-	s := projection.Status{User: p.user, Projection: p.projection, Now: now}
+	s := projection.Status{User: p.user, Projection: p.projection, Now: now, Trusts: m.trusts}
 	s.Current, _ = m.directory.ByKey(o.Key.DirectoryKey())
 	if holder, ok := m.directory.ByLogin(p.projection.User.Login); ok && holder.Key != o.Key.DirectoryKey() {
 		s.Holder = holder.Key
 	}
 	user := p.projection.User
 	problems := len(p.projection.Problems) + len(p.projection.Weak) + len(p.projection.Newlines)
-	if s.Holder == "" && len(user.Credentials.Passwords) > 0 && problems == 0 && !now.Before(user.TokensValidAfter) {
+	if len(user.Identities) > 0 {
+		s.IdentityConflicts = m.directory.IdentityConflicts(user.Key)
+	}
+	if s.Holder == "" && len(user.Identities) == 0 && len(user.Credentials.Passwords) > 0 && problems == 0 && !now.Before(user.TokensValidAfter) {
 		return // true of nearly every user, and cheaper than to compute the status
 	}
 	for _, c := range s.Next().Conditions {

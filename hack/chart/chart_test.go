@@ -140,7 +140,7 @@ func TestValuesReachTheObjects(t *testing.T) {
 			`"resources":{"limits":{"memory":"2Gi"}}`, `{"emptyDir":{},"name":"audit"}`, `{"mountPath":"/var/log/gatehouse","name":"audit"}`,
 		},
 		"Service/gatehouse-system/gatehouse":       {`"type":"LoadBalancer"`, `"example.com/internal":"true"`},
-		"NetworkPolicy/gatehouse-system/gatehouse": {`"egress":[{"ports":[{"port":16443}],"to":[{"ipBlock":{"cidr":"10.0.0.1/32"}}]}]`, `"kubernetes.io/metadata.name":"observability"`},
+		"NetworkPolicy/gatehouse-system/gatehouse": {`{"ports":[{"port":16443}],"to":[{"ipBlock":{"cidr":"10.0.0.1/32"}}]}]`, `"kubernetes.io/metadata.name":"observability"`},
 		"ServiceMonitor/gatehouse-system/gatehouse": {
 			`"release":"kube-prometheus"`, `"ca":{"secret":{"key":"ca.crt","name":"login-tls"}}`,
 		},

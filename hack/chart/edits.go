@@ -69,28 +69,32 @@ func deployment(t *template) {
 // mountedCertificate makes the same change to the Deployment as config/components/cert-manager, and
 // adds the volumes of the values.
 func mountedCertificate(t *template) {
-	t.lines(`{{- if or (include "gatehouse.tlsSecret" $) $.Values.extraVolumeMounts }}
-volumeMounts:
-{{- if include "gatehouse.tlsSecret" $ }}
+	t.items(`{{- if include "gatehouse.tlsSecret" $ }}
 - name: tls
   mountPath: /etc/gatehouse/tls
   readOnly: true
 {{- end }}
 {{- with $.Values.extraVolumeMounts }}
 {{- toYaml . | nindent INDENT }}
-{{- end }}
-{{- end }}`, container()...)
-	t.lines(`{{- if or (include "gatehouse.tlsSecret" $) $.Values.extraVolumes }}
-volumes:
-{{- with include "gatehouse.tlsSecret" $ }}
+{{- end }}`, container("volumeMounts")...)
+	t.items(`{{- with include "gatehouse.tlsSecret" $ }}
 - name: tls
   secret:
     secretName: {{ . }}
 {{- end }}
 {{- with $.Values.extraVolumes }}
 {{- toYaml . | nindent INDENT }}
-{{- end }}
-{{- end }}`, pod()...)
+{{- end }}`, pod("volumes")...)
+}
+
+// trustedIssuers fills the ConfigMap from a value.
+func trustedIssuers(t *template) {
+	labelled(t)
+	t.replace(`data:
+  configuration.yaml: |
+    apiVersion: apiserver.config.k8s.io/v1
+    kind: AuthenticationConfiguration
+    jwt: {{ include "gatehouse.trustedIssuers" $ }}`, "data")
 }
 
 func tokenQuota(t *template) {
@@ -107,6 +111,11 @@ func service(t *template) {
 func networkPolicy(t *template) {
 	labelled(t)
 	t.replace(`egress:
+- ports:
+  - port: 53
+    protocol: UDP
+  - port: 53
+    protocol: TCP
 - ports:
   {{- range $.Values.networkPolicy.apiServerPorts }}
   - port: {{ . }}

@@ -52,7 +52,10 @@ func layout() []file {
 			{"ClusterRole//gatehouse-metrics-auth", "", clusterScoped},
 			{"ClusterRoleBinding//gatehouse-metrics-auth", "", clusterScopedBinding},
 		}},
-		{"deployment.yaml", "", []part{{system("Deployment"), "", deployment}}},
+		{"deployment.yaml", "", []part{
+			{"ConfigMap/" + systemNamespace + "/gatehouse-trusted-issuers", "", trustedIssuers},
+			{system("Deployment"), "", deployment},
+		}},
 		{"service.yaml", "", []part{
 			{system("Service"), "", service},
 			{"Service/" + systemNamespace + "/gatehouse-metrics", "", labelled},

@@ -9,7 +9,7 @@ import (
 
 // The names of events.
 const (
-	Login      = "login"       // the service checked a password
+	Login      = "login"       // the service checked a password, or an assertion of another issuer
 	Verify     = "verify"      // the service checked a token
 	Issue      = "issue"       // the service issued a token, or returned that of a label again
 	Revoke     = "revoke"      // a client revoked one token
@@ -17,6 +17,9 @@ const (
 	List       = "list"        // a client asked for the list of another user's tokens
 	Panic      = "panic"       // the service failed while it handled a request
 )
+
+// Identity is the Credential of a login with an assertion of another issuer.
+const Identity = "identity"
 
 // The outcomes of an event.
 const (
@@ -33,8 +36,12 @@ type Event struct {
 	Login   string // of the user whom the event is about, as the client typed it
 	UID     string
 	TokenID string
-	Cached  bool   // the password was in the password cache, and no hash was computed
-	Detail  string // more than fits into Reason, as the stack of a panic
+	// Credential is Identity after a login with an assertion, and empty after one with a password.
+	// Issuer is then that of the assertion if the service trusts it, and Subject is who the issuer
+	// says the client is, once the signature is verified.
+	Credential, Issuer, Subject string
+	Cached                      bool   // the password was in the password cache, and no hash was computed
+	Detail                      string // more than fits into Reason, as the stack of a panic
 
 	Actor Account // who caused the event; Identify sets it
 }

@@ -73,7 +73,7 @@ func (l *Log) handle(ctx context.Context, level slog.Level, add func(*slog.Recor
 
 // attributes collects the attributes of a line without allocating for each.
 type attributes struct {
-	list [14]slog.Attr
+	list [17]slog.Attr
 	n    int
 }
 
@@ -94,6 +94,9 @@ func addAttributes(record *slog.Record, r *Request, e *Event) {
 	out.text("api", r.API)
 	addAccounts(&out, e)
 	out.text("token_id", e.TokenID)
+	out.text("credential", e.Credential)
+	out.text("issuer", e.Issuer)
+	out.text("subject", e.Subject)
 	out.text("request_id", r.ID)
 	if r.Source.IsValid() {
 		out.add(slog.String("source", r.Source.String()))

@@ -8,6 +8,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/assertion"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
@@ -51,7 +52,7 @@ func RetryAfter(err error) int {
 // Identity is a user whose credentials or token have just been found good.
 type Identity struct {
 	User *directory.User
-	// Claims are those of the token. They are zero after a login by password.
+	// Claims are those of the token. They are zero after a login.
 	Claims token.Claims
 	// Record is the record of the token, or nil if it has none.
 	Record *directory.Record
@@ -90,6 +91,8 @@ func Reason(err error) string {
 		return ""
 	case errors.Is(err, ErrUnavailable):
 		return "not_synced"
+	case errors.Is(err, assertion.ErrNoKeys):
+		return "no_issuer_keys"
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return "hung_up"
 	}

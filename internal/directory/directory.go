@@ -6,7 +6,6 @@
 package directory
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -21,6 +20,8 @@ type Directory struct {
 	byLogin *shards[*User]
 	records *shards[[]Record] // token id -> its records, one for each user that one names
 	tokens  *shards[[]string] // user UID -> token ids, sorted
+
+	identities *shards[[]claimant] // issuer and subject -> all users who claim such an identity, the oldest first
 
 	mu     sync.Mutex // orders writers
 	byKey  map[string]*User
@@ -44,9 +45,12 @@ func New() *Directory {
 		byLogin: newShards[*User](),
 		records: newShards[[]Record](),
 		tokens:  newShards[[]string](),
-		byKey:   map[string]*User{},
-		rivals:  map[string][]*User{},
-		decoys:  newDecoys(),
+
+		identities: newShards[[]claimant](),
+
+		byKey:  map[string]*User{},
+		rivals: map[string][]*User{},
+		decoys: newDecoys(),
 
 		revocations: map[string][]Revocation{},
 		revokedBy:   map[string]string{},
@@ -77,6 +81,7 @@ func (d *Directory) put(u *User) {
 	}
 	d.followRevocation(old, u)
 	d.decoys.replace(old, u)
+	d.replaceIdentities(old, u)
 	d.byKey[u.Key] = u
 	d.byUID.set(u.UID, u)
 	d.claim(u)
@@ -121,6 +126,7 @@ func (d *Directory) Delete(key string) {
 		d.deleted.Add(1)
 	}
 	d.decoys.replace(old, nil)
+	d.replaceIdentities(old, nil)
 	d.releaseUID(old)
 	d.release(old)
 }
@@ -233,9 +239,7 @@ func (d *Directory) release(old *User) {
 
 // settle makes the oldest of the rivals the holder of a login. The caller holds mu.
 func (d *Directory) settle(login string, rivals []*User) {
-	slices.SortFunc(rivals, func(a, b *User) int {
-		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.UID, b.UID))
-	})
+	slices.SortFunc(rivals, compareAge)
 	d.byLogin.set(login, rivals[0])
 	if len(rivals) == 1 {
 		delete(d.rivals, login)

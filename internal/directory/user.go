@@ -48,6 +48,8 @@ type User struct {
 	FailedLogins      int       // status: consecutive failures that replicas have reported
 	LastTokenIssuedAt time.Time // status: approximate
 
+	Identities []Identity // tokens of other issuers that speak for the user
+
 	Credentials *Credentials
 }
 
@@ -130,10 +132,11 @@ func (u *User) Locked(now time.Time) bool {
 	return now.Before(u.LockedUntil) || u.Credentials.Failures.locked(now)
 }
 
-// PasswordsExpired reports whether the user has passwords and all of them have expired.
+// PasswordsExpired reports whether the user has passwords, all of them have expired, and the user
+// cannot log in without one.
 func (u *User) PasswordsExpired(now time.Time) bool {
 	passwords := u.Credentials.Passwords
-	return len(passwords) > 0 && !slices.ContainsFunc(passwords, func(p Password) bool { return !p.Expired(now) })
+	return len(u.Identities) == 0 && len(passwords) > 0 && !slices.ContainsFunc(passwords, func(p Password) bool { return !p.Expired(now) })
 }
 
 // succeed makes u the next version of old, with everything that must outlive a change of the

@@ -23,7 +23,7 @@ func (h *handler) authorize(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, errNoCredentials)
 		return
 	}
-	id, err := h.Passwords.Authenticate(r.Context(), login, password)
+	id, err := h.Logins.Authenticate(r.Context(), login, password)
 	if err != nil {
 		h.refuse(w, err)
 		return

@@ -19,6 +19,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatehouse-auth/gatehouse/internal/assertion"
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
@@ -43,6 +44,8 @@ type Options struct {
 	OwnURL bool
 	// Unsynced leaves the directory in the state that it has before all users are read.
 	Unsynced bool
+	// Assertions verify tokens of other issuers. If it is nil, no issuer is trusted.
+	Assertions *assertion.Verifier
 	// Log receives the audit events. If it is nil, Events returns them.
 	Log *slog.Logger
 }
@@ -91,7 +94,7 @@ func New(t testing.TB, o Options) *Service {
 		write = log.Write
 	}
 	s.Server = server.New(server.Config{
-		Directory: s.Directory, Keys: s.Keys, Records: s.Records, Audit: write, Registry: s.Registry, Now: s.Now,
+		Directory: s.Directory, Keys: s.Keys, Assertions: o.Assertions, Records: s.Records, Audit: write, Registry: s.Registry, Now: s.Now,
 		LoginUpdated: func(*directory.User, loginstate.Update) {},
 		Version:      "1.2.3", Issuer: s.Issuer, Audience: []string{s.Issuer}, Algorithm: cmp.Or(o.Algorithm, token.ES256),
 		AdminGroups: []string{"wheel", "gatehouse-admins"}, TrustedProxies: o.TrustedProxies,
