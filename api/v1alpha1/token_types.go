@@ -54,6 +54,7 @@ const UserUIDLabel = Group + "/user-uid"
 // +kubebuilder:validation:XValidation:rule="has(self.label) == has(oldSelf.label) || (!has(self.label) && self.?revoked.orValue(false))",message="only revoked can change"
 // +kubebuilder:validation:XValidation:rule="has(self.description) == has(oldSelf.description) || (!has(self.description) && self.?revoked.orValue(false))",message="only revoked can change"
 // +kubebuilder:validation:XValidation:rule="has(self.client) == has(oldSelf.client) || (!has(self.client) && self.?revoked.orValue(false))",message="only revoked can change"
+// +kubebuilder:validation:XValidation:rule="has(self.authenticatedAt) == has(oldSelf.authenticatedAt) && has(self.final) == has(oldSelf.final)",message="only revoked can change"
 // +kubebuilder:validation:XValidation:rule="!oldSelf.?revoked.orValue(false) || self.?revoked.orValue(false)",message="a revoked token stays revoked"
 // +kubebuilder:validation:XValidation:rule="self.issuedAt < self.expiresAt",message="expiresAt must be later than issuedAt"
 type TokenSpec struct {
@@ -115,6 +116,22 @@ type TokenSpec struct {
 	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="only revoked can change"
 	ExpiresAt metav1.MicroTime `json:"expiresAt"`
+
+	// authenticatedAt is the time when the user gave the password that the token stems from, if the
+	// token was made from another token, with exactly six fractional digits. What is made from the
+	// token ends at the latest when the longest token issued then would. Absent: issuedAt.
+	// Example: "2026-11-22T08:00:00.123000Z"
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="only revoked can change"
+	AuthenticatedAt *metav1.MicroTime `json:"authenticatedAt,omitempty"`
+
+	// final means that nothing made from the token ends after it, because the token was made from a
+	// JWT. Absent: false.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="only revoked can change"
+	Final bool `json:"final,omitempty"`
 
 	// revoked makes the token void at once and permanently when set to true. Absent: false.
 	// +optional

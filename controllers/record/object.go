@@ -59,8 +59,12 @@ func newToken(key types.NamespacedName, r directory.Record) *authv1alpha1.Token 
 			Client:      r.Client,
 			IssuedAt:    metav1.NewMicroTime(r.IssuedAt.UTC()),
 			ExpiresAt:   metav1.NewMicroTime(r.ExpiresAt.UTC()),
+			Final:       r.Final,
 			Revoked:     r.Revoked,
 		},
+	}
+	if !r.AuthTime.IsZero() {
+		t.Spec.AuthenticatedAt = new(metav1.NewMicroTime(r.AuthTime.UTC()))
 	}
 	if known {
 		t.OwnerReferences = Owner(user, r.UserUID)
@@ -87,7 +91,11 @@ func FromToken(t *authv1alpha1.Token) directory.Record {
 		Client:      t.Spec.Client,
 		IssuedAt:    t.Spec.IssuedAt.UTC(),
 		ExpiresAt:   t.Spec.ExpiresAt.UTC(),
+		Final:       t.Spec.Final,
 		Revoked:     t.Spec.Revoked,
+	}
+	if t.Spec.AuthenticatedAt != nil {
+		r.AuthTime = t.Spec.AuthenticatedAt.UTC()
 	}
 	if r.Revoked {
 		r.RevokedUntil = r.ExpiresAt

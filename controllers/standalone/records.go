@@ -225,6 +225,7 @@ func stateToken(r directory.Record) statedir.Token {
 		ID: r.ID, UserKey: r.UserKey, UserUID: r.UserUID, Kind: r.Kind,
 		Label: r.Label, Description: r.Description, Client: r.Client,
 		IssuedAt: normalize(r.IssuedAt), ExpiresAt: normalize(r.ExpiresAt), Revoked: r.Revoked,
+		AuthTime: normalize(r.AuthTime), Final: r.Final,
 	}
 }
 
@@ -234,6 +235,7 @@ func stateRecord(t statedir.Token) directory.Record {
 		ID: t.ID, UserKey: t.UserKey, UserUID: t.UserUID, Kind: t.Kind,
 		Label: t.Label, Description: t.Description, Client: t.Client,
 		IssuedAt: t.IssuedAt, ExpiresAt: t.ExpiresAt, Revoked: t.Revoked,
+		AuthTime: t.AuthTime, Final: t.Final,
 	}
 	if r.Revoked {
 		r.RevokedUntil = r.ExpiresAt

@@ -21,6 +21,7 @@ var (
 	ErrWrongPassword   = errors.New("wrong password")
 	ErrLocked          = errors.New("account locked")
 	ErrPasswordExpired = errors.New("password expired")
+	ErrNoPassword      = errors.New("user has no password any more")
 	ErrTokenRevoked    = errors.New("token revoked")
 	ErrUserGone        = errors.New("user of the token is gone")
 )
@@ -66,10 +67,11 @@ type verdict struct {
 }
 
 // verdicts returns the refusals.
-func verdicts() [11]verdict {
+func verdicts() [12]verdict {
 	return [...]verdict{
 		{ErrUnknownLogin, "unknown_login"}, {ErrWrongPassword, "wrong_password"}, {ErrLocked, "locked"},
 		{directory.ErrRevoked, "user_revoked"}, {directory.ErrExpired, "account_expired"}, {ErrPasswordExpired, "password_expired"},
+		{ErrNoPassword, "no_password"},
 		{token.ErrInvalid, "invalid_token"}, {token.ErrExpired, "token_expired"}, {ErrTokenRevoked, "token_revoked"},
 		{directory.ErrTokenVoid, "token_void"}, {ErrUserGone, "user_gone"},
 	}

@@ -14,7 +14,11 @@ type Record struct {
 	Client      string
 	IssuedAt    time.Time
 	ExpiresAt   time.Time
-	Revoked     bool
+	// AuthTime and Final are those of the token's claims. They are needed to seal it again. AuthTime
+	// is zero if it equals IssuedAt.
+	AuthTime time.Time
+	Final    bool
+	Revoked  bool
 	// RevokedUntil is the end of the stored record that keeps the token revoked for longest, or zero
 	// if there is none. It differs from ExpiresAt if a token has several records, because someone
 	// has made one by hand.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
+	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/loginstate"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
@@ -32,6 +33,9 @@ const issuedResolution = time.Hour
 var (
 	// ErrTooManyRecords means that the user has MaximumRecords token records.
 	ErrTooManyRecords = errors.New("too many token records; wait until some of the tokens end")
+	// ErrLabelTaken means that the token with the requested label outlives the token that the client
+	// holds, so that the client may not have it.
+	ErrLabelTaken = errors.New("the token with this label outlives the token in use; log in to get it")
 	// ErrUnavailable means that a record could not be written, so that nothing was issued or
 	// revoked. Clients may try again.
 	ErrUnavailable = errors.New("token records cannot be written now; try again later")
@@ -104,6 +108,12 @@ func (g *Grants) done(ctx context.Context, e audit.Event, err error) error {
 		e.Outcome, e.Reason = audit.Refused, "too_many_records"
 	case errors.Is(err, ErrTooManyRequests):
 		e.Outcome, e.Reason = audit.Refused, "too_many_requests"
+	case errors.Is(err, ErrLabelTaken):
+		e.Outcome, e.Reason = audit.Refused, "label_taken"
+	case errors.Is(err, token.ErrTooLong):
+		e.Reason = "token_too_long"
+	case authn.IsRefusal(err):
+		e.Outcome, e.Reason = audit.Refused, authn.Reason(err)
 	case errors.Is(err, ErrUnavailable):
 		e.Reason = "unavailable"
 	case errors.Is(err, token.ErrNoKey):

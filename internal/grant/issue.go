@@ -14,30 +14,40 @@ import (
 
 // JWT issues a signed token to a user and returns it with its claims. A lifetime of 0 means the
 // default. JWT cuts a longer lifetime to the maximum of the server and of the user. Errors:
-// ErrTooManyRecords, ErrTooManyRequests, ErrUnavailable, token.ErrNoKey.
+// ErrTooManyRecords, ErrTooManyRequests, ErrUnavailable, token.ErrNoKey, token.ErrTooLong.
 func (g *Grants) JWT(ctx context.Context, u *directory.User, lifetime time.Duration) (string, token.Claims, error) {
+	text, claims, err := g.jwt(ctx, u, lifetime, func(*token.Claims) error { return nil })
+	if err = g.issued(ctx, u, claims, err); err != nil {
+		return "", claims, err
+	}
+	return text, claims, nil
+}
+
+// jwt issues a signed token whose claims restrict has limited.
+func (g *Grants) jwt(ctx context.Context, u *directory.User, lifetime time.Duration, restrict func(*token.Claims) error) (string, token.Claims, error) {
 	if lifetime <= 0 {
 		lifetime = g.Lifetimes.JWTDefault
 	}
 	lifetime = capLifetime(lifetime, g.Lifetimes.JWTMaximum, u.MaximumLifetime)
 	now, err := g.issueTime(ctx, u)
 	if err != nil {
-		return "", token.Claims{}, g.issued(ctx, u, token.Claims{}, err)
+		return "", token.Claims{}, err
 	}
-	text, claims, err := g.Issuer.JWT(token.Claims{
+	order := token.Claims{
 		UID: u.UID, Login: u.Login, Name: u.DisplayName, Email: u.Email, Groups: u.Groups,
 		IssuedAt: now, ExpiresAt: now.Add(lifetime),
-	})
+	}
+	if err := restrict(&order); err != nil {
+		return "", token.Claims{}, err
+	}
+	text, claims, err := g.Issuer.JWT(order)
 	if err == nil && claims.ExpiresAt.Sub(claims.IssuedAt) > RecordedLifetime {
 		_, err = g.newRecord(ctx, recordOf(u, claims), func(directory.Record) bool { return false })
 	}
 	if err == nil {
 		err = g.checkIssued(u, now)
 	}
-	if err = g.issued(ctx, u, claims, err); err != nil {
-		return "", claims, err
-	}
-	return text, claims, nil
+	return text, claims, err
 }
 
 // Longest is a lifetime above every limit.
@@ -49,11 +59,15 @@ type Order struct {
 	Label       string        // empty: no label
 	Description string        // kept if the token has a record; at most MaximumText bytes
 	Client      string        // likewise
+	// From are the claims of the token that the client holds. They are zero for a client that has
+	// just given credentials.
+	From token.Claims
 }
 
 // Opaque issues a sealed token to a user. If the order has a label that has a live token already,
-// Opaque returns that token, unchanged. Errors: ErrTooManyRecords, ErrTooManyRequests,
-// ErrUnavailable, token.ErrNoKey.
+// Opaque returns that token, unchanged. For an order from a token, see Refresh. Errors:
+// ErrTooManyRecords, ErrTooManyRequests, ErrLabelTaken, ErrUnavailable, token.ErrNoKey, and those of
+// CanDerive.
 func (g *Grants) Opaque(ctx context.Context, u *directory.User, o Order) (string, error) {
 	text, claims, err := g.opaque(ctx, u, o)
 	if err == nil {
@@ -70,15 +84,23 @@ func (g *Grants) opaque(ctx context.Context, u *directory.User, o Order) (string
 	if err != nil {
 		return "", token.Claims{}, err
 	}
-	text, claims, err := g.Issuer.Opaque(token.Claims{UID: u.UID, IssuedAt: now, ExpiresAt: now.Add(g.lifetime(u, o))})
+	order := token.Claims{UID: u.UID, IssuedAt: now, ExpiresAt: now.Add(g.lifetime(u, o))}
+	if err := g.deriveOpaque(u, o.From, &order); err != nil {
+		return "", token.Claims{}, err
+	}
+	text, claims, err := g.Issuer.Opaque(order)
 	if err != nil || (o.Label == "" && claims.ExpiresAt.Sub(claims.IssuedAt) <= RecordedLifetime) {
 		return text, claims, err
 	}
 	r := recordOf(u, claims)
 	r.Label, r.Description, r.Client = o.Label, o.Description, o.Client
+	r.AuthTime, r.Final = order.AuthTime, claims.Final
 	kept, err := g.keptRecord(ctx, u, r)
 	if err != nil || kept.ID == r.ID {
 		return text, claims, err
+	}
+	if !g.mayReceive(u, o.From, claimsOf(kept)) {
+		return "", token.Claims{}, ErrLabelTaken
 	}
 	return g.Issuer.Opaque(claimsOf(kept))
 }
@@ -132,7 +154,7 @@ func (g *Grants) newest(u *directory.User) *directory.User {
 func (g *Grants) keptRecord(ctx context.Context, u *directory.User, r directory.Record) (directory.Record, error) {
 	now := g.Now()
 	keep := func(r directory.Record) bool {
-		return r.Live(now) && g.newest(u).CheckToken(r.IssuedAt) == nil && g.Issuer.Repeats(claimsOf(r))
+		return r.Live(now) && g.newest(u).CheckToken(r.IssuedAt) == nil && g.Issuer.Repeats(claimsOf(r), now)
 	}
 	if r.Label != "" {
 		for _, known := range g.Directory.RecordsOf(u.UID) {
@@ -162,7 +184,10 @@ func recordOf(u *directory.User, c token.Claims) directory.Record {
 // claimsOf returns the claims of the opaque token with this record. Anyone who may write records
 // can have invented them.
 func claimsOf(r directory.Record) token.Claims {
-	return token.Claims{ID: r.ID, UID: r.UserUID, IssuedAt: r.IssuedAt, ExpiresAt: r.ExpiresAt}
+	return token.Claims{
+		ID: r.ID, Kind: token.KindOpaque, UID: r.UserUID, IssuedAt: r.IssuedAt, ExpiresAt: r.ExpiresAt,
+		AuthTime: r.AuthTime, Final: r.Final,
+	}
 }
 
 func (g *Grants) lifetime(u *directory.User, o Order) time.Duration {

@@ -27,7 +27,7 @@ func (g *Grants) Revoke(ctx context.Context, c token.Claims) error {
 // stores the revocation for as long as a token without a record may live. Errors:
 // ErrTooManyRequests, ErrUnavailable.
 func (g *Grants) RevokeRecord(ctx context.Context, r directory.Record) error {
-	if !r.Revoked && !g.Issuer.Repeats(claimsOf(r)) {
+	if !r.Revoked && !g.Issuer.Repeats(claimsOf(r), g.Now()) {
 		if end := g.Now().Add(RecordedLifetime); end.After(r.ExpiresAt) {
 			r.ExpiresAt = end
 		}

@@ -59,6 +59,8 @@ type Token struct {
 	Client      string    `json:"client,omitempty"`
 	IssuedAt    time.Time `json:"issuedAt"`
 	ExpiresAt   time.Time `json:"expiresAt"`
+	AuthTime    time.Time `json:"authTime,omitzero"`
+	Final       bool      `json:"final,omitempty"`
 	Revoked     bool      `json:"revoked,omitempty"`
 }
 

@@ -114,6 +114,15 @@ func (k Key) active(now time.Time) bool {
 	return !k.ActiveAt.IsZero() && !now.Before(k.ActiveAt) && (k.ReplacedAt.IsZero() || now.Before(k.ReplacedAt))
 }
 
+// vouches reports whether a token made with the key is to be believed at now: the key has not ended,
+// and it issued tokens at the time that the token claims, give or take the difference of clocks.
+// Whoever got hold of a key that has been replaced or still stands by cannot make new tokens with
+// it. The key itself decides, because a replica that lags behind may not have removed it yet.
+func (k *Key) vouches(c Claims, now time.Time) bool {
+	return !ended(*k, now) && !k.ActiveAt.IsZero() && !c.IssuedAt.Before(k.ActiveAt.Add(-leeway)) &&
+		(k.ReplacedAt.IsZero() || c.IssuedAt.Before(k.ReplacedAt.Add(leeway)))
+}
+
 func (ks *Keys) sort() {
 	slices.SortFunc(ks.list, func(a, b Key) int {
 		return cmp.Or(cmp.Compare(a.Use, b.Use), a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))

@@ -47,7 +47,7 @@ func (h *handler) discovery(w http.ResponseWriter, _ *http.Request) {
 		ResponseTypes:     []string{},
 		SubjectTypes:      []string{"public"},
 		Algorithms:        h.algorithms(),
-		Claims:            []string{"iss", "sub", "uid", "aud", "iat", "nbf", "exp", "jti", "name", "email", "groups"},
+		Claims:            []string{"iss", "sub", "client_id", "uid", "aud", "iat", "nbf", "exp", "auth_time", "jti", "name", "email", "groups"},
 		TokenAuth:         []string{"client_secret_basic", "client_secret_post", "private_key_jwt"},
 		AssertionAlgs:     []string{token.RS256, token.ES256, token.EdDSA},
 		IntrospectionAuth: []string{"client_secret_basic", "Bearer"},

@@ -47,6 +47,7 @@ func (h *handler) generate(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		var order grant.Order
 		if order, err = parseOrder(object); err == nil {
+			order.From = id.Claims
 			h.issue(w, r, id.User, order)
 			return
 		}

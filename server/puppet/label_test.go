@@ -24,7 +24,6 @@ func TestSameLabelReturnsTheLiveToken(t *testing.T) {
 		"with white space around":    ask("alice", " \t\u2003ci job\u00a0\n"),
 		"with another lifetime":      issuedToken(t, s.Send(t, "POST", loginPath, loginBody(t, "alice", "label", "ci job", "lifetime", "1m"))),
 		"by the holder of the token": issuedToken(t, s.Send(t, "POST", generatePath, `{"label":"ci job"}`, tokenHeader(first))),
-		"by the holder of a JWT":     issuedToken(t, s.Send(t, "POST", generatePath, `{"label":"ci job"}`, tokenHeader(issueJWT(t, s, "alice")))),
 		"with another client":        issuedToken(t, s.Send(t, "POST", loginPath, loginBody(t, "alice", "label", "ci job", "client", "x"))),
 	} {
 		if repeated != first {

@@ -126,7 +126,7 @@ func (v *revocation) recordResult(err error) error {
 // revokeToken revokes a token that the client holds. A token that has expired or is already revoked
 // is not an error.
 func (v *revocation) revokeToken(text string) error {
-	id, err := v.Tokens.Authenticate(v.ctx, text)
+	id, err := v.Tokens.Inspect(v.ctx, text)
 	switch {
 	case errors.Is(err, token.ErrInvalid):
 		v.details.MalformedTokens = append(v.details.MalformedTokens, text)

@@ -54,6 +54,7 @@ var (
 	invalidUUID      = &failure{status: http.StatusBadRequest, kind: "invalid-uuid", msg: "The user ID must be a UUID."}
 	tooManyRecords   = &failure{status: http.StatusConflict, kind: "conflict", msg: "The user already has " + strconv.Itoa(grant.MaximumRecords) + " recorded tokens, revoked ones included. Request a token without a label for at most 24 hours, or wait until recorded tokens expire."}
 	tooManyRequests  = &failure{status: http.StatusTooManyRequests, kind: "too-many-requests", msg: "The user changes tokens too often. Try again later."}
+	labelTaken       = &failure{status: http.StatusConflict, kind: "conflict", msg: "The token with this label lives longer than your token allows. Log in with the password to get it."}
 	unavailable      = &failure{status: http.StatusServiceUnavailable, kind: "server-error", msg: "The service is temporarily unavailable. Try again later."}
 )
 
@@ -70,6 +71,7 @@ func reasons() []reason {
 		{authn.ErrWrongPassword, badCredentials},
 		{authn.ErrLocked, badCredentials},
 		{authn.ErrPasswordExpired, badCredentials},
+		{authn.ErrNoPassword, badCredentials},
 
 		{directory.ErrRevoked, userRevoked},
 		{token.ErrInvalid, tokenInvalid},
@@ -81,6 +83,7 @@ func reasons() []reason {
 		{request.ErrTooLarge, tooLarge},
 		{grant.ErrTooManyRecords, tooManyRecords},
 		{grant.ErrTooManyRequests, tooManyRequests},
+		{grant.ErrLabelTaken, labelTaken},
 	}
 }
 

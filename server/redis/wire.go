@@ -62,6 +62,7 @@ func newRefusals() []refusal {
 		{authn.ErrPasswordExpired, http.StatusUnauthorized,
 			errorBody("password_expired", "password has expired and must be changed")},
 
+		{authn.ErrNoPassword, http.StatusUnauthorized, unauthorized},
 		{token.ErrInvalid, http.StatusUnauthorized, unauthorized},
 		{token.ErrExpired, http.StatusUnauthorized, unauthorized},
 		{authn.ErrTokenRevoked, http.StatusUnauthorized, unauthorized},
