@@ -65,8 +65,8 @@ func (q *Queue) add(user User, u Update) {
 	q.pending[user] = q.pending[user].merge(u)
 }
 
-// Start writes updates until the context ends, and then writes pending failures and locks once
-// more. It always returns nil.
+// Start writes updates until the context ends, and then writes what is pending once more: locks
+// first, then failures, then the times of last tokens. It always returns nil.
 func (q *Queue) Start(ctx context.Context) error {
 	failures, issued := time.NewTicker(failuresEvery), time.NewTicker(issuedEvery)
 	defer failures.Stop()
@@ -74,15 +74,16 @@ func (q *Queue) Start(ctx context.Context) error {
 	for {
 		select {
 		case <-q.urgent:
-			q.flush(ctx, func(u Update) bool { return !u.LockedUntil.IsZero() })
+			q.flush(ctx, writeInterval, func(u Update) bool { return !u.LockedUntil.IsZero() })
 		case <-failures.C:
-			q.flush(ctx, Update.aboutFailures)
+			q.flush(ctx, writeInterval, Update.aboutFailures)
 		case <-issued.C:
-			q.flush(ctx, func(Update) bool { return true })
+			q.flush(ctx, writeInterval, func(Update) bool { return true })
 		case <-ctx.Done():
 			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closingTimeout)
 			defer cancel()
-			q.flush(closing, Update.aboutFailures)
+			q.flush(closing, 0, Update.aboutFailures)
+			q.flush(closing, 0, func(Update) bool { return true })
 			return nil
 		}
 	}
@@ -94,15 +95,17 @@ func (q *Queue) NeedLeaderElection() bool { return false }
 // aboutFailures reports whether an update concerns failures or a lock.
 func (u Update) aboutFailures() bool { return u.Failures > 0 || u.Cleared || !u.LockedUntil.IsZero() }
 
-// flush writes the pending updates for which wanted reports true, locks first.
-func (q *Queue) flush(ctx context.Context, wanted func(Update) bool) {
+// flush writes the pending updates for which wanted reports true, locks first, with a pause after
+// each.
+func (q *Queue) flush(ctx context.Context, pause time.Duration, wanted func(Update) bool) {
 	locks, others := q.take(wanted)
-	ticker := time.NewTicker(writeInterval)
-	defer ticker.Stop()
 	for _, batch := range []map[User]Update{locks, others} {
 		for user, u := range batch {
 			q.write(ctx, user, u)
-			<-ticker.C
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+			}
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -140,6 +141,20 @@ func TestFailedWriteIsRetried(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	})
+}
+
+func TestIssuesAreWrittenAtShutdown(t *testing.T) {
+	t.Parallel()
+	var last *writer
+	runQueue(t, func(q *loginstate.Queue, w *writer) {
+		for i := range 300 {
+			q.Add(loginstate.User{Key: "gatehouse-users/jean", UID: strconv.Itoa(i)}, loginstate.Update{IssuedAt: start})
+		}
+		last = w
+	})
+	if len(last.states) != 300 {
+		t.Errorf("the times of the last tokens of %d users are written, want 300", len(last.states))
+	}
 }
 
 func TestFailuresAreWrittenAtShutdown(t *testing.T) {
