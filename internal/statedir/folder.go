@@ -27,7 +27,10 @@ func makeFolder(dir string) error {
 	if err := checkWriters(dir, info); err != nil {
 		return fmt.Errorf("open the state folder: %w", err)
 	}
-	return refuseLinks(dir)
+	if err := refuseLinks(dir); err != nil {
+		return err
+	}
+	return hideFromGit(dir)
 }
 
 // refuseLinks returns an error if anything in a folder is a symbolic link.
@@ -40,6 +43,22 @@ func refuseLinks(dir string) error {
 		if entry.Type()&fs.ModeSymlink != 0 {
 			return fmt.Errorf("open the state folder: %s is a symbolic link: replace it by what it points to", filepath.Join(dir, entry.Name()))
 		}
+	}
+	return nil
+}
+
+// hideFromGit keeps git from adding what will be in a folder, if the folder is still empty. The keys
+// in it must never reach a repository.
+func hideFromGit(dir string) error {
+	inside, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("open the state folder: %w", err)
+	}
+	if len(inside) > 0 {
+		return nil
+	}
+	if err := os.WriteFile(filepath.Join(dir, ignoreName), []byte("*\n"), 0o600); err != nil {
+		return fmt.Errorf("create the state folder: %w: choose one that can be written with --state-dir", err)
 	}
 	return nil
 }
