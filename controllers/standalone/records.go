@@ -116,6 +116,19 @@ func (r *Records) WriteLogin(_ context.Context, user loginstate.User, update log
 	return nil
 }
 
+// Unlock lifts the lock of a user and forgets the failed logins.
+func (r *Records) Unlock(uid string) error {
+	err := r.store.UpdateStanding(uid, func(s statedir.Standing) statedir.Standing {
+		s.FailedLogins, s.LockedUntil, s.Credentials = 0, time.Time{}, ""
+		return s
+	})
+	if err := r.result("lift the lock of a user", err); err != nil {
+		return err
+	}
+	r.refresh(uid)
+	return nil
+}
+
 // applyUpdate returns s after an update. Failures and a lock apply to the passwords of one
 // revision, so they are dropped when the revision has changed.
 func applyUpdate(s statedir.Standing, revision string, update loginstate.Update) statedir.Standing {

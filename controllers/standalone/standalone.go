@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,7 +23,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 )
 
-// Config configures Manifests. All fields are required.
+// Config configures Manifests. All fields but Loaded are required.
 type Config struct {
 	Dir       string // the folder of manifests
 	Store     *statedir.Store
@@ -32,6 +33,7 @@ type Config struct {
 	Trusts    func(issuer string) bool // reports whether tokens of an issuer log in
 	Log       *slog.Logger
 	Now       func() time.Time
+	Loaded    func() // called once, when the folder has been read; may be nil
 }
 
 // Manifests fill the directory from a folder with the same YAML that kubectl applies: *.yaml, *.yml
@@ -47,6 +49,7 @@ type Manifests struct {
 	trusts    func(issuer string) bool
 	log       *slog.Logger
 	now       func() time.Time
+	loaded    func()
 
 	folder  *manifest.Folder
 	reports reports
@@ -55,6 +58,10 @@ type Manifests struct {
 	current   map[manifest.Key]*active
 	projected map[manifest.Key]*projected
 	undropped map[string]bool // directory keys whose identities are gone but could not be dropped yet
+
+	changes  changes      // of the last sync
+	rejected atomic.Int64 // objects that the last sync rejected
+	states   map[manifest.Key]string
 
 	unfinished bool // something waits for its time, or for the state folder
 }
@@ -92,8 +99,9 @@ func New(cfg Config) (*Manifests, error) {
 	}
 	return &Manifests{
 		store: cfg.Store, records: cfg.Records, directory: cfg.Directory, projector: projector, trusts: cfg.Trusts, log: cfg.Log, now: cfg.Now,
+		loaded: cfg.Loaded,
 		folder: folder, reports: reports{log: cfg.Log},
-		projected: map[manifest.Key]*projected{}, undropped: map[string]bool{},
+		projected: map[manifest.Key]*projected{}, undropped: map[string]bool{}, states: map[manifest.Key]string{},
 	}, nil
 }
 

@@ -13,6 +13,7 @@ import (
 // sync makes the directory match the files, as of the last scan of the folder.
 func (m *Manifests) sync(now time.Time) {
 	m.reports.begin()
+	m.changes = changes{}
 	next := m.merge(now)
 	users := sortedUsers(next)
 	unsaved := m.saveIdentities(users, next, now)
@@ -28,9 +29,14 @@ func (m *Manifests) sync(now time.Time) {
 	for _, o := range users {
 		m.reportConditions(o, now)
 	}
+	m.rejected.Store(int64(m.reports.rejected()))
 	m.reports.finish()
 	m.directory.Touch(now)
 }
+
+// Rejected returns the number of objects in the folder that are rejected. It may be called at any
+// time.
+func (m *Manifests) Rejected() int { return int(m.rejected.Load()) }
 
 // removeUsers removes users from the directory who are gone or have another UID now. It runs before
 // any user is added, so that a UID may move from one user to another.
@@ -43,6 +49,8 @@ func (m *Manifests) removeUsers(next map[manifest.Key]*active) {
 		}
 		m.records.remove(key.DirectoryKey())
 		delete(m.projected, key)
+		delete(m.states, key)
+		m.changes.removed = append(m.changes.removed, key)
 		removed++
 	}
 	if removed > 10 && removed > before/2 {
@@ -62,6 +70,11 @@ func (m *Manifests) project(o *active) {
 		return p.secrets[name]
 	})
 	m.projected[o.Key] = p
+	if old == nil {
+		m.changes.added = append(m.changes.added, o.Key)
+	} else {
+		m.changes.changed = append(m.changes.changed, o.Key)
+	}
 	m.records.put(p.projection.User)
 }
 

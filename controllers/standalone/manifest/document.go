@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -48,6 +49,7 @@ type Object struct {
 	Secret *corev1.Secret
 
 	Revocation *authv1alpha1.Revocation
+	ReadAt     time.Time // when this version was read
 }
 
 // Fault is something in a manifest that cannot be used, or that is not for this service.
@@ -61,8 +63,9 @@ type Fault struct {
 
 // Document is one document of a file after it was read. It is immutable.
 type Document struct {
-	objects []Object
-	faults  []Fault
+	objects      []Object
+	faults       []Fault
+	restrictions map[Key]Restrictions // of rejected Users
 }
 
 // section is the text of one document.
@@ -109,6 +112,7 @@ func splitJSON(text []byte) []section {
 // reader reads documents. It is safe for concurrent use.
 type reader struct {
 	users, revocations *Schema
+	isJSON             bool // else YAML
 }
 
 func newReader() (reader, error) {
@@ -117,16 +121,20 @@ func newReader() (reader, error) {
 		return reader{}, err
 	}
 	revocations, err := NewSchema("revocations")
-	return reader{users, revocations}, err
+	return reader{users: users, revocations: revocations}, err
 }
 
 // document reads one document in YAML or JSON.
-func (r reader) document(text []byte, isJSON bool) *Document {
+func (r reader) document(text []byte) *Document {
 	raw := text
-	if !isJSON {
+	if !r.isJSON {
 		var err error
 		if raw, err = yaml.YAMLToJSONStrict(text); err != nil {
-			return &Document{faults: []Fault{yamlFault(err, text)}}
+			d := &Document{faults: []Fault{yamlFault(err, text)}}
+			if key, restrictions, ok := scanRestrictions(text); ok {
+				d.restrictions = map[Key]Restrictions{key: restrictions}
+			}
+			return d
 		}
 	}
 	if bytes.Equal(raw, []byte("null")) {
@@ -182,6 +190,7 @@ func (r reader) object(d *Document, h head, text, raw []byte) {
 	case h.Kind == "" || h.APIVersion == "":
 		d.fail(Fault{Line: firstLine(text), Message: noKind})
 	case isOurs && h.APIVersion != authv1alpha1.GroupVersion.String():
+		d.keepRestrictions(key, raw)
 		d.fail(Fault{Key: key, Line: firstLine(text), Message: "apiVersion must be " + authv1alpha1.GroupVersion.String()})
 	case isOurs:
 		r.own(d, key, text, raw)
@@ -199,6 +208,7 @@ func (r reader) own(d *Document, key Key, text, raw []byte) {
 	var decoded map[string]any
 	duplicates, err := kjson.UnmarshalStrict(raw, &decoded)
 	if err = errors.Join(append(duplicates, err)...); err != nil {
+		d.keepRestrictions(key, raw)
 		d.fail(Fault{Key: key, Line: firstLine(text), Message: err.Error()})
 		return
 	}
@@ -209,6 +219,7 @@ func (r reader) own(d *Document, key Key, text, raw []byte) {
 		o.Revocation, errs = r.revocations.revocation(decoded)
 	}
 	if len(errs) > 0 {
+		d.keepRestrictions(key, raw)
 		d.refuse(key, text, errs)
 		return
 	}
@@ -235,6 +246,16 @@ func (r reader) secret(d *Document, key Key, text, raw []byte) {
 		return
 	}
 	d.objects = append(d.objects, Object{Key: key, Line: firstLine(text), Secret: secret})
+}
+
+// keepRestrictions notes the restrictions of a rejected User.
+func (d *Document) keepRestrictions(key Key, raw []byte) {
+	if r := restrictionsOf(raw); r != (Restrictions{}) {
+		if d.restrictions == nil {
+			d.restrictions = map[Key]Restrictions{}
+		}
+		d.restrictions[key] = r
+	}
 }
 
 // fail adds a fault. A fault of an object without a name gets the zero Key, because nothing tells

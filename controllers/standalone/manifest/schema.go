@@ -84,11 +84,12 @@ func compileSchema(props *apiextensionsv1.JSONSchemaProps) (*Schema, error) {
 func (s *Schema) user(object map[string]any) (*authv1alpha1.User, field.ErrorList) {
 	delete(object, "status")
 	meta, errs := s.coerce(object)
-	if len(errs) == 0 {
-		errs = s.validate(object)
-	}
-	if len(errs) > 0 {
+	if meta == nil {
 		return nil, errs
+	}
+	errs = append(errs, s.validate(object)...) // so that every fault shows at once
+	if len(errs) > 0 {
+		return nil, append(errs, validateMeta(meta)...)
 	}
 	delete(object, "metadata") // already decoded
 	user := &authv1alpha1.User{}

@@ -1,5 +1,7 @@
 package manifest
 
+import "time"
+
 // Reader reads manifests from memory, as a Folder reads its files. It is safe for concurrent use.
 type Reader struct {
 	reader reader
@@ -17,7 +19,9 @@ func NewReader() (*Reader, error) {
 // Read returns the objects and the faults of a file with this text.
 func (r *Reader) Read(text []byte, isJSON bool) *File {
 	f := &File{}
-	f.read(r.reader, sectionsOf(text, isJSON), isJSON, nil)
+	reader := r.reader
+	reader.isJSON = isJSON
+	f.read(reader, sectionsOf(text, isJSON), nil, time.Time{}) // no one asks when it was read
 	return f
 }
 
