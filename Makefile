@@ -7,7 +7,8 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo de
 IMAGE     ?= ghcr.io/gatehouse-auth/gatehouse:$(VERSION)
 PLATFORMS ?=
 ARCHITECTURES ?=
-STATE_DIR ?= .gatehouse
+STATE_DIR ?= $(or $(XDG_STATE_HOME),$(HOME)/.local/state)/gatehouse/samples
+RUN_FLAGS ?=
 # A library of Kubernetes brings grpc, which the service does not use. Its trace pages would keep the
 # linker from dropping unused code, a fifth of the binary.
 TAGS      ?= grpcnotrace
@@ -43,9 +44,10 @@ help: ## Print this help
 	  /^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: build ## Start the service on this machine with the sample users, at https://localhost:8443
+run: build ## Start the service for this machine alone with the sample users, at https://localhost:8443 (RUN_FLAGS)
 	bin/gatehouse serve --manifests config/samples --state-dir $(STATE_DIR) --log-format text \
-	  --print-curl jeanjackson@example.com:Lantern-Orchard-27-Violet
+	  --bind-address localhost:8443 --health-probe-bind-address localhost:8081 --metrics-bind-address localhost:8080 \
+	  --print-curl jeanjackson@example.com:Lantern-Orchard-27-Violet $(RUN_FLAGS)
 
 .PHONY: test
 test: ## Run every test, also against a real API server (the first run builds one: about ten minutes)

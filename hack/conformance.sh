@@ -45,11 +45,11 @@ cp "$cases/named/users.yaml" "$work/manifests"
 (cd "$cases/run" && go build -o "$work/runner" .)
 
 port=$(free_port)
-"$binary" serve --manifests "$work/manifests" --bind-address "127.0.0.1:$port" \
+"$binary" serve --manifests "$work/manifests" --state-dir "$work/state" --bind-address "127.0.0.1:$port" \
 	--health-probe-bind-address "127.0.0.1:$((port + 1))" --metrics-bind-address "127.0.0.1:$((port + 2))" >"$work/log" 2>&1 &
 server=$!
 wait_ready "http://127.0.0.1:$((port + 1))/readyz"
 
 cd "$cases/run"
-"$work/runner" -url "https://127.0.0.1:$port" -ca "$work/manifests/.gatehouse/ca.crt" \
+"$work/runner" -url "https://127.0.0.1:$port" -ca "$work/state/ca.crt" \
 	-manifests "$work/manifests" "$@"

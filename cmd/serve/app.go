@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -60,24 +61,45 @@ func New(o *Options, log *slog.Logger) (*App, error) {
 	if err := a.openAuditLog(); err != nil {
 		return nil, err
 	}
+	if err := a.listen(); err != nil {
+		a.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// listen opens the listeners. The error lists all that cannot be opened.
+func (a *App) listen() error {
+	var errs []error
 	for _, l := range []struct {
-		flag, address string
-		listener      *net.Listener
+		flag, address, wayOut string
+		listener              *net.Listener
 	}{
-		{"--bind-address", o.BindAddress, &a.listener},
-		{"--health-probe-bind-address", o.HealthProbeBindAddress, &a.probes},
-		{"--metrics-bind-address", o.MetricsBindAddress, &a.metrics},
+		{"--bind-address", a.options.BindAddress, "", &a.listener},
+		{"--health-probe-bind-address", a.options.HealthProbeBindAddress, "", &a.probes},
+		{"--metrics-bind-address", a.options.MetricsBindAddress, ", or 0 to serve no metrics", &a.metrics},
 	} {
 		if l.address == noAddress {
 			continue
 		}
-		var err error
-		if *l.listener, err = net.Listen("tcp", l.address); err != nil { //nolint:noctx // nothing to cancel
-			a.Close()
-			return nil, fmt.Errorf("%s: %w; choose another address with %s", l.flag, err, l.flag)
+		listener, err := net.Listen("tcp", l.address) //nolint:noctx // nothing to cancel
+		if err != nil {
+			errs = append(errs, fmt.Errorf("cannot listen on %s %s: %w; stop the program that uses it, or choose another address%s",
+				l.flag, l.address, rootCause(err), l.wayOut))
+			continue
 		}
+		*l.listener = listener
 	}
-	return a, nil
+	return errors.Join(errs...)
+}
+
+// rootCause returns the innermost error, without the address and the system call that the errors
+// around it repeat.
+func rootCause(err error) error {
+	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(err) {
+		err = next
+	}
+	return err
 }
 
 // Close closes the listeners and the audit log of a service that is not going to Run.

@@ -3,9 +3,11 @@ package serve
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/duration"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
@@ -56,7 +59,8 @@ type Options struct {
 	AdminGroups             []string
 	DrainDelay              time.Duration // in a cluster
 
-	proxies []netip.Prefix // TrustedProxies, parsed by Validate
+	proxies           []netip.Prefix // TrustedProxies, parsed by Validate
+	stateDirIsDefault bool           // Validate has chosen StateDir
 }
 
 // NewOptions returns the options with their defaults.
@@ -106,7 +110,8 @@ func (o *Options) Bind(f *pflag.FlagSet) {
 func (o *Options) bindSource(f *pflag.FlagSet) {
 	f.StringVar(&o.Manifests, "manifests", o.Manifests, "Folder of User and Secret manifests to serve without a cluster.")
 	f.StringVar(&o.StateDir, "state-dir", o.StateDir,
-		"With --manifests, folder for keys, the CA and token records. If empty, .gatehouse in the folder of manifests.")
+		"With --manifests, folder for keys, the CA and token records. If empty, $XDG_STATE_HOME/gatehouse/NAME or ~/.local/state/gatehouse/NAME, "+
+			"where NAME is that of the folder of manifests.")
 	f.StringVar(&o.PrintCurl, "print-curl", o.PrintCurl,
 		"With --manifests, credentials in the curl commands that are printed at startup. If empty, nothing is printed.")
 	f.StringSliceVar(&o.Namespaces, "namespaces", o.Namespaces, "Namespaces whose Users and Secrets to serve.")
@@ -167,7 +172,7 @@ func (o *Options) Validate() error {
 	if len(o.Namespaces) == 0 {
 		addError("--namespaces must not be empty")
 	}
-	errs = append(errs, o.readProxies(), o.checkIssuer(), o.checkLogging())
+	errs = append(errs, o.readProxies(), o.checkIssuer(), o.checkLogging(), o.checkManifests())
 	o.setSourceDefaults()
 	return errors.Join(errs...)
 }
@@ -181,23 +186,44 @@ func (o *Options) setSourceDefaults() {
 			o.MetricsBindAddress = "localhost:8080"
 		}
 	}
-	if o.Manifests != "" && o.StateDir == "" {
-		o.StateDir = filepath.Join(o.Manifests, ".gatehouse")
+}
+
+// checkManifests returns an error if the folder of manifests is not there, and otherwise sets the
+// state folder if it is empty. It writes nothing.
+func (o *Options) checkManifests() error {
+	if o.Manifests == "" {
+		return nil
 	}
+	info, err := os.Stat(o.Manifests)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("--manifests %s: no such folder; name an existing folder of User and Secret manifests", o.Manifests)
+	case err != nil:
+		return fmt.Errorf("--manifests: %w", err)
+	case !info.IsDir():
+		return fmt.Errorf("--manifests %s is a file; name the folder that it is in: %s", o.Manifests, filepath.Dir(o.Manifests))
+	case o.StateDir != "":
+		return nil
+	}
+	o.stateDirIsDefault = true
+	o.StateDir, err = statedir.Default(o.Manifests)
+	return err
 }
 
 func (o *Options) readProxies() error {
+	var errs []error
 	for _, text := range o.TrustedProxies {
 		prefix, err := netip.ParsePrefix(text)
 		if addr, addrErr := netip.ParseAddr(text); addrErr == nil {
 			prefix, err = addr.Prefix(addr.BitLen())
 		}
 		if err != nil {
-			return fmt.Errorf("--trusted-proxies: %q is not an IP address or a CIDR such as 10.0.0.0/8", text)
+			errs = append(errs, fmt.Errorf("--trusted-proxies: %q is not an IP address or a CIDR such as 10.0.0.0/8", text))
+			continue
 		}
 		o.proxies = append(o.proxies, prefix)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (o *Options) checkIssuer() error {
@@ -212,14 +238,15 @@ func (o *Options) checkIssuer() error {
 }
 
 func (o *Options) checkLogging() error {
+	var format, levelErr error
 	if o.LogFormat != "json" && o.LogFormat != "text" {
-		return fmt.Errorf("--log-format %q is not one of json, text", o.LogFormat)
+		format = fmt.Errorf("--log-format %q is not one of json, text", o.LogFormat)
 	}
 	var level slog.Level
 	if level.UnmarshalText([]byte(o.LogLevel)) != nil {
-		return fmt.Errorf("--log-level %q is not one of debug, info, warn, error", o.LogLevel)
+		levelErr = fmt.Errorf("--log-level %q is not one of debug, info, warn, error", o.LogLevel)
 	}
-	return nil
+	return errors.Join(format, levelErr)
 }
 
 // setIssuerDefaults sets the issuer, and the audience to the issuer, where they are empty.

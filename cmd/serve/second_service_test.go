@@ -25,7 +25,7 @@ func TestTwoServicesInOneProcess(t *testing.T) {
 func startStandalone(t *testing.T, manifests string) *App {
 	t.Helper()
 	o := NewOptions()
-	o.Manifests, o.AllowHTTP, o.PrintCurl = manifests, true, ""
+	o.Manifests, o.StateDir, o.AllowHTTP, o.PrintCurl = manifests, t.TempDir(), true, ""
 	o.BindAddress, o.HealthProbeBindAddress, o.MetricsBindAddress = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	return startApp(t, o)
 }
