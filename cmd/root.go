@@ -2,6 +2,8 @@
 package cmd
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 )
 
@@ -27,8 +29,31 @@ func New(version string) *cobra.Command {
 	addTo(root, groupUse, newLoginCommand(version), newLogoutCommand(version), newWhoamiCommand(version), newTokenCommand(version), newContextCommand())
 	root.AddCommand(newVersionCommand(version))
 	addTo(root, groupKeep, newLintCommand(version), newHashPasswordCommand())
-	addTo(root, groupServe, newServeCommand(version), newKeysCommand())
+	addTo(root, groupServe, newServeCommand(version), newKeysCommand(), newUnlockCommand())
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		requireSubcommand(c)
+	}
 	return root
+}
+
+// requireSubcommand makes a command that only groups others refuse an argument that names none of
+// them. By default such a command prints its help and succeeds.
+func requireSubcommand(cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		requireSubcommand(c)
+	}
+	if cmd.Runnable() {
+		return
+	}
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		cmd.PrintErrln(cmd.UsageString())
+		return fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
+	}
 }
 
 // addTo adds commands to a group of the help.
