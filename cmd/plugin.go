@@ -28,5 +28,8 @@ func NewPlugin(version string) *cobra.Command {
 	}
 	root.AddCommand(kubectl.New()...)
 	root.AddCommand(newKeysCommand(), newVersionCommand(version))
+	for _, c := range root.Commands() {
+		requireSubcommand(c)
+	}
 	return root
 }
