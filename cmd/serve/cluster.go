@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -15,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
-	ctrl "sigs.k8s.io/controller-runtime"
+	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -25,6 +26,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/record"
+	"github.com/gatehouse-auth/gatehouse/internal/logging"
 )
 
 // The rate limit of calls to the API server by one replica. With client-go's default of 5 a second,
@@ -90,9 +92,9 @@ func (a *App) serveCluster(ctx context.Context) error {
 }
 
 func newManager(o *Options, log *slog.Logger) (manager.Manager, error) {
-	connection, err := ctrl.GetConfig()
+	connection, err := clusterConfig()
 	if err != nil {
-		return nil, fmt.Errorf("connect to the cluster: %w: set KUBECONFIG, or serve a folder with --manifests", err)
+		return nil, err
 	}
 	connection.QPS, connection.Burst = apiQPS, apiBurst
 	scheme := runtime.NewScheme()
@@ -108,7 +110,7 @@ func newManager(o *Options, log *slog.Logger) (manager.Manager, error) {
 		MapperProvider:          newRESTMapper,
 		Cache:                   informer.CacheOptions(o.Namespaces),
 		Client:                  informer.ClientOptions(),
-		Logger:                  logr.FromSlogHandler(log.Handler()),
+		Logger:                  logr.FromSlogHandler(logging.Demote(log.Handler(), routine)),
 		Metrics:                 metricsserver.Options{BindAddress: noAddress},    // App serves metrics itself
 		Controller:              config.Controller{SkipNameValidation: new(true)}, // names are unique per manager, not per process
 		HealthProbeBindAddress:  noAddress,                                        // App serves probes itself, until the last request has ended
@@ -141,6 +143,28 @@ func (a *App) newRecords(mgr manager.Manager) (*record.Tokens, error) {
 	return record.NewTokens(record.Config{
 		Client: creations, Revocations: revocations, Directory: a.directory, Namespace: a.options.Namespaces[0], Now: a.now,
 	}), nil
+}
+
+// clusterConfig returns how to reach the API server: as KUBECONFIG or ~/.kube/config says, else as the
+// Pod does. The equivalent of controller-runtime logs an error on a machine without either, before it
+// returns one.
+func clusterConfig() (*rest.Config, error) {
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+		clientcmd.NewDefaultClientConfigLoadingRules(), &clientcmd.ConfigOverrides{}).ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return nil, errors.New("no cluster to serve: set KUBECONFIG, or serve a folder with --manifests DIR")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connect to the cluster: %w", err)
+	}
+	return config, nil
+}
+
+// routine reports whether a message of the Kubernetes libraries is about the ordinary start or stop of
+// one of their parts. A start logs dozens of them.
+func routine(message string) bool {
+	return strings.HasPrefix(message, "Starting ") || strings.HasPrefix(message, "Stopping and waiting for ") ||
+		strings.HasPrefix(message, "All workers finished")
 }
 
 // newRESTMapper returns a static mapper for the few kinds that the service reads and writes. A

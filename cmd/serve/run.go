@@ -37,7 +37,7 @@ func Run(ctx context.Context, o *Options) error {
 		return err
 	}
 	defer func() { _ = writer.Close() }() // there is nowhere to report that the log cannot be written
-	ctrl.SetLogger(logr.FromSlogHandler(log.Handler()))
+	ctrl.SetLogger(logr.FromSlogHandler(logging.Demote(log.Handler(), routine)))
 	limitMemory(log)
 	go tuneGC(ctx)
 	app, err := New(o, log)
