@@ -164,3 +164,9 @@ func prometheusRule(t *template) {
 	labelled(t)
 	t.lines("{{- with $.Values.metrics.prometheusRule.labels }}\n{{- toYaml . | nindent INDENT }}\n{{- end }}", "metadata", "labels")
 }
+
+func dashboard(t *template) {
+	labelled(t)
+	t.lines("{{- with $.Values.metrics.dashboard.labels }}\n{{- toYaml . | nindent INDENT }}\n{{- end }}", "metadata", "labels")
+	t.lines("{{- with $.Values.metrics.dashboard.annotations }}\n{{- toYaml . | nindent INDENT }}\n{{- end }}", "metadata", "annotations")
+}

@@ -74,6 +74,7 @@ func layout() []file {
 			{"ClusterRoleBinding//gatehouse-metrics-reader", "", metricsReaderBinding},
 		}},
 		{"prometheusrule.yaml", "if $.Values.metrics.prometheusRule.enabled", []part{{system("PrometheusRule"), "", prometheusRule}}},
+		{"dashboard.yaml", "if $.Values.metrics.dashboard.enabled", []part{{"ConfigMap/" + systemNamespace + "/gatehouse-dashboard", "", dashboard}}},
 	}
 }
 
