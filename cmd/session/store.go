@@ -85,7 +85,7 @@ func DefaultDir() (string, error) {
 	return filepath.Join(home, ".config", "gatehouse"), nil
 }
 
-// Config returns the contexts. There are none if nobody has logged in yet.
+// Config returns the contexts. There are none before the first login.
 func (s Store) Config() (Config, error) {
 	var c Config
 	text, err := readLimited(s.configPath())

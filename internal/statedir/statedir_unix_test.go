@@ -162,7 +162,7 @@ func limitFileSize(t *testing.T, size uint64) (enlarge func()) {
 func TestAFolderThatIsReplacedTakesNoMoreChanges(t *testing.T) {
 	cases := map[string]func(*testing.T, string){
 		"removed": func(t *testing.T, dir string) { must(t, os.RemoveAll(dir)) },
-		"removed and made anew by another process": func(t *testing.T, dir string) {
+		"removed and created again by another process": func(t *testing.T, dir string) {
 			must(t, os.RemoveAll(dir))
 			open(t, dir)
 		},
