@@ -33,7 +33,7 @@ func login(t *testing.T, app *App) int {
 func standaloneOptions(t *testing.T) *Options {
 	t.Helper()
 	o := NewOptions()
-	o.Manifests, o.AllowHTTP, o.PrintCurl = t.TempDir(), true, ""
+	o.Manifests, o.StateDir, o.AllowHTTP, o.PrintCurl = t.TempDir(), t.TempDir(), true, ""
 	o.BindAddress, o.HealthProbeBindAddress, o.MetricsBindAddress = "127.0.0.1:0", "127.0.0.1:0", noAddress
 	return o
 }
