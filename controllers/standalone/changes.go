@@ -1,7 +1,6 @@
 package standalone
 
 import (
-	"context"
 	"log/slog"
 	"slices"
 	"time"
@@ -30,7 +29,7 @@ func (m *Manifests) logLoaded() {
 	if m.Rejected() > 0 {
 		level = slog.LevelWarn
 	}
-	m.log.Log(context.Background(), level, "loaded manifests",
+	logAt(m.log, level)("loaded manifests",
 		"folder", m.folder.Dir, "files", m.folder.Len(), "users", m.directory.Len(), "errors", m.Rejected())
 	m.warnIfEmpty()
 }
@@ -46,7 +45,7 @@ func (m *Manifests) logReloaded(rejected int) {
 	if m.Rejected() > 0 {
 		level = slog.LevelWarn
 	}
-	m.log.Log(context.Background(), level, "reloaded manifests",
+	logAt(m.log, level)("reloaded manifests",
 		"added", names(c.added), "changed", names(c.changed), "removed", names(c.removed),
 		"users", m.directory.Len(), "errors", m.Rejected())
 	if len(c.removed) > 0 {
@@ -108,7 +107,7 @@ func (m *Manifests) logState(u *directory.User, before, state string) {
 		level = slog.LevelWarn
 		args = append(args, "lockedUntil", u.LockedUntil)
 	}
-	m.log.Log(context.Background(), level, "the state of a user has changed", args...)
+	logAt(m.log, level)("the state of a user has changed", args...)
 }
 
 // RejectedGauge returns the metric of rejected objects, whose number rejected returns.

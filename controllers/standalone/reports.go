@@ -1,7 +1,6 @@
 package standalone
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -57,10 +56,21 @@ func (r *reports) finish() {
 func (p report) write(log *slog.Logger) {
 	args := []any{"at", p.place, "object", p.object, "problem", p.problem}
 	if p.inForce == "" {
-		log.Log(context.Background(), p.level, "problem in the manifests", args...)
+		logAt(log, p.level)("problem in the manifests", args...)
 		return
 	}
-	log.Log(context.Background(), p.level, "rejected a manifest", append(args, "inForce", p.inForce)...)
+	logAt(log, p.level)("rejected a manifest", append(args, "inForce", p.inForce)...)
+}
+
+// logAt returns the method of log for a level.
+func logAt(log *slog.Logger, level slog.Level) func(message string, args ...any) {
+	switch level {
+	case slog.LevelError:
+		return log.Error
+	case slog.LevelWarn:
+		return log.Warn
+	}
+	return log.Info
 }
 
 // rejected returns the number of rejected objects. Several faults of one object count once, and so

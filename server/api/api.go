@@ -5,6 +5,7 @@ package api
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 )
 
@@ -46,7 +47,7 @@ func WriteJSON(w http.ResponseWriter, status int, v any) {
 // read errors in terminals.
 func Write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	if status >= http.StatusBadRequest && contentType == "application/json" {
-		body = append(body[:len(body):len(body)], '\n')
+		body = append(slices.Clip(body), '\n')
 	}
 	h := w.Header()
 	values := [...]string{"no-store", contentType, strconv.Itoa(len(body))} // of three headers, in one allocation
