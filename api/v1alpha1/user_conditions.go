@@ -22,6 +22,9 @@ const (
 	// ConditionPlaintextNewline is True while a plaintext password ends in a newline, which is part
 	// of the password and hardly ever intended.
 	ConditionPlaintextNewline = "PlaintextNewline"
+	// ConditionWeakPlaintext is True while a plaintext password is short or simple. No lock stops
+	// those who guess a plaintext.
+	ConditionWeakPlaintext = "WeakPlaintext"
 	// ConditionTokensVoid is True while spec.tokensValidAfter is in the future, so that every token
 	// is void.
 	ConditionTokensVoid = "TokensVoid"
@@ -51,6 +54,7 @@ const (
 // The reasons of the other conditions.
 const (
 	ReasonBelowRecommendation = "BelowRecommendation"
+	ReasonGuessable           = "Guessable"
 	ReasonTrailingNewline     = "TrailingNewline"
 	ReasonIdentityConflict    = "IdentityConflict"
 	ReasonIssuerNotTrusted    = "IssuerNotTrusted"

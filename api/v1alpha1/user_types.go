@@ -238,8 +238,8 @@ const (
 	UserInvalid UserState = "Invalid"
 	// UserPasswordExpired means that every usable password has expired.
 	UserPasswordExpired UserState = "PasswordExpired"
-	// UserLocked means that too many logins in a row have failed. The lock ends at
-	// status.lockedUntil.
+	// UserLocked means that too many logins in a row have failed, from many networks. The lock ends
+	// at status.lockedUntil.
 	UserLocked UserState = "Locked"
 )
 

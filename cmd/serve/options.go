@@ -134,10 +134,11 @@ func (o *Options) bindTokens(f *pflag.FlagSet) {
 
 func (o *Options) bindPasswords(f *pflag.FlagSet) {
 	f.IntVar(&o.FailedAttemptsLockout, "failed-attempts-lockout", o.FailedAttemptsLockout,
-		"Number of consecutive failed logins that locks an account, or 0 to never lock accounts.")
-	f.Var((*duration.Value)(&o.LockoutDuration), "lockout-duration", "How long an account stays locked, or 0 to keep it locked until the lock is lifted.")
+		"Number of consecutive failed logins that locks the network they come from out of a login, or 0 to never lock networks or accounts.")
+	f.Var((*duration.Value)(&o.LockoutDuration), "lockout-duration",
+		"How long the first lock of a network or an account lasts, or 0 to keep it until it is lifted.")
 	f.Var((*duration.Value)(&o.PasswordMemoTTL), "password-memo-ttl",
-		"How long the password cache keeps a verified password, which then costs no hash, or 0 to disable the cache.")
+		"How long after its last use a verified password costs no hash, within a day of its verification, or 0 to hash each time.")
 	f.IntVar(&o.PasswordHashConcurrency, "password-hash-concurrency", o.PasswordHashConcurrency,
 		"Maximum number of concurrent password hashes, or 0 for three quarters of the CPU cores.")
 	f.StringSliceVar(&o.TrustedProxies, "trusted-proxies", o.TrustedProxies, "IP addresses or CIDRs whose X-Forwarded-For headers to trust.")

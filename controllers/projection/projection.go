@@ -47,8 +47,8 @@ type Projection struct {
 	User *directory.User
 	// Problems says which passwords are left out, and why.
 	Problems []Problem
-	// Weak and Newlines are remarks about passwords that work, one message for each password.
-	Weak, Newlines []string
+	// Weak, Guessable and Newlines are remarks about passwords that work, one message for each password.
+	Weak, Guessable, Newlines []string
 }
 
 // Problem is a reason and a message for the Ready condition. The message says what to do and
@@ -132,13 +132,18 @@ func (b *projectionBuilder) addPassword(spec *authv1alpha1.Password, name string
 
 // addRemarks records what is unusual about a password that works.
 func (b *projectionBuilder) addRemarks(spec *authv1alpha1.Password, name string, value []byte, h *password.Hash) {
-	weak, newline := h.Weak(), spec.HashFrom == nil && bytes.HasSuffix(value, []byte("\n"))
-	if weak == "" && !newline {
+	plaintext := spec.HashFrom == nil
+	weak, newline := h.Weak(), plaintext && bytes.HasSuffix(value, []byte("\n"))
+	guessable := plaintext && password.Guessable(value)
+	if weak == "" && !newline && !guessable {
 		return
 	}
 	place := fmt.Sprintf("%s (%s)", name, describeRef(spec.Source()))
 	if weak != "" {
 		b.out.Weak = append(b.out.Weak, place+": "+weak)
+	}
+	if guessable {
+		b.out.Guessable = append(b.out.Guessable, place)
 	}
 	if newline {
 		b.out.Newlines = append(b.out.Newlines, place)

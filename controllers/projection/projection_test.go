@@ -175,8 +175,8 @@ func TestTrailingNewline(t *testing.T) {
 	if !pws[1].Hash.Verify([]byte("hashed")) {
 		t.Error("the trailing newline is part of the hash")
 	}
-	if len(got.Newlines) != 1 || len(got.Weak) != 1 {
-		t.Errorf("newlines = %v, weak = %v, want one remark each", got.Newlines, got.Weak)
+	if len(got.Newlines) != 1 || len(got.Weak) != 1 || len(got.Guessable) != 1 {
+		t.Errorf("newlines = %v, weak = %v, guessable = %v, want one remark each", got.Newlines, got.Weak, got.Guessable)
 	}
 }
 

@@ -49,6 +49,8 @@ func (s Status) Next() authv1alpha1.UserStatus {
 	s.setCondition(&next, s.passwordExpiring())
 	s.setCondition(&next, remarkCondition(authv1alpha1.ConditionWeakHash, authv1alpha1.ReasonBelowRecommendation, s.Projection.Weak,
 		"; replace the hash with a stronger one, for example from gatehouse hash-password"))
+	s.setCondition(&next, remarkCondition(authv1alpha1.ConditionWeakPlaintext, authv1alpha1.ReasonGuessable, s.Projection.Guessable,
+		": the password is short or simple, and no lock stops those who guess it; use at least 16 random characters"))
 	s.setCondition(&next, remarkCondition(authv1alpha1.ConditionPlaintextNewline, authv1alpha1.ReasonTrailingNewline, s.Projection.Newlines,
 		": the password ends in a newline, which clients must send too; remove the newline if it is not intended"))
 	s.setCondition(&next, s.tokensVoid())

@@ -109,7 +109,7 @@ func (m *Manifests) reportConditions(o *active, now time.Time) {
 		s.Holder = holder.Key
 	}
 	user := p.projection.User
-	problems := len(p.projection.Problems) + len(p.projection.Weak) + len(p.projection.Newlines)
+	problems := len(p.projection.Problems) + len(p.projection.Weak) + len(p.projection.Guessable) + len(p.projection.Newlines)
 	if len(user.Identities) > 0 {
 		s.IdentityConflicts = m.directory.IdentityConflicts(user.Key)
 	}

@@ -127,9 +127,17 @@ func (u *User) TokensValidFrom() time.Time {
 	return time.Unix(void.Unix()+1, 0)
 }
 
-// Locked reports whether the account is locked to credentials that are not in the password cache.
+// Locked reports whether the account is locked: to all but plaintexts, and passwords that have logged
+// in lately.
 func (u *User) Locked(now time.Time) bool {
 	return now.Before(u.LockedUntil) || u.Credentials.Failures.locked(now)
+}
+
+// Lockable reports whether failed logins may lock the account: it has a password that is a hash. A
+// plaintext is the secret of a machine, too long to guess, and a lock would do no more than keep that
+// machine out.
+func (u *User) Lockable() bool {
+	return slices.ContainsFunc(u.Credentials.Passwords, func(p Password) bool { return !p.Hash.Free() })
 }
 
 // PasswordsExpired reports whether the user has passwords, all of them have expired, and the user
@@ -148,8 +156,11 @@ func (u *User) succeed(old *User) {
 		return
 	}
 	u.Credentials = old.Credentials
+	if u.FailedLogins != old.FailedLogins {
+		u.Credentials.Failures.followCount(old.FailedLogins, u.FailedLogins)
+	}
 	if !u.LockedUntil.Equal(old.LockedUntil) {
-		u.Credentials.Failures.follow(old.LockedUntil, u.LockedUntil)
+		u.Credentials.Failures.followLock(old.LockedUntil, u.LockedUntil, u.FailedLogins)
 	}
 }
 
