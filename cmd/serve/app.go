@@ -61,6 +61,7 @@ func New(o *Options, log *slog.Logger) (*App, error) {
 	if err := a.openAuditLog(); err != nil {
 		return nil, err
 	}
+	a.directory.ExpectDecoySecret() // which comes with the keys
 	if err := a.listen(); err != nil {
 		a.Close()
 		return nil, err

@@ -61,7 +61,9 @@ func (a *App) serveCluster(ctx context.Context) error {
 	if err := controllers.Setup(ctx, mgr, config); err != nil {
 		return err
 	}
-	keys := &controllers.KeysReconciler{Namespace: namespace, Keys: a.keys, Policy: o.keyPolicy(), Now: a.now}
+	keys := &controllers.KeysReconciler{
+		Namespace: namespace, Keys: a.keys, Policy: o.keyPolicy(), Now: a.now, UseDecoySecret: a.directory.UseDecoySecret,
+	}
 	if err := keys.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the keys controller: %w", err)
 	}

@@ -35,7 +35,9 @@ func (a *App) serveStandalone(ctx context.Context) (err error) {
 		return err
 	}
 
-	keys, keyUpkeep := standalone.NewKeys(o.StateDir, a.log, keystore.Keys{Set: a.keys, Policy: o.keyPolicy(), Now: a.now})
+	keys, keyUpkeep := standalone.NewKeys(o.StateDir, a.log, keystore.Keys{
+		Set: a.keys, Policy: o.keyPolicy(), Now: a.now, UseDecoySecret: a.directory.UseDecoySecret,
+	})
 	_ = keys.Sync(ctx) // it reports its error, and Ready returns one if no key can issue tokens
 	if err := keys.Ready(); err != nil {
 		return fmt.Errorf("read the keys: %w", err)

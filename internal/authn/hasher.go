@@ -2,7 +2,7 @@ package authn
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"runtime"
 	"sync"
 	"time"
@@ -36,11 +36,13 @@ type flightKey struct {
 }
 
 // question asks for the index of the hash that the password matches, or -1. stop reports whether a
-// match at an index settles the question, so that the hashes after it need not be computed.
+// match at an index settles the question, so that the hashes after it need not be computed. decoys
+// match nothing, and are computed unless the question is settled.
 type question struct {
 	source, login string
 	password      []byte
 	hashes        []*password.Hash
+	decoys        []*password.Hash
 	stop          func(int) bool
 }
 
@@ -126,7 +128,7 @@ func (h *hasher) compute(ctx context.Context, q question) (index int, err error)
 	// A panic in a third-party hash library must not end the process.
 	defer func() {
 		if r := recover(); r != nil {
-			index, err = -1, fmt.Errorf("compute a password hash of class %s: panic", q.hashes[0].Class())
+			index, err = -1, errors.New("the computation of a password hash panicked")
 		}
 	}()
 	begun := time.Now() //nolint:forbidigo // as above
@@ -136,9 +138,9 @@ func (h *hasher) compute(ctx context.Context, q question) (index int, err error)
 	return index, nil
 }
 
-// firstMatch computes every hash unless a match settles the question first, so that a refusal costs
-// the same whichever hash the password matches. Of several matches it prefers one that settles the
-// question.
+// firstMatch computes every hash and every decoy unless a match settles the question first, so that a
+// refusal costs the same whichever hash the password matches. Of several matches it prefers one that
+// settles the question.
 func firstMatch(q question) int {
 	found := -1
 	for i, hash := range q.hashes {
@@ -151,6 +153,9 @@ func firstMatch(q question) int {
 		if found < 0 {
 			found = i
 		}
+	}
+	for _, decoy := range q.decoys {
+		decoy.Verify(q.password)
 	}
 	return found
 }

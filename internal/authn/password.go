@@ -3,6 +3,7 @@ package authn
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -53,8 +54,9 @@ func (a *Password) Queued() int { return a.hasher.gate.queued() }
 // Authenticate returns the user with this login if the password is one of the user's. The context
 // carries the source of the request, as audit.WithRequest puts it there. The error is one of the
 // sentinels of this package or of directory, a *BusyError, ErrUnavailable or the error of the
-// context. A refusal takes the same time whatever its reason: Authenticate computes every hash of
-// the user, or those of a decoy, before it decides. The order of verdicts is locked, wrong
+// context. A refusal takes the same time whatever its reason and whatever passwords the user has:
+// Authenticate computes every hash of the user, and decoys up to the reference cost of the directory,
+// before it decides. The order of verdicts is locked, wrong
 // password, user revoked, account expired, password expired. A password in the password cache costs
 // no hash. No lock refuses a plaintext, nor a password that has logged in lately, to a network from
 // which the user has logged in lately.
@@ -100,7 +102,7 @@ func truncateLogin(login string) string {
 
 // check checks a login again while its user changes.
 func (a *Password) check(ctx context.Context, login, plaintext string) (user *directory.User, cached bool, err error) {
-	if !a.Directory.HasSynced() {
+	if !a.Directory.HasSynced() || !a.Directory.HasDecoySecret() {
 		return nil, false, ErrUnavailable
 	}
 	for range attempts {
@@ -174,7 +176,9 @@ func (a *Password) passesLock(user *directory.User, match int, t *attempt, now t
 // refuseUnknown refuses a login that no user has, at the cost of a login that a user has.
 func (a *Password) refuseUnknown(ctx context.Context, login, plaintext string) error {
 	key := flightKey{digest: a.digester.digest("", login, plaintext)}
-	if _, err := a.compute(ctx, key, a.question(ctx, login, plaintext, a.Directory.Decoys(login))); err != nil {
+	q := a.question(ctx, login, plaintext)
+	q.decoys = a.Directory.Decoys(login)
+	if _, err := a.compute(ctx, key, q); err != nil {
 		return err
 	}
 	return ErrUnknownLogin
@@ -188,12 +192,8 @@ func (a *Password) match(ctx context.Context, t *attempt) (int, error) {
 	for i := range passwords {
 		hashes[i] = passwords[i].Hash
 	}
-	q := a.question(ctx, user.Login, t.plaintext, hashes)
-	if len(hashes) == 0 {
-		q.hashes = a.Directory.Decoys(user.Login)
-		_, err := a.compute(ctx, flightKey{user.Credentials, t.digest}, q)
-		return -1, err
-	}
+	q := a.question(ctx, user.Login, t.plaintext)
+	q.hashes, q.decoys = hashes, a.Directory.TopUp(user.Login, hashes)
 	now := a.Now()
 	good, locked := user.Check(now) == nil, a.isLocked(user, t, now)
 	q.stop = func(i int) bool {
@@ -202,12 +202,11 @@ func (a *Password) match(ctx context.Context, t *attempt) (int, error) {
 	return a.compute(ctx, flightKey{user.Credentials, t.digest}, q)
 }
 
-func (a *Password) question(ctx context.Context, login, plaintext string, hashes []*password.Hash) question {
+func (a *Password) question(ctx context.Context, login, plaintext string) question {
 	return question{
 		source:   sourceName(audit.RequestFrom(ctx).Source),
 		login:    login,
 		password: []byte(plaintext),
-		hashes:   hashes,
 		stop:     func(int) bool { return false },
 	}
 }
@@ -215,15 +214,13 @@ func (a *Password) question(ctx context.Context, login, plaintext string, hashes
 // compute answers a question at once where no hash costs anything or where one that costs nothing
 // settles it. Otherwise it asks the hasher.
 func (a *Password) compute(ctx context.Context, key flightKey, q question) (int, error) {
-	costly := false
 	for i, h := range q.hashes {
-		if !h.Free() {
-			costly = true
-		} else if q.stop(i) && h.Verify(q.password) {
+		if h.Free() && q.stop(i) && h.Verify(q.password) {
 			return i, nil
 		}
 	}
-	if !costly {
+	isCostly := func(h *password.Hash) bool { return !h.Free() }
+	if !slices.ContainsFunc(q.hashes, isCostly) && !slices.ContainsFunc(q.decoys, isCostly) {
 		return firstMatch(q), nil
 	}
 	return a.hasher.match(ctx, key, q)

@@ -40,7 +40,7 @@ type Directory struct {
 
 // New returns an empty directory that is not synced.
 func New() *Directory {
-	return &Directory{
+	d := &Directory{
 		byUID:   newShards[*User](),
 		byLogin: newShards[*User](),
 		records: newShards[[]Record](),
@@ -50,13 +50,14 @@ func New() *Directory {
 
 		byKey:  map[string]*User{},
 		rivals: map[string][]*User{},
-		decoys: newDecoys(),
 
 		revocations: map[string][]Revocation{},
 		revokedBy:   map[string]string{},
 
 		synced: make(chan struct{}),
 	}
+	d.decoys.init()
+	return d
 }
 
 // Put adds a user or replaces the version with the same Key. The directory owns u from then on. If

@@ -313,55 +313,6 @@ func TestDeletedUserLeavesUIDToItsNewHolder(t *testing.T) {
 	}
 }
 
-func TestDecoysAreProportionalAndStable(t *testing.T) {
-	t.Parallel()
-	d := directory.New()
-	if d.Decoys("unknown") != nil {
-		t.Error("there are decoys while no user has a password")
-	}
-	cheap, dear := hash(t, 4), hash(t, 5)
-	for i := range 100 {
-		h := cheap
-		if i < 25 {
-			h = dear
-		}
-		u := user(fmt.Sprint(i), fmt.Sprint(i), 1)
-		u.Credentials = &directory.Credentials{Passwords: []directory.Password{{Hash: h}}}
-		d.Put(u)
-	}
-	count := map[string]int{}
-	for i := range 4000 {
-		login := fmt.Sprintf("unknown-%d", i)
-		decoys := d.Decoys(login)
-		if len(decoys) != 1 || decoys[0] != d.Decoys(login)[0] {
-			t.Fatalf("%s: decoys %v", login, decoys)
-		}
-		count[decoys[0].Class()]++
-	}
-	if n := count[dear.Class()]; n < 850 || n > 1150 {
-		t.Errorf("a quarter of the users have the expensive hash, and %d of 4000 unknown logins", n)
-	}
-}
-
-func TestDecoysFollowUsers(t *testing.T) {
-	t.Parallel()
-	d := directory.New()
-	u := user("a", "x", 1)
-	u.Credentials = &directory.Credentials{Revision: "1", Passwords: []directory.Password{{Hash: hash(t, 4)}, {Hash: hash(t, 5)}}}
-	d.Put(u)
-	if got := d.Decoys("unknown"); len(got) != 2 {
-		t.Errorf("an unknown login costs %d hashes, every user two", len(got))
-	}
-	d.Put(user("a", "x", 1))
-	if got := d.Decoys("unknown"); len(got) != 1 || got[0].Class() != "bcrypt cost=10" {
-		t.Errorf("decoys %v", got)
-	}
-	d.Delete("gatehouse-users/a")
-	if d.Decoys("unknown") != nil {
-		t.Error("there are decoys of users that are gone")
-	}
-}
-
 func hash(t *testing.T, cost int) *password.Hash {
 	t.Helper()
 	encoded, err := password.Generate([]byte("a password"), password.Parameters{Format: password.Bcrypt, Cost: cost})

@@ -39,11 +39,11 @@ func (p plaintext) matches(password []byte) bool {
 	return equal(p.keyer.digest(password), []byte(p.digest))
 }
 
-func (plaintext) class() string { return "plaintext" }
-func (plaintext) cost() Cost    { return Cost{} }
-func (plaintext) bound() string { return "" }
-func (plaintext) weak() string  { return "" }
-func (plaintext) decoy() string { return string(random(sha256.Size)) }
+func (plaintext) class() string              { return "plaintext" }
+func (plaintext) cost() Cost                 { return Cost{} }
+func (plaintext) bound() string              { return "" }
+func (plaintext) weak() string               { return "" }
+func (plaintext) decoy(random source) string { return string(random(sha256.Size)) }
 
 // The least that a plaintext must have, because no lock stops those who guess it: 16 hexadecimal
 // digits are 64 bits, too many to guess over a network.

@@ -15,7 +15,7 @@ import (
 // to follow it, and any number that only verify.
 type Keys struct {
 	list     []Key
-	unread   map[string][]byte // entries that could not be parsed; kept unchanged
+	unread   map[string][]byte // entries that are no keys, or could not be parsed; kept unchanged
 	rotation bool              // RotationRequest asks for a rotation that has not begun yet
 }
 
@@ -23,6 +23,10 @@ type Keys struct {
 // those who know neither the policy nor a key. The next Advance begins the rotation and removes the
 // entry.
 const RotationRequest = "rotation-request"
+
+// DecoySecret is the name of an entry that is no key. It is a secret that all replicas share and that
+// no rotation changes; Keys keep it as it is.
+const DecoySecret = "decoy-secret"
 
 // ParseKeys parses keys from entries by name. The error names every entry that cannot be parsed;
 // the Keys keep such entries unchanged and are usable even with an error.
@@ -32,6 +36,10 @@ func ParseKeys(entries map[string][]byte) (Keys, error) {
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
 		if name == RotationRequest {
 			keys.rotation = true
+			continue
+		}
+		if name == DecoySecret {
+			keys.unread[name] = entries[name]
 			continue
 		}
 		k, err := parseKey(entries[name])
