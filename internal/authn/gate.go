@@ -2,9 +2,6 @@ package authn
 
 import (
 	"context"
-	"maps"
-	"net/netip"
-	"slices"
 	"sync"
 	"time"
 )
@@ -18,32 +15,38 @@ const (
 	retryAfter     = 2 * time.Second
 )
 
-// gate admits password hashes. A fixed number of them run at once and a bounded number wait; the
-// gate serves those that wait fairly by source and, within a source, by login. It is safe for
-// concurrent use.
+// gate admits password hashes. A fixed number of them run at once and a bounded number wait. The
+// gate serves those that wait by turns, as tree has it: logins that have succeeded lately before
+// others, then networks, addresses and logins fairly. It is safe for concurrent use.
 type gate struct {
 	mu      sync.Mutex
 	free    int
 	limit   int // longest queue
-	waiting []*ticket
-	sources turns
-	logins  turns
+	waiting tree
+}
+
+// claim says on whose behalf a hash waits.
+type claim struct {
+	lately bool     // the login has succeeded lately
+	source []string // the networks of the source, the widest first, and its address
+	login  string
 }
 
 // ticket is one place in the queue.
 type ticket struct {
-	source, login string
-	called        chan bool // true: the ticket has a slot; false: it made room for another ticket
+	path   [maximumLevels]string
+	called chan bool // true: the ticket has a slot; false: it made room for another ticket
+	place  *node     // nil: it does not wait any more
 }
 
 func newGate(slots int) *gate {
-	return &gate{free: slots, limit: slots * waitingPerSlot, sources: newTurns(), logins: newTurns()}
+	return &gate{free: slots, limit: slots * waitingPerSlot, waiting: newTree()}
 }
 
 // acquire waits for a slot, which the caller must release. It returns a *BusyError when the queue
 // is full or moves too slowly, and the error of the context when the context ends first.
-func (g *gate) acquire(ctx context.Context, source, login string) error {
-	t, err := g.enter(source, login)
+func (g *gate) acquire(ctx context.Context, c claim) error {
+	t, err := g.enter(c)
 	if err != nil || t == nil {
 		return err
 	}
@@ -63,43 +66,30 @@ func (g *gate) acquire(ctx context.Context, source, login string) error {
 }
 
 // enter takes a free slot (nil ticket) or a place in the queue.
-func (g *gate) enter(source, login string) (*ticket, error) {
+func (g *gate) enter(c claim) (*ticket, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.free > 0 {
 		g.free--
 		return nil, nil //nolint:nilnil // no ticket: the slot was free
 	}
-	if len(g.waiting) >= g.limit && !g.makeRoom(source) {
+	t := &ticket{path: pathOf(c), called: make(chan bool, 1)}
+	if g.waiting.len() >= g.limit && !g.makeRoom(t) {
 		return nil, &BusyError{RetryAfter: retryAfter}
 	}
-	t := &ticket{source: source, login: source + "\n" + login, called: make(chan bool, 1)}
-	g.waiting = append(g.waiting, t)
+	g.waiting.add(t)
 	return t, nil
 }
 
-// makeRoom turns away the youngest ticket of the source with the most tickets and reports whether
-// it did. It spares that source when the newcomer's source would then have as many. The caller
-// holds mu.
-func (g *gate) makeRoom(newcomer string) bool {
-	count := map[string]int{newcomer: 1}
-	crowd := newcomer
-	for _, t := range g.waiting {
-		if count[t.source]++; count[t.source] > count[crowd] {
-			crowd = t.source
-		}
-	}
-	if crowd == newcomer {
+// makeRoom turns away a ticket for a newcomer and reports whether it did. The caller holds mu.
+func (g *gate) makeRoom(newcomer *ticket) bool {
+	t := g.waiting.heaviest(newcomer)
+	if t == nil {
 		return false
 	}
-	for i, v := range slices.Backward(g.waiting) {
-		if t := v; t.source == crowd {
-			g.remove(i)
-			t.called <- false
-			return true
-		}
-	}
-	return false
+	g.waiting.remove(t)
+	t.called <- false
+	return true
 }
 
 // leave gives up a ticket and returns err. If the ticket got a slot in the same moment, leave
@@ -107,11 +97,9 @@ func (g *gate) makeRoom(newcomer string) bool {
 func (g *gate) leave(t *ticket, err error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for i := range g.waiting {
-		if g.waiting[i] == t {
-			g.remove(i)
-			return err
-		}
+	if t.place != nil {
+		g.waiting.remove(t)
+		return err
 	}
 	if <-t.called {
 		g.pass()
@@ -126,80 +114,20 @@ func (g *gate) release() {
 	g.pass()
 }
 
-// pass hands a slot to the ticket that comes first by source, then by login, then by arrival. The
-// caller holds mu. The queue is short and a hash takes long, so the linear search costs nothing
-// that matters.
+// pass hands a slot to the ticket whose turn it is. The caller holds mu.
 func (g *gate) pass() {
-	if len(g.waiting) == 0 {
+	t := g.waiting.next()
+	if t == nil {
 		g.free++
-		g.sources.reset()
-		g.logins.reset()
+		g.waiting = newTree() // and forget who was served
 		return
 	}
-	next := 0
-	for i, t := range g.waiting {
-		best := g.waiting[next]
-		s, l := g.sources.turnOf(t.source), g.logins.turnOf(t.login)
-		bs, bl := g.sources.turnOf(best.source), g.logins.turnOf(best.login)
-		if s < bs || (s == bs && l < bl) {
-			next = i
-		}
-	}
-	t := g.waiting[next]
-	g.remove(next)
-	g.sources.serve(t.source, g.limit)
-	g.logins.serve(t.login, g.limit)
 	t.called <- true
 }
-
-func (g *gate) remove(i int) { g.waiting = append(g.waiting[:i], g.waiting[i+1:]...) }
 
 // queued returns how many tickets wait.
 func (g *gate) queued() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return len(g.waiting)
-}
-
-// turns keeps the order in which to serve names, by start-time fair queueing with equal shares. A
-// name that was served comes after all that were not. A new name starts at the current clock, so it
-// neither waits for what others had before nor catches up on it.
-type turns struct {
-	clock int
-	next  map[string]int
-}
-
-func newTurns() turns { return turns{next: map[string]int{}} }
-
-func (t *turns) turnOf(name string) int { return max(t.clock, t.next[name]) }
-
-// serve counts one service of a name. Names that are not ahead of the clock need no memory. When
-// more than twice keep names are ahead, the clock moves on without waiting for the rest, so that
-// memory stays bounded however many names there are.
-func (t *turns) serve(name string, keep int) {
-	t.clock = t.turnOf(name)
-	t.next[name] = t.clock + 1
-	for len(t.next) > 2*keep {
-		t.clock++
-		maps.DeleteFunc(t.next, func(_ string, turn int) bool { return turn <= t.clock })
-	}
-}
-
-func (t *turns) reset() {
-	if len(t.next) > 0 {
-		*t = newTurns()
-	}
-}
-
-// sourceName returns the name of the source of a request, for fairness: an IPv4 address, or the /64
-// network of an IPv6 address, because one host may use any address of such a network (RFC 6177).
-func sourceName(addr netip.Addr) string {
-	if addr = addr.Unmap(); !addr.Is6() {
-		return addr.String()
-	}
-	network, err := addr.Prefix(64)
-	if err != nil {
-		return addr.String()
-	}
-	return network.String()
+	return g.waiting.len()
 }

@@ -39,11 +39,11 @@ type flightKey struct {
 // match at an index settles the question, so that the hashes after it need not be computed. decoys
 // match nothing, and are computed unless the question is settled.
 type question struct {
-	source, login string
-	password      []byte
-	hashes        []*password.Hash
-	decoys        []*password.Hash
-	stop          func(int) bool
+	claim    claim
+	password []byte
+	hashes   []*password.Hash
+	decoys   []*password.Hash
+	stop     func(int) bool
 }
 
 // flight is one computation and its answer, which is valid once done is closed.
@@ -121,7 +121,7 @@ func (h *hasher) run(ctx context.Context, key flightKey, f *flight, q question) 
 
 func (h *hasher) compute(ctx context.Context, q question) (index int, err error) {
 	start := time.Now() //nolint:forbidigo // a duration for the metrics, not a verdict
-	if err := h.gate.acquire(ctx, q.source, q.login); err != nil {
+	if err := h.gate.acquire(ctx, q.claim); err != nil {
 		return -1, err
 	}
 	defer h.gate.release()

@@ -195,6 +195,7 @@ func (a *Password) match(ctx context.Context, t *attempt) (int, error) {
 	q := a.question(ctx, user.Login, t.plaintext)
 	q.hashes, q.decoys = hashes, a.Directory.TopUp(user.Login, hashes)
 	now := a.Now()
+	q.claim.lately = user.Credentials.Failures.SucceededFrom(t.network, now)
 	good, locked := user.Check(now) == nil, a.isLocked(user, t, now)
 	q.stop = func(i int) bool {
 		return good && !passwords[i].Expired(now) && (!locked || a.passesLock(user, i, t, now))
@@ -204,8 +205,7 @@ func (a *Password) match(ctx context.Context, t *attempt) (int, error) {
 
 func (a *Password) question(ctx context.Context, login, plaintext string) question {
 	return question{
-		source:   sourceName(audit.RequestFrom(ctx).Source),
-		login:    login,
+		claim:    claim{source: sourceNetworks(audit.RequestFrom(ctx).Source), login: login},
 		password: []byte(plaintext),
 		stop:     func(int) bool { return false },
 	}
