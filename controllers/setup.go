@@ -31,6 +31,7 @@ type Config struct {
 	// be called when that changes; nil: it never does.
 	Trusts        func(issuer string) bool
 	OnTrustChange func(func())
+	HashMemory int64 // bytes that password hashes may take; 0: any number
 }
 
 // Setup adds the controllers and InitialSync to a manager. All of them run on every replica.
@@ -40,6 +41,7 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 	}
 	// Both reconcilers share one projector, because revisions are comparable only within it.
 	projector, lockouts, secrets := projection.NewProjector(cfg.Keyer, nil), newLiftedLockouts(), informer.NewSecretIndex()
+	projector.HashMemory = cfg.HashMemory
 	users, err := informer.NewUsers(mgr, cfg.Namespaces)
 	if err != nil {
 		return err

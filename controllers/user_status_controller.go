@@ -185,7 +185,7 @@ func (r *UserStatusReconciler) announceRevocation(u *authv1alpha1.User, next aut
 // needsAttention reports whether a condition is worth a warning event.
 func needsAttention(c *metav1.Condition) bool {
 	switch c.Reason {
-	case authv1alpha1.ReasonLocked, authv1alpha1.ReasonLoginConflict, authv1alpha1.ReasonInvalidHash,
+	case authv1alpha1.ReasonLocked, authv1alpha1.ReasonLoginConflict, authv1alpha1.ReasonInvalidHash, authv1alpha1.ReasonHashTooLarge,
 		authv1alpha1.ReasonUnreadable, authv1alpha1.ReasonBelowRecommendation:
 		return true
 	default:

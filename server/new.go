@@ -46,6 +46,7 @@ type Config struct {
 	LockDuration     time.Duration // 0: until an administrator unlocks the account
 	PasswordCacheTTL time.Duration // 0: no password cache
 	HashConcurrency  int           // 0: chosen by the number of cores
+	HashMemory       int64         // bytes that password hashes may take; 0: any number
 
 	// CertificateEnds returns when the served certificate expires; nil if the service has none.
 	CertificateEnds func() time.Time
@@ -75,7 +76,7 @@ func New(c Config) *Server {
 	s := &Server{
 		Passwords: authn.NewPassword(authn.PasswordConfig{
 			Directory: c.Directory, Audit: c.Audit, Observer: metrics, LoginUpdated: c.LoginUpdated, Now: c.Now,
-			CacheTTL: c.PasswordCacheTTL, HashConcurrency: c.HashConcurrency, LockAfter: c.LockAfter, LockDuration: c.LockDuration,
+			CacheTTL: c.PasswordCacheTTL, HashConcurrency: c.HashConcurrency, HashMemory: c.HashMemory, LockAfter: c.LockAfter, LockDuration: c.LockDuration,
 		}),
 		Assertions: &authn.Assertion{Directory: c.Directory, Verifier: c.Assertions, Audit: c.Audit, Now: c.Now},
 		Tokens: &authn.Token{

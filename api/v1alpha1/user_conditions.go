@@ -48,6 +48,7 @@ const (
 	ReasonSecretKeyNotFound   = "SecretKeyNotFound"
 	ReasonSecretValueTooLarge = "SecretValueTooLarge"
 	ReasonInvalidHash         = "InvalidHash"
+	ReasonHashTooLarge        = "HashTooLarge"
 	ReasonUnreadable          = "Unreadable"
 )
 

@@ -57,6 +57,7 @@ func (a *App) serveCluster(ctx context.Context) error {
 	}
 	config := controllers.Config{
 		Directory: a.directory, Keyer: a.keyer, Now: a.now, Namespaces: o.Namespaces, Trusts: trusted.Trusts, OnTrustChange: trusted.OnChange,
+		HashMemory: hashMemory(),
 	}
 	if err := controllers.Setup(ctx, mgr, config); err != nil {
 		return err

@@ -39,7 +39,7 @@ func (a *App) newService(s source) (web *manager.Server, logins *loginstate.Queu
 		Version: o.Version, Issuer: o.IssuerURL, Audience: o.Audience, Algorithm: o.SigningAlgorithm, Lifetimes: o.lifetimes(),
 		AdminGroups: o.AdminGroups, TrustedProxies: o.proxies, CertificateEnds: s.certificate.ends,
 		LockAfter: o.FailedAttemptsLockout, LockDuration: o.LockoutDuration,
-		PasswordCacheTTL: o.PasswordMemoTTL, HashConcurrency: o.PasswordHashConcurrency,
+		PasswordCacheTTL: o.PasswordMemoTTL, HashConcurrency: o.PasswordHashConcurrency, HashMemory: hashMemory(),
 	})
 	return a.newWebServer(s, service.Handler), logins
 }

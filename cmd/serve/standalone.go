@@ -50,6 +50,7 @@ func (a *App) serveStandalone(ctx context.Context) (err error) {
 				a.announce(os.Stdout)
 			}
 		},
+		HashMemory: hashMemory(),
 	})
 	if err != nil {
 		return err

@@ -27,6 +27,10 @@ import (
 // Projector turns a User and its Secrets into the directory's user: this is where fields of the API
 // become behaviour. It is safe for concurrent use.
 type Projector struct {
+	// HashMemory is how many bytes a password hash may take; 0: any number. Set it before the first
+	// call of Project.
+	HashMemory int64
+
 	keyer *password.Keyer
 	key   []byte // of the digests in revisions, so that a revision reveals nothing about a password
 }
@@ -179,6 +183,11 @@ func (p *Projector) readHash(spec *authv1alpha1.Password, value []byte) (*passwo
 		h, err := password.Parse(string(value))
 		if err != nil {
 			return nil, &Problem{authv1alpha1.ReasonInvalidHash, fmt.Sprintf("%s: %v", place, err)}
+		}
+		if needs := h.Cost().Memory; p.HashMemory > 0 && needs > p.HashMemory {
+			return nil, &Problem{authv1alpha1.ReasonHashTooLarge, fmt.Sprintf("%s: the hash takes %d MiB of memory, and the service "+
+				"has %d MiB for hashes; make one that takes less with gatehouse hash-password, or raise the memory limit of the service",
+				place, (needs+1<<20-1)>>20, p.HashMemory>>20)}
 		}
 		return h, nil
 	}

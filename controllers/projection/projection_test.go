@@ -213,3 +213,22 @@ func TestForeignOversizedAnnotation(t *testing.T) {
 		t.Error("a value that is present counts as too large")
 	}
 }
+
+func TestHashThatDoesNotFitIntoMemory(t *testing.T) {
+	t.Parallel()
+	const large = "$argon2id$v=19$m=524288,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAphArZDZ2YHeoBE"
+	u := userFromSpec(t, `{}`)
+	u.Spec.Passwords = append(u.Spec.Passwords, hashFrom("large"), hashFrom("small"))
+	secrets := secretHolding(map[string]string{"large": large, "small": apitest.WeakHash(t, "hashed")})
+	p := NewProjector(password.NewKeyer(), nil)
+	for memory, want := range map[int64]int{0: 2, 512 << 20: 2, 511 << 20: 1} {
+		p.HashMemory = memory
+		got := p.Project(u, secrets)
+		if len(got.User.Credentials.Passwords) != want {
+			t.Errorf("with %d bytes for hashes, problems = %+v", memory, got.Problems)
+		}
+		if want == 1 && (got.Problems[0].Reason != authv1alpha1.ReasonHashTooLarge || !strings.Contains(got.Problems[0].Message, "takes 512 MiB of memory, and the service has 511 MiB")) {
+			t.Errorf("problem = %+v", got.Problems[0])
+		}
+	}
+}

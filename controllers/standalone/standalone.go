@@ -34,6 +34,8 @@ type Config struct {
 	Log       *slog.Logger
 	Now       func() time.Time
 	Loaded    func() // called once, when the folder has been read; may be nil
+	// HashMemory is how many bytes password hashes may take; 0: any number.
+	HashMemory int64
 }
 
 // Manifests fill the directory from a folder with the same YAML that kubectl applies: *.yaml, *.yml
@@ -97,6 +99,7 @@ func New(cfg Config) (*Manifests, error) {
 	if err != nil {
 		return nil, err
 	}
+	projector.HashMemory = cfg.HashMemory
 	return &Manifests{
 		store: cfg.Store, records: cfg.Records, directory: cfg.Directory, projector: projector, trusts: cfg.Trusts, log: cfg.Log, now: cfg.Now,
 		loaded: cfg.Loaded,

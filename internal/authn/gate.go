@@ -2,6 +2,8 @@ package authn
 
 import (
 	"context"
+	"errors"
+	"math"
 	"sync"
 	"time"
 )
@@ -15,14 +17,23 @@ const (
 	retryAfter     = 2 * time.Second
 )
 
-// gate admits password hashes. A fixed number of them run at once and a bounded number wait. The
-// gate serves those that wait by turns, as tree has it: logins that have succeeded lately before
-// others, then networks, addresses and logins fairly. It is safe for concurrent use.
+// errTooMuchMemory means that a hash never fits into the memory that hashes may take. No user in the
+// directory has such a hash.
+var errTooMuchMemory = errors.New("a password hash takes more memory than hashes may take")
+
+// gate admits password hashes. A fixed number of them run at once, those that run take a bounded
+// amount of memory, and a bounded number wait. The gate serves those that wait by turns, as tree has
+// it: logins that have succeeded lately before others, then networks, addresses and logins fairly.
+// Where the next one needs more memory than is free, all wait until it has it, so that small hashes
+// do not starve large ones. It is safe for concurrent use.
 type gate struct {
 	mu      sync.Mutex
-	free    int
-	limit   int // longest queue
+	free    int   // slots
+	memory  int64 // free bytes
+	total   int64 // bytes
+	limit   int   // longest queue
 	waiting tree
+	head    *ticket // whose turn it is, while it waits for memory; nil: none
 }
 
 // claim says on whose behalf a hash waits.
@@ -30,21 +41,28 @@ type claim struct {
 	lately bool     // the login has succeeded lately
 	source []string // the networks of the source, the widest first, and its address
 	login  string
+	memory int64 // bytes
 }
 
 // ticket is one place in the queue.
 type ticket struct {
 	path   [maximumLevels]string
 	called chan bool // true: the ticket has a slot; false: it made room for another ticket
-	place  *node     // nil: it does not wait any more
+	memory int64
+	place  *node // nil: it is not in the tree
 }
 
-func newGate(slots int) *gate {
-	return &gate{free: slots, limit: slots * waitingPerSlot, waiting: newTree()}
+// newGate returns a gate with slots and bytes of memory; 0 bytes: any number.
+func newGate(slots int, memory int64) *gate {
+	if memory <= 0 {
+		memory = math.MaxInt64
+	}
+	return &gate{free: slots, memory: memory, total: memory, limit: slots * waitingPerSlot, waiting: newTree()}
 }
 
-// acquire waits for a slot, which the caller must release. It returns a *BusyError when the queue
-// is full or moves too slowly, and the error of the context when the context ends first.
+// acquire waits for a slot and memory, which the caller must release. It returns a *BusyError when
+// the queue is full or moves too slowly, the error of the context when the context ends first, and
+// errTooMuchMemory.
 func (g *gate) acquire(ctx context.Context, c claim) error {
 	t, err := g.enter(c)
 	if err != nil || t == nil {
@@ -69,15 +87,20 @@ func (g *gate) acquire(ctx context.Context, c claim) error {
 func (g *gate) enter(c claim) (*ticket, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.free > 0 {
-		g.free--
-		return nil, nil //nolint:nilnil // no ticket: the slot was free
+	if c.memory > g.total {
+		return nil, errTooMuchMemory
 	}
-	t := &ticket{path: pathOf(c), called: make(chan bool, 1)}
+	if g.free > 0 && g.memory >= c.memory && g.head == nil && g.waiting.len() == 0 {
+		g.free--
+		g.memory -= c.memory
+		return nil, nil //nolint:nilnil // no ticket: there was room
+	}
+	t := &ticket{path: pathOf(c), memory: c.memory, called: make(chan bool, 1)}
 	if g.waiting.len() >= g.limit && !g.makeRoom(t) {
 		return nil, &BusyError{RetryAfter: retryAfter}
 	}
 	g.waiting.add(t)
+	g.pass()
 	return t, nil
 }
 
@@ -92,42 +115,62 @@ func (g *gate) makeRoom(newcomer *ticket) bool {
 	return true
 }
 
-// leave gives up a ticket and returns err. If the ticket got a slot in the same moment, leave
-// passes the slot on.
+// leave gives up a ticket and returns err. If the ticket was admitted in the same moment, leave passes
+// its slot and memory on.
 func (g *gate) leave(t *ticket, err error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if t.place != nil {
+	switch {
+	case t.place != nil:
 		g.waiting.remove(t)
-		return err
-	}
-	if <-t.called {
+	case g.head == t:
+		g.head = nil
 		g.pass()
+	case <-t.called:
+		g.put(t.memory)
 	}
 	return err
 }
 
-// release gives back a slot.
-func (g *gate) release() {
+// release gives back a slot and memory.
+func (g *gate) release(memory int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.pass()
+	g.put(memory)
 }
 
-// pass hands a slot to the ticket whose turn it is. The caller holds mu.
-func (g *gate) pass() {
-	t := g.waiting.next()
-	if t == nil {
-		g.free++
+// put takes back a slot and memory, and passes them on. The caller holds mu.
+func (g *gate) put(memory int64) {
+	g.free++
+	g.memory += memory
+	g.pass()
+	if g.head == nil && g.waiting.len() == 0 {
 		g.waiting = newTree() // and forget who was served
-		return
 	}
-	t.called <- true
+}
+
+// pass admits the tickets whose turn it is, as far as there is room. The caller holds mu.
+func (g *gate) pass() {
+	for g.free > 0 {
+		if g.head == nil {
+			g.head = g.waiting.next()
+		}
+		if g.head == nil || g.head.memory > g.memory {
+			return
+		}
+		g.free--
+		g.memory -= g.head.memory
+		g.head.called <- true
+		g.head = nil
+	}
 }
 
 // queued returns how many tickets wait.
 func (g *gate) queued() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.head != nil {
+		return g.waiting.len() + 1
+	}
 	return g.waiting.len()
 }

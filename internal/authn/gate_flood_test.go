@@ -39,7 +39,7 @@ func hashOnce(ctx context.Context, g *gate, c claim) bool {
 		return false
 	}
 	<-time.After(hashTime)
-	g.release()
+	g.release(0)
 	return true
 }
 
@@ -80,7 +80,7 @@ func TestFloodsLeaveRoomForOthers(t *testing.T) {
 
 func checkFlood(t *testing.T, attacker, victim func(int) claim, every time.Duration) {
 	const attackers, victims = 256, 40
-	g := newGate(1)
+	g := newGate(1, 0)
 	ctx, stop := context.WithCancel(t.Context())
 	claims := make([]claim, attackers)
 	for i := range claims {

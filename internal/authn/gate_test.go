@@ -36,13 +36,13 @@ func (q *testQueue) waitFor(ctx context.Context, c claim) {
 }
 
 func newTestQueue(slots int) *testQueue {
-	return &testQueue{gate: newGate(slots), order: make(chan string, 1000)}
+	return &testQueue{gate: newGate(slots, 0), order: make(chan string, 1000)}
 }
 
 // served releases the slot n times and returns who got it.
 func (q *testQueue) served(n int) (out []string) {
 	for range n {
-		q.gate.release()
+		q.gate.release(0)
 		synctest.Wait()
 		out = append(out, <-q.order)
 	}
@@ -174,10 +174,70 @@ func TestFullQueueMakesRoomWithinSource(t *testing.T) {
 	})
 }
 
+// Hashes run at once only as far as all fit into memory, and in the order of their turns.
+func TestHashesShareMemory(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := &testQueue{gate: newGate(8, 600), order: make(chan string, 1000)}
+		wait := func(name string, memory int64) {
+			q.waitFor(t.Context(), claim{source: []string{name}, login: "x", memory: memory})
+		}
+		wait("large", 512)
+		<-q.order
+		wait("large too", 512)
+		wait("large three", 512)
+		wait("small", 19)
+		if n := q.gate.queued(); n != 3 {
+			t.Fatalf("%d wait, although one alone fits", n)
+		}
+		q.gate.release(512)
+		synctest.Wait()
+		if got := <-q.order; got != "large too/x" || q.gate.queued() != 2 {
+			t.Errorf("%s is next, and %d wait", got, q.gate.queued())
+		}
+		q.gate.release(512)
+		synctest.Wait()
+		got := []string{<-q.order, <-q.order}
+		slices.Sort(got)
+		if !slices.Equal(got, []string{"large three/x", "small/x"}) || q.gate.queued() != 0 {
+			t.Errorf("%v are next, and %d wait", got, q.gate.queued())
+		}
+		q.gate.release(512)
+		q.gate.release(19)
+		if q.gate.memory != 600 || q.gate.free != 8 {
+			t.Errorf("%d bytes and %d slots are free in the end", q.gate.memory, q.gate.free)
+		}
+	})
+}
+
+func TestTicketThatWaitsForMemoryLeavesItToOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := &testQueue{gate: newGate(8, 600), order: make(chan string, 1000)}
+		q.waitFor(t.Context(), claim{login: "large", memory: 512})
+		<-q.order
+		ctx, cancel := context.WithCancel(t.Context())
+		q.waitFor(ctx, claim{login: "leaves", memory: 512})
+		q.waitFor(t.Context(), claim{login: "small", memory: 19})
+		cancel()
+		synctest.Wait()
+		if got := []string{<-q.order, <-q.order}; !slices.Contains(got, "/small") || q.gate.queued() != 0 {
+			t.Errorf("%v are next, and %d wait", got, q.gate.queued())
+		}
+	})
+}
+
+func TestWhatNeverFitsIsRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	if err := newGate(1, 600).acquire(t.Context(), claim{memory: 601}); err != errTooMuchMemory {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestWaitIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(1)
+		g := newGate(1, 0)
 		if err := g.acquire(t.Context(), claim{login: "x"}); err != nil {
 			t.Fatal(err)
 		}
@@ -207,7 +267,7 @@ func TestLeavingQueueLosesNoSlot(t *testing.T) {
 		if got := q.served(1); got[0] != "stays/z" {
 			t.Errorf("served %v", got)
 		}
-		q.gate.release()
+		q.gate.release(0)
 		if err := q.gate.acquire(t.Context(), claim{login: "n"}); err != nil {
 			t.Errorf("the slot is lost: %v", err)
 		}

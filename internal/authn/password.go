@@ -26,6 +26,7 @@ type PasswordConfig struct {
 
 	CacheTTL        time.Duration // how long a verified password that is not used costs no hash; 0: not at all
 	HashConcurrency int           // password hashes that run at once; 0: automatic
+	HashMemory      int64         // bytes that they may take; 0: any number
 	LockAfter       int           // failed logins in a row that lock out a network; 0: never lock
 	LockDuration    time.Duration // of the first lock; 0: until lifted
 }
@@ -43,7 +44,7 @@ func NewPassword(c PasswordConfig) *Password {
 	return &Password{
 		PasswordConfig: c,
 		digester:       newDigester(),
-		hasher:         newHasher(c.HashConcurrency, c.Observer),
+		hasher:         newHasher(c.HashConcurrency, c.HashMemory, c.Observer),
 		locks:          lockPolicy(c.LockAfter, c.LockDuration),
 	}
 }
