@@ -31,7 +31,7 @@ type Config struct {
 	// be called when that changes; nil: it never does.
 	Trusts        func(issuer string) bool
 	OnTrustChange func(func())
-	HashMemory int64 // bytes that password hashes may take; 0: any number
+	HashMemory    int64 // bytes that password hashes may take; 0: any number
 }
 
 // Setup adds the controllers and InitialSync to a manager. All of them run on every replica.

@@ -2,7 +2,6 @@ package integration_test
 
 import (
 	"context"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -126,4 +125,3 @@ func goEnv(t *testing.T, name string) string {
 	}
 	return strings.TrimSpace(string(value))
 }
-
