@@ -19,6 +19,9 @@ import (
 // MaximumRecords is how many token records one user may have, those of revoked tokens included.
 const MaximumRecords = 200
 
+// MaximumLabelled is how many live tokens with a label one user may have.
+const MaximumLabelled = 100
+
 // RecordedLifetime is the longest lifetime of a token without a record. A token that lives longer
 // always has one, so that it is listed and can be revoked by its id.
 const RecordedLifetime = 24 * time.Hour
@@ -33,6 +36,8 @@ const issuedResolution = time.Hour
 var (
 	// ErrTooManyRecords means that the user has MaximumRecords token records.
 	ErrTooManyRecords = errors.New("too many token records; wait until some of the tokens end")
+	// ErrTooManyLabels means that the user has MaximumLabelled live tokens with a label.
+	ErrTooManyLabels = errors.New("too many live tokens with a label; revoke some of them first")
 	// ErrLabelTaken means that the token with the requested label outlives the token that the client
 	// holds, so that the client may not have it.
 	ErrLabelTaken = errors.New("the token with this label outlives the token in use; log in to get it")
@@ -108,6 +113,8 @@ func (g *Grants) done(ctx context.Context, e audit.Event, err error) error {
 		e.Outcome, e.Reason = audit.Refused, "too_many_records"
 	case errors.Is(err, ErrTooManyRequests):
 		e.Outcome, e.Reason = audit.Refused, "too_many_requests"
+	case errors.Is(err, ErrTooManyLabels):
+		e.Outcome, e.Reason = audit.Refused, "too_many_labels"
 	case errors.Is(err, ErrLabelTaken):
 		e.Outcome, e.Reason = audit.Refused, "label_taken"
 	case errors.Is(err, token.ErrTooLong):

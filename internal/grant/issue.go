@@ -111,13 +111,16 @@ const maximumWait = 3 * time.Second
 
 // issueTime returns the time at which a token for a user is issued. All tokens of the second of a
 // revocation are void, so in that second issueTime waits for the next one. If the tokens are
-// revoked for longer, it returns a VoidError.
+// revoked for longer, it returns a VoidError. While spec.tokensValidAfter lies ahead, the user can log
+// in although every token is void (docs/users.md), so issueTime does not wait for that time.
 func (g *Grants) issueTime(ctx context.Context, u *directory.User) (time.Time, error) {
 	for {
 		now := g.Now()
 		wait := g.newest(u).TokensValidFrom().Sub(now)
 		switch {
 		case wait <= 0:
+			return now, nil
+		case wait > maximumWait && u.TokensValidAfter.Sub(now) > maximumWait:
 			return now, nil
 		case wait > maximumWait:
 			return time.Time{}, &VoidError{wait}
@@ -133,7 +136,7 @@ func (g *Grants) issueTime(ctx context.Context, u *directory.User) (time.Time, e
 // checkIssued returns a VoidError if a token is void already, because the tokens of its user were
 // revoked while it was issued.
 func (g *Grants) checkIssued(u *directory.User, issuedAt time.Time) error {
-	if g.newest(u).CheckToken(issuedAt) != nil {
+	if newest := g.newest(u); newest.CheckToken(issuedAt) != nil && !newest.TokensValidAfter.After(issuedAt) {
 		return &VoidError{time.Second}
 	}
 	return nil
@@ -157,10 +160,19 @@ func (g *Grants) keptRecord(ctx context.Context, u *directory.User, r directory.
 		return r.Live(now) && g.newest(u).CheckToken(r.IssuedAt) == nil && g.Issuer.Repeats(claimsOf(r), now)
 	}
 	if r.Label != "" {
+		labelled := 0
 		for _, known := range g.Directory.RecordsOf(u.UID) {
-			if known.Label == r.Label && keep(known) {
+			switch {
+			case known.Label == "" || !keep(known):
+			case known.Label == r.Label:
 				return known, nil
+			default:
+				labelled++
 			}
+		}
+		// Concurrent requests may exceed this limit, but never MaximumRecords.
+		if labelled >= MaximumLabelled {
+			return directory.Record{}, ErrTooManyLabels
 		}
 	}
 	return g.newRecord(ctx, r, keep)

@@ -81,7 +81,11 @@ func TestUserHasAtMost200Records(t *testing.T) {
 	var last string
 	for i := range grant.MaximumRecords {
 		s.Advance(time.Second) // the user may record five tokens a second
-		last = issueOpaque(t, s, "alice", grant.Order{Label: fmt.Sprint("label ", i), Lifetime: 2 * time.Hour})
+		order := grant.Order{Lifetime: 48 * time.Hour} // long tokens are recorded even without a label
+		if i < grant.MaximumLabelled {
+			order = grant.Order{Label: fmt.Sprint("label ", i), Lifetime: 2 * time.Hour}
+		}
+		last = issueOpaque(t, s, "alice", order)
 	}
 	for _, more := range [][]any{{"label", "one more"}, {"lifetime", "2d"}} {
 		assertRefused(t, s.Send(t, "POST", loginPath, loginBody(t, "alice", more...)), http.StatusConflict, "conflict")
@@ -96,12 +100,28 @@ func TestUserHasAtMost200Records(t *testing.T) {
 	assertRefused(t, s.Send(t, "POST", loginPath, loginBody(t, "alice", "label", "one more")), http.StatusConflict, "conflict")
 }
 
+func TestUserHasAtMost100LabelledTokens(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	var last string
+	for i := range grant.MaximumLabelled {
+		s.Advance(time.Second) // the user may record five tokens a second
+		last = issueOpaque(t, s, "alice", grant.Order{Label: fmt.Sprint("label ", i), Lifetime: 2 * time.Hour})
+	}
+	assertRefused(t, s.Send(t, "POST", loginPath, loginBody(t, "alice", "label", "one more")), http.StatusConflict, "conflict")
+	issuedToken(t, s.Send(t, "POST", loginPath, loginBody(t, "alice", "lifetime", "2d")))
+	if a := s.Send(t, "DELETE", revokePath+"/"+last, ""); a.Status != http.StatusNoContent {
+		t.Fatalf("got\n%s", a)
+	}
+	issuedToken(t, s.Send(t, "POST", loginPath, loginBody(t, "alice", "label", "one more")))
+}
+
 func TestTooManyWritesAreRefused(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	var a servertest.Answer
-	for i := range 200 {
-		if a = s.Send(t, "POST", loginPath, loginBody(t, "alice", "label", fmt.Sprint(i))); a.Status != http.StatusOK {
+	for range grant.MaximumRecords {
+		if a = s.Send(t, "POST", loginPath, loginBody(t, "alice", "lifetime", "2d")); a.Status != http.StatusOK {
 			break
 		}
 	}

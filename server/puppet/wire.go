@@ -54,6 +54,7 @@ var (
 	invalidUUID      = &failure{status: http.StatusBadRequest, kind: "invalid-uuid", msg: "The user ID must be a UUID."}
 	tooManyRecords   = &failure{status: http.StatusConflict, kind: "conflict", msg: "The user already has " + strconv.Itoa(grant.MaximumRecords) + " recorded tokens, revoked ones included. Request a token without a label for at most 24 hours, or wait until recorded tokens expire."}
 	tooManyRequests  = &failure{status: http.StatusTooManyRequests, kind: "too-many-requests", msg: "The user changes tokens too often. Try again later."}
+	tooManyLabels    = &failure{status: http.StatusConflict, kind: "conflict", msg: "The user already has " + strconv.Itoa(grant.MaximumLabelled) + " active labelled tokens. Revoke one of them, or omit the label."}
 	labelTaken       = &failure{status: http.StatusConflict, kind: "conflict", msg: "The token with this label lives longer than your token allows. Log in with the password to get it."}
 	unavailable      = &failure{status: http.StatusServiceUnavailable, kind: "server-error", msg: "The service is temporarily unavailable. Try again later."}
 )
@@ -83,6 +84,7 @@ func reasons() []reason {
 		{request.ErrTooLarge, tooLarge},
 		{grant.ErrTooManyRecords, tooManyRecords},
 		{grant.ErrTooManyRequests, tooManyRequests},
+		{grant.ErrTooManyLabels, tooManyLabels},
 		{grant.ErrLabelTaken, labelTaken},
 	}
 }
