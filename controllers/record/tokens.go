@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -194,8 +195,9 @@ func (t *Tokens) count(ctx context.Context, c client.Client, o *authv1alpha1.Tok
 	if known <= trustedCount {
 		return known, nil
 	}
-	var stored authv1alpha1.TokenList
-	err := c.List(ctx, &stored, client.InNamespace(o.Namespace), client.MatchingLabels{authv1alpha1.UserUIDLabel: o.Spec.UserRef.UID})
+	stored := &metav1.PartialObjectMetadataList{} // all that counting needs
+	stored.SetGroupVersionKind(authv1alpha1.GroupVersion.WithKind("TokenList"))
+	err := c.List(ctx, stored, client.InNamespace(o.Namespace), client.MatchingLabels{authv1alpha1.UserUIDLabel: o.Spec.UserRef.UID})
 	return len(stored.Items), err
 }
 
