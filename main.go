@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -16,11 +17,10 @@ var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	root := cmd.New(version)
-	if cmd.IsPlugin(os.Args[0]) {
-		root = cmd.NewPlugin(version)
-	}
-	err := root.ExecuteContext(ctx)
+	err := cmd.New(version).ExecuteContext(ctx)
 	stop()
-	os.Exit(cmd.Fail(err))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "gatehouse:", err)
+		os.Exit(1)
+	}
 }

@@ -20,7 +20,7 @@ import (
 
 // Config holds what the API translates to. All fields are required.
 type Config struct {
-	Logins      *authn.Logins
+	Passwords   *authn.Password
 	Tokens      *authn.Token
 	Grants      *grant.Grants
 	Directory   *directory.Directory

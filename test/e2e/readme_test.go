@@ -1,15 +1,14 @@
 package e2e
 
 import (
+	"encoding/json"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestReadmeCommandsWork runs what README.md tells a new user to type after make deploy: a User,
@@ -30,16 +29,27 @@ func TestReadmeCommandsWork(t *testing.T) {
 	if err := os.Symlink(config, filepath.Join(folder, "config")); err != nil {
 		t.Fatal(err)
 	}
-	typed := &terminal{t: t, folder: folder, port: freePort(t)}
-	var script strings.Builder
-	// curl fails as a user would notice, and waits for the port-forward.
-	script.WriteString("set -eu\ncurl() { command curl -fsS --retry 20 --retry-connrefused --retry-delay 1 \"$@\"; }\n")
-	script.WriteString(readmeBlock(t, "configmap gatehouse-ca"))
-	for _, path := range []string{"/v1/users/authorize", "/rbac-api/v1/auth/token", "/oauth2/token", "/auth/verify"} {
-		script.WriteString("\n" + readmeBlock(t, "localhost:8443"+path))
+	port := freePort(t)
+	typed := &terminal{t: t, folder: folder, port: port, token: "none"}
+	for command := range strings.SplitSeq(readmeBlock(t, "configmap gatehouse-ca"), "\n") {
+		if strings.Contains(command, "port-forward") {
+			typed.background(command)
+		} else {
+			typed.run(command)
+		}
 	}
-	script.WriteString("\nkill $!\n")
-	typed.run(script.String())
+	examples := 0
+	for _, path := range []string{"/v1/users/authorize", "/rbac-api/v1/auth/token", "/oauth2/token", "/auth/verify"} {
+		for command := range strings.SplitSeq(strings.ReplaceAll(readmeBlock(t, "localhost:8443"+path), "\\\n", ""), "\n") {
+			if strings.HasPrefix(command, "curl ") {
+				typed.run(strings.Replace(command, "curl ", "curl -fsS --retry 20 --retry-connrefused --retry-delay 1 ", 1))
+				examples++
+			}
+		}
+	}
+	if examples < 6 {
+		t.Errorf("README.md has only %d examples, want 6", examples)
+	}
 }
 
 // readmeBlock returns the first block of code in README.md that contains a string.
@@ -59,35 +69,54 @@ func readmeBlock(t *testing.T, with string) string {
 	return ""
 }
 
-// terminal is a shell in which a user pastes what README.md says. Only the port differs.
+// terminal is a shell in which a user types one command after another.
 type terminal struct {
 	t      *testing.T
 	folder string
 	port   int
+	token  string // the last one that a command printed
 }
 
-// run runs a script, which must succeed, in a shell without any variable but those that find kubectl
-// and the cluster. The tokens that it prints count as used.
-func (e *terminal) run(script string) {
-	e.t.Helper()
-	cmd := exec.CommandContext(e.t.Context(), "sh", "-c", strings.ReplaceAll(script, "8443", strconv.Itoa(e.port)))
+// command returns a command of README.md with the port of the test.
+func (e *terminal) command(line string) *exec.Cmd {
+	cmd := exec.CommandContext(e.t.Context(), "sh", "-c", strings.ReplaceAll(line, "8443", strconv.Itoa(e.port)))
 	cmd.Dir = e.folder
-	cmd.WaitDelay = 10 * time.Second // a port-forward that is left behind has the output open
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "KUBECONFIG=" + os.Getenv("KUBECONFIG")}
-	out, err := cmd.CombinedOutput()
+	cmd.Env = append(os.Environ(), "CA=ca.crt", "TOKEN="+e.token)
+	return cmd
+}
+
+// run runs a command, which must succeed, and keeps the token that it prints, if any.
+func (e *terminal) run(line string) {
+	e.t.Helper()
+	cmd := e.command(line)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
 	if err != nil {
-		e.t.Fatalf("README.md: %v:\n%s", err, out)
+		e.t.Fatalf("%s: %v: %s%s", line, err, out, stderr.String())
 	}
-	for _, token := range printedToken.FindAllString(string(out), -1) {
-		suite.logs.addUsed(token)
+	var answer struct {
+		AccessToken string `json:"access_token"`
+		Token       string
 	}
-	if !strings.Contains(strings.ToLower(string(out)), "x-auth-user: billing-service") {
-		e.t.Errorf("the last example does not name the user:\n%s", out)
+	if json.Unmarshal(out, &answer) == nil && answer.AccessToken+answer.Token != "" {
+		e.token = answer.AccessToken + answer.Token
+		suite.logs.addUsed(e.token)
 	}
 }
 
-// printedToken matches a JWT.
-var printedToken = regexp.MustCompile(`eyJ[A-Za-z0-9_.-]+`)
+// background runs a command until the test ends.
+func (e *terminal) background(line string) {
+	e.t.Helper()
+	cmd := e.command("exec " + strings.TrimSuffix(strings.TrimSpace(line), "&"))
+	if err := cmd.Start(); err != nil {
+		e.t.Fatal(err)
+	}
+	e.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+}
 
 func freePort(t *testing.T) int {
 	t.Helper()

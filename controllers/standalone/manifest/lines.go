@@ -31,30 +31,25 @@ func firstLine(text []byte) int {
 	return 1
 }
 
-// Position is a place in a file or a document. Both numbers count from 1.
-type Position struct {
-	Line, Column int
-}
-
-// fieldPositions returns a function that finds a field in a document. The function takes a path such
-// as spec.passwords[0].expiresAt. For a field that is missing, it returns the position of the
+// fieldLines returns a function that finds the line of a field in a document. The function takes a
+// path such as spec.passwords[0].expiresAt. For a field that is missing, it returns the line of the
 // nearest field that encloses it.
-func fieldPositions(text []byte) func(path string) Position {
-	first := Position{firstLine(text), 1}
+func fieldLines(text []byte) func(path string) int {
+	first := firstLine(text)
 	var root yaml.Node
 	if err := yaml.Unmarshal(text, &root); err != nil || len(root.Content) == 0 {
-		return func(string) Position { return first }
+		return func(string) int { return first }
 	}
-	return func(path string) Position {
-		at, node := first, root.Content[0]
+	return func(path string) int {
+		line, node := first, root.Content[0]
 		for _, step := range pathSteps(path) {
-			next, position := child(node, step)
+			next, nextLine := child(node, step)
 			if next == nil {
 				break
 			}
-			node, at = next, position
+			node, line = next, nextLine
 		}
-		return at
+		return line
 	}
 }
 
@@ -63,22 +58,22 @@ func pathSteps(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '.' || r == '[' || r == ']' })
 }
 
-// child returns a member of a node and its position, which is that of the key in a mapping and that
-// of the item in a sequence. It returns nil if there is no such member.
-func child(node *yaml.Node, step string) (*yaml.Node, Position) {
+// child returns a member of a node and its line, which is that of the key in a mapping and that of
+// the item in a sequence. It returns nil if there is no such member.
+func child(node *yaml.Node, step string) (*yaml.Node, int) {
 	switch node.Kind {
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(node.Content); i += 2 {
-			if key := node.Content[i]; key.Value == step {
-				return node.Content[i+1], Position{key.Line, key.Column}
+			if node.Content[i].Value == step {
+				return node.Content[i+1], node.Content[i].Line
 			}
 		}
 	case yaml.SequenceNode:
 		if i, err := strconv.Atoi(step); err == nil && i >= 0 && i < len(node.Content) {
-			return node.Content[i], Position{node.Content[i].Line, node.Content[i].Column}
+			return node.Content[i], node.Content[i].Line
 		}
 	case yaml.AliasNode:
 		return child(node.Alias, step)
 	}
-	return nil, Position{}
+	return nil, 0
 }
