@@ -7,7 +7,8 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo de
 IMAGE     ?= ghcr.io/gatehouse-auth/gatehouse:$(VERSION)
 PLATFORMS ?=
 ARCHITECTURES ?=
-STATE_DIR ?= .gatehouse
+STATE_DIR ?= $(or $(XDG_STATE_HOME),$(HOME)/.local/state)/gatehouse/samples
+RUN_FLAGS ?=
 # A library of Kubernetes brings grpc, which the service does not use. Its trace pages would keep the
 # linker from dropping unused code, a fifth of the binary.
 TAGS      ?= grpcnotrace
@@ -43,16 +44,17 @@ help: ## Print this help
 	  /^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: build ## Start the service on this machine with the sample users, at https://localhost:8443
+run: build ## Start the service for this machine alone with the sample users, at https://localhost:8443 (RUN_FLAGS)
 	bin/gatehouse serve --manifests config/samples --state-dir $(STATE_DIR) --log-format text \
-	  --print-curl jeanjackson@example.com:Lantern-Orchard-27-Violet
+	  --bind-address localhost:8443 --health-probe-bind-address localhost:8081 --metrics-bind-address localhost:8080 \
+	  --print-curl jeanjackson@example.com:Lantern-Orchard-27-Violet $(RUN_FLAGS)
 
 .PHONY: test
 test: ## Run every test, also against a real API server (the first run builds one: about ten minutes)
 	$(if $(RACE),,@echo "no C compiler found: testing without the race detector")
 	assets=$$(hack/envtest/build.sh | tail -n 1); \
 	KUBEBUILDER_ASSETS="$$assets" go test $(RACE) -shuffle=on -timeout 20m ./...
-	$(MAKE) test-bench test-chart test-observability
+	$(MAKE) test-bench test-chart test-observability test-gitops
 
 ##@ Develop
 
@@ -77,6 +79,10 @@ test-chart: ## Compare the Helm chart with config/, and install it on a real API
 test-observability: ## Compare the alerts, the dashboard and their documentation with the metrics of the service
 	go -C test/observability test -count=1 -shuffle=on ./...
 
+.PHONY: test-gitops
+test-gitops: ## Test what tools that apply Users from Git make of their conditions
+	go -C test/gitops test -count=1 -shuffle=on ./...
+
 .PHONY: e2e
 e2e: ## Test IMAGE on the cluster of KUBECONFIG; without IMAGE, build the images and load them into kind
 	hack/e2e.sh $(if $(findstring command line,$(origin IMAGE)),$(IMAGE))
@@ -88,6 +94,10 @@ e2e-report: ## Run e2e and write the measurements into docs/reliability.md
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (20s)
 	hack/fuzz.sh $(FUZZTIME)
+
+.PHONY: fuzz-long
+fuzz-long: ## Run each fuzz target for an hour; what it finds interesting stays in Go's cache, for the next run
+	hack/fuzz.sh 1h
 
 .PHONY: bench
 bench: build ## Measure the service against what this machine allows, and write docs/benchmarks.md (six minutes; BENCH_ARGS)
@@ -119,11 +129,20 @@ fmt: $(GOLANGCI_LINT) ## Format the Go code and sort its imports
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters, which also enforce the law of imports
 	$(GOLANGCI_LINT) run
-	for module in hack/bench hack/chart test/observability; do (cd $$module && $(GOLANGCI_LINT) run); done
+	for module in hack/bench hack/chart test/observability test/gitops; do (cd $$module && $(GOLANGCI_LINT) run); done
+
+.PHONY: vulncheck
+vulncheck: ## Fail if the code calls anything with a known vulnerability; asks https://vuln.go.dev
+	go tool -modfile=hack/tools/vuln/go.mod govulncheck ./...
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Generate the deep copies of the API types
+generate: $(CONTROLLER_GEN) ## Generate the deep copies of the API types, and the reference of the command line
 	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/...
+	go run ./hack/clidocs markdown docs/cli
+
+.PHONY: man
+man: ## Write dist/man, the man pages of gatehouse and kubectl gatehouse
+	go run ./hack/clidocs man dist/man
 
 .PHONY: manifests
 manifests: $(CONTROLLER_GEN) ## Generate the CRDs and the roles from the markers in the code

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -17,10 +16,11 @@ var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	err := cmd.New(version).ExecuteContext(ctx)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "gatehouse:", err)
-		os.Exit(1)
+	root := cmd.New(version)
+	if cmd.IsPlugin(os.Args[0]) {
+		root = cmd.NewPlugin(version)
 	}
+	err := root.ExecuteContext(ctx)
+	stop()
+	os.Exit(cmd.Fail(err))
 }

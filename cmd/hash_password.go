@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -154,7 +153,7 @@ func (h *hashPassword) printSecret(w io.Writer, encoded string) error {
 
 // readPassword prompts twice if the input is a terminal, and reads one line otherwise.
 func readPassword(in io.Reader, prompts io.Writer) ([]byte, error) {
-	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if f, ok := terminal(in); ok {
 		return promptPassword(f, prompts)
 	}
 	// One byte more than the longest password and its newline, so that a longer one is noticed.
@@ -172,37 +171,22 @@ func readPassword(in io.Reader, prompts io.Writer) ([]byte, error) {
 	return []byte(line), nil
 }
 
-// promptPassword reads a password twice, without echo. It puts the terminal in raw mode instead of
-// only turning off the echo, because Ctrl-C is then a key like any other and cannot end the process
-// before the terminal is restored.
-func promptPassword(f *os.File, prompts io.Writer) (secret []byte, err error) {
-	before, err := term.MakeRaw(int(f.Fd()))
-	if err != nil {
-		return nil, fmt.Errorf("turn off echo: %w", err)
-	}
-	defer func() { err = errors.Join(err, term.Restore(int(f.Fd()), before)) }()
-	terminal := term.NewTerminal(struct {
-		io.Reader
-		io.Writer
-	}{f, prompts}, "")
-	first, err := terminal.ReadPassword("Password: ")
-	if err != nil {
-		return nil, promptError(err)
-	}
-	second, err := terminal.ReadPassword("Confirm password: ")
-	if err != nil {
-		return nil, promptError(err)
-	}
-	if first != second {
+// promptPassword reads a password twice, without echo.
+func promptPassword(f *os.File, prompts io.Writer) ([]byte, error) {
+	var first, second string
+	err := prompt(f, prompts, func(ask func(string, bool) (string, error)) (err error) {
+		if first, err = ask("Password: ", true); err == nil {
+			second, err = ask("Confirm password: ", true)
+		}
+		return err
+	})
+	switch {
+	case errors.Is(err, errInterrupted):
+		return nil, errors.New("interrupted; no hash was created")
+	case err != nil:
+		return nil, err
+	case first != second:
 		return nil, errors.New("passwords do not match; no hash was created")
 	}
 	return []byte(first), nil
-}
-
-// promptError returns the error of a prompt. The end of the input is what Ctrl-C and Ctrl-D cause.
-func promptError(err error) error {
-	if errors.Is(err, io.EOF) {
-		return errors.New("interrupted; no hash was created")
-	}
-	return fmt.Errorf("read password: %w", err)
 }

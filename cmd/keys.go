@@ -33,6 +33,7 @@ const (
 // keysOptions name the service whose keys are shown or rotated.
 type keysOptions struct {
 	stateDir   string
+	manifests  string
 	kubeconfig string
 	context    string
 	namespace  string
@@ -45,10 +46,11 @@ func newKeysCommand() *cobra.Command {
 		Use:   "keys",
 		Short: "Show or rotate the keys that sign and seal tokens",
 		Long: "Shows or rotates the keys that sign and seal tokens: those of the cluster that the kubeconfig names, of the cluster\n" +
-			"it runs in, or of a standalone service with --state-dir.",
+			"it runs in, or of a standalone service with --manifests or --state-dir.",
 	}
 	f := cmd.PersistentFlags()
 	f.StringVar(&o.stateDir, "state-dir", "", "state folder of a standalone service")
+	f.StringVar(&o.manifests, "manifests", "", "folder of manifests of a standalone service that uses the default state folder")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "path of the kubeconfig (default: $KUBECONFIG, ~/.kube/config, or the cluster it runs in)")
 	f.StringVar(&o.context, "context", "", "context of the kubeconfig")
 	f.StringVarP(&o.namespace, "namespace", "n", cmp.Or(os.Getenv("POD_NAMESPACE"), "gatehouse-system"), "namespace of the service")
@@ -127,15 +129,16 @@ func awaitRotation(ctx context.Context, stored keystore.Entries) (map[string][]b
 
 // stored returns the keys that the options name, and a name of the place where they are.
 func (o *keysOptions) stored() (_ keystore.Entries, place string, err error) {
-	if o.stateDir != "" {
-		return statedir.EntriesFile{Dir: o.stateDir, Name: statedir.KeysEntries}, "--state-dir " + o.stateDir, nil
+	if o.stateDir != "" || o.manifests != "" {
+		dir, err := stateDir(o.stateDir, o.manifests)
+		return statedir.EntriesFile{Dir: dir, Name: statedir.KeysEntries}, "--state-dir " + dir, err
 	}
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = o.kubeconfig
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules,
 		&clientcmd.ConfigOverrides{CurrentContext: o.context}).ClientConfig()
 	if err != nil {
-		return nil, "", fmt.Errorf("no cluster to ask: %w; for a standalone service, give --state-dir DIR", err)
+		return nil, "", fmt.Errorf("no cluster to ask: %w; for a standalone service, give --manifests DIR or --state-dir DIR", err)
 	}
 	scheme := runtime.NewScheme()
 	if err := corev1.AddToScheme(scheme); err != nil {

@@ -31,6 +31,8 @@ type KeysReconciler struct {
 	Keys      *token.KeySet
 	Policy    token.Policy
 	Now       func() time.Time
+	// UseDecoySecret takes the secret that makes the decoys of all replicas alike.
+	UseDecoySecret func(secret []byte)
 
 	keeper *keystore.Keys
 	secret *watchedSecret
@@ -48,7 +50,7 @@ func (r *KeysReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		r.secret = secret
 		entries := secret.SecretEntries
 		entries.annotations = r.annotations
-		r.keeper = &keystore.Keys{Entries: entries, Set: r.Keys, Policy: r.Policy, Now: r.Now, Report: r.report}
+		r.keeper = &keystore.Keys{Entries: entries, Set: r.Keys, Policy: r.Policy, Now: r.Now, UseDecoySecret: r.UseDecoySecret, Report: r.report}
 		return r
 	})
 }

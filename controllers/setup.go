@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
@@ -26,6 +27,11 @@ type Config struct {
 	Now       func() time.Time // clock for states such as Expired, normally time.Now
 	// Namespaces are the namespaces of the users, the same as in informer.CacheOptions.
 	Namespaces []string
+	// Trusts reports whether tokens of an issuer log in; nil: all do. OnTrustChange makes a function
+	// be called when that changes; nil: it never does.
+	Trusts        func(issuer string) bool
+	OnTrustChange func(func())
+	HashMemory    int64 // bytes that password hashes may take; 0: any number
 }
 
 // Setup adds the controllers and InitialSync to a manager. All of them run on every replica.
@@ -35,11 +41,13 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 	}
 	// Both reconcilers share one projector, because revisions are comparable only within it.
 	projector, lockouts, secrets := projection.NewProjector(cfg.Keyer, nil), newLiftedLockouts(), informer.NewSecretIndex()
+	projector.HashMemory = cfg.HashMemory
 	users, err := informer.NewUsers(mgr, cfg.Namespaces)
 	if err != nil {
 		return err
 	}
-	observedUsers, observedTokens := informer.NewObserved(), informer.NewObserved()
+	observedUsers, observedTokens, observedRevocations := informer.NewObserved(), informer.NewObserved(), informer.NewObserved()
+	revised := make(chan event.GenericEvent, revisedBuffer)
 	api := informer.NewLister(mgr.GetAPIReader(), cfg.Namespaces)
 	return errors.Join(
 		(&UserReconciler{
@@ -47,13 +55,21 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 			directory: cfg.Directory, projector: projector, observed: observedUsers, lockouts: lockouts, now: cfg.Now,
 		}).SetupWithManager(mgr),
 		(&UserStatusReconciler{
-			users: users, client: mgr.GetClient(), secrets: secrets, logins: informer.NewLoginIndex(),
+			users: users, client: mgr.GetClient(), secrets: secrets, logins: informer.NewLoginIndex(), identities: informer.NewIdentityIndex(),
+			trusts: cfg.Trusts, onTrustChange: cfg.OnTrustChange,
 			directory: cfg.Directory, projector: projector, lockouts: lockouts, now: cfg.Now,
-			recorder: mgr.GetEventRecorder("gatehouse"),
+			recorder: mgr.GetEventRecorder("gatehouse"), revised: revised,
+		}).SetupWithManager(mgr),
+		(&RevocationReconciler{
+			reader: mgr.GetCache(), directory: cfg.Directory, observed: observedRevocations, revised: revised, now: cfg.Now,
 		}).SetupWithManager(mgr),
 		(&TokenReconciler{
 			client: mgr.GetClient(), directory: cfg.Directory, observed: observedTokens, now: cfg.Now,
 			tokens: map[types.NamespacedName]tokenOfUser{},
+		}).SetupWithManager(mgr),
+		(&TokenRepairReconciler{
+			client: mgr.GetClient(), reader: mgr.GetAPIReader(), directory: cfg.Directory, now: cfg.Now,
+			misowned: map[types.NamespacedName]time.Time{}, lost: map[types.NamespacedName]*authv1alpha1.Token{},
 		}).SetupWithManager(mgr),
 		(&TokenExpiryReconciler{client: mgr.GetClient(), now: cfg.Now}).SetupWithManager(mgr),
 		mgr.Add(&InitialSync{
@@ -61,6 +77,12 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 			sources: []syncSource{{
 				kind: "User", observed: observedUsers, awaitFilled: users.AwaitFilled,
 				list: func(ctx context.Context) (informer.Listing, error) { return users.List(ctx, api) },
+			}, {
+				kind: "Revocation", observed: observedRevocations,
+				awaitFilled: func(ctx context.Context) { awaitFilled(ctx, mgr.GetCache(), newRevocation()) },
+				list: func(ctx context.Context) (informer.Listing, error) {
+					return api.List(ctx, authv1alpha1.GroupVersion.WithKind("Revocation"))
+				},
 			}, {
 				kind: "Token", observed: observedTokens,
 				awaitFilled: func(ctx context.Context) { awaitFilled(ctx, mgr.GetCache(), &authv1alpha1.Token{}) },

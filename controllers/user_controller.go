@@ -82,6 +82,7 @@ func (r *UserReconciler) putUser(ctx context.Context, u *authv1alpha1.User) erro
 		return err
 	}
 	next := r.projector.Project(u, secrets).User
+	next.AsOf = r.now()
 	before, _ := r.directory.ByKey(next.Key)
 	r.lockouts.lift(u, before, next)
 	r.directory.Put(next)

@@ -16,6 +16,9 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
@@ -29,15 +32,19 @@ import (
 // revocation never waits behind it. It writes only what the directory of its own replica already
 // holds, so that no one sees Ready for a password that is not in force anywhere.
 type UserStatusReconciler struct {
-	users     *informer.Users
-	client    client.Client                         // reads Secrets and writes
-	secrets   *informer.Index[types.NamespacedName] // updated by UserReconciler
-	logins    *informer.Index[string]
-	directory *directory.Directory
-	projector *projection.Projector
-	lockouts  *liftedLockouts
-	recorder  events.EventRecorder
-	now       func() time.Time
+	users         *informer.Users
+	client        client.Client                         // reads Secrets and writes
+	secrets       *informer.Index[types.NamespacedName] // updated by UserReconciler
+	logins        *informer.Index[string]
+	identities    *informer.Index[string]
+	trusts        func(issuer string) bool
+	onTrustChange func(func())
+	directory     *directory.Directory
+	projector     *projection.Projector
+	lockouts      *liftedLockouts
+	recorder      events.EventRecorder
+	revised       <-chan event.GenericEvent // Users whose revocations have changed
+	now           func() time.Time
 }
 
 // +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=users,verbs=list;watch,namespace=gatehouse-users
@@ -52,8 +59,12 @@ func (r *UserStatusReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named("user-status").
 		Watches(&corev1.Secret{}, informer.UsersOfSecret(r.secrets), builder.WithPredicates(secretDataChanged())).
 		WithOptions(informer.Jittered())
-	for _, source := range r.users.Sources(informer.UsersOfLogin(r.logins)) {
-		b = b.WatchesRawSource(source)
+	b = b.WatchesRawSource(source.Channel(r.revised, &handler.EnqueueRequestForObject{}))
+	for _, users := range r.users.Sources(informer.Rivals(r.logins, r.identities)) {
+		b = b.WatchesRawSource(users)
+	}
+	if r.onTrustChange != nil {
+		b = b.WatchesRawSource(r.trustChanges())
 	}
 	return b.Complete(r)
 }
@@ -73,7 +84,7 @@ func (r *UserStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if !r.isInForce(s.Projection.User) {
+	if s.Current = r.inForce(s.Projection.User); s.Current == nil {
 		return ctrl.Result{RequeueAfter: compareInterval}, nil
 	}
 	if err := r.write(ctx, u, s.Next()); err != nil {
@@ -89,15 +100,19 @@ func (r *UserStatusReconciler) desiredStatus(ctx context.Context, u *authv1alpha
 		return projection.Status{}, err
 	}
 	s := projection.Status{User: u, Projection: r.projector.Project(u, secrets), Holder: r.loginHolder(u), Now: r.now()}
+	s.IdentityConflicts, s.Trusts = r.identityConflicts(u), r.trusts
 	s.Lifted = r.lockouts.isLifted(u.UID, s.Projection.User.LockedUntil)
 	return s, nil
 }
 
-// isInForce reports whether the directory holds exactly this version of the spec and of the
-// passwords.
-func (r *UserStatusReconciler) isInForce(u *directory.User) bool {
+// inForce returns the directory's version of u if it has exactly this spec and these passwords, and
+// nil otherwise.
+func (r *UserStatusReconciler) inForce(u *directory.User) *directory.User {
 	current, ok := r.directory.ByKey(u.Key)
-	return ok && current.UID == u.UID && current.Credentials.Revision == u.Credentials.Revision
+	if !ok || current.UID != u.UID || current.Credentials.Revision != u.Credentials.Revision {
+		return nil
+	}
+	return current
 }
 
 // loginHolder returns the namespace/name of the other User that holds the login of u, or "" if u
@@ -144,7 +159,8 @@ func (r *UserStatusReconciler) write(ctx context.Context, u *authv1alpha1.User, 
 // announce emits an event for a condition that has just changed and needs attention. Only the
 // replica that wrote the status calls it, so that there is one event for each transition.
 func (r *UserStatusReconciler) announce(u *authv1alpha1.User, next authv1alpha1.UserStatus) {
-	for _, kind := range []string{authv1alpha1.ConditionReady, authv1alpha1.ConditionWeakHash} {
+	r.announceRevocation(u, next)
+	for _, kind := range []string{authv1alpha1.ConditionLoginAllowed, authv1alpha1.ConditionWeakHash} {
 		before, after := meta.FindStatusCondition(u.Status.Conditions, kind), meta.FindStatusCondition(next.Conditions, kind)
 		if after == nil || !needsAttention(after) || (before != nil && before.Reason == after.Reason) {
 			continue
@@ -153,10 +169,23 @@ func (r *UserStatusReconciler) announce(u *authv1alpha1.User, next authv1alpha1.
 	}
 }
 
+// announceRevocation emits an event when a revocation takes effect or is lifted.
+func (r *UserStatusReconciler) announceRevocation(u *authv1alpha1.User, next authv1alpha1.UserStatus) {
+	before, after := u.Status.State == authv1alpha1.UserRevoked, next.State == authv1alpha1.UserRevoked
+	switch {
+	case after && !before:
+		reason := meta.FindStatusCondition(next.Conditions, authv1alpha1.ConditionLoginAllowed)
+		r.recorder.Eventf(u, nil, corev1.EventTypeWarning, "UserRevoked", "UpdateStatus", "%s", reason.Message)
+	case before && !after:
+		r.recorder.Eventf(u, nil, corev1.EventTypeWarning, "RevocationLifted", "UpdateStatus",
+			"the user is no longer revoked; tokens issued before stay void")
+	}
+}
+
 // needsAttention reports whether a condition is worth a warning event.
 func needsAttention(c *metav1.Condition) bool {
 	switch c.Reason {
-	case authv1alpha1.ReasonLocked, authv1alpha1.ReasonLoginConflict, authv1alpha1.ReasonInvalidHash,
+	case authv1alpha1.ReasonLocked, authv1alpha1.ReasonLoginConflict, authv1alpha1.ReasonInvalidHash, authv1alpha1.ReasonHashTooLarge,
 		authv1alpha1.ReasonUnreadable, authv1alpha1.ReasonBelowRecommendation:
 		return true
 	default:

@@ -30,6 +30,7 @@ func TestConditions(t *testing.T) {
 	ref := func(kind, key string) string {
 		return fmt.Sprintf("{%sFrom: {secretKeyRef: {name: s, key: %s}}}", kind, key)
 	}
+	named := func(name, password string) string { return "{name: " + name + ", " + password[1:] }
 	cases := map[string]struct {
 		spec   string
 		state  authv1alpha1.UserState
@@ -47,18 +48,20 @@ func TestConditions(t *testing.T) {
 		"an empty hash":                {`{passwords: [` + ref("hash", "empty") + `]}`, "Invalid", "InvalidHash", []string{`key "empty"`}},
 		"an empty plaintext":           {`{passwords: [` + ref("plaintext", "empty") + `]}`, "Invalid", "NoPassword", []string{`key "empty"`, "empty password never logs in"}},
 		"a plaintext that is too long": {`{passwords: [` + ref("plaintext", "long") + `]}`, "Invalid", "SecretValueTooLarge", []string{`key "long"`, "shorter"}},
-		"one broken password of three": {`{passwords: [` + ref("hash", "good") + `,` + ref("hash", "bad") + `,` + ref("hash", "nothing") + `]}`, "Active", "InvalidHash",
-			[]string{"passwords[1]", "passwords[2]", "the other passwords still work"}},
+		"one broken password of three": {`{passwords: [` + ref("hash", "good") + `,` + named("b", ref("hash", "bad")) + `,` + named("c", ref("hash", "nothing")) + `]}`, "Active", "InvalidHash",
+			[]string{"passwords[b]", "passwords[c]", "the other passwords still work"}},
 		"revoked":                       {`{revoked: true, passwords: [` + ref("hash", "good") + `]}`, "Revoked", "Revoked", []string{"spec.revoked"}},
 		"expired":                       {`{expiresAt: "2020-01-01T00:00:00Z", passwords: [` + ref("hash", "good") + `]}`, "Expired", "Expired", []string{"2020-01-01T00:00:00Z"}},
 		"revoked and expired":           {`{revoked: true, expiresAt: "2020-01-01T00:00:00Z"}`, "Revoked", "Revoked", nil},
 		"every password expired":        {`{passwords: [{expiresAt: "2020-01-01T00:00:00Z", hashFrom: {secretKeyRef: {name: s, key: good}}}]}`, "PasswordExpired", "PasswordExpired", []string{"add a new one"}},
-		"one password expired":          {`{passwords: [{expiresAt: "2020-01-01T00:00:00Z", hashFrom: {secretKeyRef: {name: s, key: good}}}, ` + ref("plaintext", "plain") + `]}`, "Active", "Active", nil},
-		"expired and broken passwords":  {`{passwords: [{expiresAt: "2020-01-01T00:00:00Z", hashFrom: {secretKeyRef: {name: s, key: good}}}, ` + ref("hash", "bad") + `]}`, "PasswordExpired", "PasswordExpired", []string{"passwords[1]"}},
+		"one password expired":          {`{passwords: [{expiresAt: "2020-01-01T00:00:00Z", hashFrom: {secretKeyRef: {name: s, key: good}}}, ` + named("b", ref("plaintext", "plain")) + `]}`, "Active", "Active", nil},
+		"expired and broken passwords":  {`{passwords: [{expiresAt: "2020-01-01T00:00:00Z", hashFrom: {secretKeyRef: {name: s, key: good}}}, ` + named("b", ref("hash", "bad")) + `]}`, "PasswordExpired", "PasswordExpired", []string{"passwords[b]"}},
 		"a plaintext and a newline":     {`{passwords: [` + ref("plaintext", "newline") + `]}`, "Active", "Active", nil},
 		"tokens valid after the future": {`{tokensValidAfter: "2099-01-01T00:00:00Z", passwords: [` + ref("hash", "good") + `]}`, "Active", "Active", nil},
 		"a weak hash":                   {`{passwords: [` + ref("hash", "weak") + `]}`, "Active", "Active", nil},
 	}
+	inForce := map[string]bool{"Active": true, "Revoked": true, "Expired": true, "PasswordExpired": true, "Locked": true}
+	mayCome := map[string]bool{"SecretNotFound": true, "SecretKeyNotFound": true}
 	remarkConditions := map[string]string{
 		"a weak hash": authv1alpha1.ConditionWeakHash, "a plaintext and a newline": authv1alpha1.ConditionPlaintextNewline,
 		"tokens valid after the future": authv1alpha1.ConditionTokensVoid,
@@ -69,9 +72,17 @@ func TestConditions(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			u := w.AwaitStatus(objectName(name), c.state, c.reason)
+			allowed := apitest.Condition(u, authv1alpha1.ConditionLoginAllowed)
+			if want := c.reason == authv1alpha1.ReasonActive; (allowed.Status == metav1.ConditionTrue) != want || allowed.Reason != c.reason {
+				t.Errorf("LoginAllowed is %s, reason %s, for %s", allowed.Status, allowed.Reason, c.reason)
+			}
 			ready := apitest.Condition(u, authv1alpha1.ConditionReady)
-			if want := c.reason == authv1alpha1.ReasonActive; (ready.Status == metav1.ConditionTrue) != want {
+			if (ready.Status == metav1.ConditionTrue) != inForce[c.reason] {
 				t.Errorf("Ready is %s for %s", ready.Status, c.reason)
+			}
+			stalled := apitest.Condition(u, authv1alpha1.ConditionStalled)
+			if want := !inForce[c.reason] && !mayCome[c.reason]; (stalled.Status == metav1.ConditionTrue) != want {
+				t.Errorf("Stalled is %q for %s", stalled.Status, c.reason)
 			}
 			for _, words := range c.words {
 				if !strings.Contains(ready.Message, words) {

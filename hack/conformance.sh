@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Starts the binary standalone on a free port in a folder of its own, and runs a conformance runner against it.
 # usage: hack/conformance.sh BINARY FOLDER [runner flags]
-# FOLDER contains users.yaml, and the runner's module in run/.
+# FOLDER contains the users in named/users.yaml, and the runner's module in run/.
 set -euo pipefail
 binary=$(realpath "${1:?give the binary}")
 cases=$(realpath "${2:?give the folder of the conformance cases}")
@@ -41,15 +41,15 @@ wait_ready() {
 }
 
 mkdir "$work/manifests"
-cp "$cases/users.yaml" "$work/manifests"
+cp "$cases/named/users.yaml" "$work/manifests"
 (cd "$cases/run" && go build -o "$work/runner" .)
 
 port=$(free_port)
-"$binary" serve --manifests "$work/manifests" --bind-address "127.0.0.1:$port" \
+"$binary" serve --manifests "$work/manifests" --state-dir "$work/state" --bind-address "127.0.0.1:$port" \
 	--health-probe-bind-address "127.0.0.1:$((port + 1))" --metrics-bind-address "127.0.0.1:$((port + 2))" >"$work/log" 2>&1 &
 server=$!
 wait_ready "http://127.0.0.1:$((port + 1))/readyz"
 
 cd "$cases/run"
-"$work/runner" -url "https://127.0.0.1:$port" -ca "$work/manifests/.gatehouse/ca.crt" \
+"$work/runner" -url "https://127.0.0.1:$port" -ca "$work/state/ca.crt" \
 	-manifests "$work/manifests" "$@"

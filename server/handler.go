@@ -1,10 +1,13 @@
 package server
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/netip"
 	"path"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -15,8 +18,8 @@ import (
 
 // newHandler returns a handler that serves all APIs. For an unknown path it answers 404 in the
 // format of the API that owns the prefix, or as generic JSON if no API owns it.
-func newHandler(apis []api.API, trustedProxies []netip.Prefix, metrics *Metrics) http.Handler {
-	m := &mounter{mux: http.NewServeMux(), requests: newRequests(trustedProxies), metrics: metrics}
+func newHandler(apis []api.API, trustedProxies []netip.Prefix, metrics *Metrics, sink audit.Sink) http.Handler {
+	m := &mounter{mux: http.NewServeMux(), requests: newRequests(trustedProxies), metrics: metrics, audit: sink}
 	for _, a := range apis {
 		m.mount(a)
 	}
@@ -28,6 +31,7 @@ type mounter struct {
 	mux      *http.ServeMux
 	requests *requests
 	metrics  *Metrics
+	audit    audit.Sink
 	bodies   bodies
 }
 
@@ -53,8 +57,24 @@ func (m *mounter) wrap(apiName, route string, h http.HandlerFunc) http.Handler {
 		r = m.requests.begin(w, r, apiName)
 		recorder := statusRecorder{ResponseWriter: w}
 		defer func() { durations.get(recorder.status).Observe(time.Since(start).Seconds()) }() //nolint:forbidigo // as above
+		defer m.reportPanic(r)
 		h(&recorder, r)
 	})
+}
+
+// reportPanic reports a panic of a handler. Like http.Server, it breaks the connection off, but it
+// leaves out the value of the panic, which may come from the request.
+func (m *mounter) reportPanic(r *http.Request) {
+	value := recover()
+	if value == nil {
+		return
+	}
+	if err, ok := value.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
+		m.audit(r.Context(), audit.Event{
+			Name: audit.Panic, Outcome: audit.Failed, Reason: "error", Detail: fmt.Sprintf("%T\n%s", value, debug.Stack()),
+		})
+	}
+	panic(http.ErrAbortHandler) //nolint:forbidigo // tells http.Server to break the connection off, and to log nothing
 }
 
 // limitBody keeps the bodies in flight within their bounds. A request that would exceed them is

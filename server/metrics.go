@@ -19,6 +19,7 @@ type Metrics struct {
 	requests  *prometheus.HistogramVec
 	events    *lookupCache[eventLabels, prometheus.Counter]
 	cacheHits prometheus.Counter
+	asserted  *prometheus.CounterVec
 	hashWait  prometheus.Histogram
 	hashTime  prometheus.Histogram
 }
@@ -51,12 +52,16 @@ func newMetrics(r prometheus.Registerer) *Metrics {
 	}
 	events := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gatehouse_auth_events_total",
-		Help: "Logins, token checks, issued tokens and revocations, by API, outcome and reason for refusal.",
+		Help: "Logins, token checks, issued tokens, revocations, lists of tokens and panics, by API, outcome and reason for refusal.",
 	}, []string{"event", "api", "outcome", "reason"})
+	m.asserted = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gatehouse_assertions_total",
+		Help: "Logins with a token of another issuer, by trusted issuer and outcome; no issuer if it is not trusted.",
+	}, []string{"issuer", "outcome"})
 	m.events = newLookupCache(func(l eventLabels) prometheus.Counter {
 		return events.WithLabelValues(l.event, l.api, l.outcome, l.reason)
 	})
-	r.MustRegister(m.requests, events, m.cacheHits, m.hashWait, m.hashTime)
+	r.MustRegister(m.requests, events, m.cacheHits, m.asserted, m.hashWait, m.hashTime)
 	return m
 }
 
@@ -71,6 +76,9 @@ func (m *Metrics) Count(ctx context.Context, e audit.Event) {
 	m.events.get(eventLabels{e.Name, audit.RequestFrom(ctx).API, e.Outcome, e.Reason}).Inc()
 	if e.Cached {
 		m.cacheHits.Inc()
+	}
+	if e.Credential == audit.Identity {
+		m.asserted.WithLabelValues(e.Issuer, e.Outcome).Inc()
 	}
 }
 

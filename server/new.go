@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatehouse-auth/gatehouse/internal/assertion"
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
@@ -26,6 +27,7 @@ import (
 type Config struct {
 	Directory    *directory.Directory
 	Keys         *token.KeySet
+	Assertions   *assertion.Verifier // of the issuers that the service trusts; nil: none
 	Records      grant.Records
 	LoginUpdated func(*directory.User, loginstate.Update) // receives login updates; must not block
 	Audit        audit.Sink
@@ -44,6 +46,7 @@ type Config struct {
 	LockDuration     time.Duration // 0: until an administrator unlocks the account
 	PasswordCacheTTL time.Duration // 0: no password cache
 	HashConcurrency  int           // 0: chosen by the number of cores
+	HashMemory       int64         // bytes that password hashes may take; 0: any number
 
 	// CertificateEnds returns when the served certificate expires; nil if the service has none.
 	CertificateEnds func() time.Time
@@ -51,22 +54,31 @@ type Config struct {
 
 // Server is the service without its connections: the verdicts, and the handler for all APIs.
 type Server struct {
-	Passwords *authn.Password
-	Tokens    *authn.Token
-	Grants    *grant.Grants
-	Handler   http.Handler
+	Passwords  *authn.Password
+	Assertions *authn.Assertion
+	Tokens     *authn.Token
+	Grants     *grant.Grants
+	Handler    http.Handler
 }
 
 // New creates the verdicts, mounts every API on them, and registers the metrics with c.Registry.
 func New(c Config) *Server {
 	metrics := newMetrics(c.Registry)
+	if c.Assertions == nil {
+		c.Assertions = &assertion.Verifier{}
+	}
 	log := c.Audit
-	c.Audit = func(ctx context.Context, e audit.Event) { log(ctx, e); metrics.Count(ctx, e) }
+	c.Audit = func(ctx context.Context, e audit.Event) {
+		e = audit.Identify(ctx, e)
+		log(ctx, e)
+		metrics.Count(ctx, e)
+	}
 	s := &Server{
 		Passwords: authn.NewPassword(authn.PasswordConfig{
 			Directory: c.Directory, Audit: c.Audit, Observer: metrics, LoginUpdated: c.LoginUpdated, Now: c.Now,
-			CacheTTL: c.PasswordCacheTTL, HashConcurrency: c.HashConcurrency, LockAfter: c.LockAfter, LockDuration: c.LockDuration,
+			CacheTTL: c.PasswordCacheTTL, HashConcurrency: c.HashConcurrency, HashMemory: c.HashMemory, LockAfter: c.LockAfter, LockDuration: c.LockDuration,
 		}),
+		Assertions: &authn.Assertion{Directory: c.Directory, Verifier: c.Assertions, Audit: c.Audit, Now: c.Now},
 		Tokens: &authn.Token{
 			Directory: c.Directory, Audit: c.Audit, Now: c.Now,
 			Verifier: &token.Verifier{Keys: c.Keys, Issuer: c.Issuer, Audience: c.Audience},
@@ -76,26 +88,28 @@ func New(c Config) *Server {
 			Issuer: &token.Issuer{Keys: c.Keys, URL: c.Issuer, Audience: c.Audience},
 		}),
 	}
+	registerIssuers(c.Registry, c.Assertions, c.Now)
 	registerState(c.Registry, state{
 		directory: c.Directory, keys: c.Keys, now: c.Now, version: c.Version,
 		certificateEnds: c.CertificateEnds, queued: s.Passwords.Queued,
 	})
-	s.Handler = newHandler(s.apis(c), c.TrustedProxies, metrics)
+	s.Handler = newHandler(s.apis(c), c.TrustedProxies, metrics, c.Audit)
 	return s
 }
 
 func (s *Server) apis(c Config) []api.API {
+	logins := &authn.Logins{Passwords: s.Passwords, Assertions: s.Assertions}
 	return []api.API{
-		redis.New(redis.Config{Passwords: s.Passwords, Tokens: s.Tokens, Grants: s.Grants}),
+		redis.New(redis.Config{Logins: logins, Tokens: s.Tokens, Grants: s.Grants}),
 		puppet.New(puppet.Config{
-			Passwords: s.Passwords, Tokens: s.Tokens, Grants: s.Grants, Directory: c.Directory,
+			Logins: logins, Tokens: s.Tokens, Grants: s.Grants, Directory: c.Directory,
 			AdminGroups: c.AdminGroups, Version: c.Version, Now: c.Now,
 		}),
 		oauth.New(oauth.Config{
-			Passwords: s.Passwords, Tokens: s.Tokens, Grants: s.Grants, Keys: c.Keys,
+			Passwords: s.Passwords, Assertions: s.Assertions, Tokens: s.Tokens, Grants: s.Grants, Keys: c.Keys,
 			Issuer: c.Issuer, Algorithm: c.Algorithm, Now: c.Now,
 		}),
 		kubernetes.New(kubernetes.Config{Tokens: s.Tokens, Audience: c.Audience}),
-		forwardauth.New(forwardauth.Config{Passwords: s.Passwords, Tokens: s.Tokens}),
+		forwardauth.New(forwardauth.Config{Logins: logins, Tokens: s.Tokens}),
 	}
 }

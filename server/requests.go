@@ -59,7 +59,7 @@ func (q *requests) source(r *http.Request) netip.Addr {
 	if len(q.trusted) == 0 || !q.isTrusted(addr) {
 		return addr
 	}
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	hops := strings.Split(lastHops(strings.Join(r.Header.Values("X-Forwarded-For"), ",")), ",")
 	for _, hop := range slices.Backward(hops) {
 		previous, err := netip.ParseAddr(strings.TrimSpace(hop))
 		if err != nil {
@@ -71,6 +71,15 @@ func (q *requests) source(r *http.Request) netip.Addr {
 		}
 	}
 	return addr
+}
+
+// lastHops returns a list of hops without its beginning, if it is longer than maximumParsedHeader bytes.
+func lastHops(list string) string {
+	if len(list) <= maximumParsedHeader {
+		return list
+	}
+	_, whole, _ := strings.Cut(list[len(list)-maximumParsedHeader:], ",") // the first may be half an address
+	return whole
 }
 
 func (q *requests) isTrusted(addr netip.Addr) bool {

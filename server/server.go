@@ -22,10 +22,11 @@ const (
 )
 
 // NewHTTP returns an HTTP server for h that limits everything a slow or greedy client could drag
-// out. http.Server itself adds 4 KiB to MaxHeaderBytes, so NewHTTP subtracts them.
+// out, and adds the headers that every response has. http.Server itself adds 4 KiB to MaxHeaderBytes,
+// so NewHTTP subtracts them.
 func NewHTTP(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           h,
+		Handler:           secure(h),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,

@@ -33,6 +33,9 @@ func registerState(r prometheus.Registerer, s state) {
 		waiting:     describe("gatehouse_password_hash_queue_length", "Logins waiting for a slot to compute a password hash."),
 		key:         describe("gatehouse_key_age_seconds", "Age of the key that issues tokens, by use.", "use"),
 		certificate: describe("gatehouse_certificate_expiry_timestamp_seconds", "Expiry time of the served certificate."),
+		lifted:      describe("gatehouse_revocations_lifted_total", "Revocations of users that were lifted before their end."),
+		deleted:     describe("gatehouse_users_deleted_total", "Users that were deleted."),
+		expiry:      describe("gatehouse_next_expiry_timestamp_seconds", "Next expiry of a password or an account within a week; absent if there is none."),
 		build:       describe("gatehouse_build_info", "Always 1; the labels hold the versions of the binary and of Go.", "version", "go_version"),
 	})
 }
@@ -43,12 +46,12 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 type stateCollector struct {
 	state
-	synced, age, users, records, waiting, key, certificate, build *prometheus.Desc
+	synced, age, users, records, waiting, key, certificate, lifted, deleted, expiry, build *prometheus.Desc
 }
 
 // Describe implements prometheus.Collector.
 func (c *stateCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.synced, c.age, c.users, c.records, c.waiting, c.key, c.certificate, c.build} {
+	for _, d := range []*prometheus.Desc{c.synced, c.age, c.users, c.records, c.waiting, c.key, c.certificate, c.lifted, c.deleted, c.expiry, c.build} {
 		out <- d
 	}
 }
@@ -59,6 +62,11 @@ func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	now := c.now()
+	out <- prometheus.MustNewConstMetric(c.lifted, prometheus.CounterValue, float64(c.directory.Lifted()))
+	out <- prometheus.MustNewConstMetric(c.deleted, prometheus.CounterValue, float64(c.directory.Deleted()))
+	if next := c.directory.NextExpiry(now); !next.IsZero() {
+		gauge(c.expiry, float64(next.Unix()))
+	}
 	synced := 0.0
 	if c.directory.HasSynced() {
 		synced = 1

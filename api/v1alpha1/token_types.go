@@ -2,12 +2,13 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// Token is the record of one issued token. Only tokens with a label and tokens that were revoked
-// individually have a record, which Gatehouse deletes after the token has expired. The record does
-// not contain the token and cannot be used to log in.
+// Token is the record of one issued token. Only tokens with a label, tokens that live longer than 24
+// hours, and tokens that were revoked individually have a record, which Gatehouse deletes after the
+// token has expired. The record does not contain the token and cannot be used to log in.
 //
 // +kubebuilder:object:root=true
-// +kubebuilder:resource:scope=Namespaced,categories=gatehouse
+// +kubebuilder:resource:scope=Namespaced,categories=gatehouse,shortName=ght
+// +kubebuilder:metadata:annotations={"helm.sh/resource-policy=keep","argocd.argoproj.io/sync-options=Prune=false,Delete=false","kustomize.toolkit.fluxcd.io/prune=disabled"}
 // +kubebuilder:selectablefield:JSONPath=`.spec.userRef.name`
 // +kubebuilder:selectablefield:JSONPath=`.spec.userRef.uid`
 // +kubebuilder:printcolumn:name="User",type=string,JSONPath=`.spec.userRef.name`
@@ -21,19 +22,39 @@ type Token struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec describes the token. Only revoked can change.
+	// spec describes the token. It can change only by revoking the token.
 	// +required
 	Spec TokenSpec `json:"spec"`
 
 	// Unreadable says why the stored object could not be read completely, and is empty if it could.
 	// It is not stored.
 	Unreadable string `json:"-"`
+
+	// Ownership says whether the stored object has the owner and the label that Gatehouse gives it. It
+	// is not stored, and known only of objects in a cache.
+	Ownership Ownership `json:"-"`
 }
 
+// Ownership says whether a Token has the owner and the label that Gatehouse gives it. The zero value
+// means that this is not known.
+type Ownership string
+
+// What is known about the owner and the label of a Token.
+const (
+	Owned    Ownership = "Owned"
+	Misowned Ownership = "Misowned"
+)
+
+// UserUIDLabel is the label in a Token's metadata that selects all Tokens of a user.
+const UserUIDLabel = Group + "/user-uid"
+
 // TokenSpec describes one issued token. It is immutable, except that revoked can change from false
-// to true.
+// to true. A revoked token may lose label, description and client, which Gatehouse then removes.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.label) == has(oldSelf.label) && has(self.description) == has(oldSelf.description) && has(self.client) == has(oldSelf.client)",message="only revoked can change"
+// +kubebuilder:validation:XValidation:rule="has(self.label) == has(oldSelf.label) || (!has(self.label) && self.?revoked.orValue(false))",message="only revoked can change"
+// +kubebuilder:validation:XValidation:rule="has(self.description) == has(oldSelf.description) || (!has(self.description) && self.?revoked.orValue(false))",message="only revoked can change"
+// +kubebuilder:validation:XValidation:rule="has(self.client) == has(oldSelf.client) || (!has(self.client) && self.?revoked.orValue(false))",message="only revoked can change"
+// +kubebuilder:validation:XValidation:rule="has(self.authenticatedAt) == has(oldSelf.authenticatedAt) && has(self.final) == has(oldSelf.final)",message="only revoked can change"
 // +kubebuilder:validation:XValidation:rule="!oldSelf.?revoked.orValue(false) || self.?revoked.orValue(false)",message="a revoked token stays revoked"
 // +kubebuilder:validation:XValidation:rule="self.issuedAt < self.expiresAt",message="expiresAt must be later than issuedAt"
 type TokenSpec struct {
@@ -65,16 +86,18 @@ type TokenSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="only revoked can change"
 	Label string `json:"label,omitempty"`
 
-	// description is free text from the client. Absent: none.
+	// description is free text from the client, at most 1024 bytes. Absent: none.
 	// +optional
-	// +kubebuilder:validation:MaxLength=65536
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="bytes(self).size() <= 1024",message="must have at most 1024 bytes"
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="only revoked can change"
 	Description string `json:"description,omitempty"`
 
-	// client is the name that the client gave itself, as free text. Absent: none.
+	// client is the name that the client gave itself, as free text of at most 1024 bytes. Absent: none.
 	// Example: PE console
 	// +optional
-	// +kubebuilder:validation:MaxLength=65536
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="bytes(self).size() <= 1024",message="must have at most 1024 bytes"
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="only revoked can change"
 	Client string `json:"client,omitempty"`
 
@@ -93,6 +116,22 @@ type TokenSpec struct {
 	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="only revoked can change"
 	ExpiresAt metav1.MicroTime `json:"expiresAt"`
+
+	// authenticatedAt is the time when the user gave the password that the token stems from, if the
+	// token was made from another token, with exactly six fractional digits. What is made from the
+	// token ends at the latest when the longest token issued then would. Absent: issuedAt.
+	// Example: "2026-11-22T08:00:00.123000Z"
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="only revoked can change"
+	AuthenticatedAt *metav1.MicroTime `json:"authenticatedAt,omitempty"`
+
+	// final means that nothing made from the token ends after it, because the token was made from a
+	// JWT. Absent: false.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="only revoked can change"
+	Final bool `json:"final,omitempty"`
 
 	// revoked makes the token void at once and permanently when set to true. Absent: false.
 	// +optional

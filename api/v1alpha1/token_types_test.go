@@ -27,11 +27,12 @@ func TestTokenSchemaAccepts(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	for name, o := range map[string]*unstructured.Unstructured{
-		"a labelled opaque token":         s.object(t, "Token", tokenSpec),
-		"a JWT":                           tokenWith(t, s, "kind", "JWT"),
-		"a token revoked from the start":  tokenWith(t, s, "revoked", true),
-		"a label of 200 characters":       tokenWith(t, s, "label", strings.Repeat("ß", 200)),
-		"a description as long as a body": tokenWith(t, s, "description", strings.Repeat("x", 65536)),
+		"a labelled opaque token":        s.object(t, "Token", tokenSpec),
+		"a JWT":                          tokenWith(t, s, "kind", "JWT"),
+		"a token revoked from the start": tokenWith(t, s, "revoked", true),
+		"a label of 200 characters":      tokenWith(t, s, "label", strings.Repeat("ß", 200)),
+		"a description of 1 KiB":         tokenWith(t, s, "description", strings.Repeat("ß", 512)),
+		"a client of 1 KiB":              tokenWith(t, s, "client", strings.Repeat("x", 1024)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := s.Create(t.Context(), o); err != nil {
@@ -58,6 +59,9 @@ func TestTokenSchemaRefuses(t *testing.T) {
 		"an empty label":                         {"label", "", "spec.label"},
 		"a label of 201 characters":              {"label", strings.Repeat("x", 201), "spec.label"},
 		"a label with a newline":                 {"label", "a\nb", "spec.label"},
+		"a description of 1025 bytes":            {"description", strings.Repeat("x", 1025), "spec.description"},
+		"a description of 1026 bytes in letters": {"description", strings.Repeat("ß", 513), "at most 1024 bytes"},
+		"a client of 1025 bytes":                 {"client", strings.Repeat("x", 1025), "spec.client"},
 		"a user without a UID":                   {"userRef", map[string]any{"name": "jj"}, "spec.userRef.uid"},
 		"a time of issue in whole seconds":       {"issuedAt", "2026-11-22T08:00:00Z", "spec.issuedAt"},
 		"a time of issue in milliseconds":        {"issuedAt", "2026-11-22T08:00:00.123Z", "spec.issuedAt"},
@@ -87,11 +91,14 @@ func TestTokenChangesOnlyByRevocation(t *testing.T) {
 	} {
 		mustRefuse(t, s.patch(t, o.DeepCopy(), change), "only revoked can change")
 	}
-	for _, step := range []string{`{"revoked":false}`, `{"revoked":null}`, `{"revoked":true}`, `{"revoked":true}`} {
+	for _, step := range []string{
+		`{"revoked":false}`, `{"revoked":null}`, `{"revoked":true,"label":null}`, `{"revoked":true}`, `{"description":null,"client":null}`,
+	} {
 		if err := s.patch(t, o, step); err != nil {
 			t.Errorf("patch %s: %v", step, err)
 		}
 	}
+	mustRefuse(t, s.patch(t, o.DeepCopy(), `{"label":"another"}`), "only revoked can change")
 	for _, step := range []string{`{"revoked":false}`, `{"revoked":null}`} {
 		mustRefuse(t, s.patch(t, o.DeepCopy(), step), "a revoked token stays revoked")
 	}

@@ -8,15 +8,20 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
-// +kubebuilder:resource:scope=Namespaced,categories=gatehouse
+// +kubebuilder:resource:scope=Namespaced,categories=gatehouse,shortName=ghu
+// +kubebuilder:metadata:annotations={"helm.sh/resource-policy=keep","argocd.argoproj.io/sync-options=Prune=false,Delete=false","kustomize.toolkit.fluxcd.io/prune=disabled"}
 // +kubebuilder:selectablefield:JSONPath=`.spec.login`
-// +kubebuilder:printcolumn:name="Login",type=string,JSONPath=`.spec.login`,description="The login; empty if it is the name of the User"
+// +kubebuilder:printcolumn:name="Login",type=string,JSONPath=`.status.login`
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Login allowed",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="LoginAllowed")].status`
+// +kubebuilder:printcolumn:name="Service accounts",type=string,priority=1,JSONPath=`.spec.identities[*].serviceAccount.name`
+// +kubebuilder:printcolumn:name="Issuers",type=string,priority=1,JSONPath=`.spec.identities[*].federated.issuer`
 // +kubebuilder:printcolumn:name="Expires",type=string,JSONPath=`.spec.expiresAt`
 // +kubebuilder:printcolumn:name="Last token",type=date,priority=1,JSONPath=`.status.lastTokenIssuedAt`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.tokensRevokedAt) || (has(self.status) && has(self.status.tokensRevokedAt))",message="status.tokensRevokedAt cannot be removed"
 type User struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -27,6 +32,7 @@ type User struct {
 
 	// status is the observed state of the account.
 	// +optional
+	// +kubebuilder:default={conditions: {{type: "Ready", status: "Unknown", reason: "Pending", message: "Gatehouse has not processed the User yet", lastTransitionTime: "1970-01-01T00:00:00Z"}}}
 	Status UserStatus `json:"status,omitzero"`
 
 	// Unreadable says why the stored object could not be read completely, and is empty if it could.
@@ -38,12 +44,12 @@ type User struct {
 type UserSpec struct {
 	// login is the name that the user logs in with. Absent: metadata.name. Logins compare byte for
 	// byte; if two Users have the same login, the older User keeps it. 1 to 255 characters without
-	// ':' and control characters.
+	// ':', control characters and invisible format characters, and without spaces at either end.
 	// Example: jeanjackson@example.com
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
-	// +kubebuilder:validation:Pattern=`^[^:\x00-\x1f\x7f-\x9f]+$`
+	// +kubebuilder:validation:Pattern=`^[^:\s\p{Z}\x00-\x1f\x7f-\x9f\p{Cf}]([^:\x00-\x1f\x7f-\x9f\p{Cf}]*[^:\s\p{Z}\x00-\x1f\x7f-\x9f\p{Cf}])?$`
 	Login string `json:"login,omitempty"`
 
 	// displayName is the user's name for people to read; tokens carry it as the claim "name".
@@ -64,26 +70,40 @@ type UserSpec struct {
 
 	// groups are the groups that the user is a member of; tokens carry them as the claim "groups".
 	// Absent: none. A group cannot contain a comma, because some services receive the groups as one
-	// list joined by commas.
+	// list joined by commas, nor control characters and invisible format characters. It cannot begin
+	// with "system:", which is reserved for Kubernetes: an API server that trusts Gatehouse would take
+	// such a group for one of its own.
 	// Example: [operators]
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=100
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=255
-	// +kubebuilder:validation:items:Pattern=`^[^,\x00-\x1f\x7f-\x9f]+$`
+	// +kubebuilder:validation:items:Pattern=`^[^,\x00-\x1f\x7f-\x9f\p{Cf}]+$`
+	// +kubebuilder:validation:items:XValidation:rule="!self.startsWith('system:')",message="groups that begin with system: are reserved for Kubernetes"
 	Groups []string `json:"groups,omitempty"`
 
-	// passwords are the user's passwords, at most 4. The user can log in with any of them, so that
-	// two can overlap while one is being replaced. Absent or empty: the user exists but cannot log
-	// in.
+	// passwords are the user's passwords, at most 4, each with a name of its own. The user can log
+	// in with any of them, so that two can overlap while one is being replaced. Absent or empty: the
+	// user exists but cannot log in.
 	// +optional
-	// +listType=atomic
+	// +listType=map
+	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=4
 	Passwords []Password `json:"passwords,omitempty"`
 
+	// identities are tokens of other issuers that log this user in, in the place of a password, at
+	// most 16. An identity belongs to one User; if several claim it, the oldest User keeps it.
+	// Absent or empty: the user needs a password.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	Identities []Identity `json:"identities,omitempty"`
+
 	// revoked disables the account at once when set to true: the user cannot log in, and every
-	// token of the user is void for as long as the account is revoked. Absent: false.
+	// token of the user is void for good. Setting it back to false lets the user log in again and
+	// revives no token. In an emergency create a Revocation instead, which a tool that applies this
+	// User cannot undo. Absent: false.
 	// +optional
 	Revoked bool `json:"revoked,omitempty"`
 
@@ -113,6 +133,16 @@ type UserSpec struct {
 //
 // +kubebuilder:validation:XValidation:rule="has(self.hashFrom) != has(self.plaintextFrom)",message="set exactly one of hashFrom and plaintextFrom"
 type Password struct {
+	// name identifies the password among those of the user, so that a tool can own a single one.
+	// Absent: "default".
+	// Example: laptop
+	// +optional
+	// +kubebuilder:default=default
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name,omitempty"`
+
 	// hashFrom is the source of the password's hash. bcrypt ("$2b$...") and argon2id
 	// ("$argon2id$...") are the best choices. One newline at the end is ignored.
 	// +optional
@@ -172,30 +202,21 @@ type SecretKeyRef struct {
 	Key string `json:"key"`
 }
 
-// TokenPolicy narrows the lifetimes of one user's tokens. Lifetimes are Go durations of at least
-// one second, such as "90s", "1h" or "1h30m".
+// TokenPolicy narrows the lifetimes of one user's tokens.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.defaultLifetime) || !has(self.maximumLifetime) || duration(self.defaultLifetime) <= duration(self.maximumLifetime)",message="defaultLifetime must not be longer than maximumLifetime"
+// +kubebuilder:validation:XValidation:rule="!has(self.defaultLifetime) || !has(self.maximumLifetime) || (self.defaultLifetime.endsWith('d') || self.maximumLifetime.endsWith('d') ? (self.defaultLifetime.endsWith('d') ? int(self.defaultLifetime.substring(0, self.defaultLifetime.size() - 1)) * 86400 : duration(self.defaultLifetime).getSeconds()) <= (self.maximumLifetime.endsWith('d') ? int(self.maximumLifetime.substring(0, self.maximumLifetime.size() - 1)) * 86400 : duration(self.maximumLifetime).getSeconds()) : duration(self.defaultLifetime) <= duration(self.maximumLifetime))",message="defaultLifetime must not be longer than maximumLifetime"
 type TokenPolicy struct {
 	// defaultLifetime is the lifetime of an opaque token if the client does not request one.
 	// Absent: the service's default.
 	// Example: 1h
 	// +optional
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]{1,10}(\.[0-9]{1,9})?(h|m|s|ms|us|ns))+$`
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s')",message="must be a Go duration of at least 1s, such as 90s, 1h or 1h30m"
-	DefaultLifetime *metav1.Duration `json:"defaultLifetime,omitempty"`
+	DefaultLifetime *Lifetime `json:"defaultLifetime,omitempty"`
 
 	// maximumLifetime is the longest lifetime of any token; a longer requested lifetime is
 	// shortened to it. Absent: the service's maximum.
-	// Example: 24h
+	// Example: 30d
 	// +optional
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]{1,10}(\.[0-9]{1,9})?(h|m|s|ms|us|ns))+$`
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s')",message="must be a Go duration of at least 1s, such as 90s, 1h or 1h30m"
-	MaximumLifetime *metav1.Duration `json:"maximumLifetime,omitempty"`
+	MaximumLifetime *Lifetime `json:"maximumLifetime,omitempty"`
 }
 
 // UserState summarizes whether a user can log in.
@@ -208,7 +229,7 @@ type UserState string
 const (
 	// UserActive means that the user can log in with at least one password.
 	UserActive UserState = "Active"
-	// UserRevoked means that spec.revoked is true.
+	// UserRevoked means that spec.revoked is true or that a Revocation is in force.
 	UserRevoked UserState = "Revoked"
 	// UserExpired means that spec.expiresAt has passed.
 	UserExpired UserState = "Expired"
@@ -217,16 +238,20 @@ const (
 	UserInvalid UserState = "Invalid"
 	// UserPasswordExpired means that every usable password has expired.
 	UserPasswordExpired UserState = "PasswordExpired"
-	// UserLocked means that too many logins in a row have failed. The lock ends at
-	// status.lockedUntil.
+	// UserLocked means that too many logins in a row have failed, from many networks. The lock ends
+	// at status.lockedUntil.
 	UserLocked UserState = "Locked"
 )
 
 // UserStatus is the observed state of an account. Set lockedUntil to null to lift a lock; all other
 // fields are read-only.
 //
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.tokensRevokedAt) || (has(self.tokensRevokedAt) && self.tokensRevokedAt >= oldSelf.tokensRevokedAt)",message="tokensRevokedAt never moves back"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.tokensRevokedAt) || !has(self.tokensRevokedAt) || self.tokensRevokedAt >= oldSelf.tokensRevokedAt || (has(self.tokensRevokedAtCorrected) && self.tokensRevokedAt == self.tokensRevokedAtCorrected && oldSelf.tokensRevokedAt > self.tokensRevokedAt + duration('1m') && (!has(oldSelf.tokensRevokedAtCorrected) || self.tokensRevokedAtCorrected > oldSelf.tokensRevokedAtCorrected))",message="tokensRevokedAt never moves back"
 type UserStatus struct {
+	// login is the name that the user logs in with: spec.login or, if that is absent, metadata.name.
+	// +optional
+	Login string `json:"login,omitempty"`
+
 	// observedGeneration is the metadata.generation that state and conditions were computed from.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -252,12 +277,20 @@ type UserStatus struct {
 	FailedLogins int32 `json:"failedLogins,omitempty"`
 
 	// tokensRevokedAt makes void every token issued up to and including this second. Gatehouse sets
-	// it when a client revokes all tokens of the user through the API; it never moves back. Absent:
-	// no client has done so.
+	// it when spec.revoked or a Revocation takes effect, and when a client revokes all tokens of the
+	// user through the API. It cannot be removed and never moves back. Absent: nothing of this kind
+	// has happened.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`
 	TokensRevokedAt *metav1.Time `json:"tokensRevokedAt,omitempty"`
+
+	// tokensRevokedAtCorrected is when Gatehouse last pulled back a tokensRevokedAt that someone had
+	// set to more than a minute in the future. Absent: never.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`
+	TokensRevokedAtCorrected *metav1.Time `json:"tokensRevokedAtCorrected,omitempty"`
 
 	// lastTokenIssuedAt is approximately when the user last got a token; it is written in batches
 	// and may lag. Absent: never.
@@ -266,8 +299,8 @@ type UserStatus struct {
 	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`
 	LastTokenIssuedAt *metav1.Time `json:"lastTokenIssuedAt,omitempty"`
 
-	// conditions explain the state of the user. Ready is always present; the other conditions are
-	// present only while they are True.
+	// conditions explain the state of the user. Ready and LoginAllowed are always present; the
+	// others are present only while they are True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -15,7 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
-	ctrl "sigs.k8s.io/controller-runtime"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -24,6 +26,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/record"
+	"github.com/gatehouse-auth/gatehouse/internal/logging"
 )
 
 // The rate limit of calls to the API server by one replica. With client-go's default of 5 a second,
@@ -45,11 +48,23 @@ func (a *App) serveCluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	config := controllers.Config{Directory: a.directory, Keyer: a.keyer, Now: a.now, Namespaces: o.Namespaces}
+	trusted, err := a.newIssuers()
+	if err != nil {
+		return err
+	}
+	if err := trusted.followCluster(mgr); err != nil {
+		return err
+	}
+	config := controllers.Config{
+		Directory: a.directory, Keyer: a.keyer, Now: a.now, Namespaces: o.Namespaces, Trusts: trusted.Trusts, OnTrustChange: trusted.OnChange,
+		HashMemory: hashMemory(),
+	}
 	if err := controllers.Setup(ctx, mgr, config); err != nil {
 		return err
 	}
-	keys := &controllers.KeysReconciler{Namespace: namespace, Keys: a.keys, Policy: o.keyPolicy(), Now: a.now}
+	keys := &controllers.KeysReconciler{
+		Namespace: namespace, Keys: a.keys, Policy: o.keyPolicy(), Now: a.now, UseDecoySecret: a.directory.UseDecoySecret,
+	}
 	if err := keys.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the keys controller: %w", err)
 	}
@@ -57,10 +72,12 @@ func (a *App) serveCluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	records, err := a.newRecords(mgr)
+	if err != nil {
+		return err
+	}
 	web, logins := a.newService(source{
-		records: &record.Tokens{
-			Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Directory: a.directory, Now: a.now,
-		},
+		records:     records,
 		logins:      &record.Logins{Client: mgr.GetClient(), Reader: mgr.GetAPIReader()},
 		certificate: cert,
 	})
@@ -68,7 +85,7 @@ func (a *App) serveCluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range append(metrics, web, a.newProbeServer(cert), logins) {
+	for _, r := range append(metrics, trusted, web, a.newProbeServer(cert), logins) {
 		if err := mgr.Add(r); err != nil {
 			return fmt.Errorf("add a server: %w", err)
 		}
@@ -78,9 +95,9 @@ func (a *App) serveCluster(ctx context.Context) error {
 }
 
 func newManager(o *Options, log *slog.Logger) (manager.Manager, error) {
-	connection, err := ctrl.GetConfig()
+	connection, err := clusterConfig()
 	if err != nil {
-		return nil, fmt.Errorf("connect to the cluster: %w: set KUBECONFIG, or serve a folder with --manifests", err)
+		return nil, err
 	}
 	connection.QPS, connection.Burst = apiQPS, apiBurst
 	scheme := runtime.NewScheme()
@@ -96,7 +113,7 @@ func newManager(o *Options, log *slog.Logger) (manager.Manager, error) {
 		MapperProvider:          newRESTMapper,
 		Cache:                   informer.CacheOptions(o.Namespaces),
 		Client:                  informer.ClientOptions(),
-		Logger:                  logr.FromSlogHandler(log.Handler()),
+		Logger:                  logr.FromSlogHandler(logging.Demote(log.Handler(), routine)),
 		Metrics:                 metricsserver.Options{BindAddress: noAddress},    // App serves metrics itself
 		Controller:              config.Controller{SkipNameValidation: new(true)}, // names are unique per manager, not per process
 		HealthProbeBindAddress:  noAddress,                                        // App serves probes itself, until the last request has ended
@@ -108,6 +125,51 @@ func newManager(o *Options, log *slog.Logger) (manager.Manager, error) {
 	return mgr, nil
 }
 
+// newRecords returns the records of tokens. They have clients of their own, so that a record waits
+// for no status of a user. The calls for revocations have no rate limit in this process: the number
+// of those that run at once is bounded, and a limit on a client would make one user wait for
+// another.
+func (a *App) newRecords(mgr manager.Manager) (*record.Tokens, error) {
+	newClient := func(qps float32, burst int) (client.Client, error) {
+		connection := rest.CopyConfig(mgr.GetConfig())
+		connection.QPS, connection.Burst, connection.RateLimiter = qps, burst, nil
+		return client.New(connection, client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	}
+	creations, err := newClient(apiQPS, apiBurst)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the cluster for token records: %w", err)
+	}
+	revocations, err := newClient(-1, 0)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the cluster for revocations: %w", err)
+	}
+	return record.NewTokens(record.Config{
+		Client: creations, Revocations: revocations, Directory: a.directory, Namespace: a.options.Namespaces[0], Now: a.now,
+	}), nil
+}
+
+// clusterConfig returns how to reach the API server: as KUBECONFIG or ~/.kube/config says, else as the
+// Pod does. The equivalent of controller-runtime logs an error on a machine without either, before it
+// returns one.
+func clusterConfig() (*rest.Config, error) {
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+		clientcmd.NewDefaultClientConfigLoadingRules(), &clientcmd.ConfigOverrides{}).ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return nil, errors.New("no cluster to serve: set KUBECONFIG, or serve a folder with --manifests DIR")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connect to the cluster: %w", err)
+	}
+	return config, nil
+}
+
+// routine reports whether a message of the Kubernetes libraries is about the ordinary start or stop of
+// one of their parts. A start logs dozens of them.
+func routine(message string) bool {
+	return strings.HasPrefix(message, "Starting ") || strings.HasPrefix(message, "Stopping and waiting for ") ||
+		strings.HasPrefix(message, "All workers finished")
+}
+
 // newRESTMapper returns a static mapper for the few kinds that the service reads and writes. A
 // mapper that discovers all API groups makes each start slower, and a search through them each read
 // of the cache.
@@ -117,6 +179,7 @@ func newRESTMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("ConfigMap"), meta.RESTScopeNamespace)
 	mapper.Add(authv1alpha1.GroupVersion.WithKind("User"), meta.RESTScopeNamespace)
 	mapper.Add(authv1alpha1.GroupVersion.WithKind("Token"), meta.RESTScopeNamespace)
+	mapper.Add(authv1alpha1.GroupVersion.WithKind("Revocation"), meta.RESTScopeNamespace)
 	return mapper, nil
 }
 

@@ -21,6 +21,22 @@ func limitMemory(log *slog.Logger) {
 	log.Debug("memory limit set", "bytes", limit)
 }
 
+// The memory that password hashes may take: half of the limit, but enough for the default of
+// hash-password, or a fixed amount where there is no limit.
+const (
+	hashesShare        = 2
+	minimumHashMemory  = 32 << 20 // bytes
+	unlimitedForHashes = 2 << 30  // bytes
+)
+
+// hashMemory returns how many bytes password hashes may take at once. A hash that takes more is never
+// computed.
+func hashMemory() int64 { return hashMemoryOf(debug.SetMemoryLimit(-1)) }
+
+func hashMemoryOf(limit int64) int64 {
+	return min(max(limit/hashesShare, minimumHashMemory), unlimitedForHashes)
+}
+
 // The memory that connections may take: a quarter of the limit, at connectionBytes each.
 const (
 	connectionBytes    = 64 << 10

@@ -31,5 +31,5 @@ func (a *App) ready(cert certificate) error {
 	case cert.ends != nil && cert.ends().IsZero():
 		return errors.New("no TLS certificate yet")
 	}
-	return nil
+	return a.checkLogs()
 }

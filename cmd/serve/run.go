@@ -32,17 +32,18 @@ import (
 // logger of the Kubernetes libraries and tunes the garbage collector, both of which belong to the
 // whole process. Use New and App.Run for a service among others.
 func Run(ctx context.Context, o *Options) error {
-	log, flush, err := logging.New(os.Stderr, o.LogFormat, o.LogLevel)
+	log, writer, err := logging.New(os.Stderr, o.LogFormat, o.LogLevel)
 	if err != nil {
 		return err
 	}
-	defer flush()
-	ctrl.SetLogger(logr.FromSlogHandler(log.Handler()))
+	defer func() { _ = writer.Close() }() // there is nowhere to report that the log cannot be written
+	ctrl.SetLogger(logr.FromSlogHandler(logging.Demote(log.Handler(), routine)))
 	limitMemory(log)
 	go tuneGC(ctx)
 	app, err := New(o, log)
 	if err != nil {
 		return err
 	}
+	app.logs["the log"] = writer
 	return app.Run(ctx)
 }

@@ -25,7 +25,7 @@ func TestTwoServicesInOneProcess(t *testing.T) {
 func startStandalone(t *testing.T, manifests string) *App {
 	t.Helper()
 	o := NewOptions()
-	o.Manifests, o.AllowHTTP, o.PrintCurl = manifests, true, ""
+	o.Manifests, o.StateDir, o.AllowHTTP, o.PrintCurl = manifests, t.TempDir(), true, ""
 	o.BindAddress, o.HealthProbeBindAddress, o.MetricsBindAddress = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	return startApp(t, o)
 }
@@ -33,10 +33,15 @@ func startStandalone(t *testing.T, manifests string) *App {
 // startApp runs a service until the test ends, and then requires that it stops without an error.
 func startApp(t *testing.T, o *Options) *App {
 	t.Helper()
+	return startAppWithLog(t, o, slog.New(slog.DiscardHandler))
+}
+
+func startAppWithLog(t *testing.T, o *Options, log *slog.Logger) *App {
+	t.Helper()
 	if err := o.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	app, err := New(o, slog.New(slog.DiscardHandler))
+	app, err := New(o, log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,6 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
-	"github.com/gatehouse-auth/gatehouse/internal/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/loginstate"
@@ -33,14 +32,14 @@ func (a *App) newService(s source) (web *manager.Server, logins *loginstate.Queu
 	o := a.options
 	logins = loginstate.New(s.logins, a.log)
 	service := server.New(server.Config{
-		Directory: a.directory, Keys: a.keys, Records: s.records, Audit: audit.Log(a.log), Registry: a.registry, Now: a.now,
+		Directory: a.directory, Keys: a.keys, Assertions: a.assertions, Records: s.records, Audit: a.audit.Write, Registry: a.registry, Now: a.now,
 		LoginUpdated: func(u *directory.User, update loginstate.Update) {
 			logins.Add(loginstate.User{Key: u.Key, UID: u.UID}, update)
 		},
 		Version: o.Version, Issuer: o.IssuerURL, Audience: o.Audience, Algorithm: o.SigningAlgorithm, Lifetimes: o.lifetimes(),
 		AdminGroups: o.AdminGroups, TrustedProxies: o.proxies, CertificateEnds: s.certificate.ends,
 		LockAfter: o.FailedAttemptsLockout, LockDuration: o.LockoutDuration,
-		PasswordCacheTTL: o.PasswordMemoTTL, HashConcurrency: o.PasswordHashConcurrency,
+		PasswordCacheTTL: o.PasswordMemoTTL, HashConcurrency: o.PasswordHashConcurrency, HashMemory: hashMemory(),
 	})
 	return a.newWebServer(s, service.Handler), logins
 }

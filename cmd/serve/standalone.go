@@ -25,25 +25,39 @@ func (a *App) serveStandalone(ctx context.Context) (err error) {
 		scheme = "http"
 	}
 	o.setIssuerDefaults(scheme + "://localhost:" + a.port())
-	store, err := statedir.Open(o.StateDir, a.log)
+	store, err := a.openState()
 	if err != nil {
-		return fmt.Errorf("open the state folder: %w", err)
+		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	trusted, err := a.newIssuers()
+	if err != nil {
+		return err
+	}
 
-	keys, keyUpkeep := standalone.NewKeys(o.StateDir, a.log, keystore.Keys{Set: a.keys, Policy: o.keyPolicy(), Now: a.now})
+	keys, keyUpkeep := standalone.NewKeys(o.StateDir, a.log, keystore.Keys{
+		Set: a.keys, Policy: o.keyPolicy(), Now: a.now, UseDecoySecret: a.directory.UseDecoySecret,
+	})
 	_ = keys.Sync(ctx) // it reports its error, and Ready returns one if no key can issue tokens
 	if err := keys.Ready(); err != nil {
 		return fmt.Errorf("read the keys: %w", err)
 	}
 	records := standalone.NewRecords(store, a.directory, a.log, a.now)
 	manifests, err := standalone.New(standalone.Config{
-		Dir: o.Manifests, Store: store, Records: records, Directory: a.directory, Keyer: a.keyer, Log: a.log, Now: a.now,
+		Dir: o.Manifests, Store: store, Records: records, Directory: a.directory, Keyer: a.keyer, Trusts: trusted.Trusts, Log: a.log, Now: a.now,
+		Loaded: func() {
+			if o.PrintCurl != "" {
+				a.announce(os.Stdout)
+			}
+		},
+		HashMemory: hashMemory(),
 	})
 	if err != nil {
 		return err
 	}
-	sources := []manager.Runnable{manifests, records, keyUpkeep}
+	a.registry.MustRegister(standalone.RejectedGauge(manifests.Rejected))
+	unlock := standalone.NewUnlock(o.StateDir, records, a.directory, a.log)
+	sources := []manager.Runnable{trusted, manifests, records, keyUpkeep, unlock}
 	cert, renewal, err := a.folderCertificate(ctx)
 	if err != nil {
 		return err
@@ -54,10 +68,27 @@ func (a *App) serveStandalone(ctx context.Context) (err error) {
 	web, logins := a.newService(source{records: records, logins: records, certificate: cert})
 	sources = append(sources, logins, a.newProbeServer(cert))
 	sources = append(sources, a.metricsServer(a.metrics, a.metricsHandler())...)
-	if o.PrintCurl != "" {
-		a.announce(os.Stdout)
-	}
 	return runAll(a.drainContext(ctx, 0), sources, []manager.Runnable{web})
+}
+
+// openState opens the state folder. It warns if the folder, which holds private keys, is inside a git
+// work tree, from where it could be published.
+func (a *App) openState() (*statedir.Store, error) {
+	o := a.options
+	if o.stateDirIsDefault {
+		if err := statedir.Claim(o.StateDir, o.Manifests); err != nil {
+			return nil, err
+		}
+	}
+	store, err := statedir.Open(o.StateDir, a.log)
+	if err != nil {
+		return nil, err
+	}
+	if tree := statedir.WorkTree(o.StateDir); tree != "" {
+		a.log.Warn("the state folder holds private keys and is inside a git work tree; choose another one with --state-dir",
+			"folder", o.StateDir, "workTree", tree)
+	}
+	return store, nil
 }
 
 // port returns the port of the service.

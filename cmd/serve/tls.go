@@ -95,10 +95,16 @@ func localNames(o *Options) []string {
 	return names
 }
 
-// tlsConfig returns the TLS configuration of a server with this certificate.
+// tlsConfig returns the TLS configuration of a server with this certificate. With TLS 1.2 it takes
+// only cipher suites with forward secrecy and authenticated encryption; those of TLS 1.3 all are.
 func tlsConfig(cert certificate) *tls.Config {
 	return &tls.Config{
-		MinVersion:     tls.VersionTLS12,
+		MinVersion: tls.VersionTLS12,
+		CipherSuites: []uint16{
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		},
 		GetCertificate: cert.get,
 		NextProtos:     []string{"h2", "http/1.1"},
 	}

@@ -40,6 +40,11 @@ func NewLoginIndex() *Index[string] {
 	return &Index[string]{keys: keys, users: map[string][]types.NamespacedName{}}
 }
 
+// NewIdentityIndex returns an Index of Users by the issuers and subjects of their identities.
+func NewIdentityIndex() *Index[string] {
+	return &Index[string]{keys: projection.IdentityNames, users: map[string][]types.NamespacedName{}}
+}
+
 // Lookup returns the names of the Users with a key, in no particular order.
 func (x *Index[K]) Lookup(key K) []types.NamespacedName {
 	x.mu.Lock()
@@ -115,13 +120,17 @@ func UsersOfSecret(index *Index[types.NamespacedName]) handler.EventHandler {
 	})
 }
 
-// UsersOfLogin returns a handler of Users that keeps an index of logins up to date. It enqueues the
-// User of an event and every other User that claims the same login, before or after the change.
-func UsersOfLogin(index *Index[string]) handler.EventHandler {
+// Rivals returns a handler of Users that keeps indexes of logins and of identities up to date. It
+// enqueues the User of an event and every other User that claims the same login or identity, before
+// or after the change.
+func Rivals(logins, identities *Index[string]) handler.EventHandler {
 	rivals := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
 		out := []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(o)}}
 		if u, ok := o.(*authv1alpha1.User); ok {
-			out = append(out, requestsForKeys(index.Lookup(u.EffectiveLogin()))...)
+			out = append(out, requestsForKeys(logins.Lookup(u.EffectiveLogin()))...)
+			for _, name := range projection.IdentityNames(u) {
+				out = append(out, requestsForKeys(identities.Lookup(name))...)
+			}
 		}
 		return out
 	})
@@ -129,7 +138,19 @@ func UsersOfLogin(index *Index[string]) handler.EventHandler {
 	// waits for these statuses, so the pauses are long enough for the garbage collector to count
 	// the process as idle.
 	pause := func() time.Duration { return WriteJitter + rand.N(WriteJitter) } //nolint:gosec // spreads work; not for security
-	return IndexedHandler[string]{Index: index, EventHandler: &PacedHandler{EventHandler: rivals, Pause: pause, Done: debug.FreeOSMemory}}
+	paced := &PacedHandler{EventHandler: rivals, Pause: pause, Done: debug.FreeOSMemory}
+	return IndexedHandler[string]{Index: identities, EventHandler: IndexedHandler[string]{Index: logins, EventHandler: paced}}
+}
+
+// Users returns the names of all Users with a key, each once for each of its keys.
+func (x *Index[K]) Users() []types.NamespacedName {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var out []types.NamespacedName
+	for _, users := range x.users {
+		out = append(out, users...)
+	}
+	return out
 }
 
 func requestsForKeys(keys []types.NamespacedName) []reconcile.Request {

@@ -27,7 +27,7 @@ func CacheOptions(namespaces []string) cache.Options {
 		DefaultNamespaces: watched,
 		NewInformer:       NewRetryingInformer,
 		ByObject: map[client.Object]cache.ByObject{
-			&authv1alpha1.Token{}: {Transform: projection.SlimObject, UnsafeDisableDeepCopy: &shared},
+			&authv1alpha1.Token{}: {Transform: projection.SlimToken, UnsafeDisableDeepCopy: &shared},
 			&corev1.Secret{}:      {Transform: projection.SlimSecret, UnsafeDisableDeepCopy: &shared, Field: exceptBulkySecrets()},
 		},
 	}

@@ -5,6 +5,7 @@ package projection
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -26,6 +27,10 @@ import (
 // Projector turns a User and its Secrets into the directory's user: this is where fields of the API
 // become behaviour. It is safe for concurrent use.
 type Projector struct {
+	// HashMemory is how many bytes a password hash may take; 0: any number. Set it before the first
+	// call of Project.
+	HashMemory int64
+
 	keyer *password.Keyer
 	key   []byte // of the digests in revisions, so that a revision reveals nothing about a password
 }
@@ -46,8 +51,8 @@ type Projection struct {
 	User *directory.User
 	// Problems says which passwords are left out, and why.
 	Problems []Problem
-	// Weak and Newlines are remarks about passwords that work, one message for each password.
-	Weak, Newlines []string
+	// Weak, Guessable and Newlines are remarks about passwords that work, one message for each password.
+	Weak, Guessable, Newlines []string
 }
 
 // Problem is a reason and a message for the Ready condition. The message says what to do and
@@ -65,11 +70,14 @@ type Problem struct {
 func (p *Projector) Project(u *authv1alpha1.User, secrets Secrets) Projection {
 	b := projectionBuilder{Projector: p, secrets: secrets, digest: hmac.New(sha256.New, p.key), out: Projection{User: baseUser(u)}}
 	for i := range u.Spec.Passwords {
-		b.addPassword(&u.Spec.Passwords[i], "passwords["+strconv.Itoa(i)+"]")
+		b.addPassword(&u.Spec.Passwords[i], "passwords["+passwordName(&u.Spec.Passwords[i])+"]")
 	}
 	b.out.User.Credentials.Revision = revision(u.Generation, b.digest)
 	return b.out
 }
+
+// passwordName returns the name of a password, which the schema sets if it is absent.
+func passwordName(p *authv1alpha1.Password) string { return cmp.Or(p.Name, "default") }
 
 // projectionBuilder holds the state of one call of Project.
 type projectionBuilder struct {
@@ -82,22 +90,24 @@ type projectionBuilder struct {
 // baseUser returns the directory's user without its passwords.
 func baseUser(u *authv1alpha1.User) *directory.User {
 	e := &directory.User{
-		Key:               u.Namespace + "/" + u.Name,
-		UID:               string(u.UID),
-		Login:             u.EffectiveLogin(),
-		DisplayName:       u.Spec.DisplayName,
-		Email:             u.Spec.Email,
-		Groups:            internGroups(u.Spec.Groups),
-		Created:           u.CreationTimestamp.Time,
-		Unreadable:        u.Unreadable != "",
-		Revoked:           u.Spec.Revoked,
-		ExpiresAt:         timeOf(u.Spec.ExpiresAt),
-		TokensValidAfter:  timeOf(u.Spec.TokensValidAfter),
-		TokensRevokedAt:   timeOf(u.Status.TokensRevokedAt),
-		LockedUntil:       timeOf(u.Status.LockedUntil),
-		FailedLogins:      int(u.Status.FailedLogins),
-		LastTokenIssuedAt: timeOf(u.Status.LastTokenIssuedAt),
-		Credentials:       &directory.Credentials{},
+		Key:                u.Namespace + "/" + u.Name,
+		UID:                string(u.UID),
+		Login:              u.EffectiveLogin(),
+		DisplayName:        u.Spec.DisplayName,
+		Email:              u.Spec.Email,
+		Groups:             internGroups(u.Spec.Groups),
+		Created:            u.CreationTimestamp.Time,
+		Unreadable:         u.Unreadable != "",
+		Revoked:            u.Spec.Revoked,
+		ExpiresAt:          timeOf(u.Spec.ExpiresAt),
+		TokensValidAfter:   timeOf(u.Spec.TokensValidAfter),
+		TokensRevokedAt:    timeOf(u.Status.TokensRevokedAt),
+		RevocationRecorded: u.Status.State == authv1alpha1.UserRevoked && u.Status.TokensRevokedAt != nil,
+		LockedUntil:        timeOf(u.Status.LockedUntil),
+		FailedLogins:       int(u.Status.FailedLogins),
+		LastTokenIssuedAt:  timeOf(u.Status.LastTokenIssuedAt),
+		Identities:         Identities(u),
+		Credentials:        &directory.Credentials{},
 	}
 	if policy := u.Spec.TokenPolicy; policy != nil {
 		e.DefaultLifetime = durationOf(policy.DefaultLifetime)
@@ -126,13 +136,18 @@ func (b *projectionBuilder) addPassword(spec *authv1alpha1.Password, name string
 
 // addRemarks records what is unusual about a password that works.
 func (b *projectionBuilder) addRemarks(spec *authv1alpha1.Password, name string, value []byte, h *password.Hash) {
-	weak, newline := h.Weak(), spec.HashFrom == nil && bytes.HasSuffix(value, []byte("\n"))
-	if weak == "" && !newline {
+	plaintext := spec.HashFrom == nil
+	weak, newline := h.Weak(), plaintext && bytes.HasSuffix(value, []byte("\n"))
+	guessable := plaintext && password.Guessable(value)
+	if weak == "" && !newline && !guessable {
 		return
 	}
 	place := fmt.Sprintf("%s (%s)", name, describeRef(spec.Source()))
 	if weak != "" {
 		b.out.Weak = append(b.out.Weak, place+": "+weak)
+	}
+	if guessable {
+		b.out.Guessable = append(b.out.Guessable, place)
 	}
 	if newline {
 		b.out.Newlines = append(b.out.Newlines, place)
@@ -168,6 +183,11 @@ func (p *Projector) readHash(spec *authv1alpha1.Password, value []byte) (*passwo
 		h, err := password.Parse(string(value))
 		if err != nil {
 			return nil, &Problem{authv1alpha1.ReasonInvalidHash, fmt.Sprintf("%s: %v", place, err)}
+		}
+		if needs := h.Cost().Memory; p.HashMemory > 0 && needs > p.HashMemory {
+			return nil, &Problem{authv1alpha1.ReasonHashTooLarge, fmt.Sprintf("%s: the hash takes %d MiB of memory, and the service "+
+				"has %d MiB for hashes; make one that takes less with gatehouse hash-password, or raise the memory limit of the service",
+				place, (needs+1<<20-1)>>20, p.HashMemory>>20)}
 		}
 		return h, nil
 	}
@@ -233,9 +253,15 @@ func timeOf(t *metav1.Time) time.Time {
 	return t.Time
 }
 
-func durationOf(d *metav1.Duration) time.Duration {
-	if d == nil {
+// durationOf returns the length of a lifetime, or 0 if there is none. A lifetime that cannot be
+// parsed breaks the schema and makes its User unreadable before it is projected.
+func durationOf(l *authv1alpha1.Lifetime) time.Duration {
+	if l == nil {
 		return 0
 	}
-	return d.Duration
+	d, err := l.Duration()
+	if err != nil {
+		return 0
+	}
+	return d
 }

@@ -40,7 +40,7 @@ func secretHolding(values map[string]string) Secrets {
 	}
 }
 
-const twoPasswords = `{passwords: [{plaintextFrom: {secretKeyRef: {name: s, key: a}}}, {plaintextFrom: {secretKeyRef: {name: s, key: b}}}]}`
+const twoPasswords = `{passwords: [{plaintextFrom: {secretKeyRef: {name: s, key: a}}}, {name: b, plaintextFrom: {secretKeyRef: {name: s, key: b}}}]}`
 
 func TestProjectCopiesEveryField(t *testing.T) {
 	t.Parallel()
@@ -152,7 +152,7 @@ func hashFrom(key string) authv1alpha1.Password {
 func TestBrokenPasswordIsLeftOut(t *testing.T) {
 	t.Parallel()
 	got := NewProjector(password.NewKeyer(), nil).Project(userFromSpec(t, twoPasswords), secretHolding(map[string]string{"b": "two"}))
-	if len(got.Problems) != 1 || got.Problems[0].Reason != authv1alpha1.ReasonSecretKeyNotFound || !strings.HasPrefix(got.Problems[0].Message, "passwords[0]: ") {
+	if len(got.Problems) != 1 || got.Problems[0].Reason != authv1alpha1.ReasonSecretKeyNotFound || !strings.HasPrefix(got.Problems[0].Message, "passwords[default]: ") {
 		t.Errorf("problems = %+v", got.Problems)
 	}
 	if pws := got.User.Credentials.Passwords; len(pws) != 1 || !pws[0].Hash.Verify([]byte("two")) {
@@ -175,8 +175,8 @@ func TestTrailingNewline(t *testing.T) {
 	if !pws[1].Hash.Verify([]byte("hashed")) {
 		t.Error("the trailing newline is part of the hash")
 	}
-	if len(got.Newlines) != 1 || len(got.Weak) != 1 {
-		t.Errorf("newlines = %v, weak = %v, want one remark each", got.Newlines, got.Weak)
+	if len(got.Newlines) != 1 || len(got.Weak) != 1 || len(got.Guessable) != 1 {
+		t.Errorf("newlines = %v, weak = %v, guessable = %v, want one remark each", got.Newlines, got.Weak, got.Guessable)
 	}
 }
 
@@ -211,5 +211,24 @@ func TestForeignOversizedAnnotation(t *testing.T) {
 	}
 	if isOversized(secret, "ok") {
 		t.Error("a value that is present counts as too large")
+	}
+}
+
+func TestHashThatDoesNotFitIntoMemory(t *testing.T) {
+	t.Parallel()
+	const large = "$argon2id$v=19$m=524288,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAphArZDZ2YHeoBE"
+	u := userFromSpec(t, `{}`)
+	u.Spec.Passwords = append(u.Spec.Passwords, hashFrom("large"), hashFrom("small"))
+	secrets := secretHolding(map[string]string{"large": large, "small": apitest.WeakHash(t, "hashed")})
+	p := NewProjector(password.NewKeyer(), nil)
+	for memory, want := range map[int64]int{0: 2, 512 << 20: 2, 511 << 20: 1} {
+		p.HashMemory = memory
+		got := p.Project(u, secrets)
+		if len(got.User.Credentials.Passwords) != want {
+			t.Errorf("with %d bytes for hashes, problems = %+v", memory, got.Problems)
+		}
+		if want == 1 && (got.Problems[0].Reason != authv1alpha1.ReasonHashTooLarge || !strings.Contains(got.Problems[0].Message, "takes 512 MiB of memory, and the service has 511 MiB")) {
+			t.Errorf("problem = %+v", got.Problems[0])
+		}
 	}
 }

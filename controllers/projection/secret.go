@@ -90,3 +90,24 @@ func SlimObject(object any) (any, error) {
 	}
 	return object, nil
 }
+
+// SlimToken is a transform for the cache of Tokens. It notes in Ownership whether what it drops is
+// what the service has written.
+func SlimToken(object any) (any, error) {
+	if t, ok := object.(*authv1alpha1.Token); ok && t.Ownership == "" { // not yet transformed
+		t.Ownership = authv1alpha1.Misowned
+		if hasOwner(t) && t.Labels[authv1alpha1.UserUIDLabel] == t.Spec.UserRef.UID {
+			t.Ownership = authv1alpha1.Owned
+		}
+	}
+	return SlimObject(object)
+}
+
+// hasOwner reports whether a Token is owned by its User and by nothing else.
+func hasOwner(t *authv1alpha1.Token) bool {
+	if len(t.OwnerReferences) != 1 {
+		return false
+	}
+	o, ref := t.OwnerReferences[0], t.Spec.UserRef
+	return o.APIVersion == authv1alpha1.GroupVersion.String() && o.Kind == "User" && o.Name == ref.Name && string(o.UID) == ref.UID
+}

@@ -80,7 +80,7 @@ func TestRequeueAfter(t *testing.T) {
 func TestNextIsIdempotent(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
-	u := userFromSpec(t, `{tokensValidAfter: "2099-01-01T00:00:00Z", passwords: [{plaintextFrom: {secretKeyRef: {name: s, key: a}}}, {hashFrom: {secretKeyRef: {name: s, key: a}}}]}`)
+	u := userFromSpec(t, `{tokensValidAfter: "2099-01-01T00:00:00Z", passwords: [{plaintextFrom: {secretKeyRef: {name: s, key: a}}}, {name: b, hashFrom: {secretKeyRef: {name: s, key: a}}}]}`)
 	u.Status = statusAt(t, u, now).Next()
 	later := statusAt(t, u, now.Add(time.Hour)).Next()
 	for i, c := range later.Conditions {

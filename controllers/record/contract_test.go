@@ -29,15 +29,30 @@ func TestRecordsContract(t *testing.T) {
 				d.Put(&copied)
 			}
 			c := &failingClient{Client: apitest.NewClient(t, world.Config, world.RESTMapper()), failing: failing}
-			return granttest.Replica{Directory: d, Records: &Tokens{Client: c, Reader: c, Directory: d, Now: time.Now}}
+			return granttest.Replica{Directory: d, Records: NewTokens(Config{Client: c, Revocations: c, Directory: d, Now: time.Now, Namespace: world.Namespace})}
 		}
 		return granttest.Fixture{
 			Replica: newReplica(), Users: users, Now: time.Now,
 			NewReplica: newReplica, SetFailing: failing.Store,
+			Stored: func(uid string) (records []directory.Record) {
+				var list authv1alpha1.TokenList
+				if err := world.List(t.Context(), &list, client.InNamespace(world.Namespace)); err != nil {
+					t.Fatal(err)
+				}
+				for i := range list.Items {
+					if r := FromToken(&list.Items[i]); r.UserUID == uid {
+						records = append(records, r)
+					}
+				}
+				return records
+			},
 			TokensRevokedAt: func(u *directory.User) time.Time {
 				o := &authv1alpha1.User{}
 				if err := world.Get(t.Context(), world.Key(u), o); err != nil {
 					t.Fatal(err)
+				}
+				if o.Status.TokensRevokedAt == nil {
+					return time.Time{}
 				}
 				return o.Status.TokensRevokedAt.Time
 			},

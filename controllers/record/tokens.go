@@ -4,10 +4,9 @@ package record
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
+	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -25,72 +24,181 @@ import (
 // maximumAttempts limits how often an operation starts over because another replica was faster.
 const maximumAttempts = 10
 
-// Tokens keeps token records as Tokens, and revocations of all tokens of a user in the status of
-// its User. It also puts what it has written into the Directory before it returns, so that this
-// replica does not wait for its informers. Every error wraps grant.ErrUnavailable. After an error
-// the outcome on the API server may be unknown, but the client has not been promised anything.
-// Tokens is safe for concurrent use and must not be copied after first use.
-type Tokens struct {
-	Client    client.Client // writes
-	Reader    client.Reader // reads from the API server, not from a cache
-	Directory *directory.Directory
-	Now       func() time.Time
+// How many operations of each kind run at once. Revocations never wait for new records, and those
+// of administrators have a reserve.
+const (
+	concurrentRecords     = 8
+	concurrentRevocations = 16
+	administratorReserve  = 8
+)
 
-	flights singleflight.Group
+// trustedCount is up to how many records of a user the directory's own count is taken. Other
+// replicas may have made more that it does not know yet: four replicas that know nothing of each
+// other stay within grant.MaximumRecords. Above it, the API server counts.
+const trustedCount = grant.MaximumRecords / 4
+
+// raceMargin is how close to grant.MaximumRecords a new record is counted again after it was made,
+// because other replicas may have made one at the same time.
+const raceMargin = 16
+
+// Config configures Tokens. The clients must read from the API server and not from a cache.
+type Config struct {
+	Client      client.Client // for new records
+	Revocations client.Client // for revocations, whose calls must not wait for those of others
+	Directory   *directory.Directory
+	Namespace   string // of the records of tokens whose user this replica does not know
+	Now         func() time.Time
 }
 
-// +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=tokens,verbs=get;create;patch;delete,namespace=gatehouse-users
+// Tokens keeps token records as Tokens, and revocations of all tokens of a user in the status of
+// its User. It also puts what it has written into the Directory before it returns, so that this
+// replica does not wait for its informers. Every error wraps grant.ErrUnavailable, or is
+// grant.ErrTooManyRecords. After an error the outcome on the API server may be unknown, but the
+// client has not been promised anything. Create Tokens with NewTokens. They are safe for concurrent
+// use.
+type Tokens struct {
+	Config
 
-// CreateLabelled stores the record of a token with a label, or returns the existing record if keep
-// reports that it is still valid. The name of the object is derived from user and label, so that
-// one of any number of replicas creates it and the others find it. Concurrent calls for the same
-// label share one result.
-func (t *Tokens) CreateLabelled(ctx context.Context, r directory.Record, keep func(directory.Record) bool) (directory.Record, error) {
-	key := keyOf(r, labelName(r.UserUID, r.Label))
+	flights     singleflight.Group
+	creations   lane
+	revocations lane
+	users       lane // one operation of a user at a time, so that counting and writing are one step
+}
+
+// NewTokens returns Tokens.
+func NewTokens(c Config) *Tokens {
+	return &Tokens{
+		Config:      c,
+		creations:   lane{slots: concurrentRecords},
+		revocations: lane{slots: concurrentRevocations, reserve: administratorReserve},
+		users:       lane{slots: math.MaxInt},
+	}
+}
+
+// +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=tokens,verbs=get;list;create;patch;delete,namespace=gatehouse-users
+
+// Create stores the record of a token, or returns the existing record of its label if keep reports
+// that it is still valid. The name of the object is derived from user and label or from the token's
+// id, so that one of any number of replicas creates it and the others find it. Concurrent calls for
+// the same name share one result.
+func (t *Tokens) Create(ctx context.Context, r directory.Record, keep func(directory.Record) bool) (directory.Record, error) {
+	key := t.keyOf(r, recordName(r))
 	flight := t.flights.DoChan(key.String(), func() (any, error) {
 		ctx, cancel := withTimeout(ctx)
 		defer cancel()
-		return t.createLabelled(ctx, r, keep)
+		kept := directory.Record{}
+		err := t.exclusively(ctx, &t.creations, r.UserUID, func() (err error) {
+			kept, err = t.create(ctx, key, r, keep)
+			return err
+		})
+		return kept, err
 	})
 	select {
 	case result := <-flight:
 		kept, _ := result.Val.(directory.Record)
-		return kept, grant.Unavailable("store the record of a labelled token", result.Err)
+		return kept, grant.Unavailable("store the record of a token", result.Err)
 	case <-ctx.Done():
-		return directory.Record{}, grant.Unavailable("store the record of a labelled token", ctx.Err())
+		return directory.Record{}, grant.Unavailable("store the record of a token", ctx.Err())
 	}
 }
 
-func (t *Tokens) createLabelled(ctx context.Context, r directory.Record, keep func(directory.Record) bool) (directory.Record, error) {
-	key := keyOf(r, labelName(r.UserUID, r.Label))
+// exclusively calls f when it is the turn of the acting user in a lane, while no other operation
+// changes the records of the user with this UID.
+func (t *Tokens) exclusively(ctx context.Context, turns *lane, uid string, f func() error) error {
+	actor := grant.ActorFrom(ctx)
+	if !actor.Admin {
+		actor.UID = uid
+	}
+	leave, err := turns.enter(ctx, actor.UID, actor.Admin)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	unlock, err := t.users.enter(ctx, uid, false)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return f()
+}
+
+func (t *Tokens) create(ctx context.Context, key types.NamespacedName, r directory.Record, keep func(directory.Record) bool) (directory.Record, error) {
 	for range maximumAttempts {
-		err := t.Client.Create(ctx, newToken(key, r))
-		if err == nil {
+		addErr := t.add(ctx, t.Client, newToken(key, r))
+		if addErr == nil {
 			t.Directory.PutRecord(r)
 			return r, nil
 		}
-		if !apierrors.IsAlreadyExists(err) {
-			return directory.Record{}, err
+		if !apierrors.IsAlreadyExists(addErr) && !noRoom(addErr) {
+			return directory.Record{}, addErr
 		}
-		existing := &authv1alpha1.Token{}
-		if err := t.Reader.Get(ctx, key, existing); apierrors.IsNotFound(err) {
-			continue
-		} else if err != nil {
-			return directory.Record{}, err
-		}
-		known, err := t.effectiveRecord(ctx, existing)
+		object, known, err := t.existing(ctx, key)
 		if err != nil {
 			return directory.Record{}, err
 		}
-		if known.UserUID == r.UserUID && known.Label == r.Label && keep(known) {
+		if object != nil && known.UserUID == r.UserUID && known.Label == r.Label && keep(known) {
 			t.Directory.PutRecord(known)
 			return known, nil
 		}
-		if err := t.deleteRecord(ctx, existing); err != nil {
+		if noRoom(addErr) {
+			return directory.Record{}, addErr
+		}
+		if err := t.deleteRecord(ctx, object); err != nil {
 			return directory.Record{}, err
 		}
 	}
 	return directory.Record{}, fmt.Errorf("token %s changed during each of %d attempts; try again", key, maximumAttempts)
+}
+
+// existing returns an object and its record, or nil if there is none.
+func (t *Tokens) existing(ctx context.Context, key types.NamespacedName) (*authv1alpha1.Token, directory.Record, error) {
+	object := &authv1alpha1.Token{}
+	if err := t.Client.Get(ctx, key, object); err != nil {
+		return nil, directory.Record{}, client.IgnoreNotFound(err)
+	}
+	known, err := t.effectiveRecord(ctx, object)
+	return object, known, err
+}
+
+// add creates an object unless that exceeds grant.MaximumRecords. The caller holds the lock of the
+// user. Replicas do not share that lock, so close to the limit, add counts again afterwards and
+// deletes the object if there are too many.
+func (t *Tokens) add(ctx context.Context, c client.Client, o *authv1alpha1.Token) error {
+	n, err := t.count(ctx, c, o)
+	if err != nil {
+		return err
+	}
+	if n >= grant.MaximumRecords {
+		return grant.ErrTooManyRecords
+	}
+	if err := c.Create(ctx, o); err != nil || n < grant.MaximumRecords-raceMargin {
+		return err
+	}
+	if n, err = t.count(ctx, c, o); err != nil || n <= grant.MaximumRecords {
+		return err
+	}
+	if err := client.IgnoreNotFound(c.Delete(ctx, o, client.Preconditions{UID: &o.UID})); err != nil {
+		return err
+	}
+	return grant.ErrTooManyRecords
+}
+
+// noRoom reports whether there is no room for a record: the user has too many, or the namespace has
+// as many as its ResourceQuota allows.
+func noRoom(err error) bool {
+	return errors.Is(err, grant.ErrTooManyRecords) || (apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"))
+}
+
+// count returns how many records the user of an object has.
+func (t *Tokens) count(ctx context.Context, c client.Client, o *authv1alpha1.Token) (int, error) {
+	known := t.Directory.CountRecords(o.Spec.UserRef.UID)
+	if known <= trustedCount {
+		return known, nil
+	}
+	stored := &metav1.PartialObjectMetadataList{} // all that counting needs
+	stored.SetGroupVersionKind(authv1alpha1.GroupVersion.WithKind("TokenList"))
+	err := c.List(ctx, stored, client.InNamespace(o.Namespace), client.MatchingLabels{authv1alpha1.UserUIDLabel: o.Spec.UserRef.UID})
+	return len(stored.Items), err
 }
 
 // effectiveRecord returns the record of a labelled Token. The token may also have been revoked in a
@@ -102,11 +210,11 @@ func (t *Tokens) effectiveRecord(ctx context.Context, labelled *authv1alpha1.Tok
 	}
 	own := &authv1alpha1.Token{}
 	key := types.NamespacedName{Namespace: labelled.Namespace, Name: idName(r.ID)}
-	err := t.Reader.Get(ctx, key, own)
+	err := t.Client.Get(ctx, key, own)
 	if apierrors.IsNotFound(err) {
 		return r, nil
 	}
-	r.Revoked = own.Spec.Revoked && own.Spec.TokenID == r.ID
+	r.Revoked = own.Spec.Revoked && own.Spec.TokenID == r.ID && own.Spec.UserRef.UID == r.UserUID
 	return r, err
 }
 
@@ -114,8 +222,11 @@ func (t *Tokens) effectiveRecord(ctx context.Context, labelled *authv1alpha1.Tok
 // token is revoked and has not expired, deleteRecord stores the revocation in a separate Token
 // first. It deletes only the version that was read, so that a revocation in between is not lost.
 func (t *Tokens) deleteRecord(ctx context.Context, old *authv1alpha1.Token) error {
+	if old == nil { // another replica was faster
+		return nil
+	}
 	if old.Spec.Revoked && t.Now().Before(old.Spec.ExpiresAt.Time) {
-		if err := t.storeRevoked(ctx, FromToken(old)); err != nil {
+		if err := t.storeRevoked(ctx, t.Client, FromToken(old)); err != nil {
 			return err
 		}
 	}
@@ -126,196 +237,36 @@ func (t *Tokens) deleteRecord(ctx context.Context, old *authv1alpha1.Token) erro
 	return err
 }
 
-// userUIDLabel is the label in a Token's metadata that selects all Tokens of a user.
-const userUIDLabel = authv1alpha1.Group + "/user-uid"
-
-// CountLabelled returns the number of a user's records on the API server that have a label and for
-// which counts returns true.
-func (t *Tokens) CountLabelled(ctx context.Context, u *directory.User, counts func(directory.Record) bool) (int, error) {
-	ctx, cancel := withTimeout(ctx)
-	defer cancel()
-	var kept authv1alpha1.TokenList
-	namespace, _, _ := strings.Cut(u.Key, "/")
-	if err := t.Reader.List(ctx, &kept, client.InNamespace(namespace), client.MatchingLabels{userUIDLabel: u.UID}); err != nil {
-		return 0, grant.Unavailable("count the labelled tokens of a user", err)
-	}
-	n := 0
-	for i := range kept.Items {
-		if r := FromToken(&kept.Items[i]); r.Label != "" && r.UserUID == u.UID && counts(r) {
-			n++
-		}
-	}
-	return n, nil
-}
-
 // Labelled returns the record for a user and a label from the API server, and whether it exists.
-func (t *Tokens) Labelled(ctx context.Context, u *directory.User, label string) (directory.Record, bool, error) {
+func (t *Tokens) Labelled(ctx context.Context, u *directory.User, label string) (kept directory.Record, found bool, err error) {
 	ctx, cancel := withTimeout(ctx)
 	defer cancel()
-	token := &authv1alpha1.Token{}
-	key := keyOf(directory.Record{UserKey: u.Key}, labelName(u.UID, label))
-	if err := t.Reader.Get(ctx, key, token); apierrors.IsNotFound(err) {
-		return directory.Record{}, false, nil
-	} else if err != nil {
-		return directory.Record{}, false, grant.Unavailable("look up the record of a labelled token", err)
-	}
-	r := FromToken(token)
-	return r, r.UserUID == u.UID && r.Label == label, nil
-}
-
-// Revoke stores the revocation of a token: in the record of its label, if there is one, and
-// otherwise in a record named after its id. It is idempotent, also across replicas.
-func (t *Tokens) Revoke(ctx context.Context, r directory.Record) error {
-	ctx, cancel := withTimeout(ctx)
-	defer cancel()
-	if err := t.revoke(ctx, r); err != nil {
-		return grant.Unavailable("store the revocation of a token", err)
-	}
-	r.Revoked = true
-	t.Directory.PutRecord(r)
-	return nil
-}
-
-func (t *Tokens) revoke(ctx context.Context, r directory.Record) error {
-	if r.Label != "" {
-		found, err := t.markRevoked(ctx, keyOf(r, labelName(r.UserUID, r.Label)), r.ID)
-		if found || err != nil {
-			return err
-		}
-	}
-	return t.storeRevoked(ctx, r)
-}
-
-// storeRevoked ensures that a record named after the token's id exists and marks the token
-// revoked.
-func (t *Tokens) storeRevoked(ctx context.Context, r directory.Record) error {
-	r.Revoked = true
-	key := keyOf(r, idName(r.ID))
-	for range maximumAttempts {
-		err := t.Client.Create(ctx, newToken(key, r))
-		if !apierrors.IsAlreadyExists(err) {
-			return err
-		}
-		found, err := t.markRevoked(ctx, key, r.ID)
-		if found || err != nil {
-			return err
-		}
-	}
-	return fmt.Errorf("object %s belongs to another token than its name says; delete it and try again", key)
-}
-
-// markRevoked revokes an existing record and reports whether there is one with this name for this
-// token.
-func (t *Tokens) markRevoked(ctx context.Context, key types.NamespacedName, id string) (found bool, err error) {
-	err = retryOnConflict(ctx, func() error {
+	err = t.exclusively(ctx, &t.revocations, u.UID, func() error {
 		token := &authv1alpha1.Token{}
-		if err := t.Reader.Get(ctx, key, token); err != nil {
-			return err
+		key := t.keyOf(directory.Record{UserKey: u.Key}, labelName(u.UID, label))
+		if err := t.Revocations.Get(ctx, key, token); err != nil {
+			return client.IgnoreNotFound(err)
 		}
-		if err := checkReadable(token); err != nil {
-			return err
-		}
-		if found = token.Spec.TokenID == id; !found || token.Spec.Revoked {
-			return nil
-		}
-		patch := client.MergeFromWithOptions(token.DeepCopy(), client.MergeFromWithOptimisticLock{})
-		token.Spec.Revoked = true
-		return t.Client.Patch(ctx, token, patch)
-	})
-	if apierrors.IsNotFound(err) {
-		return false, nil
-	}
-	return found, err
-}
-
-// RevokeUser records in the user's status that every token issued up to and including the second of
-// at is void. That time never moves back. RevokeUser does nothing if the User does not exist or no
-// longer has this UID, because then there are no tokens to revoke.
-func (t *Tokens) RevokeUser(ctx context.Context, u *directory.User, at time.Time) error {
-	ctx, cancel := withTimeout(ctx)
-	defer cancel()
-	at = at.UTC().Truncate(time.Second)
-	err := userStatuses{t.Client, t.Reader}.change(ctx, u.Key, u.UID, func(status *authv1alpha1.UserStatus) {
-		if status.TokensRevokedAt == nil || status.TokensRevokedAt.Time.Before(at) {
-			status.TokensRevokedAt = &metav1.Time{Time: at}
-		}
-	})
-	if err != nil {
-		return grant.Unavailable("store the revocation of a user's tokens", err)
-	}
-	t.Directory.RevokeTokens(u.UID, at)
-	return nil
-}
-
-// checkReadable returns an error if the stored object breaks the schema. Such a record must not be
-// built upon, because it counts as revoked only until someone corrects it.
-func checkReadable(t *authv1alpha1.Token) error {
-	if t.Unreadable == "" {
+		kept = FromToken(token)
+		found = kept.UserUID == u.UID && kept.Label == label
 		return nil
-	}
-	return fmt.Errorf("the stored Token %s breaks the schema; correct or delete it: %s", client.ObjectKeyFromObject(t), t.Unreadable)
-}
-
-// labelName returns the name of the record of a labelled token, one for each user and label.
-func labelName(uid, label string) string {
-	sum := sha256.Sum256([]byte(uid + "\x00" + label)) // a UID does not contain a zero byte
-	return "label-" + hex.EncodeToString(sum[:20])
-}
-
-// idName returns the name of a record derived from the token's id. The id is base64url and may
-// contain capital letters, which names may not.
-func idName(id string) string {
-	raw, err := base64.RawURLEncoding.DecodeString(id)
-	if err != nil {
-		raw = []byte(id) // the record was made by hand
-	}
-	return "token-" + hex.EncodeToString(raw)
+	})
+	return kept, found, grant.Unavailable("look up the record of a labelled token", err)
 }
 
 // keyOf returns the namespace and name of a record's object, in the namespace of its user.
-func keyOf(r directory.Record, name string) types.NamespacedName {
-	namespace, _, _ := strings.Cut(r.UserKey, "/")
+func (t *Tokens) keyOf(r directory.Record, name string) types.NamespacedName {
+	namespace, _, known := strings.Cut(r.UserKey, "/")
+	if !known {
+		namespace = t.Namespace
+	}
 	return types.NamespacedName{Namespace: namespace, Name: name}
 }
 
-// newToken returns the object of a record. The User owns it, so that it is deleted with the User.
-func newToken(key types.NamespacedName, r directory.Record) *authv1alpha1.Token {
-	_, user, _ := strings.Cut(r.UserKey, "/")
-	return &authv1alpha1.Token{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: key.Namespace,
-			Name:      key.Name,
-			Labels:    map[string]string{userUIDLabel: r.UserUID},
-			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: authv1alpha1.GroupVersion.String(), Kind: "User", Name: user, UID: types.UID(r.UserUID),
-			}},
-		},
-		Spec: authv1alpha1.TokenSpec{
-			UserRef:     authv1alpha1.UserReference{Name: user, UID: r.UserUID},
-			TokenID:     r.ID,
-			Kind:        authv1alpha1.TokenKind(r.Kind),
-			Label:       r.Label,
-			Description: r.Description,
-			Client:      r.Client,
-			IssuedAt:    metav1.NewMicroTime(r.IssuedAt.UTC()),
-			ExpiresAt:   metav1.NewMicroTime(r.ExpiresAt.UTC()),
-			Revoked:     r.Revoked,
-		},
+// recordName returns the name of the object of a new record.
+func recordName(r directory.Record) string {
+	if r.Label == "" {
+		return idName(r.ID)
 	}
-}
-
-// FromToken returns the directory's record of a Token.
-func FromToken(t *authv1alpha1.Token) directory.Record {
-	return directory.Record{
-		ID:          t.Spec.TokenID,
-		UserKey:     t.Namespace + "/" + t.Spec.UserRef.Name,
-		UserUID:     t.Spec.UserRef.UID,
-		Kind:        string(t.Spec.Kind),
-		Label:       t.Spec.Label,
-		Description: t.Spec.Description,
-		Client:      t.Spec.Client,
-		IssuedAt:    t.Spec.IssuedAt.UTC(),
-		ExpiresAt:   t.Spec.ExpiresAt.UTC(),
-		Revoked:     t.Spec.Revoked,
-	}
+	return labelName(r.UserUID, r.Label)
 }

@@ -43,7 +43,7 @@ func (b fixture) replica(t testing.TB, users ...*directory.User) *Tokens {
 		d.Put(&copied)
 	}
 	c := apitest.NewClient(t, b.Config, b.RESTMapper())
-	return &Tokens{Client: c, Reader: c, Directory: d, Now: time.Now}
+	return NewTokens(Config{Client: c, Revocations: c, Directory: d, Namespace: b.Namespace, Now: time.Now})
 }
 
 func (b fixture) tokens(t testing.TB) []authv1alpha1.Token {
@@ -78,7 +78,7 @@ func isLive(r directory.Record) bool { return r.Live(time.Now()) }
 
 func mustCreate(t testing.TB, records *Tokens, r directory.Record) directory.Record {
 	t.Helper()
-	kept, err := records.CreateLabelled(context.Background(), r, isLive)
+	kept, err := records.Create(context.Background(), r, isLive)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,26 +111,8 @@ func TestLabelledOnAnotherReplica(t *testing.T) {
 		t.Errorf("another user: %+v, %v", found, err)
 	}
 	mustRevoke(t, elsewhere, found)
-	if found, ok, err := elsewhere.Labelled(t.Context(), u, "ci"); err != nil || !ok || !found.Revoked {
+	if found, ok, err := elsewhere.Labelled(t.Context(), u, "ci"); err != nil || ok {
 		t.Errorf("after its revocation: %+v, %t, %v", found, ok, err)
-	}
-}
-
-func TestCountLabelled(t *testing.T) {
-	b := newFixture(t)
-	u, another := b.AddUser(t), b.AddUser(t)
-	here := b.replica(t, u)
-	for _, label := range []string{"a", "b", "c"} {
-		mustCreate(t, here, newRecord(u, label))
-	}
-	mustRevoke(t, here, mustCreate(t, here, newRecord(u, "ended")))
-	mustRevoke(t, here, newRecord(u, "")) // a record without a label
-	elsewhere := b.replica(t, u)          // does not know any of them
-	if n, err := elsewhere.CountLabelled(t.Context(), u, isLive); n != 3 || err != nil {
-		t.Errorf("got %d labels and error %v, want 3", n, err)
-	}
-	if n, err := elsewhere.CountLabelled(t.Context(), another, isLive); n != 0 || err != nil {
-		t.Errorf("another user has %d labels, error %v", n, err)
 	}
 }
 
@@ -170,11 +152,11 @@ func TestConcurrentCallersShareOneToken(t *testing.T) {
 	}
 }
 
-func TestCreateLabelledReturnsExistingRecord(t *testing.T) {
+func TestCreateReturnsExistingRecord(t *testing.T) {
 	b := newFixture(t)
 	u := b.AddUser(t)
 	first := newRecord(u, "ß \"quoted\" 日本")
-	first.Description, first.Client = "nul \x00, line\u2028, "+strings.Repeat("x", 60000), strings.Repeat("y", 4000)
+	first.Description, first.Client = "nul \x00, line\u2028, "+strings.Repeat("x", 1000), strings.Repeat("y", grant.MaximumText)
 	mustCreate(t, b.replica(t, u), first)
 
 	if got := mustCreate(t, b.replica(t, u), newRecord(u, first.Label)); got != first {
@@ -388,7 +370,7 @@ func TestFailuresAreUnavailable(t *testing.T) {
 			t.Parallel()
 			operations := map[string]func() error{
 				"create": func() error {
-					_, err := c.records.CreateLabelled(t.Context(), newRecord(c.user, "new"), isLive)
+					_, err := c.records.Create(t.Context(), newRecord(c.user, "new"), isLive)
 					return err
 				},
 				"revoke":      func() error { return c.records.Revoke(t.Context(), labelled) },

@@ -37,6 +37,16 @@ func TestRecordsContract(t *testing.T) {
 			},
 			Now:             time.Now,
 			TokensRevokedAt: func(u *directory.User) time.Time { return store.Standing(u.UID).TokensRevokedAt },
+			Stored: func(uid string) []directory.Record {
+				var records []directory.Record
+				for _, t := range store.TokensOf(uid) {
+					records = append(records, directory.Record{
+						ID: t.ID, UserKey: t.UserKey, UserUID: t.UserUID, Kind: t.Kind, Label: t.Label, Description: t.Description,
+						Client: t.Client, IssuedAt: t.IssuedAt, ExpiresAt: t.ExpiresAt, Revoked: t.Revoked,
+					})
+				}
+				return records
+			},
 			// A folder that is not there any more cannot be written, and can be again once it is back.
 			SetFailing: func(failing bool) {
 				from, to := folder, folder+".away"

@@ -164,6 +164,8 @@ func (l *logged) String() string {
 	return l.text.String()
 }
 
+func (l *logged) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
 // count returns how many lines have all these words.
 func (l *logged) count(words ...string) int {
 	n := 0

@@ -118,28 +118,35 @@ func (m *Manifests) claimUIDs(next map[manifest.Key]*active) {
 		if uid == "" || owners[uid] == o {
 			continue
 		}
+		problem := ""
 		switch owner := owners[uid]; {
 		case !canonicalUUID.MatchString(uid):
-			m.reportObject(o, "metadata.uid is not a UUID like 123e4567-e89b-12d3-a456-426614174000; correct it, or remove it to have one generated")
+			problem = "metadata.uid is not a UUID like 123e4567-e89b-12d3-a456-426614174000; correct it, or remove it to have one generated"
 		case owner != nil:
-			m.reportObject(o, "metadata.uid is that of "+owner.Key.String()+" in "+owner.place()+"; remove it to have another one generated")
+			problem = "metadata.uid is that of " + owner.Key.String() + " in " + owner.place() + "; remove it to have another one generated"
 		default:
 			owners[uid] = o
 			continue
 		}
-		m.fallBack(next, o, owners)
+		m.reports.reject(o.place(), o.Key.String(), problem, m.fallBack(next, o, owners))
 	}
 }
 
 // fallBack replaces a user whose UID is refused by the version in force, if the UID of that one is
-// free, and otherwise removes the user from next.
-func (m *Manifests) fallBack(next map[manifest.Key]*active, refused *active, owners map[string]*active) {
+// free, and otherwise removes the user from next. Where the refused version revokes the user or its
+// tokens, so does the one in force. fallBack returns in words which version that is.
+func (m *Manifests) fallBack(next map[manifest.Key]*active, refused *active, owners map[string]*active) (inForce string) {
 	delete(next, refused.Key)
+	kept := map[manifest.Key]manifest.Object{}
 	id, ok := m.store.Identity(refused.Key.DirectoryKey())
 	if old := m.current[refused.Key]; ok && old != nil && old.User.UID != refused.User.UID && owners[id.UID] == nil {
-		next[refused.Key] = old
-		owners[id.UID] = old
+		restricted := *old
+		restricted.Object = old.Restrict(manifest.RestrictionsOf(refused.User))
+		next[refused.Key] = &restricted
+		owners[id.UID] = &restricted
+		kept[refused.Key] = restricted.Object
 	}
+	return versionInForce(kept, refused.Key)
 }
 
 // canonicalUUID matches a UUID in lower case (RFC 9562, section 4).

@@ -17,7 +17,7 @@ func (m *Manifests) merge(now time.Time) map[manifest.Key]*active {
 	next := make(map[manifest.Key]*active, len(m.current))
 	for name, file := range m.folder.All() {
 		for _, fault := range file.Faults {
-			m.reports.addFault(name, fault)
+			m.reports.addFault(name, file, fault)
 		}
 		for i := range file.Objects {
 			m.activate(next, &active{Object: file.Objects[i], file: name})

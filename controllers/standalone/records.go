@@ -2,6 +2,7 @@ package standalone
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -40,11 +41,15 @@ func NewRecords(store *statedir.Store, d *directory.Directory, log *slog.Logger,
 	return r
 }
 
-// CreateLabelled saves the record of a token with a label and returns it. If the user has a record
-// with this label for which keep returns true, it saves nothing and returns that one.
-func (r *Records) CreateLabelled(_ context.Context, record directory.Record, keep func(directory.Record) bool) (directory.Record, error) {
-	kept, err := r.store.CreateLabelled(stateToken(record), func(t statedir.Token) bool { return keep(stateRecord(t)) })
-	if err := r.result("save the record of a labelled token", err); err != nil {
+// Create saves the record of a token and returns it. If the token has a label, and the user has a
+// record with this label for which keep returns true, Create saves nothing and returns that one. It
+// returns grant.ErrTooManyRecords if the user has as many records as allowed.
+func (r *Records) Create(_ context.Context, record directory.Record, keep func(directory.Record) bool) (directory.Record, error) {
+	kept, err := r.store.CreateToken(stateToken(record), grant.MaximumRecords, func(t statedir.Token) bool { return keep(stateRecord(t)) })
+	if errors.Is(err, statedir.ErrFull) {
+		return directory.Record{}, grant.ErrTooManyRecords
+	}
+	if err := r.result("save the record of a token", err); err != nil {
 		return directory.Record{}, err
 	}
 	r.directory.PutRecord(stateRecord(kept))
@@ -62,15 +67,13 @@ func (r *Records) Labelled(_ context.Context, u *directory.User, label string) (
 	return directory.Record{}, false, nil
 }
 
-// CountLabelled returns the number of a user's labelled records for which counts returns true. It
-// reads the directory, as Labelled does.
-func (r *Records) CountLabelled(_ context.Context, u *directory.User, counts func(directory.Record) bool) (int, error) {
-	return r.directory.CountLabelled(u.UID, counts), nil
-}
-
-// Revoke saves that a token is revoked.
+// Revoke saves that a token is revoked. If that takes a record more than a user may have, it revokes
+// all tokens of the user instead.
 func (r *Records) Revoke(_ context.Context, record directory.Record) error {
-	revoked, err := r.store.Revoke(stateToken(record))
+	revoked, err := r.store.Revoke(stateToken(record), grant.MaximumRecords)
+	if errors.Is(err, statedir.ErrFull) {
+		return r.revokeTokens(record.UserUID, laterOf(r.now(), record.IssuedAt))
+	}
 	if err := r.result("revoke a token", err); err != nil {
 		return err
 	}
@@ -81,14 +84,18 @@ func (r *Records) Revoke(_ context.Context, record directory.Record) error {
 // RevokeUser saves that every token of a user is revoked that was issued up to and including the
 // second of revokedAt.
 func (r *Records) RevokeUser(_ context.Context, u *directory.User, revokedAt time.Time) error {
-	err := r.store.UpdateStanding(u.UID, func(s statedir.Standing) statedir.Standing {
+	return r.revokeTokens(u.UID, revokedAt)
+}
+
+func (r *Records) revokeTokens(uid string, revokedAt time.Time) error {
+	err := r.store.UpdateStanding(uid, func(s statedir.Standing) statedir.Standing {
 		s.TokensRevokedAt = normalize(revokedAt)
 		return s
 	})
 	if err := r.result("revoke all tokens of a user", err); err != nil {
 		return err
 	}
-	r.refresh(u.UID)
+	r.refresh(uid)
 	return nil
 }
 
@@ -106,6 +113,19 @@ func (r *Records) WriteLogin(_ context.Context, user loginstate.User, update log
 		return err
 	}
 	r.refresh(user.UID)
+	return nil
+}
+
+// Unlock lifts the lock of a user and forgets the failed logins.
+func (r *Records) Unlock(uid string) error {
+	err := r.store.UpdateStanding(uid, func(s statedir.Standing) statedir.Standing {
+		s.FailedLogins, s.LockedUntil, s.Credentials = 0, time.Time{}, ""
+		return s
+	})
+	if err := r.result("lift the lock of a user", err); err != nil {
+		return err
+	}
+	r.refresh(uid)
 	return nil
 }
 
@@ -184,7 +204,9 @@ func (r *Records) putLocked(u *directory.User) {
 	if projection.SamePasswords(standing.Credentials, u.Credentials.Revision) {
 		u.LockedUntil, u.FailedLogins = standing.LockedUntil, standing.FailedLogins
 	}
+	u.AsOf = r.now()
 	r.directory.Put(u)
+	r.saveTokensRevokedAt(u.Key)
 }
 
 // result wraps an error of the store in grant.ErrUnavailable, so that clients try again. action is
@@ -200,6 +222,13 @@ func (r *Records) result(action string, err error) error {
 	return grant.Unavailable(action, err)
 }
 
+func laterOf(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // normalize returns t as it is read back from the store: in UTC, without a monotonic clock reading.
 func normalize(t time.Time) time.Time { return t.Round(0).UTC() }
 
@@ -209,14 +238,20 @@ func stateToken(r directory.Record) statedir.Token {
 		ID: r.ID, UserKey: r.UserKey, UserUID: r.UserUID, Kind: r.Kind,
 		Label: r.Label, Description: r.Description, Client: r.Client,
 		IssuedAt: normalize(r.IssuedAt), ExpiresAt: normalize(r.ExpiresAt), Revoked: r.Revoked,
+		AuthTime: normalize(r.AuthTime), Final: r.Final,
 	}
 }
 
 // stateRecord converts a token of the store to a record of the directory.
 func stateRecord(t statedir.Token) directory.Record {
-	return directory.Record{
+	r := directory.Record{
 		ID: t.ID, UserKey: t.UserKey, UserUID: t.UserUID, Kind: t.Kind,
 		Label: t.Label, Description: t.Description, Client: t.Client,
 		IssuedAt: t.IssuedAt, ExpiresAt: t.ExpiresAt, Revoked: t.Revoked,
+		AuthTime: t.AuthTime, Final: t.Final,
 	}
+	if r.Revoked {
+		r.RevokedUntil = r.ExpiresAt
+	}
+	return r
 }

@@ -29,7 +29,7 @@ func TestRecordsSurviveRestart(t *testing.T) {
 	alice := s.user("alice")
 	bob := loginstate.User{Key: s.user("bob").Key, UID: s.user("bob").UID}
 	lockedUntil, revokedAt := time.Now().Add(time.Hour), time.Now().Add(time.Minute)
-	saved, err := s.records.CreateLabelled(t.Context(), record(alice, "labelled"), live)
+	saved, err := s.records.Create(t.Context(), record(alice, "labelled"), live)
 	must(t, err)
 	must(t, s.records.Revoke(t.Context(), record(alice, "revoked")))
 	must(t, s.records.RevokeUser(t.Context(), alice, revokedAt))
@@ -51,7 +51,7 @@ func TestRecordsSurviveRestart(t *testing.T) {
 		}
 		second := record(alice, "second")
 		second.Label = saved.Label
-		if r, err := s.records.CreateLabelled(t.Context(), second, live); err != nil || r.ID != "labelled" {
+		if r, err := s.records.Create(t.Context(), second, live); err != nil || r.ID != "labelled" {
 			t.Errorf("%s: the label has the record %s, %v; want the first one", when, r.ID, err)
 		}
 	}
@@ -102,9 +102,9 @@ func TestFailedWritesAreReturned(t *testing.T) {
 	s := newService(t, map[string]string{"users.yaml": account("alice", "x")})
 	alice := s.user("alice")
 	must(t, os.RemoveAll(s.store.Dir()))
-	_, err := s.records.CreateLabelled(t.Context(), record(alice, "1"), live)
+	_, err := s.records.Create(t.Context(), record(alice, "1"), live)
 	if !errors.Is(err, grant.ErrUnavailable) {
-		t.Errorf("CreateLabelled: got error %v, want ErrUnavailable", err)
+		t.Errorf("Create: got error %v, want ErrUnavailable", err)
 	}
 	if err := s.records.Revoke(t.Context(), record(alice, "2")); !errors.Is(err, grant.ErrUnavailable) {
 		t.Errorf("Revoke: got error %v, want ErrUnavailable", err)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/controllers/standalone/manifest"
 )
@@ -28,6 +29,8 @@ type report struct {
 	object  string // empty if unknown
 	problem string
 	level   slog.Level
+	// inForce says which version of a rejected object is in force; empty if nothing was rejected.
+	inForce string
 }
 
 // begin starts a new set of reports, to which add and addFault add until finish.
@@ -51,14 +54,39 @@ func (r *reports) finish() {
 }
 
 func (p report) write(log *slog.Logger) {
-	write := log.Warn
-	switch p.level {
-	case slog.LevelError:
-		write = log.Error
-	case slog.LevelInfo:
-		write = log.Info
+	args := []any{"at", p.place, "object", p.object, "problem", p.problem}
+	if p.inForce == "" {
+		logAt(log, p.level)("problem in the manifests", args...)
+		return
 	}
-	write("problem in the manifests", "at", p.place, "object", p.object, "problem", p.problem)
+	logAt(log, p.level)("rejected a manifest", append(args, "inForce", p.inForce)...)
+}
+
+// logAt returns the method of log for a level.
+func logAt(log *slog.Logger, level slog.Level) func(message string, args ...any) {
+	switch level {
+	case slog.LevelError:
+		return log.Error
+	case slog.LevelWarn:
+		return log.Warn
+	}
+	return log.Info
+}
+
+// rejected returns the number of rejected objects. Several faults of one object count once, and so
+// does each fault of which the object is unknown.
+func (r *reports) rejected() int {
+	objects := map[string]bool{}
+	for key, p := range r.current {
+		if p.inForce == "" {
+			continue
+		}
+		if p.object != "" {
+			key = p.object
+		}
+		objects[key] = true
+	}
+	return len(objects)
 }
 
 // missingFrom returns the keys of reports that are not in set, in order.
@@ -71,19 +99,41 @@ func missingFrom(set, reports map[string]report) []string {
 
 // add adds a warning.
 func (r *reports) add(place, object, problem string) {
-	r.put(report{place, object, problem, slog.LevelWarn})
+	r.put(report{place: place, object: object, problem: problem, level: slog.LevelWarn})
 }
 
-// addFault adds what is wrong with a file.
-func (r *reports) addFault(file string, f manifest.Fault) {
-	p := report{fmt.Sprintf("%s:%d", file, f.Line), "", f.Message, slog.LevelError}
+// addFault adds what is wrong with a file, which is kept if an earlier version of it is in force.
+func (r *reports) addFault(name string, file *manifest.File, f manifest.Fault) {
+	p := report{place: fmt.Sprintf("%s:%d", name, f.Line), problem: f.Message, level: slog.LevelError}
 	if (f.Key != manifest.Key{}) {
 		p.object = f.Key.String()
 	}
 	if f.Foreign {
 		p.level = slog.LevelInfo
+	} else {
+		p.inForce = versionInForce(file.Kept, f.Key)
 	}
 	r.put(p)
+}
+
+// versionInForce says in words which version of a rejected object is in force. kept are the objects
+// of an earlier version of the same file.
+func versionInForce(kept map[manifest.Key]manifest.Object, key manifest.Key) string {
+	o, ok := kept[key]
+	switch {
+	case ok && o.User != nil && o.User.Spec.Revoked:
+		return "the version read at " + o.ReadAt.UTC().Format(time.RFC3339) + ", revoked"
+	case ok:
+		return "the version read at " + o.ReadAt.UTC().Format(time.RFC3339)
+	case key == manifest.Key{} && len(kept) > 0:
+		return "the last good version of every object that the file no longer has"
+	}
+	return "none"
+}
+
+// reject adds an object that is rejected for its relation to others.
+func (r *reports) reject(place, object, problem, inForce string) {
+	r.put(report{place: place, object: object, problem: problem, level: slog.LevelError, inForce: inForce})
 }
 
 // put adds a report. The line is not part of its key, so that a problem is not logged again when it

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,15 +23,19 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 )
 
-// Config configures Manifests. All fields are required.
+// Config configures Manifests. All fields but Loaded are required.
 type Config struct {
 	Dir       string // the folder of manifests
 	Store     *statedir.Store
 	Records   *Records
 	Directory *directory.Directory
-	Keyer     *password.Keyer // of plaintext passwords
+	Keyer     *password.Keyer          // of plaintext passwords
+	Trusts    func(issuer string) bool // reports whether tokens of an issuer log in
 	Log       *slog.Logger
 	Now       func() time.Time
+	Loaded    func() // called once, when the folder has been read; may be nil
+	// HashMemory is how many bytes password hashes may take; 0: any number.
+	HashMemory int64
 }
 
 // Manifests fill the directory from a folder with the same YAML that kubectl applies: *.yaml, *.yml
@@ -43,8 +48,10 @@ type Manifests struct {
 	records   *Records
 	directory *directory.Directory
 	projector *projection.Projector
+	trusts    func(issuer string) bool
 	log       *slog.Logger
 	now       func() time.Time
+	loaded    func()
 
 	folder  *manifest.Folder
 	reports reports
@@ -53,6 +60,10 @@ type Manifests struct {
 	current   map[manifest.Key]*active
 	projected map[manifest.Key]*projected
 	undropped map[string]bool // directory keys whose identities are gone but could not be dropped yet
+
+	changes  changes      // of the last sync
+	rejected atomic.Int64 // objects that the last sync rejected
+	states   map[manifest.Key]string
 
 	unfinished bool // something waits for its time, or for the state folder
 }
@@ -88,10 +99,12 @@ func New(cfg Config) (*Manifests, error) {
 	if err != nil {
 		return nil, err
 	}
+	projector.HashMemory = cfg.HashMemory
 	return &Manifests{
-		store: cfg.Store, records: cfg.Records, directory: cfg.Directory, projector: projector, log: cfg.Log, now: cfg.Now,
+		store: cfg.Store, records: cfg.Records, directory: cfg.Directory, projector: projector, trusts: cfg.Trusts, log: cfg.Log, now: cfg.Now,
+		loaded: cfg.Loaded,
 		folder: folder, reports: reports{log: cfg.Log},
-		projected: map[manifest.Key]*projected{}, undropped: map[string]bool{},
+		projected: map[manifest.Key]*projected{}, undropped: map[string]bool{}, states: map[manifest.Key]string{},
 	}, nil
 }
 

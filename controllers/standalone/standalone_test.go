@@ -77,7 +77,7 @@ func TestFaultsAreLoggedWithFileAndLine(t *testing.T) {
 		"a login too long":                   {userWith("u", "login: "+long), 7, "spec.login"},
 		"a number as login":                  {userWith("u", "login: 5"), 7, "spec.login"},
 		"five passwords":                     {userWith("u", "passwords:"+strings.Repeat("\n- hashFrom: {secretKeyRef: {name: s, key: k}}", 5)), 7, "spec.passwords"},
-		"a password without source":          {userWith("u", "passwords:\n- hashFrom: {secretKeyRef: {name: s, key: k}}\n- expiresAt: '2030-01-01T00:00:00Z'"), 9, "exactly one of hashFrom and plaintextFrom"},
+		"a password without source":          {userWith("u", "passwords:\n- hashFrom: {secretKeyRef: {name: s, key: k}}\n- name: b\n  expiresAt: '2030-01-01T00:00:00Z'"), 9, "exactly one of hashFrom and plaintextFrom"},
 		"a password with both sources":       {userWith("u", "passwords:\n- hashFrom: {secretKeyRef: {name: s, key: k}}\n  plaintextFrom: {secretKeyRef: {name: s, key: k}}"), 8, "exactly one of hashFrom and plaintextFrom"},
 		"a reference without key":            {userWith("u", "passwords:\n- hashFrom:\n    secretKeyRef: {name: s}"), 9, "spec.passwords[0].hashFrom.secretKeyRef.key: Required value"},
 		"a time without zone":                {userWith("u", "expiresAt: '2030-01-01 00:00'"), 7, "spec.expiresAt"},
@@ -89,7 +89,7 @@ func TestFaultsAreLoggedWithFileAndLine(t *testing.T) {
 		"a Secret with invalid base64":       {"apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: '???'}", 3, "base64"},
 		"a Secret with a number for a value": {"apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {a: 1}", 3, "stringData"},
 		"a Secret with an impossible key":    {"apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  a/b: c", 7, "stringData[a/b]"},
-		"another kind":                       {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}", 3, "only Users and Secrets are read"},
+		"another kind":                       {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}", 3, "only Users, Secrets and Revocations are read"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -245,7 +245,7 @@ func TestRecreatedUserGetsNewUID(t *testing.T) {
 	t.Parallel()
 	s := newService(t, map[string]string{"a.yaml": account("alice", "x"), "b.yaml": account("bob", "x")})
 	alice, bob := s.user("alice"), s.user("bob")
-	_, err := s.records.CreateLabelled(t.Context(), record(alice, "token"), live)
+	_, err := s.records.Create(t.Context(), record(alice, "token"), live)
 	must(t, err)
 	s.remove("a.yaml")
 	s.eventually("alice is gone", func() bool { return !s.known("alice") })

@@ -13,11 +13,14 @@ import (
 // sync makes the directory match the files, as of the last scan of the folder.
 func (m *Manifests) sync(now time.Time) {
 	m.reports.begin()
+	m.changes = changes{}
 	next := m.merge(now)
 	users := sortedUsers(next)
 	unsaved := m.saveIdentities(users, next, now)
 	m.removeUsers(next)
+	before := m.current
 	m.current = next
+	m.syncRevocations(before)
 	for _, o := range users {
 		if !unsaved[o.Key] {
 			m.project(o)
@@ -26,9 +29,14 @@ func (m *Manifests) sync(now time.Time) {
 	for _, o := range users {
 		m.reportConditions(o, now)
 	}
+	m.rejected.Store(int64(m.reports.rejected()))
 	m.reports.finish()
 	m.directory.Touch(now)
 }
+
+// Rejected returns the number of objects in the folder that are rejected. It may be called at any
+// time.
+func (m *Manifests) Rejected() int { return int(m.rejected.Load()) }
 
 // removeUsers removes users from the directory who are gone or have another UID now. It runs before
 // any user is added, so that a UID may move from one user to another.
@@ -41,6 +49,8 @@ func (m *Manifests) removeUsers(next map[manifest.Key]*active) {
 		}
 		m.records.remove(key.DirectoryKey())
 		delete(m.projected, key)
+		delete(m.states, key)
+		m.changes.removed = append(m.changes.removed, key)
 		removed++
 	}
 	if removed > 10 && removed > before/2 {
@@ -60,6 +70,11 @@ func (m *Manifests) project(o *active) {
 		return p.secrets[name]
 	})
 	m.projected[o.Key] = p
+	if old == nil {
+		m.changes.added = append(m.changes.added, o.Key)
+	} else {
+		m.changes.changed = append(m.changes.changed, o.Key)
+	}
 	m.records.put(p.projection.User)
 }
 
@@ -88,13 +103,17 @@ func (m *Manifests) reportConditions(o *active, now time.Time) {
 	if p == nil {
 		return
 	}
-	s := projection.Status{User: p.user, Projection: p.projection, Now: now}
+	s := projection.Status{User: p.user, Projection: p.projection, Now: now, Trusts: m.trusts}
+	s.Current, _ = m.directory.ByKey(o.Key.DirectoryKey())
 	if holder, ok := m.directory.ByLogin(p.projection.User.Login); ok && holder.Key != o.Key.DirectoryKey() {
 		s.Holder = holder.Key
 	}
 	user := p.projection.User
-	problems := len(p.projection.Problems) + len(p.projection.Weak) + len(p.projection.Newlines)
-	if s.Holder == "" && len(user.Credentials.Passwords) > 0 && problems == 0 && !now.Before(user.TokensValidAfter) {
+	problems := len(p.projection.Problems) + len(p.projection.Weak) + len(p.projection.Guessable) + len(p.projection.Newlines)
+	if len(user.Identities) > 0 {
+		s.IdentityConflicts = m.directory.IdentityConflicts(user.Key)
+	}
+	if s.Holder == "" && len(user.Identities) == 0 && len(user.Credentials.Passwords) > 0 && problems == 0 && !now.Before(user.TokensValidAfter) {
 		return // true of nearly every user, and cheaper than to compute the status
 	}
 	for _, c := range s.Next().Conditions {

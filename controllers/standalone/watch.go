@@ -37,7 +37,11 @@ func (m *Manifests) Start(ctx context.Context) error {
 	}
 	m.sync(m.now())
 	m.directory.MarkSynced()
-	m.log.Info("loaded manifests", "folder", m.folder.Dir, "files", m.folder.Len(), "users", m.directory.Len())
+	m.logLoaded()
+	m.logStates(m.now())
+	if m.loaded != nil {
+		m.loaded()
+	}
 	m.follow(ctx, watch)
 	return nil
 }
@@ -88,8 +92,11 @@ func (m *Manifests) rescan(watch *folderWatch) {
 	}
 	m.directory.Touch(m.now())
 	if changed || m.unfinished {
+		rejected := m.Rejected()
 		m.sync(m.now())
+		m.logReloaded(rejected)
 	}
+	m.logStates(m.now())
 }
 
 // nextScan returns how long the next scan can wait if there is no event.

@@ -63,9 +63,7 @@ func removeChartOnly(t *testing.T, chart, manifests objects) {
 		metadata, _ := o["metadata"].(map[string]any)
 		kind := kindOf(id)
 		if kind == "CustomResourceDefinition" || kind == "Namespace" {
-			// Objects that outlive the release do not have its labels.
-			removeEntry(t, id, metadata, "annotations", "helm.sh/resource-policy", "keep")
-			continue
+			continue // objects that outlive the release do not have its labels
 		}
 		// The labels let people find the objects of a release.
 		removeEntry(t, id, metadata, "labels", "helm.sh/chart", "gatehouse-0.1.0")
@@ -105,7 +103,8 @@ func jsonText(t *testing.T, o map[string]any) string {
 
 func TestReleaseInAnotherNamespace(t *testing.T) {
 	t.Parallel()
-	all := rendered(t, "auth", "--set", "users.namespaces={team-a,team-b},certManager.enabled=true,metrics.serviceMonitor.enabled=true")
+	all := rendered(t, "auth", "--set", "users.namespaces={team-a,team-b},certManager.enabled=true,metrics.serviceMonitor.enabled=true,"+
+		"metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true")
 	for id, o := range all {
 		if strings.HasPrefix(id, "CustomResourceDefinition/") {
 			continue
@@ -117,6 +116,7 @@ func TestReleaseInAnotherNamespace(t *testing.T) {
 	for _, id := range []string{
 		"Namespace//team-a", "Namespace//team-b", "Role/team-a/gatehouse", "RoleBinding/team-b/gatehouse", "Role/auth/gatehouse",
 		"ClusterRole//gatehouse-metrics-auth:auth", "ClusterRoleBinding//gatehouse-metrics-auth:auth", "Deployment/auth/gatehouse",
+		"PrometheusRule/auth/gatehouse", "ConfigMap/auth/gatehouse-dashboard",
 	} {
 		if all[id] == nil {
 			t.Errorf("there is no %s", id)
@@ -124,6 +124,12 @@ func TestReleaseInAnotherNamespace(t *testing.T) {
 	}
 	if s := jsonText(t, all["Deployment/auth/gatehouse"]); !strings.Contains(s, `"--namespaces=team-a,team-b"`) {
 		t.Errorf("--namespaces does not name both namespaces: %s", s)
+	}
+	if s := jsonText(t, all["PrometheusRule/auth/gatehouse"]); !strings.Contains(s, `absent(gatehouse_build_info{namespace=\"auth\"})`) {
+		t.Errorf("the alerts do not look at the namespace of the release: %s", s)
+	}
+	if s := jsonText(t, all["ConfigMap/auth/gatehouse-dashboard"]); !strings.Contains(s, `"grafana_dashboard":"1"`) || !strings.Contains(s, `{{code}}`) {
+		t.Errorf("the dashboard is not whole: %.300s", s)
 	}
 	if s := jsonText(t, all["RoleBinding/team-a/gatehouse"]); !strings.Contains(s, `"subjects":[{"kind":"ServiceAccount","name":"gatehouse","namespace":"auth"}]`) {
 		t.Errorf("the binding does not name the service account of the release: %s", s)
@@ -139,10 +145,10 @@ func TestValuesReachTheObjects(t *testing.T) {
 			`"replicas":5`, `"--admin-groups=platform,security"`, `"--failed-attempts-lockout=20"`, `"--pprof=true"`, `"--jwt-maximum-ttl=8h"`,
 			`"terminationGracePeriodSeconds":60`, `"--tls-cert-dir=/etc/gatehouse/tls"`, `"secretName":"login-tls"`, `"team":"platform"`,
 			`"example.com/note":"yes"`, `"disk":"fast"`, `"operator":"Exists"`, `"nodeAffinity"`, `"priorityClassName":"important"`,
-			`"resources":{"limits":{"memory":"2Gi"}}`,
+			`"resources":{"limits":{"memory":"2Gi"}}`, `{"emptyDir":{},"name":"audit"}`, `{"mountPath":"/var/log/gatehouse","name":"audit"}`,
 		},
 		"Service/gatehouse-system/gatehouse":       {`"type":"LoadBalancer"`, `"example.com/internal":"true"`},
-		"NetworkPolicy/gatehouse-system/gatehouse": {`"egress":[{"ports":[{"port":16443}]}]`},
+		"NetworkPolicy/gatehouse-system/gatehouse": {`{"ports":[{"port":16443}],"to":[{"ipBlock":{"cidr":"10.0.0.1/32"}}]}]`, `"kubernetes.io/metadata.name":"observability"`},
 		"ServiceMonitor/gatehouse-system/gatehouse": {
 			`"release":"kube-prometheus"`, `"ca":{"secret":{"key":"ca.crt","name":"login-tls"}}`,
 		},
@@ -187,6 +193,13 @@ func TestWrongValuesAreRejected(t *testing.T) {
 		"users.namespaces={}":                       "users/namespaces",
 		"users.namespaces={gatehouse-system}":       "the namespace of the release",
 		"image.pullPolicy=always":                   "image/pullPolicy",
+		"flags.log-level=loud":                      "flags/log-level",
+		"flags.signing-algorithm=HS256":             "flags/signing-algorithm",
+		"flags.jwt-maximum-ttl=soon":                "flags/jwt-maximum-ttl",
+		"flags.lockout-duration=30":                 "flags/lockout-duration",
+		"flags.failed-attempts-lockout=-1":          "flags/failed-attempts-lockout",
+		"flags.pprof=maybe":                         "flags/pprof",
+		"flags.issuer-url=login.example.com":        "flags/issuer-url",
 		"tls.secretName=a,certManager.enabled=true": "exclude one another",
 	} {
 		out, err := runHelm(t, "template", "gatehouse", chart, "--namespace", systemNamespace, "--set", values)

@@ -21,10 +21,9 @@ func labelled(t *template) {
 	t.lines(`{{- include "gatehouse.labels" $ | nindent INDENT }}`, "metadata", "labels")
 }
 
-// kept leaves the object in the cluster when the release is uninstalled.
-func kept(t *template) {
-	t.lines("helm.sh/resource-policy: keep", "metadata", "annotations")
-}
+// unlabelled leaves the object as it is, without labels of the release, because it outlives the
+// release.
+func unlabelled(*template) {}
 
 // clusterScoped gives an object without a namespace a name with the namespace of the release, so
 // that two releases do not share it.
@@ -67,20 +66,40 @@ func deployment(t *template) {
 	mountedCertificate(t)
 }
 
-// mountedCertificate makes the same change to the Deployment as config/components/cert-manager.
+// mountedCertificate makes the same change to the Deployment as config/components/cert-manager, and
+// adds the volumes of the values.
 func mountedCertificate(t *template) {
-	t.lines(`{{- if include "gatehouse.tlsSecret" $ }}
-volumeMounts:
+	t.items(`{{- if include "gatehouse.tlsSecret" $ }}
 - name: tls
   mountPath: /etc/gatehouse/tls
   readOnly: true
-{{- end }}`, container()...)
-	t.lines(`{{- with include "gatehouse.tlsSecret" $ }}
-volumes:
+{{- end }}
+{{- with $.Values.extraVolumeMounts }}
+{{- toYaml . | nindent INDENT }}
+{{- end }}`, container("volumeMounts")...)
+	t.items(`{{- with include "gatehouse.tlsSecret" $ }}
 - name: tls
   secret:
     secretName: {{ . }}
-{{- end }}`, pod()...)
+{{- end }}
+{{- with $.Values.extraVolumes }}
+{{- toYaml . | nindent INDENT }}
+{{- end }}`, pod("volumes")...)
+}
+
+// trustedIssuers fills the ConfigMap from a value.
+func trustedIssuers(t *template) {
+	labelled(t)
+	t.replace(`data:
+  configuration.yaml: |
+    apiVersion: apiserver.config.k8s.io/v1
+    kind: AuthenticationConfiguration
+    jwt: {{ include "gatehouse.trustedIssuers" $ }}`, "data")
+}
+
+func tokenQuota(t *template) {
+	labelled(t)
+	t.value("{{ $.Values.users.tokenQuota | int64 | quote }}", "spec", "hard", "count/tokens.auth.gatehouse.dev")
 }
 
 func service(t *template) {
@@ -93,9 +112,23 @@ func networkPolicy(t *template) {
 	labelled(t)
 	t.replace(`egress:
 - ports:
+  - port: 53
+    protocol: UDP
+  - port: 53
+    protocol: TCP
+- ports:
   {{- range $.Values.networkPolicy.apiServerPorts }}
   - port: {{ . }}
+  {{- end }}
+  {{- with $.Values.networkPolicy.apiServerCIDRs }}
+  to:
+  {{- range . }}
+  - ipBlock:
+      cidr: {{ . }}
+  {{- end }}
   {{- end }}`, "spec", "egress")
+	t.value("{{ $.Values.metrics.reader.namespace }}",
+		"spec", "ingress", "1", "from", "0", "namespaceSelector", "matchLabels", "kubernetes.io/metadata.name")
 }
 
 func certificate(t *template) {
@@ -130,4 +163,10 @@ ca:
 func prometheusRule(t *template) {
 	labelled(t)
 	t.lines("{{- with $.Values.metrics.prometheusRule.labels }}\n{{- toYaml . | nindent INDENT }}\n{{- end }}", "metadata", "labels")
+}
+
+func dashboard(t *template) {
+	labelled(t)
+	t.lines("{{- with $.Values.metrics.dashboard.labels }}\n{{- toYaml . | nindent INDENT }}\n{{- end }}", "metadata", "labels")
+	t.lines("{{- with $.Values.metrics.dashboard.annotations }}\n{{- toYaml . | nindent INDENT }}\n{{- end }}", "metadata", "annotations")
 }

@@ -35,13 +35,15 @@ func layout() []file {
 	users := func(kind string) string { return kind + "/" + usersNamespace + "/gatehouse" }
 	return []file{
 		{"crds.yaml", "if $.Values.crds.install", []part{
-			{"CustomResourceDefinition//users.auth.gatehouse.dev", "", kept},
-			{"CustomResourceDefinition//tokens.auth.gatehouse.dev", "", kept},
+			{"CustomResourceDefinition//users.auth.gatehouse.dev", "", unlabelled},
+			{"CustomResourceDefinition//tokens.auth.gatehouse.dev", "", unlabelled},
+			{"CustomResourceDefinition//revocations.auth.gatehouse.dev", "", unlabelled},
 		}},
 		{"users.yaml", "range $namespace := $.Values.users.namespaces", []part{
-			{"Namespace//" + usersNamespace, `if eq (include "gatehouse.makesNamespace" (list $ $namespace)) "true"`, kept},
+			{"Namespace//" + usersNamespace, `if eq (include "gatehouse.makesNamespace" (list $ $namespace)) "true"`, unlabelled},
 			{users("Role"), "", labelled},
 			{users("RoleBinding"), "", labelled},
+			{users("ResourceQuota"), "if $.Values.users.tokenQuota", tokenQuota},
 		}},
 		{"rbac.yaml", "", []part{
 			{system("ServiceAccount"), "", labelled},
@@ -50,7 +52,10 @@ func layout() []file {
 			{"ClusterRole//gatehouse-metrics-auth", "", clusterScoped},
 			{"ClusterRoleBinding//gatehouse-metrics-auth", "", clusterScopedBinding},
 		}},
-		{"deployment.yaml", "", []part{{system("Deployment"), "", deployment}}},
+		{"deployment.yaml", "", []part{
+			{"ConfigMap/" + systemNamespace + "/gatehouse-trusted-issuers", "", trustedIssuers},
+			{system("Deployment"), "", deployment},
+		}},
 		{"service.yaml", "", []part{
 			{system("Service"), "", service},
 			{"Service/" + systemNamespace + "/gatehouse-metrics", "", labelled},
@@ -69,6 +74,7 @@ func layout() []file {
 			{"ClusterRoleBinding//gatehouse-metrics-reader", "", metricsReaderBinding},
 		}},
 		{"prometheusrule.yaml", "if $.Values.metrics.prometheusRule.enabled", []part{{system("PrometheusRule"), "", prometheusRule}}},
+		{"dashboard.yaml", "if $.Values.metrics.dashboard.enabled", []part{{"ConfigMap/" + systemNamespace + "/gatehouse-dashboard", "", dashboard}}},
 	}
 }
 

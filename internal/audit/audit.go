@@ -4,19 +4,22 @@ package audit
 
 import (
 	"context"
-	"log/slog"
 	"net/netip"
-	"time"
 )
 
 // The names of events.
 const (
-	Login      = "login"       // the service checked a password
+	Login      = "login"       // the service checked a password, or an assertion of another issuer
 	Verify     = "verify"      // the service checked a token
 	Issue      = "issue"       // the service issued a token, or returned that of a label again
 	Revoke     = "revoke"      // a client revoked one token
 	RevokeUser = "revoke-user" // a client revoked all tokens of a user
+	List       = "list"        // a client asked for the list of another user's tokens
+	Panic      = "panic"       // the service failed while it handled a request
 )
+
+// Identity is the Credential of a login with an assertion of another issuer.
+const Identity = "identity"
 
 // The outcomes of an event.
 const (
@@ -30,11 +33,21 @@ type Event struct {
 	Name    string // one of the names above
 	Outcome string // Allowed, Refused or Failed
 	Reason  string // why the outcome is Refused or Failed, in one word
-	Login   string // as the client typed it
+	Login   string // of the user whom the event is about, as the client typed it
 	UID     string
 	TokenID string
-	Cached  bool // the password was in the password cache, and no hash was computed
+	// Credential is Identity after a login with an assertion, and empty after one with a password.
+	// Issuer is then that of the assertion if the service trusts it, and Subject is who the issuer
+	// says the client is, once the signature is verified.
+	Credential, Issuer, Subject string
+	Cached                      bool   // the password was in the password cache, and no hash was computed
+	Detail                      string // more than fits into Reason, as the stack of a panic
+
+	Actor Account // who caused the event; Identify sets it
 }
+
+// Account names a user. It is empty while the service does not know who sent a request.
+type Account struct{ Login, UID string }
 
 // Request describes the request that caused an event. The server puts it into the context of every
 // request.
@@ -42,6 +55,8 @@ type Request struct {
 	ID     string
 	API    string // a folder under server
 	Source netip.Addr
+
+	actor Account // the user of the first credential of the request that was good
 }
 
 type requestKey struct{}
@@ -75,41 +90,14 @@ func RequestFrom(ctx context.Context) *Request {
 // Sink receives events. It must not block and must be safe for concurrent use.
 type Sink func(ctx context.Context, e Event)
 
-// Log returns a Sink that writes each event as one line at level info. Checks of good tokens have
-// level debug, because every request to every service brings one.
-func Log(logger *slog.Logger) Sink {
-	handler := logger.Handler() // not the Logger, which looks up the line of code that called it
-	return func(ctx context.Context, e Event) {
-		level := slog.LevelInfo
-		if e.Name == Verify && e.Outcome == Allowed {
-			level = slog.LevelDebug
-		}
-		if !handler.Enabled(ctx, level) {
-			return
-		}
-		record := slog.NewRecord(time.Now(), level, "audit", 0)
-		addAttributes(&record, RequestFrom(ctx), e)
-		_ = handler.Handle(ctx, record) // there is nowhere to report that the log cannot be written
+// Identify returns e with its actor: the user of the first good credential of the request. A request
+// may bring a second one, as a token to be revoked, which is what the event is about. Only the
+// goroutine that handles the request may call Identify.
+func Identify(ctx context.Context, e Event) Event {
+	r := RequestFrom(ctx)
+	if r.actor.UID == "" && e.Outcome == Allowed && (e.Name == Login || e.Name == Verify) {
+		r.actor = Account{Login: e.Login, UID: e.UID}
 	}
-}
-
-func addAttributes(record *slog.Record, r *Request, e Event) {
-	var out [10]slog.Attr
-	n := 0
-	add := func(a slog.Attr) { out[n] = a; n++ }
-	for _, a := range [...]struct{ key, value string }{
-		{"event", e.Name}, {"outcome", e.Outcome}, {"reason", e.Reason}, {"api", r.API}, {"login", e.Login}, {"uid", e.UID},
-		{"token_id", e.TokenID}, {"request_id", r.ID},
-	} {
-		if a.value != "" {
-			add(slog.String(a.key, a.value))
-		}
-	}
-	if r.Source.IsValid() {
-		add(slog.String("source", r.Source.String()))
-	}
-	if e.Cached {
-		add(slog.Bool("cached", true))
-	}
-	record.AddAttrs(out[:n]...)
+	e.Actor = r.actor
+	return e
 }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/assertion"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
@@ -20,6 +21,7 @@ var (
 	ErrWrongPassword   = errors.New("wrong password")
 	ErrLocked          = errors.New("account locked")
 	ErrPasswordExpired = errors.New("password expired")
+	ErrNoPassword      = errors.New("user has no password any more")
 	ErrTokenRevoked    = errors.New("token revoked")
 	ErrUserGone        = errors.New("user of the token is gone")
 )
@@ -51,7 +53,7 @@ func RetryAfter(err error) int {
 // Identity is a user whose credentials or token have just been found good.
 type Identity struct {
 	User *directory.User
-	// Claims are those of the token. They are zero after a login by password.
+	// Claims are those of the token. They are zero after a login.
 	Claims token.Claims
 	// Record is the record of the token, or nil if it has none.
 	Record *directory.Record
@@ -65,10 +67,11 @@ type verdict struct {
 }
 
 // verdicts returns the refusals.
-func verdicts() [11]verdict {
+func verdicts() [12]verdict {
 	return [...]verdict{
 		{ErrUnknownLogin, "unknown_login"}, {ErrWrongPassword, "wrong_password"}, {ErrLocked, "locked"},
 		{directory.ErrRevoked, "user_revoked"}, {directory.ErrExpired, "account_expired"}, {ErrPasswordExpired, "password_expired"},
+		{ErrNoPassword, "no_password"},
 		{token.ErrInvalid, "invalid_token"}, {token.ErrExpired, "token_expired"}, {ErrTokenRevoked, "token_revoked"},
 		{directory.ErrTokenVoid, "token_void"}, {ErrUserGone, "user_gone"},
 	}
@@ -90,6 +93,8 @@ func Reason(err error) string {
 		return ""
 	case errors.Is(err, ErrUnavailable):
 		return "not_synced"
+	case errors.Is(err, assertion.ErrNoKeys):
+		return "no_issuer_keys"
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return "hung_up"
 	}

@@ -2,9 +2,8 @@ package authn
 
 import (
 	"context"
-	"maps"
-	"net/netip"
-	"slices"
+	"errors"
+	"math"
 	"sync"
 	"time"
 )
@@ -18,32 +17,54 @@ const (
 	retryAfter     = 2 * time.Second
 )
 
-// gate admits password hashes. A fixed number of them run at once and a bounded number wait; the
-// gate serves those that wait fairly by source and, within a source, by login. It is safe for
-// concurrent use.
+// errTooMuchMemory means that a hash never fits into the memory that hashes may take. No user in the
+// directory has such a hash.
+var errTooMuchMemory = errors.New("a password hash takes more memory than hashes may take")
+
+// gate admits password hashes. A fixed number of them run at once, those that run take a bounded
+// amount of memory, and a bounded number wait. The gate serves those that wait by turns, as tree has
+// it: logins that have succeeded lately before others, then networks, addresses and logins fairly.
+// Where the next one needs more memory than is free, all wait until it has it, so that small hashes
+// do not starve large ones. It is safe for concurrent use.
 type gate struct {
 	mu      sync.Mutex
-	free    int
-	limit   int // longest queue
-	waiting []*ticket
-	sources turns
-	logins  turns
+	free    int   // slots
+	memory  int64 // free bytes
+	total   int64 // bytes
+	limit   int   // longest queue
+	waiting tree
+	head    *ticket // whose turn it is, while it waits for memory; nil: none
+}
+
+// claim says on whose behalf a hash waits.
+type claim struct {
+	lately bool     // the login has succeeded lately
+	source []string // the networks of the source, the widest first, and its address
+	login  string
+	memory int64 // bytes
 }
 
 // ticket is one place in the queue.
 type ticket struct {
-	source, login string
-	called        chan bool // true: the ticket has a slot; false: it made room for another ticket
+	path   [maximumLevels]string
+	called chan bool // true: the ticket has a slot; false: it made room for another ticket
+	memory int64
+	place  *node // nil: it is not in the tree
 }
 
-func newGate(slots int) *gate {
-	return &gate{free: slots, limit: slots * waitingPerSlot, sources: newTurns(), logins: newTurns()}
+// newGate returns a gate with slots and bytes of memory; 0 bytes: any number.
+func newGate(slots int, memory int64) *gate {
+	if memory <= 0 {
+		memory = math.MaxInt64
+	}
+	return &gate{free: slots, memory: memory, total: memory, limit: slots * waitingPerSlot, waiting: newTree()}
 }
 
-// acquire waits for a slot, which the caller must release. It returns a *BusyError when the queue
-// is full or moves too slowly, and the error of the context when the context ends first.
-func (g *gate) acquire(ctx context.Context, source, login string) error {
-	t, err := g.enter(source, login)
+// acquire waits for a slot and memory, which the caller must release. It returns a *BusyError when
+// the queue is full or moves too slowly, the error of the context when the context ends first, and
+// errTooMuchMemory.
+func (g *gate) acquire(ctx context.Context, c claim) error {
+	t, err := g.enter(c)
 	if err != nil || t == nil {
 		return err
 	}
@@ -63,143 +84,93 @@ func (g *gate) acquire(ctx context.Context, source, login string) error {
 }
 
 // enter takes a free slot (nil ticket) or a place in the queue.
-func (g *gate) enter(source, login string) (*ticket, error) {
+func (g *gate) enter(c claim) (*ticket, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.free > 0 {
-		g.free--
-		return nil, nil //nolint:nilnil // no ticket: the slot was free
+	if c.memory > g.total {
+		return nil, errTooMuchMemory
 	}
-	if len(g.waiting) >= g.limit && !g.makeRoom(source) {
+	if g.free > 0 && g.memory >= c.memory && g.head == nil && g.waiting.len() == 0 {
+		g.free--
+		g.memory -= c.memory
+		return nil, nil //nolint:nilnil // no ticket: there was room
+	}
+	t := &ticket{path: pathOf(c), memory: c.memory, called: make(chan bool, 1)}
+	if g.waiting.len() >= g.limit && !g.makeRoom(t) {
 		return nil, &BusyError{RetryAfter: retryAfter}
 	}
-	t := &ticket{source: source, login: source + "\n" + login, called: make(chan bool, 1)}
-	g.waiting = append(g.waiting, t)
+	g.waiting.add(t)
+	g.pass()
 	return t, nil
 }
 
-// makeRoom turns away the youngest ticket of the source with the most tickets and reports whether
-// it did. It spares that source when the newcomer's source would then have as many. The caller
-// holds mu.
-func (g *gate) makeRoom(newcomer string) bool {
-	count := map[string]int{newcomer: 1}
-	crowd := newcomer
-	for _, t := range g.waiting {
-		if count[t.source]++; count[t.source] > count[crowd] {
-			crowd = t.source
-		}
-	}
-	if crowd == newcomer {
+// makeRoom turns away a ticket for a newcomer and reports whether it did. The caller holds mu.
+func (g *gate) makeRoom(newcomer *ticket) bool {
+	t := g.waiting.heaviest(newcomer)
+	if t == nil {
 		return false
 	}
-	for i, v := range slices.Backward(g.waiting) {
-		if t := v; t.source == crowd {
-			g.remove(i)
-			t.called <- false
-			return true
-		}
-	}
-	return false
+	g.waiting.remove(t)
+	t.called <- false
+	return true
 }
 
-// leave gives up a ticket and returns err. If the ticket got a slot in the same moment, leave
-// passes the slot on.
+// leave gives up a ticket and returns err. If the ticket was admitted in the same moment, leave passes
+// its slot and memory on.
 func (g *gate) leave(t *ticket, err error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for i := range g.waiting {
-		if g.waiting[i] == t {
-			g.remove(i)
-			return err
-		}
-	}
-	if <-t.called {
+	switch {
+	case t.place != nil:
+		g.waiting.remove(t)
+	case g.head == t:
+		g.head = nil
 		g.pass()
+	case <-t.called:
+		g.put(t.memory)
 	}
 	return err
 }
 
-// release gives back a slot.
-func (g *gate) release() {
+// release gives back a slot and memory.
+func (g *gate) release(memory int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.put(memory)
+}
+
+// put takes back a slot and memory, and passes them on. The caller holds mu.
+func (g *gate) put(memory int64) {
+	g.free++
+	g.memory += memory
 	g.pass()
+	if g.head == nil && g.waiting.len() == 0 {
+		g.waiting = newTree() // and forget who was served
+	}
 }
 
-// pass hands a slot to the ticket that comes first by source, then by login, then by arrival. The
-// caller holds mu. The queue is short and a hash takes long, so the linear search costs nothing
-// that matters.
+// pass admits the tickets whose turn it is, as far as there is room. The caller holds mu.
 func (g *gate) pass() {
-	if len(g.waiting) == 0 {
-		g.free++
-		g.sources.reset()
-		g.logins.reset()
-		return
-	}
-	next := 0
-	for i, t := range g.waiting {
-		best := g.waiting[next]
-		s, l := g.sources.turnOf(t.source), g.logins.turnOf(t.login)
-		bs, bl := g.sources.turnOf(best.source), g.logins.turnOf(best.login)
-		if s < bs || (s == bs && l < bl) {
-			next = i
+	for g.free > 0 {
+		if g.head == nil {
+			g.head = g.waiting.next()
 		}
+		if g.head == nil || g.head.memory > g.memory {
+			return
+		}
+		g.free--
+		g.memory -= g.head.memory
+		g.head.called <- true
+		g.head = nil
 	}
-	t := g.waiting[next]
-	g.remove(next)
-	g.sources.serve(t.source, g.limit)
-	g.logins.serve(t.login, g.limit)
-	t.called <- true
 }
-
-func (g *gate) remove(i int) { g.waiting = append(g.waiting[:i], g.waiting[i+1:]...) }
 
 // queued returns how many tickets wait.
 func (g *gate) queued() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return len(g.waiting)
-}
-
-// turns keeps the order in which to serve names, by start-time fair queueing with equal shares. A
-// name that was served comes after all that were not. A new name starts at the current clock, so it
-// neither waits for what others had before nor catches up on it.
-type turns struct {
-	clock int
-	next  map[string]int
-}
-
-func newTurns() turns { return turns{next: map[string]int{}} }
-
-func (t *turns) turnOf(name string) int { return max(t.clock, t.next[name]) }
-
-// serve counts one service of a name. Names that are not ahead of the clock need no memory. When
-// more than twice keep names are ahead, the clock moves on without waiting for the rest, so that
-// memory stays bounded however many names there are.
-func (t *turns) serve(name string, keep int) {
-	t.clock = t.turnOf(name)
-	t.next[name] = t.clock + 1
-	for len(t.next) > 2*keep {
-		t.clock++
-		maps.DeleteFunc(t.next, func(_ string, turn int) bool { return turn <= t.clock })
+	if g.head != nil {
+		return g.waiting.len() + 1
 	}
-}
-
-func (t *turns) reset() {
-	if len(t.next) > 0 {
-		*t = newTurns()
-	}
-}
-
-// sourceName returns the name of the source of a request, for fairness: an IPv4 address, or the /64
-// network of an IPv6 address, because one host may use any address of such a network (RFC 6177).
-func sourceName(addr netip.Addr) string {
-	if addr = addr.Unmap(); !addr.Is6() {
-		return addr.String()
-	}
-	network, err := addr.Prefix(64)
-	if err != nil {
-		return addr.String()
-	}
-	return network.String()
+	return g.waiting.len()
 }

@@ -3,6 +3,7 @@ package authn_test
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -80,6 +81,13 @@ func (h *fixture) reported() []loginstate.Update {
 // login returns the error of one login.
 func (h *fixture) login(login, password string) error {
 	_, err := h.Authenticate(context.Background(), login, password)
+	return err
+}
+
+// loginFrom returns the error of one login from an address.
+func (h *fixture) loginFrom(address, login, password string) error {
+	ctx := audit.WithRequest(context.Background(), audit.Request{Source: netip.MustParseAddr(address)})
+	_, err := h.Authenticate(ctx, login, password)
 	return err
 }
 

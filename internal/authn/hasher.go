@@ -2,8 +2,9 @@ package authn
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,12 +37,14 @@ type flightKey struct {
 }
 
 // question asks for the index of the hash that the password matches, or -1. stop reports whether a
-// match at an index settles the question, so that the hashes after it need not be computed.
+// match at an index settles the question, so that the hashes after it need not be computed. decoys
+// match nothing, and are computed unless the question is settled.
 type question struct {
-	source, login string
-	password      []byte
-	hashes        []*password.Hash
-	stop          func(int) bool
+	claim    claim
+	password []byte
+	hashes   []*password.Hash
+	decoys   []*password.Hash
+	stop     func(int) bool
 }
 
 // flight is one computation and its answer, which is valid once done is closed.
@@ -57,11 +60,11 @@ type flight struct {
 // that requests that need no hash stay fast, but at least one.
 func automaticSlots() int { return max(1, runtime.GOMAXPROCS(0)*3/4) }
 
-func newHasher(slots int, observe Observer) *hasher {
+func newHasher(slots int, memory int64, observe Observer) *hasher {
 	if slots <= 0 {
 		slots = automaticSlots()
 	}
-	return &hasher{gate: newGate(slots), observe: observe, flights: map[flightKey]*flight{}}
+	return &hasher{gate: newGate(slots, memory), observe: observe, flights: map[flightKey]*flight{}}
 }
 
 // match answers a question. Without an answer it returns -1 and an error: a *BusyError, the error
@@ -119,14 +122,15 @@ func (h *hasher) run(ctx context.Context, key flightKey, f *flight, q question) 
 
 func (h *hasher) compute(ctx context.Context, q question) (index int, err error) {
 	start := time.Now() //nolint:forbidigo // a duration for the metrics, not a verdict
-	if err := h.gate.acquire(ctx, q.source, q.login); err != nil {
+	q.claim.memory = min(memoryOf(q), max(h.gate.total, largestOf(q)))
+	if err := h.gate.acquire(ctx, q.claim); err != nil {
 		return -1, err
 	}
-	defer h.gate.release()
+	defer h.free(q.claim.memory)
 	// A panic in a third-party hash library must not end the process.
 	defer func() {
 		if r := recover(); r != nil {
-			index, err = -1, fmt.Errorf("compute a password hash of class %s: panic", q.hashes[0].Class())
+			index, err = -1, errors.New("the computation of a password hash panicked")
 		}
 	}()
 	begun := time.Now() //nolint:forbidigo // as above
@@ -136,9 +140,38 @@ func (h *hasher) compute(ctx context.Context, q question) (index int, err error)
 	return index, nil
 }
 
-// firstMatch computes every hash unless a match settles the question first, so that a refusal costs
-// the same whichever hash the password matches. Of several matches it prefers one that settles the
-// question.
+// muchMemory is what a question must have taken for its garbage to be collected before the next one
+// begins. Smaller ones are left to the collector, which keeps them below the limit of the process.
+const muchMemory = 64 << 20 // bytes
+
+// free gives back a slot and memory.
+func (h *hasher) free(memory int64) {
+	if memory >= muchMemory {
+		runtime.GC()
+	}
+	h.gate.release(memory)
+}
+
+// memoryOf returns how many bytes a question takes. Its hashes are computed one after the other, but
+// what one has taken may be garbage while the next one runs.
+func memoryOf(q question) (bytes int64) {
+	for _, h := range slices.Concat(q.hashes, q.decoys) {
+		bytes += h.Cost().Memory
+	}
+	return bytes
+}
+
+// largestOf returns how many bytes the largest hash of a question takes.
+func largestOf(q question) (bytes int64) {
+	for _, h := range slices.Concat(q.hashes, q.decoys) {
+		bytes = max(bytes, h.Cost().Memory)
+	}
+	return bytes
+}
+
+// firstMatch computes every hash and every decoy unless a match settles the question first, so that a
+// refusal costs the same whichever hash the password matches. Of several matches it prefers one that
+// settles the question.
 func firstMatch(q question) int {
 	found := -1
 	for i, hash := range q.hashes {
@@ -151,6 +184,9 @@ func firstMatch(q question) int {
 		if found < 0 {
 			found = i
 		}
+	}
+	for _, decoy := range q.decoys {
+		decoy.Verify(q.password)
 	}
 	return found
 }

@@ -3,6 +3,7 @@ package authn
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -23,10 +24,11 @@ type PasswordConfig struct {
 	LoginUpdated func(*directory.User, loginstate.Update)
 	Now          func() time.Time
 
-	CacheTTL        time.Duration // how long to remember a verified password; 0: not at all
+	CacheTTL        time.Duration // how long a verified password that is not used costs no hash; 0: not at all
 	HashConcurrency int           // password hashes that run at once; 0: automatic
-	LockAfter       int           // failed logins in a row that lock an account; 0: never lock
-	LockDuration    time.Duration // 0: until lifted
+	HashMemory      int64         // bytes that they may take; 0: any number
+	LockAfter       int           // failed logins in a row that lock out a network; 0: never lock
+	LockDuration    time.Duration // of the first lock; 0: until lifted
 }
 
 // Password checks logins and passwords. Create it with NewPassword. It is safe for concurrent use.
@@ -34,6 +36,7 @@ type Password struct {
 	PasswordConfig
 	digester *digester
 	hasher   *hasher
+	locks    directory.LockPolicy
 }
 
 // NewPassword returns an authenticator.
@@ -41,7 +44,8 @@ func NewPassword(c PasswordConfig) *Password {
 	return &Password{
 		PasswordConfig: c,
 		digester:       newDigester(),
-		hasher:         newHasher(c.HashConcurrency, c.Observer),
+		hasher:         newHasher(c.HashConcurrency, c.HashMemory, c.Observer),
+		locks:          lockPolicy(c.LockAfter, c.LockDuration),
 	}
 }
 
@@ -51,10 +55,12 @@ func (a *Password) Queued() int { return a.hasher.gate.queued() }
 // Authenticate returns the user with this login if the password is one of the user's. The context
 // carries the source of the request, as audit.WithRequest puts it there. The error is one of the
 // sentinels of this package or of directory, a *BusyError, ErrUnavailable or the error of the
-// context. A refusal takes the same time whatever its reason: Authenticate computes every hash of
-// the user, or those of a decoy, before it decides. The order of verdicts is locked, wrong
+// context. A refusal takes the same time whatever its reason and whatever passwords the user has:
+// Authenticate computes every hash of the user, and decoys up to the reference cost of the directory,
+// before it decides. The order of verdicts is locked, wrong
 // password, user revoked, account expired, password expired. A password in the password cache costs
-// no hash and is accepted despite a lock.
+// no hash. No lock refuses a plaintext, nor a password that has logged in lately, to a network from
+// which the user has logged in lately.
 func (a *Password) Authenticate(ctx context.Context, login, plaintext string) (Identity, error) {
 	user, cached, err := a.check(ctx, login, plaintext)
 	event := audit.Event{Name: audit.Login, Outcome: audit.Allowed, Login: truncateLogin(login), Cached: cached}
@@ -97,7 +103,7 @@ func truncateLogin(login string) string {
 
 // check checks a login again while its user changes.
 func (a *Password) check(ctx context.Context, login, plaintext string) (user *directory.User, cached bool, err error) {
-	if !a.Directory.HasSynced() {
+	if !a.Directory.HasSynced() || !a.Directory.HasDecoySecret() {
 		return nil, false, ErrUnavailable
 	}
 	for range attempts {
@@ -116,31 +122,64 @@ func (a *Password) checkOnce(ctx context.Context, login, plaintext string) (user
 	if !known {
 		return nil, false, a.refuseUnknown(ctx, login, plaintext)
 	}
-	digest := a.digester.digest(user.UID, plaintext)
-	if a.isCached(user, &digest) {
-		a.succeeded(user)
+	t := attempt{
+		user: user, plaintext: plaintext, digest: a.digester.digest(user.UID, plaintext),
+		network: directory.NetworkOf(audit.RequestFrom(ctx).Source),
+	}
+	if a.passesByCache(&t) {
 		return user, true, nil
 	}
-	match, err := a.match(ctx, user, plaintext, digest)
+	match, err := a.match(ctx, &t)
 	if err != nil {
 		return user, false, err
 	}
-	return user, false, a.verdict(user, match, &digest)
+	return user, false, a.verdict(&t, match)
 }
 
-// isCached reports whether the password cache has the password and it is still good. A cached
-// password that is not good any more goes through the hasher, so that its refusal costs what every
-// refusal costs.
-func (a *Password) isCached(user *directory.User, digest *[32]byte) bool {
-	now := a.Now()
-	i, ok := user.Credentials.Cache.Recall(digest, now)
-	return ok && a.CacheTTL > 0 && user.Check(now) == nil && !user.Credentials.Passwords[i].Expired(now)
+// attempt is one login of a known user.
+type attempt struct {
+	user      *directory.User // as it was at the start
+	plaintext string
+	digest    [32]byte
+	network   directory.Network
+}
+
+// passesByCache reports whether the login succeeds because the password cache has the password. A
+// cached password that is not good any more goes through the hasher, so that its refusal costs what
+// every refusal costs.
+func (a *Password) passesByCache(t *attempt) bool {
+	now, user := a.Now(), t.user
+	v := user.Credentials.Cache.Recall(&t.digest, now)
+	if v == nil || !v.Fresh(now, a.CacheTTL) || user.Check(now) != nil || user.Credentials.Passwords[v.Password].Expired(now) {
+		return false
+	}
+	if a.isLocked(user, t, now) && !a.passesLock(user, v.Password, t, now) {
+		return false
+	}
+	v.Use(now)
+	a.succeeded(user, t.network, now)
+	return true
+}
+
+// isLocked reports whether the account or the network of the attempt is locked.
+func (a *Password) isLocked(user *directory.User, t *attempt, now time.Time) bool {
+	return now.Before(user.LockedUntil) || user.Credentials.Failures.Locks(t.network, now)
+}
+
+// passesLock reports whether a lock does not concern the password at an index, which the attempt
+// matches: it is a plaintext, or it has logged in lately and the attempt comes from a network from
+// which the user has logged in lately.
+func (a *Password) passesLock(user *directory.User, match int, t *attempt, now time.Time) bool {
+	c := user.Credentials
+	return c.Passwords[match].Hash.Free() || c.Cache.Recall(&t.digest, now) != nil && c.Failures.SucceededFrom(t.network, now)
 }
 
 // refuseUnknown refuses a login that no user has, at the cost of a login that a user has.
 func (a *Password) refuseUnknown(ctx context.Context, login, plaintext string) error {
 	key := flightKey{digest: a.digester.digest("", login, plaintext)}
-	if _, err := a.compute(ctx, key, a.question(ctx, login, plaintext, a.Directory.Decoys(login))); err != nil {
+	q := a.question(ctx, login, plaintext)
+	q.decoys = a.Directory.Decoys(login)
+	if _, err := a.compute(ctx, key, q); err != nil {
 		return err
 	}
 	return ErrUnknownLogin
@@ -148,30 +187,27 @@ func (a *Password) refuseUnknown(ctx context.Context, login, plaintext string) e
 
 // match returns the index of the password that matches, or -1. It skips hashes only where the login
 // succeeds.
-func (a *Password) match(ctx context.Context, user *directory.User, plaintext string, digest [32]byte) (int, error) {
-	passwords := user.Credentials.Passwords
+func (a *Password) match(ctx context.Context, t *attempt) (int, error) {
+	user, passwords := t.user, t.user.Credentials.Passwords
 	hashes := make([]*password.Hash, len(passwords))
 	for i := range passwords {
 		hashes[i] = passwords[i].Hash
 	}
-	q := a.question(ctx, user.Login, plaintext, hashes)
-	if len(hashes) == 0 {
-		q.hashes = a.Directory.Decoys(user.Login)
-		_, err := a.compute(ctx, flightKey{user.Credentials, digest}, q)
-		return -1, err
-	}
+	q := a.question(ctx, user.Login, t.plaintext)
+	q.hashes, q.decoys = hashes, a.Directory.TopUp(user.Login, hashes)
 	now := a.Now()
-	open := !user.Locked(now) && user.Check(now) == nil
-	q.stop = func(i int) bool { return open && !passwords[i].Expired(now) }
-	return a.compute(ctx, flightKey{user.Credentials, digest}, q)
+	q.claim.lately = user.Credentials.Failures.SucceededFrom(t.network, now)
+	good, locked := user.Check(now) == nil, a.isLocked(user, t, now)
+	q.stop = func(i int) bool {
+		return good && !passwords[i].Expired(now) && (!locked || a.passesLock(user, i, t, now))
+	}
+	return a.compute(ctx, flightKey{user.Credentials, t.digest}, q)
 }
 
-func (a *Password) question(ctx context.Context, login, plaintext string, hashes []*password.Hash) question {
+func (a *Password) question(ctx context.Context, login, plaintext string) question {
 	return question{
-		source:   sourceName(audit.RequestFrom(ctx).Source),
-		login:    login,
+		claim:    claim{source: sourceNetworks(audit.RequestFrom(ctx).Source), login: login},
 		password: []byte(plaintext),
-		hashes:   hashes,
 		stop:     func(int) bool { return false },
 	}
 }
@@ -179,35 +215,32 @@ func (a *Password) question(ctx context.Context, login, plaintext string, hashes
 // compute answers a question at once where no hash costs anything or where one that costs nothing
 // settles it. Otherwise it asks the hasher.
 func (a *Password) compute(ctx context.Context, key flightKey, q question) (int, error) {
-	costly := false
 	for i, h := range q.hashes {
-		if !h.Free() {
-			costly = true
-		} else if q.stop(i) && h.Verify(q.password) {
+		if h.Free() && q.stop(i) && h.Verify(q.password) {
 			return i, nil
 		}
 	}
-	if !costly {
+	isCostly := func(h *password.Hash) bool { return !h.Free() }
+	if !slices.ContainsFunc(q.hashes, isCostly) && !slices.ContainsFunc(q.decoys, isCostly) {
 		return firstMatch(q), nil
 	}
 	return a.hasher.match(ctx, key, q)
 }
 
 // verdict decides after the hash, on the user as it is now, because the user may have changed while
-// the hash waited. If the credentials of asked are not the user's any more, it returns
+// the hash waited. If the credentials of the attempt are not the user's any more, it returns
 // errCredentialsChanged and counts nothing.
-func (a *Password) verdict(asked *directory.User, match int, digest *[32]byte) error {
+func (a *Password) verdict(t *attempt, match int) error {
 	now := a.Now()
-	user, ok := a.Directory.ByLogin(asked.Login)
-	if !ok || user.Credentials != asked.Credentials {
+	user, ok := a.Directory.ByLogin(t.user.Login)
+	if !ok || user.Credentials != t.user.Credentials {
 		return errCredentialsChanged
 	}
-	if user.Locked(now) {
-		return ErrLocked
-	}
 	if match < 0 {
-		a.failed(user, now)
-		return ErrWrongPassword
+		return a.failed(user, t.network, now)
+	}
+	if a.isLocked(user, t, now) && !a.passesLock(user, match, t, now) {
+		return ErrLocked
 	}
 	if err := user.Check(now); err != nil {
 		return err
@@ -215,32 +248,7 @@ func (a *Password) verdict(asked *directory.User, match int, digest *[32]byte) e
 	if user.Credentials.Passwords[match].Expired(now) {
 		return ErrPasswordExpired
 	}
-	if a.CacheTTL > 0 {
-		user.Credentials.Cache.Remember(digest, match, now.Add(a.CacheTTL))
-	}
-	a.succeeded(user)
+	user.Credentials.Cache.Remember(&t.digest, match, now)
+	a.succeeded(user, t.network, now)
 	return nil
-}
-
-// failed counts a wrong password and starts a lock when there were too many: on this replica, or on
-// all replicas since the last success as far as the status shows. The status also counts what
-// replicas saw before they restarted.
-func (a *Password) failed(user *directory.User, now time.Time) {
-	until := loginstate.Forever
-	if a.LockDuration > 0 {
-		until = now.Add(a.LockDuration)
-	}
-	update := loginstate.Update{Failures: 1}
-	threshold := min(a.LockAfter, max(1, loginstate.FailureLimit-user.FailedLogins))
-	if user.Credentials.Failures.Fail(threshold, until) {
-		update.LockedUntil = until
-	}
-	a.LoginUpdated(user, update)
-}
-
-// succeeded clears the failures, on this replica and in the status that all replicas share.
-func (a *Password) succeeded(user *directory.User) {
-	if user.Credentials.Failures.Succeed() || user.FailedLogins > 0 {
-		a.LoginUpdated(user, loginstate.Update{Cleared: true})
-	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
 // samplesPerCase and tellable decide whether two kinds of refusal can be told apart by time. With n
@@ -66,6 +67,35 @@ func TestRefusalsTakeTheSameTime(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The refusals of users with different kinds of passwords, or none, cannot be told from those of
+// unknown logins: each pays for all kinds.
+func TestRefusalsOfMixedUsersTakeTheSameTime(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes thousands of samples")
+	}
+	h := newFixture(func(c *authn.PasswordConfig) { c.LockAfter = 0 })
+	hashes := cheapest(t)
+	plain := directory.Password{Hash: password.NewKeyer().NewPlaintext([]byte("machine"))}
+	for login, passwords := range map[string][]directory.Password{
+		"bcrypt": {hashes["bcrypt"]}, "argon2id": {hashes["argon2id"]}, "scrypt": {hashes["scrypt"]}, "plaintext": {plain},
+		"none": nil, "both": {plain, hashes["argon2id"]}, "two": {hashes["bcrypt"], hashes["scrypt"]},
+	} {
+		h.put(t, login, passwords...)
+	}
+	guess := map[string]func() string{"unknown": crand.Text}
+	for _, login := range []string{"bcrypt", "argon2id", "scrypt", "plaintext", "none", "both", "two"} {
+		guess[login] = crand.Text
+	}
+	times := sample(h, guess)
+	for login := range guess {
+		share := shareLonger(times[login], times["unknown"])
+		t.Logf("%s takes longer than unknown in %.1f %% of pairs", login, 100*share)
+		if share < 0.5-tellable || share > 0.5+tellable {
+			t.Errorf("%s and unknown can be told apart: %.1f %% of pairs", login, 100*share)
+		}
 	}
 }
 

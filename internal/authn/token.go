@@ -18,14 +18,27 @@ type Token struct {
 	Now       func() time.Time
 }
 
-// Authenticate returns the user and the claims of a good token. A token is good when it is genuine
-// and has not expired, no record revokes it, its user still exists under the same UID, holds its
+// Authenticate returns the user and the claims of a good token. A token is good when it is genuine,
+// is for this service and has not expired, no record revokes it, its user still exists under the same UID, holds its
 // login and is neither revoked nor expired, and it was issued after the last revocation of the
 // user's tokens. The error is one of the sentinels of this package, of directory or of token. With
 // ErrTokenRevoked and with the errors of later checks, the Identity has its Claims, so that a
 // client can repeat a revocation.
 func (a *Token) Authenticate(ctx context.Context, text string) (Identity, error) {
-	id, err := a.check(text)
+	return a.audited(ctx, text, a.Verifier.Verify)
+}
+
+// Inspect is Authenticate for a token that is not a credential but the subject of a request: the
+// token may be for any audience. The caller tells the client the audience or compares it.
+func (a *Token) Inspect(ctx context.Context, text string) (Identity, error) {
+	return a.audited(ctx, text, a.Verifier.VerifyAny)
+}
+
+// verify is a method of token.Verifier.
+type verify func(text string, now time.Time) (token.Claims, error)
+
+func (a *Token) audited(ctx context.Context, text string, verify verify) (Identity, error) {
+	id, err := a.check(text, verify)
 	event := audit.Event{Name: audit.Verify, Outcome: audit.Allowed, TokenID: id.Claims.ID, UID: id.Claims.UID}
 	if id.User != nil {
 		event.Login = id.User.Login
@@ -40,12 +53,12 @@ func (a *Token) Authenticate(ctx context.Context, text string) (Identity, error)
 	return id, err
 }
 
-func (a *Token) check(text string) (Identity, error) {
+func (a *Token) check(text string, verify verify) (Identity, error) {
 	if !a.Directory.HasSynced() {
 		return Identity{}, ErrUnavailable
 	}
 	now := a.Now()
-	claims, err := a.Verifier.Verify(text, now)
+	claims, err := verify(text, now)
 	id := Identity{Claims: claims}
 	if err != nil {
 		return id, err

@@ -13,18 +13,19 @@ const (
 )
 
 // State returns how the user stands at now: the first that holds of Invalid (the stored object is
-// unreadable), Revoked, Expired, Invalid (another user holds the login, or no password is usable),
-// PasswordExpired (every password has expired), Locked and Active. The caller reports whether u holds
-// its login, because only the directory as a whole knows the other users who claim it.
+// unreadable), Revoked, Expired, Invalid (another user holds the login, or there is neither a usable
+// password nor an identity), PasswordExpired (every password has expired, and there is no identity),
+// Locked and Active. The caller reports whether u holds its login, because only the directory as a
+// whole knows the other users who claim it.
 func (u *User) State(now time.Time, holdsLogin bool) string {
 	switch {
 	case u.Unreadable:
 		return StateInvalid
-	case u.Revoked:
+	case u.RevokedAt(now):
 		return StateRevoked
 	case ended(u.ExpiresAt, now):
 		return StateExpired
-	case !holdsLogin, len(u.Credentials.Passwords) == 0:
+	case !holdsLogin, len(u.Credentials.Passwords)+len(u.Identities) == 0:
 		return StateInvalid
 	case u.PasswordsExpired(now):
 		return StatePasswordExpired

@@ -6,7 +6,6 @@
 package directory
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -22,10 +21,17 @@ type Directory struct {
 	records *shards[[]Record] // token id -> its records, one for each user that one names
 	tokens  *shards[[]string] // user UID -> token ids, sorted
 
+	identities *shards[[]claimant] // issuer and subject -> all users who claim such an identity, the oldest first
+
 	mu     sync.Mutex // orders writers
 	byKey  map[string]*User
 	rivals map[string][]*User // login -> all users who claim it, the holder first, if there are several
 	decoys decoys
+
+	revocations map[string][]Revocation // user key -> its revocations, sorted; the slices are immutable
+	revokedBy   map[string]string       // key of a revocation -> key of its user
+	lifted      atomic.Int64
+	deleted     atomic.Int64
 
 	synced    chan struct{} // closed by MarkSynced
 	syncOnce  sync.Once
@@ -34,16 +40,24 @@ type Directory struct {
 
 // New returns an empty directory that is not synced.
 func New() *Directory {
-	return &Directory{
+	d := &Directory{
 		byUID:   newShards[*User](),
 		byLogin: newShards[*User](),
 		records: newShards[[]Record](),
 		tokens:  newShards[[]string](),
-		byKey:   map[string]*User{},
-		rivals:  map[string][]*User{},
-		decoys:  newDecoys(),
-		synced:  make(chan struct{}),
+
+		identities: newShards[[]claimant](),
+
+		byKey:  map[string]*User{},
+		rivals: map[string][]*User{},
+
+		revocations: map[string][]Revocation{},
+		revokedBy:   map[string]string{},
+
+		synced: make(chan struct{}),
 	}
+	d.decoys.init()
+	return d
 }
 
 // Put adds a user or replaces the version with the same Key. The directory owns u from then on. If
@@ -62,10 +76,13 @@ func (d *Directory) Put(u *User) {
 // put does the work of Put. The caller holds mu.
 func (d *Directory) put(u *User) {
 	old := d.byKey[u.Key]
+	u.boundRevocation()
 	if old != nil && old.UID == u.UID {
 		u.succeed(old)
 	}
+	d.followRevocation(old, u)
 	d.decoys.replace(old, u)
+	d.replaceIdentities(old, u)
 	d.byKey[u.Key] = u
 	d.byUID.set(u.UID, u)
 	d.claim(u)
@@ -92,7 +109,7 @@ func (d *Directory) RevokeTokens(uid string, at time.Time) {
 		return
 	}
 	next := *u
-	next.TokensRevokedAt = at
+	next.TokensRevokedAt, next.AsOf = at, time.Time{} // nothing else moves it
 	d.put(&next)
 }
 
@@ -106,7 +123,11 @@ func (d *Directory) Delete(key string) {
 		return
 	}
 	delete(d.byKey, key)
+	if d.HasSynced() {
+		d.deleted.Add(1)
+	}
 	d.decoys.replace(old, nil)
+	d.replaceIdentities(old, nil)
 	d.releaseUID(old)
 	d.release(old)
 }
@@ -219,9 +240,7 @@ func (d *Directory) release(old *User) {
 
 // settle makes the oldest of the rivals the holder of a login. The caller holds mu.
 func (d *Directory) settle(login string, rivals []*User) {
-	slices.SortFunc(rivals, func(a, b *User) int {
-		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.UID, b.UID))
-	})
+	slices.SortFunc(rivals, compareAge)
 	d.byLogin.set(login, rivals[0])
 	if len(rivals) == 1 {
 		delete(d.rivals, login)
@@ -233,15 +252,19 @@ func (d *Directory) settle(login string, rivals []*User) {
 func sameKey(u *User) func(*User) bool { return func(c *User) bool { return c.Key == u.Key } }
 
 // PutRecord adds the record of a user's token or replaces it. A revocation is permanent: a revoked
-// record stays revoked, whatever the version in r says. A record with the same id and another user
-// is a record of its own and leaves this one unchanged, because records can be made by hand.
+// record stays revoked, whatever the version in r says, and no version makes a record end earlier.
+// A record with the same id and another user is a record of its own and leaves this one unchanged,
+// because records can be made by hand.
 func (d *Directory) PutRecord(r Record) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	records, _ := d.records.get(r.ID)
 	records = slices.Clone(records)
 	if i := indexOfUser(records, r.UserUID); i >= 0 {
-		r.Revoked = r.Revoked || records[i].Revoked
+		old := records[i]
+		r.Revoked = r.Revoked || old.Revoked
+		r.RevokedUntil = later(r.RevokedUntil, old.RevokedUntil)
+		r.ExpiresAt = later(r.ExpiresAt, old.ExpiresAt)
 		records[i] = r
 		d.records.set(r.ID, records)
 		return
@@ -293,14 +316,8 @@ func (d *Directory) RecordsOf(uid string) []Record {
 	return out
 }
 
-// CountLabelled returns the number of a user's records that have a label and for which counts
-// reports true.
-func (d *Directory) CountLabelled(uid string, counts func(Record) bool) int {
-	n := 0
-	for _, r := range d.RecordsOf(uid) {
-		if r.Label != "" && counts(r) {
-			n++
-		}
-	}
-	return n
+// CountRecords returns the number of a user's records.
+func (d *Directory) CountRecords(uid string) int {
+	ids, _ := d.tokens.get(uid)
+	return len(ids)
 }

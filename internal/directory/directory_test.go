@@ -21,10 +21,11 @@ func user(name, login string, age int) *directory.User {
 }
 
 func credentials(revision string) *directory.Credentials {
-	return &directory.Credentials{
-		Revision:  revision,
-		Passwords: []directory.Password{{Hash: password.NewKeyer().NewPlaintext([]byte("a password"))}},
+	h, err := password.Parse("$2y$10$c8PZoWk6G.7lH9jpG1eZ2Orm0viPYInFcjQifo5Y6hMuvjabqdtyK")
+	if err != nil {
+		panic(err)
 	}
+	return &directory.Credentials{Revision: revision, Passwords: []directory.Password{{Hash: h}}}
 }
 
 func holder(t *testing.T, d *directory.Directory, login string) string {
@@ -149,16 +150,23 @@ func TestCacheAndFailuresFollowCredentials(t *testing.T) {
 		d := directory.New()
 		d.Put(user("a", "x", 5))
 		u, _ := d.ByLogin("x")
-		u.Credentials.Cache.Remember(&digest, 0, start.Add(time.Hour))
-		u.Credentials.Failures.Fail(1, start.Add(time.Hour))
+		u.Credentials.Cache.Remember(&digest, 0, start)
+		lockUntil(u, start.Add(time.Hour))
 		next := user("a", "x", 5)
 		next.Credentials = credentials(c.revision)
 		d.Put(next)
 		u, _ = d.ByLogin("x")
-		if _, ok := u.Credentials.Cache.Recall(&digest, start); ok != c.kept || u.Locked(start) != c.kept {
-			t.Errorf("%s: remembered %v, locked %v, want %v", name, ok, u.Locked(start), c.kept)
+		if kept := u.Credentials.Cache.Recall(&digest, start) != nil; kept != c.kept || u.Locked(start) != c.kept {
+			t.Errorf("%s: remembered %v, locked %v, want %v", name, kept, u.Locked(start), c.kept)
 		}
 	}
+}
+
+// lockUntil locks an account on this replica.
+func lockUntil(u *directory.User, until time.Time) {
+	u.Credentials.Failures.Fail(0, 0, start, directory.LockPolicy{
+		NetworkAfter: 1, NetworkFor: 1, AccountAfter: 1, AccountNetworks: 1, AccountFor: until.Sub(start), AccountForEver: 100,
+	})
 }
 
 func TestLockInStatusReplacesOwnLock(t *testing.T) {
@@ -172,7 +180,7 @@ func TestLockInStatusReplacesOwnLock(t *testing.T) {
 		return u
 	}
 	u := put(time.Time{})
-	u.Credentials.Failures.Fail(1, own)
+	lockUntil(u, own)
 	if u = put(time.Time{}); !u.Locked(start) {
 		t.Fatal("a lock that status does not show yet is lost by an unrelated change")
 	}
@@ -190,7 +198,7 @@ func TestClearedOldLockKeepsNewerLock(t *testing.T) {
 	old := user("a", "x", 5)
 	old.LockedUntil = start.Add(-time.Hour)
 	d.Put(old)
-	old.Credentials.Failures.Fail(1, start.Add(time.Hour))
+	lockUntil(old, start.Add(time.Hour))
 	d.Put(user("a", "x", 5))
 	if u, _ := d.ByLogin("x"); !u.Locked(start) {
 		t.Error("the newer lock is gone")
@@ -302,55 +310,6 @@ func TestDeletedUserLeavesUIDToItsNewHolder(t *testing.T) {
 		if u, ok := d.ByUID("uid"); !ok || u.Key != "ns/new" {
 			t.Errorf("%s: the UID is %+v", name, u)
 		}
-	}
-}
-
-func TestDecoysAreProportionalAndStable(t *testing.T) {
-	t.Parallel()
-	d := directory.New()
-	if d.Decoys("unknown") != nil {
-		t.Error("there are decoys while no user has a password")
-	}
-	cheap, dear := hash(t, 4), hash(t, 5)
-	for i := range 100 {
-		h := cheap
-		if i < 25 {
-			h = dear
-		}
-		u := user(fmt.Sprint(i), fmt.Sprint(i), 1)
-		u.Credentials = &directory.Credentials{Passwords: []directory.Password{{Hash: h}}}
-		d.Put(u)
-	}
-	count := map[string]int{}
-	for i := range 4000 {
-		login := fmt.Sprintf("unknown-%d", i)
-		decoys := d.Decoys(login)
-		if len(decoys) != 1 || decoys[0] != d.Decoys(login)[0] {
-			t.Fatalf("%s: decoys %v", login, decoys)
-		}
-		count[decoys[0].Class()]++
-	}
-	if n := count[dear.Class()]; n < 850 || n > 1150 {
-		t.Errorf("a quarter of the users have the expensive hash, and %d of 4000 unknown logins", n)
-	}
-}
-
-func TestDecoysFollowUsers(t *testing.T) {
-	t.Parallel()
-	d := directory.New()
-	u := user("a", "x", 1)
-	u.Credentials = &directory.Credentials{Revision: "1", Passwords: []directory.Password{{Hash: hash(t, 4)}, {Hash: hash(t, 5)}}}
-	d.Put(u)
-	if got := d.Decoys("unknown"); len(got) != 2 {
-		t.Errorf("an unknown login costs %d hashes, every user two", len(got))
-	}
-	d.Put(user("a", "x", 1))
-	if got := d.Decoys("unknown"); len(got) != 1 || !got[0].Free() {
-		t.Errorf("decoys %v", got)
-	}
-	d.Delete("gatehouse-users/a")
-	if d.Decoys("unknown") != nil {
-		t.Error("there are decoys of users that are gone")
 	}
 }
 

@@ -11,42 +11,64 @@ import (
 // have.
 const cacheSize = 4
 
+// touchInterval is how far the time of the last use may lag, so that readers seldom write.
+const touchInterval = time.Second
+
 // PasswordCache remembers which passwords of one user were verified. It holds keyed digests of them
 // and never a password, and it holds no failures. It is discarded with the Credentials that it is
 // part of. It is safe for concurrent use, and readers take no lock. The zero value is empty.
 type PasswordCache struct {
-	entries atomic.Pointer[[]verified]
+	entries atomic.Pointer[[]*Verified]
 	mu      sync.Mutex // orders writers
 }
 
-type verified struct {
-	digest   [32]byte
-	password int // index in Credentials.Passwords
-	until    time.Time
+// Verified is a password in the cache.
+type Verified struct {
+	Password int // index in Credentials.Passwords
+
+	digest     [32]byte
+	verifiedAt time.Time
+	usedAt     atomic.Int64 // UNIX time in nanoseconds
 }
 
-// Recall returns the index of the password with this digest and reports whether the cache still has
-// it at now. It compares digests in constant time.
-func (c *PasswordCache) Recall(digest *[32]byte, now time.Time) (password int, ok bool) {
+// Recall returns the entry of the password with this digest, or nil if it has not logged in within
+// SuccessRetention of now. It compares digests in constant time.
+func (c *PasswordCache) Recall(digest *[32]byte, now time.Time) *Verified {
 	entries := c.entries.Load()
 	if entries == nil {
-		return 0, false
+		return nil
 	}
-	for i := range *entries {
-		e := &(*entries)[i]
-		if subtle.ConstantTimeCompare(e.digest[:], digest[:]) == 1 && now.Before(e.until) {
-			return e.password, true
+	for _, v := range *entries {
+		if subtle.ConstantTimeCompare(v.digest[:], digest[:]) == 1 && now.Sub(v.lastUse()) < SuccessRetention {
+			return v
 		}
 	}
-	return 0, false
+	return nil
 }
 
-// Remember keeps the digest of a verified password until the given time. Each digest has one entry.
-// A full cache drops its oldest one.
-func (c *PasswordCache) Remember(digest *[32]byte, password int, until time.Time) {
+// Fresh reports whether the password need not be verified again at now: it was used within idle, and
+// verified within SuccessRetention or, if that is longer, within idle.
+func (v *Verified) Fresh(now time.Time, idle time.Duration) bool {
+	return now.Sub(v.lastUse()) < idle && now.Sub(v.verifiedAt) < max(idle, SuccessRetention)
+}
+
+// Use records that the password has just logged in.
+func (v *Verified) Use(now time.Time) {
+	if now.Sub(v.lastUse()) >= touchInterval {
+		v.usedAt.Store(now.UnixNano())
+	}
+}
+
+func (v *Verified) lastUse() time.Time { return time.Unix(0, v.usedAt.Load()) }
+
+// Remember keeps the digest of a password that was verified at now. Each digest has one entry. A
+// full cache drops its oldest one.
+func (c *PasswordCache) Remember(digest *[32]byte, password int, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	next := []verified{{digest: *digest, password: password, until: until}}
+	v := &Verified{Password: password, digest: *digest, verifiedAt: now}
+	v.usedAt.Store(now.UnixNano())
+	next := []*Verified{v}
 	if entries := c.entries.Load(); entries != nil {
 		for _, e := range *entries {
 			if e.digest != *digest && len(next) < cacheSize {

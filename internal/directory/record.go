@@ -2,8 +2,8 @@ package directory
 
 import "time"
 
-// Record is what is stored about one issued token. Only tokens with a label, and tokens that were
-// revoked one by one, have a record. It is an immutable value.
+// Record is what is stored about one issued token. Only tokens that have a label or a long life, and
+// tokens that were revoked one by one, have a record. It is an immutable value.
 type Record struct {
 	ID          string // token id
 	UserKey     string // namespace/name of the user's object
@@ -14,7 +14,23 @@ type Record struct {
 	Client      string
 	IssuedAt    time.Time
 	ExpiresAt   time.Time
-	Revoked     bool
+	// AuthTime and Final are those of the token's claims. They are needed to seal it again. AuthTime
+	// is zero if it equals IssuedAt.
+	AuthTime time.Time
+	Final    bool
+	Revoked  bool
+	// RevokedUntil is the end of the stored record that keeps the token revoked for longest, or zero
+	// if there is none. It differs from ExpiresAt if a token has several records, because someone
+	// has made one by hand.
+	RevokedUntil time.Time
+}
+
+// AsRevoked returns the record as it is once the revocation of its token is stored: a revoked record
+// keeps nothing that is only there to be read.
+func (r Record) AsRevoked() Record {
+	r.Revoked, r.RevokedUntil = true, r.ExpiresAt
+	r.Label, r.Description, r.Client = "", "", ""
+	return r
 }
 
 // Live reports whether the record does not revoke its token and the token has not expired. It does

@@ -36,9 +36,19 @@ type User struct {
 	DefaultLifetime  time.Duration
 	MaximumLifetime  time.Duration // zero: the server's own limits
 
+	// Revocations are those of the user in the directory, which sets them.
+	Revocations []Revocation
+	// RevocationRecorded is set if the status already shows the user as revoked, with
+	// TokensRevokedAt, so that a restart does not move that time.
+	RevocationRecorded bool
+	// AsOf is when this version was made. If it is zero, no revocation moves TokensRevokedAt.
+	AsOf time.Time
+
 	LockedUntil       time.Time // status: end of the lock that all replicas know; zero: none
 	FailedLogins      int       // status: consecutive failures that replicas have reported
 	LastTokenIssuedAt time.Time // status: approximate
+
+	Identities []Identity // tokens of other issuers that speak for the user
 
 	Credentials *Credentials
 }
@@ -81,7 +91,7 @@ func (c *Credentials) ReportIssue(lastKnown, now time.Time, while time.Duration)
 // Check returns the verdict on the user at now: nil, ErrRevoked or ErrExpired. No other code
 // decides whether a user is revoked or expired. The end of an account is exact.
 func (u *User) Check(now time.Time) error {
-	if u.Revoked {
+	if u.RevokedAt(now) {
 		return ErrRevoked
 	}
 	if ended(u.ExpiresAt, now) {
@@ -99,18 +109,42 @@ func (u *User) CheckToken(issuedAt time.Time) error {
 			return ErrTokenVoid
 		}
 	}
+	for _, r := range u.Revocations { // voids what was issued until its end
+		if !r.Until.IsZero() && issuedAt.Unix() <= r.Until.Unix() {
+			return ErrTokenVoid
+		}
+	}
 	return nil
 }
 
-// Locked reports whether the account is locked to credentials that are not in the password cache.
+// TokensValidFrom returns the time from which tokens issued to this user are not void, or the zero
+// time if all are valid. See CheckToken.
+func (u *User) TokensValidFrom() time.Time {
+	void := later(u.TokensValidAfter, u.TokensRevokedAt)
+	if void.IsZero() {
+		return void
+	}
+	return time.Unix(void.Unix()+1, 0)
+}
+
+// Locked reports whether the account is locked: to all but plaintexts, and passwords that have logged
+// in lately.
 func (u *User) Locked(now time.Time) bool {
 	return now.Before(u.LockedUntil) || u.Credentials.Failures.locked(now)
 }
 
-// PasswordsExpired reports whether the user has passwords and all of them have expired.
+// Lockable reports whether failed logins may lock the account: it has a password that is a hash. A
+// plaintext is the secret of a machine, too long to guess, and a lock would do no more than keep that
+// machine out.
+func (u *User) Lockable() bool {
+	return slices.ContainsFunc(u.Credentials.Passwords, func(p Password) bool { return !p.Hash.Free() })
+}
+
+// PasswordsExpired reports whether the user has passwords, all of them have expired, and the user
+// cannot log in without one.
 func (u *User) PasswordsExpired(now time.Time) bool {
 	passwords := u.Credentials.Passwords
-	return len(passwords) > 0 && !slices.ContainsFunc(passwords, func(p Password) bool { return !p.Expired(now) })
+	return len(u.Identities) == 0 && len(passwords) > 0 && !slices.ContainsFunc(passwords, func(p Password) bool { return !p.Expired(now) })
 }
 
 // succeed makes u the next version of old, with everything that must outlive a change of the
@@ -122,8 +156,11 @@ func (u *User) succeed(old *User) {
 		return
 	}
 	u.Credentials = old.Credentials
+	if u.FailedLogins != old.FailedLogins {
+		u.Credentials.Failures.followCount(old.FailedLogins, u.FailedLogins)
+	}
 	if !u.LockedUntil.Equal(old.LockedUntil) {
-		u.Credentials.Failures.follow(old.LockedUntil, u.LockedUntil)
+		u.Credentials.Failures.followLock(old.LockedUntil, u.LockedUntil, u.FailedLogins)
 	}
 }
 

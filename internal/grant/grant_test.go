@@ -145,34 +145,235 @@ func TestLabelIgnoresForgedRecord(t *testing.T) {
 	}
 }
 
-func TestAtMostHundredLiveLabels(t *testing.T) {
+func TestAtMost200Records(t *testing.T) {
 	t.Parallel()
 	g, u := newService(t)
-	for i := range grant.MaximumLabelled {
-		opaque(t, g, u, grant.Order{Label: fmt.Sprint(i), Lifetime: time.Hour})
+	var last string
+	for i := range grant.MaximumRecords {
+		g.Advance(time.Second)
+		last = opaque(t, g, u, grant.Order{Label: fmt.Sprint(i), Lifetime: 48 * time.Hour})
 	}
-	if _, err := g.Grants.Opaque(t.Context(), u, grant.Order{Label: "one more"}); !errors.Is(err, grant.ErrTooManyLabels) {
-		t.Errorf("one more: %v", err)
+	id, err := check(t, g, last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Grants.Revoke(t.Context(), id.Claims); err != nil {
+		t.Fatal(err)
+	}
+	for name, order := range map[string]grant.Order{"a label": {Label: "one more"}, "a long life": {Lifetime: 48 * time.Hour}} {
+		if _, err := g.Grants.Opaque(t.Context(), u, order); !errors.Is(err, grant.ErrTooManyRecords) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	opaque(t, g, u, grant.Order{Label: "7"})
-	opaque(t, g, u, grant.Order{})
-	g.Advance(time.Hour)
-	opaque(t, g, u, grant.Order{Label: "one more"})
+	short := opaque(t, g, u, grant.Order{})
+	if id, err = check(t, g, short); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Grants.Revoke(t.Context(), id.Claims); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := check(t, g, short); !errors.Is(err, directory.ErrTokenVoid) {
+		t.Errorf("a token that was revoked without a record: %v", err)
+	}
+	if n := g.Directory.CountRecords(u.UID); n != grant.MaximumRecords {
+		t.Errorf("%d records", n)
+	}
 }
 
-func TestLabelsOfOtherReplicasCountNearLimit(t *testing.T) {
+func TestOnlyLongTokensAreRecorded(t *testing.T) {
 	t.Parallel()
 	g, u := newService(t)
-	const here = grant.MaximumLabelled - 10
-	for i := range here {
-		opaque(t, g, u, grant.Order{Label: fmt.Sprint(i), Lifetime: time.Hour})
+	opaque(t, g, u, grant.Order{Lifetime: grant.RecordedLifetime, Description: "kept nowhere"})
+	for range 3 {
+		if _, _, err := g.Grants.JWT(t.Context(), u, 0); err != nil {
+			t.Fatal(err)
+		}
 	}
-	g.Records.Unheard(9)
-	opaque(t, g, u, grant.Order{Label: "the last"})
-	if _, err := g.Grants.Opaque(t.Context(), u, grant.Order{Label: "one more"}); !errors.Is(err, grant.ErrTooManyLabels) {
-		t.Errorf("one more: %v", err)
+	if n := g.Directory.RecordCount(); n != 0 {
+		t.Errorf("%d records of short tokens", n)
 	}
-	opaque(t, g, u, grant.Order{Label: "7"})
+	long := opaque(t, g, u, grant.Order{Lifetime: grant.RecordedLifetime + time.Second, Description: "nightly", Client: "cron"})
+	id, err := check(t, g, long)
+	if err != nil || id.Record == nil || id.Record.Description != "nightly" || id.Record.Client != "cron" || id.Record.Label != "" {
+		t.Fatalf("the record of a long token is %+v, %v", id.Record, err)
+	}
+	if err := g.Grants.RevokeRecord(t.Context(), *id.Record); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := check(t, g, long); !errors.Is(err, authn.ErrTokenRevoked) {
+		t.Errorf("revoked by its id: %v", err)
+	}
+	config := g.Grants.Config
+	config.Lifetimes.JWTMaximum = 72 * time.Hour
+	if _, claims, err := grant.New(config).JWT(t.Context(), u, 48*time.Hour); err != nil {
+		t.Error(err)
+	} else if _, ok := g.Directory.Record(u.UID, claims.ID); !ok {
+		t.Error("a long JWT has no record")
+	}
+}
+
+// TestWritesAreLimited counts every call that writes, and allows what the design allows: 128 at
+// once, then 5 a second.
+func TestWritesAreLimited(t *testing.T) {
+	t.Parallel()
+	g, u := newService(t)
+	other := &directory.User{Key: "gatehouse-users/robot", UID: "5b0c3f0e-6f6b-4c2a-9d55-2f3c1a7b9e02", Login: "robot"}
+	g.Directory.Put(other)
+	clock := g.Now()
+	config := g.Grants.Config
+	config.Now = func() time.Time { return clock }
+	grants := grant.New(config)
+	n := 0
+	acts := []func() error{
+		func() error {
+			_, err := grants.Opaque(t.Context(), u, grant.Order{Label: fmt.Sprint("l", n)})
+			return err
+		},
+		func() error {
+			_, err := grants.Opaque(t.Context(), u, grant.Order{Lifetime: 48 * time.Hour})
+			return err
+		},
+		func() error { _, err := grants.RevokeLabel(t.Context(), u, "never given"); return err },
+		func() error {
+			return grants.Revoke(t.Context(), token.Claims{ID: token.NewID(), UID: u.UID, ExpiresAt: clock.Add(time.Minute)})
+		},
+	}
+	allowed := func() int {
+		for first := n; ; n++ {
+			err := acts[n%len(acts)]()
+			if rate, ok := errors.AsType[*grant.RateError](err); ok {
+				if !errors.Is(err, grant.ErrTooManyRequests) || rate.RetryAfter <= 0 || grant.RetryAfter(err) != 1 {
+					t.Errorf("got %v after %s", err, rate.RetryAfter)
+				}
+				return n - first
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := allowed(); got != 128 {
+		t.Errorf("%d writes at once, want 128", got)
+	}
+	for _, act := range acts {
+		if err := act(); !errors.Is(err, grant.ErrTooManyRequests) {
+			t.Errorf("an act that writes beyond the limit: %v", err)
+		}
+	}
+	if err := grants.RevokeUser(t.Context(), u); !errors.Is(err, grant.ErrTooManyRequests) {
+		t.Errorf("a revocation of all tokens beyond the limit: %v", err)
+	}
+	if _, err := grants.Opaque(t.Context(), u, grant.Order{}); err != nil {
+		t.Errorf("a token that costs no write: %v", err)
+	}
+	clock = clock.Add(2 * time.Second)
+	if got := allowed(); got != 10 {
+		t.Errorf("%d writes after two seconds, want 10", got)
+	}
+	if _, err := grants.Opaque(t.Context(), other, grant.Order{Label: "ci"}); err != nil {
+		t.Errorf("another user: %v", err)
+	}
+	admin := grant.WithActor(t.Context(), grant.Actor{UID: other.UID, Admin: true})
+	if err := grants.RevokeUser(admin, u); err != nil {
+		t.Errorf("an administrator who stops the user: %v", err)
+	}
+}
+
+// A token that is void from the start is never issued: in the second of a revocation, a login waits.
+func TestNoTokenIsIssuedVoid(t *testing.T) {
+	t.Parallel()
+	g, u := newService(t)
+	for i := range 4 {
+		if err := g.Grants.RevokeUser(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+		text := opaque(t, g, u, grant.Order{Label: []string{"", "ci"}[i%2]}) // u is the version from before the revocation
+		if _, err := check(t, g, text); err != nil {
+			t.Errorf("the next opaque token: %v", err)
+		}
+		if err := g.Grants.RevokeUser(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := check(t, g, text); !errors.Is(err, directory.ErrTokenVoid) {
+			t.Errorf("the opaque token after another revocation: %v", err)
+		}
+		text, _, err := g.Grants.JWT(t.Context(), u, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := check(t, g, text); err != nil {
+			t.Errorf("the next JWT: %v", err)
+		}
+	}
+}
+
+func TestNoTokenWhileAllAreVoid(t *testing.T) {
+	t.Parallel()
+	g, u := newService(t)
+	next := *u
+	next.TokensValidAfter = g.Now().Add(time.Minute)
+	g.Directory.Put(&next)
+	_, opaqueErr := g.Grants.Opaque(t.Context(), u, grant.Order{})
+	_, _, jwtErr := g.Grants.JWT(t.Context(), u, 0)
+	for _, err := range []error{opaqueErr, jwtErr} {
+		if after := grant.RetryAfter(err); !errors.Is(err, grant.ErrUnavailable) || after < 59 || after > 61 {
+			t.Errorf("got %v, to be tried again after %d s", err, after)
+		}
+	}
+	g.Advance(61 * time.Second)
+	if _, err := check(t, g, opaque(t, g, u, grant.Order{})); err != nil {
+		t.Errorf("a token after that minute: %v", err)
+	}
+}
+
+// 2xx means stored, also for a user who has just been created and whom this replica does not know.
+func TestRevokeTokenOfUnknownUser(t *testing.T) {
+	t.Parallel()
+	g, u := newService(t)
+	text := opaque(t, g, u, grant.Order{})
+	id, err := check(t, g, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Directory.Delete(u.Key)
+	if err := g.Grants.Revoke(t.Context(), id.Claims); err != nil {
+		t.Fatal(err)
+	}
+	g.Directory.Put(u)
+	if _, err := check(t, g, text); !errors.Is(err, authn.ErrTokenRevoked) {
+		t.Errorf("the token, once the user is known: %v", err)
+	}
+}
+
+// Whoever may write records can make one that ends before its token. A revocation by that record
+// lasts as long as the token may live.
+func TestRevokeByForgedRecord(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*directory.Record){
+		"that has not ended": func(*directory.Record) {},
+		"that has ended":     func(r *directory.Record) { r.ExpiresAt = r.IssuedAt.Add(time.Millisecond) },
+		"of another kind":    func(r *directory.Record) { r.Kind = token.KindJWT },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g, u := newService(t)
+			id, err := check(t, g, opaque(t, g, u, grant.Order{Lifetime: 20 * time.Hour}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			forged := directory.Record{
+				ID: id.Claims.ID, UserKey: u.Key, UserUID: u.UID, Kind: token.KindOpaque,
+				IssuedAt: id.Claims.IssuedAt, ExpiresAt: g.Now().Add(time.Minute),
+			}
+			change(&forged)
+			if err := g.Grants.RevokeRecord(t.Context(), forged); err != nil {
+				t.Fatal(err)
+			}
+			if r, _ := g.Directory.Record(u.UID, id.Claims.ID); r.RevokedUntil.Before(id.Claims.ExpiresAt) {
+				t.Errorf("the revocation ends at %s, the token at %s", r.RevokedUntil, id.Claims.ExpiresAt)
+			}
+		})
+	}
 }
 
 func TestFailedWritesAreReported(t *testing.T) {
@@ -197,18 +398,6 @@ func TestFailedWritesAreReported(t *testing.T) {
 		t.Errorf("the token, which is not revoked: %v", err)
 	}
 	opaque(t, g, u, grant.Order{}) // needs no record
-}
-
-func TestUnlabelledTokenHasNoRecord(t *testing.T) {
-	t.Parallel()
-	g, u := newService(t)
-	opaque(t, g, u, grant.Order{Description: "kept nowhere"})
-	if _, _, err := g.Grants.JWT(t.Context(), u, 0); err != nil {
-		t.Fatal(err)
-	}
-	if n := g.Directory.RecordCount(); n != 0 {
-		t.Errorf("%d records", n)
-	}
 }
 
 func TestRevokeTwiceAndAfterExpiry(t *testing.T) {
@@ -257,7 +446,10 @@ func TestRevokeDespiteForgedRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.Directory.PutRecord(directory.Record{ID: id.Claims.ID, UserKey: u.Key, UserUID: u.UID, ExpiresAt: g.Now().Add(-time.Minute)})
+	g.Directory.PutRecord(directory.Record{
+		ID: id.Claims.ID, UserKey: u.Key, UserUID: u.UID, ExpiresAt: g.Now().Add(-time.Minute),
+		Revoked: true, RevokedUntil: g.Now().Add(-time.Minute),
+	})
 	if err := g.Grants.Revoke(t.Context(), id.Claims); err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ func TestServertestRecords(t *testing.T) {
 			},
 			Now:        s.Now,
 			SetFailing: s.Records.Fail,
+			Stored:     s.Directory.RecordsOf,
 			TokensRevokedAt: func(u *directory.User) time.Time {
 				known, _ := s.Directory.ByUID(u.UID)
 				return known.TokensRevokedAt

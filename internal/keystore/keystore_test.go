@@ -1,6 +1,7 @@
 package keystore_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"maps"
@@ -97,6 +98,59 @@ func TestKeys(t *testing.T) {
 			t.Errorf("want the same keys and one report, got %v", *reported)
 		}
 	})
+}
+
+func TestDecoySecret(t *testing.T) {
+	t.Parallel()
+	m, now := &memory{}, start
+	var used [][]byte
+	newReplica := func() *keystore.Keys {
+		keys, _ := newKeys(m)
+		keys.Now = func() time.Time { return now }
+		keys.UseDecoySecret = func(secret []byte) { used = append(used, bytes.Clone(secret)) }
+		return keys
+	}
+	sync := func(keys *keystore.Keys) []byte {
+		t.Helper()
+		if err := keys.Sync(t.Context()); err != nil || len(used) == 0 {
+			t.Fatalf("Sync returns %v, and %d secrets are in use", err, len(used))
+		}
+		return used[len(used)-1]
+	}
+	keys := newReplica()
+	first := sync(keys)
+	for range 30 { // rotations
+		now = now.Add(720 * time.Hour)
+		m.entries[token.RotationRequest] = nil
+		if !bytes.Equal(sync(keys), first) {
+			t.Fatal("a rotation of the keys has changed the secret")
+		}
+	}
+	if !bytes.Equal(sync(newReplica()), first) {
+		t.Error("another replica, or the next process, has another secret")
+	}
+	m.entries[token.DecoySecret] = []byte("short")
+	if sync(keys); len(m.entries[token.DecoySecret]) != 32 {
+		t.Error("a secret that could be guessed stays")
+	}
+}
+
+func TestDecoysWorkWhileNoSecretCanBeStored(t *testing.T) {
+	t.Parallel()
+	m, uses := &memory{}, 0
+	keys, _ := newKeys(m)
+	if err := keys.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	delete(m.entries, token.DecoySecret)
+	m.fail = errors.New("read-only")
+	keys.UseDecoySecret = func([]byte) { uses++ }
+	for range 3 {
+		_ = keys.Sync(t.Context())
+	}
+	if uses != 1 {
+		t.Errorf("%d secrets of this process were in use, want one that stays", uses)
+	}
 }
 
 func TestRequestRotation(t *testing.T) {

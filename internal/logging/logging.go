@@ -7,10 +7,10 @@ import (
 	"log/slog"
 )
 
-// New returns a logger that writes to out, and a function that writes what is still pending; call
-// that before the process ends. format is json or text. level is the lowest level to log, as slog
-// names it. Any other format or level is an error.
-func New(out io.Writer, format, level string) (log *slog.Logger, flush func(), err error) {
+// New returns a logger that writes to out, and the Writer that it uses; call its Close before the
+// process ends. format is json or text. level is the lowest level to log, as slog names it. Any other
+// format or level is an error.
+func New(out io.Writer, format, level string) (*slog.Logger, *Writer, error) {
 	options := &slog.HandlerOptions{}
 	var least slog.Level
 	if err := least.UnmarshalText([]byte(level)); err != nil {
@@ -18,12 +18,16 @@ func New(out io.Writer, format, level string) (log *slog.Logger, flush func(), e
 	}
 	options.Level = least
 	writer := NewWriter(out)
+	var handler slog.Handler
 	switch format {
 	case "json":
-		return slog.New(slog.NewJSONHandler(writer, options)), writer.Flush, nil
+		handler = slog.NewJSONHandler(writer, options)
 	case "text":
-		return slog.New(slog.NewTextHandler(writer, options)), writer.Flush, nil
+		handler = slog.NewTextHandler(writer, options)
 	default:
 		return nil, nil, fmt.Errorf("log format %q is neither json nor text", format)
 	}
+	log := slog.New(handler)
+	writer.reportLost = func(writes int) { log.Error("lost log lines, because the log could not be written", "lines", writes) }
+	return log, writer, nil
 }

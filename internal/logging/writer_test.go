@@ -2,6 +2,7 @@ package logging_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -69,7 +70,7 @@ func TestFlushWritesPending(t *testing.T) {
 	}
 }
 
-func TestStuckOutputLosesNothing(t *testing.T) {
+func TestSlowOutputLosesNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		out := &sink{closed: make(chan struct{})}
@@ -83,7 +84,7 @@ func TestStuckOutputLosesNothing(t *testing.T) {
 				fmt.Fprint(w, line)
 			}
 		}()
-		synctest.Wait()
+		<-time.After(logging.StallTime / 2)
 		select {
 		case <-done:
 			t.Fatal("five megabytes were taken in")
@@ -92,11 +93,73 @@ func TestStuckOutputLosesNothing(t *testing.T) {
 		close(out.closed)
 		<-done
 		w.Flush()
-		if got := strings.Count(out.String(), line); got != lines {
-			t.Errorf("%d lines, want %d", got, lines)
+		if got := strings.Count(out.String(), line); got != lines || w.Err() != nil {
+			t.Errorf("%d lines and error %v, want %d", got, w.Err(), lines)
 		}
 	})
 }
+
+func TestBlockedOutputHoldsNoOneUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		out := &sink{closed: make(chan struct{})}
+		log, w, err := logging.New(out, "json", "info")
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		text := strings.Repeat("x", 1000)
+		const lines = 5000 // more than may wait
+		for range lines {
+			log.Info(text)
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("the lines took %v", took)
+		}
+		if w.Err() == nil {
+			t.Error("no error after a second")
+		}
+		if err := w.Close(); err == nil || time.Since(start) > 2*time.Second {
+			t.Errorf("Close returned %v after %v", err, time.Since(start))
+		}
+		close(out.closed)
+		<-time.After(logging.Delay)
+		w.Flush()
+		<-time.After(logging.Delay)
+		var lost int
+		last := strings.TrimSpace(out.String())
+		last = last[strings.LastIndexByte(last, '\n')+1:]
+		_, number, _ := strings.Cut(last, `"lines":`)
+		if _, err := fmt.Sscanf(number, "%d}", &lost); err != nil || lost+strings.Count(out.String(), text) != lines || lost == 0 {
+			t.Errorf("%d lines of %d, and last %s (%v)", strings.Count(out.String(), text), lines, last, err)
+		}
+		if err := w.Err(); err != nil {
+			t.Errorf("after the output works again: %v", err)
+		}
+	})
+}
+
+func TestFailingOutputIsAnError(t *testing.T) {
+	t.Parallel()
+	full := errors.New("no space left")
+	out := failing{err: &full}
+	w := logging.NewWriter(out)
+	fmt.Fprintln(w, "one")
+	w.Flush()
+	if err := w.Err(); !errors.Is(err, full) {
+		t.Errorf("Err() = %v, want %v", err, full)
+	}
+	full = nil
+	fmt.Fprintln(w, "two")
+	w.Flush()
+	if err := w.Err(); err != nil {
+		t.Errorf("Err() = %v after a success", err)
+	}
+}
+
+type failing struct{ err *error }
+
+func (f failing) Write(p []byte) (int, error) { return len(p), *f.err }
 
 func TestLinesOfManyWritersStayWhole(t *testing.T) {
 	t.Parallel()

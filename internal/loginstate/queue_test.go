@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -22,15 +23,15 @@ func TestApply(t *testing.T) {
 		update loginstate.Update
 		want   loginstate.State
 	}{
-		"nothing new":                           {loginstate.State{FailedLogins: 3}, loginstate.Update{}, loginstate.State{FailedLogins: 3}},
-		"failures add up":                       {loginstate.State{FailedLogins: 3}, loginstate.Update{Failures: 2}, loginstate.State{FailedLogins: 5}},
-		"a success forgets what was before":     {loginstate.State{FailedLogins: 3}, loginstate.Update{Cleared: true, Failures: 1}, loginstate.State{FailedLogins: 1}},
-		"a success does not end a lock":         {loginstate.State{LockedUntil: lock}, loginstate.Update{Cleared: true}, loginstate.State{LockedUntil: lock}},
-		"a lock":                                {loginstate.State{}, loginstate.Update{Failures: 10, LockedUntil: lock}, loginstate.State{FailedLogins: 10, LockedUntil: lock}},
-		"a lock gets no shorter":                {loginstate.State{LockedUntil: lock}, loginstate.Update{LockedUntil: start}, loginstate.State{LockedUntil: lock}},
-		"the seventieth failure locks for good": {loginstate.State{FailedLogins: 60}, loginstate.Update{Failures: 10, LockedUntil: lock}, loginstate.State{FailedLogins: 70, LockedUntil: loginstate.Forever}},
-		"the last token":                        {loginstate.State{LastTokenIssuedAt: start}, loginstate.Update{IssuedAt: lock}, loginstate.State{LastTokenIssuedAt: lock}},
-		"an older token":                        {loginstate.State{LastTokenIssuedAt: lock}, loginstate.Update{IssuedAt: start}, loginstate.State{LastTokenIssuedAt: lock}},
+		"nothing new":                          {loginstate.State{FailedLogins: 3}, loginstate.Update{}, loginstate.State{FailedLogins: 3}},
+		"failures add up":                      {loginstate.State{FailedLogins: 3}, loginstate.Update{Failures: 2}, loginstate.State{FailedLogins: 5}},
+		"a success forgets what was before":    {loginstate.State{FailedLogins: 3}, loginstate.Update{Cleared: true, Failures: 1}, loginstate.State{FailedLogins: 1}},
+		"a success does not end a lock":        {loginstate.State{LockedUntil: lock}, loginstate.Update{Cleared: true}, loginstate.State{LockedUntil: lock}},
+		"a lock":                               {loginstate.State{}, loginstate.Update{Failures: 10, LockedUntil: lock}, loginstate.State{FailedLogins: 10, LockedUntil: lock}},
+		"a lock gets no shorter":               {loginstate.State{LockedUntil: lock}, loginstate.Update{LockedUntil: start}, loginstate.State{LockedUntil: lock}},
+		"the hundredth failure locks for good": {loginstate.State{FailedLogins: 90}, loginstate.Update{Failures: 10, LockedUntil: lock}, loginstate.State{FailedLogins: 100, LockedUntil: loginstate.Forever}},
+		"the last token":                       {loginstate.State{LastTokenIssuedAt: start}, loginstate.Update{IssuedAt: lock}, loginstate.State{LastTokenIssuedAt: lock}},
+		"an older token":                       {loginstate.State{LastTokenIssuedAt: lock}, loginstate.Update{IssuedAt: start}, loginstate.State{LastTokenIssuedAt: lock}},
 	} {
 		if got := c.before.Apply(c.update); got != c.want {
 			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
@@ -142,6 +143,20 @@ func TestFailedWriteIsRetried(t *testing.T) {
 	})
 }
 
+func TestIssuesAreWrittenAtShutdown(t *testing.T) {
+	t.Parallel()
+	var last *writer
+	runQueue(t, func(q *loginstate.Queue, w *writer) {
+		for i := range 300 {
+			q.Add(loginstate.User{Key: "gatehouse-users/jean", UID: strconv.Itoa(i)}, loginstate.Update{IssuedAt: start})
+		}
+		last = w
+	})
+	if len(last.states) != 300 {
+		t.Errorf("the times of the last tokens of %d users are written, want 300", len(last.states))
+	}
+}
+
 func TestFailuresAreWrittenAtShutdown(t *testing.T) {
 	t.Parallel()
 	var last *writer
@@ -152,4 +167,68 @@ func TestFailuresAreWrittenAtShutdown(t *testing.T) {
 	if s, _ := last.read(jean); s.FailedLogins != 5 {
 		t.Errorf("%+v", s)
 	}
+}
+
+// slowWriter takes a while for each write, and for ever for one user.
+type slowWriter struct {
+	writer
+	stuck loginstate.User
+}
+
+func (w *slowWriter) WriteLogin(ctx context.Context, u loginstate.User, n loginstate.Update) error {
+	if u == w.stuck {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	time.Sleep(100 * time.Millisecond)
+	return w.writer.WriteLogin(ctx, u, n)
+}
+
+func TestLockOvertakesEveryOtherUpdate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		stuck := loginstate.User{Key: "gatehouse-users/stuck", UID: "stuck"}
+		w := &slowWriter{writer: writer{states: map[loginstate.User]loginstate.State{}}, stuck: stuck}
+		q := loginstate.New(w, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- q.Start(ctx) }()
+		q.Add(stuck, loginstate.Update{Failures: 1})
+		for i := range 5000 {
+			q.Add(loginstate.User{Key: "gatehouse-users/other", UID: strconv.Itoa(i)}, loginstate.Update{Failures: 1})
+		}
+		<-time.After(11 * time.Second) // the batch has begun
+		until := time.Now().Add(time.Hour)
+		q.Add(jean, loginstate.Update{Failures: 1, LockedUntil: until})
+		<-time.After(time.Second)
+		if s, writes := w.read(jean); !s.LockedUntil.Equal(until) {
+			t.Errorf("after a second and %d other writes, the lock is not written: %+v", writes, s)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestUrgentUpdateOfUserBeingWrittenIsNotLost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &slowWriter{writer: writer{states: map[loginstate.User]loginstate.State{}}}
+		q := loginstate.New(w, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- q.Start(ctx) }()
+		q.Add(jean, loginstate.Update{Failures: 1})
+		<-time.After(10*time.Second + 50*time.Millisecond) // in the middle of the write
+		q.Add(jean, loginstate.Update{Failures: 1, Urgent: true})
+		<-time.After(time.Second)
+		if s, writes := w.read(jean); s.FailedLogins != 2 || writes != 2 {
+			t.Errorf("%+v after %d writes", s, writes)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 }

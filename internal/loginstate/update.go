@@ -8,18 +8,21 @@ import "time"
 // Forever is the end of a lock that only an administrator or a changed password can lift.
 var Forever = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) //nolint:gochecknoglobals // Go has no constants of this type
 
-// FailureLimit is the number of failed logins in a row that locks an account until Forever. NIST SP
-// 800-63B-4 (3.2.2) allows at most 100. The difference leaves room for three replicas that each
-// count up to a lock, after 10 failures by default, before they learn from one another.
-const FailureLimit = 70
+// FailureLimit is the number of failed logins in a row that locks an account until Forever: as many
+// as NIST SP 800-63B-4 (3.2.2) allows.
+const FailureLimit = 100
 
 // Update is what happened to the logins of one user. The zero Update changes nothing.
 type Update struct {
 	Failures    int       // failed logins since the last update
 	Cleared     bool      // a login succeeded and cleared the failures before it; Failures came after it
 	LockedUntil time.Time // the end of a lock that has begun; zero: no lock
+	Urgent      bool      // other replicas should know within a second, as of every lock
 	IssuedAt    time.Time // when a token was issued; zero: no token
 }
+
+// isUrgent reports whether the update must not wait for its batch.
+func (u Update) isUrgent() bool { return u.Urgent || !u.LockedUntil.IsZero() }
 
 // merge returns both updates as one. next is the later of the two.
 func (u Update) merge(next Update) Update {
@@ -27,6 +30,7 @@ func (u Update) merge(next Update) Update {
 		u.Failures, u.Cleared = 0, true
 	}
 	u.Failures += next.Failures
+	u.Urgent = u.Urgent || next.Urgent
 	if !next.LockedUntil.IsZero() {
 		u.LockedUntil = next.LockedUntil
 	}

@@ -97,7 +97,7 @@ func (h argon2Hash) weak() string {
 	return "argon2id is below m=19456,t=2 and its equivalents"
 }
 
-func (h argon2Hash) decoy() string {
+func (h argon2Hash) decoy(random source) string {
 	h.salt, h.digest = random(len(h.salt)), random(len(h.digest))
 	return h.encode()
 }

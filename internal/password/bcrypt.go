@@ -68,7 +68,7 @@ func (h bcryptHash) weak() string {
 	return ""
 }
 
-func (h bcryptHash) decoy() string {
+func (h bcryptHash) decoy(random source) string {
 	h.salt, h.digest = bcryptEncoding().EncodeToString(random(16)), bcryptEncoding().EncodeToString(random(23))
 	return h.encode()
 }

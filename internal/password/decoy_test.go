@@ -1,6 +1,9 @@
 package password
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 // A decoy that Parse refuses would fail in microseconds and give unknown logins away.
 func TestParseReadsEveryDecoy(t *testing.T) {
@@ -21,8 +24,13 @@ func TestParseReadsEveryDecoy(t *testing.T) {
 			if err != nil {
 				t.Fatalf("Parse: %v", err)
 			}
-			for range 100 {
-				d, err := Parse(h.Decoy().encoded)
+			key := random(32)
+			for i := range 200 {
+				decoy := h.Decoy()
+				if i%2 == 0 {
+					decoy = h.KeyedDecoy(key, fmt.Sprint(i))
+				}
+				d, err := Parse(decoy.encoded)
 				if err != nil {
 					t.Fatalf("the decoy is not valid: %v", err)
 				}
@@ -31,5 +39,21 @@ func TestParseReadsEveryDecoy(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestKeyedDecoyDependsOnKeyAndNameAlone(t *testing.T) {
+	t.Parallel()
+	one, err := Parse("$2y$10$yuNWnpv07ucFX3WPHzFA2.gI/Uc2Bx/Pnr4DEPj7Vjohpmj4xmSVa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	another := one.Decoy()
+	key, name := random(32), "jean"
+	if !one.KeyedDecoy(key, name).Equal(another.KeyedDecoy(key, name)) {
+		t.Error("two hashes of one class have two decoys")
+	}
+	if one.KeyedDecoy(key, name).Equal(one.KeyedDecoy(key, "joan")) || one.KeyedDecoy(key, name).Equal(one.KeyedDecoy(random(32), name)) {
+		t.Error("another name or key gives the same decoy")
 	}
 }

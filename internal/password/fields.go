@@ -74,6 +74,9 @@ func encode(b []byte) string { return base64.RawStdEncoding.EncodeToString(b) }
 // equal reports whether a derived digest is the stored one, in constant time.
 func equal(derived, stored []byte) bool { return subtle.ConstantTimeCompare(derived, stored) == 1 }
 
+// source returns n bytes for a salt or a digest.
+type source func(n int) []byte
+
 // random returns n random bytes. crypto/rand ends the process rather than return an error.
 func random(n int) []byte {
 	b := make([]byte, n)

@@ -71,7 +71,7 @@ func generateBcrypt(password []byte, p Parameters) (string, error) {
 		return "", fmt.Errorf("%w: bcrypt does not support NUL bytes; use argon2id", ErrUnusable)
 	}
 	h := bcryptHash{variant: "2b", exponent: cmp.Or(p.Cost, 12)}
-	if _, err := Parse(h.decoy()); err != nil {
+	if _, err := Parse(h.decoy(random)); err != nil {
 		return "", err
 	}
 	made, err := bcrypt.GenerateFromPassword(password, h.exponent)

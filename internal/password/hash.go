@@ -31,7 +31,7 @@ type scheme interface {
 	cost() Cost
 	bound() string // the largest parameters that Parse accepts, in the words of the format
 	weak() string
-	decoy() string // the same parameters with a random salt and a random digest, encoded
+	decoy(random source) string // the same parameters with salt and digest from a source, encoded
 }
 
 // Verify reports whether the password is the one that was hashed. An empty password and one longer
@@ -65,7 +65,16 @@ func (h *Hash) Decoy() *Hash {
 	if h == nil {
 		return nil
 	}
-	return &Hash{encoded: h.scheme().decoy(), keyer: h.keyer}
+	return &Hash{encoded: h.scheme().decoy(random), keyer: h.keyer}
+}
+
+// KeyedDecoy returns the decoy of this class that a key and a name determine, so that every process
+// with the same key makes the same one.
+func (h *Hash) KeyedDecoy(key []byte, name string) *Hash {
+	if h == nil {
+		return nil
+	}
+	return &Hash{encoded: h.scheme().decoy(newKeystream(key, name).read), keyer: h.keyer}
 }
 
 // Equal reports whether both are the same string, or the same plaintext under the same Keyer. It
@@ -103,4 +112,4 @@ func (nothing) class() string       { return "" }
 func (nothing) cost() Cost          { return Cost{} }
 func (nothing) bound() string       { return "" }
 func (nothing) weak() string        { return "" }
-func (nothing) decoy() string       { return "" }
+func (nothing) decoy(source) string { return "" }

@@ -83,6 +83,6 @@ func (h pbkdf2Hash) weak() string {
 	return ""
 }
 
-func (h pbkdf2Hash) decoy() string {
+func (h pbkdf2Hash) decoy(random source) string {
 	return fmt.Sprintf("$%s$%d$%s$%s", h.id, h.iterations, encode(random(len(h.salt))), encode(random(len(h.digest))))
 }

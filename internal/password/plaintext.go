@@ -39,8 +39,29 @@ func (p plaintext) matches(password []byte) bool {
 	return equal(p.keyer.digest(password), []byte(p.digest))
 }
 
-func (plaintext) class() string { return "plaintext" }
-func (plaintext) cost() Cost    { return Cost{} }
-func (plaintext) bound() string { return "" }
-func (plaintext) weak() string  { return "" }
-func (plaintext) decoy() string { return string(random(sha256.Size)) }
+func (plaintext) class() string              { return "plaintext" }
+func (plaintext) cost() Cost                 { return Cost{} }
+func (plaintext) bound() string              { return "" }
+func (plaintext) weak() string               { return "" }
+func (plaintext) decoy(random source) string { return string(random(sha256.Size)) }
+
+// The least that a plaintext must have, because no lock stops those who guess it: 16 hexadecimal
+// digits are 64 bits, too many to guess over a network.
+const (
+	guessableLength   = 16 // bytes
+	guessableAlphabet = 8  // different bytes
+)
+
+// Guessable reports whether a plaintext is so short or so simple that it might be guessed. It cannot
+// tell a long phrase that everyone knows.
+func Guessable(secret []byte) bool {
+	var seen [256]bool
+	different := 0
+	for _, b := range secret {
+		if !seen[b] {
+			seen[b] = true
+			different++
+		}
+	}
+	return len(secret) < guessableLength || different < guessableAlphabet
+}

@@ -42,3 +42,15 @@ func TestAPlaintextIsFreeAndNotWeak(t *testing.T) {
 		t.Errorf("free %v, cost %v, class %q, weak %q", h.Free(), h.Cost(), h.Class(), h.Weak())
 	}
 }
+
+func TestGuessable(t *testing.T) {
+	t.Parallel()
+	for secret, want := range map[string]bool{
+		"": true, "hunter2": true, "fifteen-letters": true, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa": true, "abcabcabcabcabcabc": true,
+		"0123456789abcdef": false, "kJ8sVq2LxZ0pRt5w": false,
+	} {
+		if got := password.Guessable([]byte(secret)); got != want {
+			t.Errorf("%q: guessable %v", secret, got)
+		}
+	}
+}

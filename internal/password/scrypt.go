@@ -61,6 +61,6 @@ func (h scryptHash) weak() string {
 	return ""
 }
 
-func (h scryptHash) decoy() string {
+func (h scryptHash) decoy(random source) string {
 	return fmt.Sprintf("$scrypt$%s$%s$%s", h.parameters(), encode(random(len(h.salt))), encode(random(len(h.digest))))
 }

@@ -95,7 +95,7 @@ func (shaCryptHash) weak() string {
 	return "sha-crypt needs no memory and is on no current list of recommended hashes"
 }
 
-func (h shaCryptHash) decoy() string {
+func (h shaCryptHash) decoy(random source) string {
 	_, size, _ := h.variant()
 	salt := yescrypt.Encode64(random(len(h.salt)))[:len(h.salt)]
 	return fmt.Sprintf("$%s$rounds=%d$%s$%s", h.id, h.rounds, salt, yescrypt.Encode64(random(size)))

@@ -67,7 +67,7 @@ func (h yescryptHash) weak() string {
 	return ""
 }
 
-func (h yescryptHash) decoy() string {
+func (h yescryptHash) decoy(random source) string {
 	return fmt.Sprintf("$y$%s$%s$%s", h.setting,
 		yescrypt.Encode64(random(len(h.salt))), yescrypt.Encode64(random(yescryptDigest)))
 }

@@ -18,7 +18,7 @@ func BenchmarkRevoke(b *testing.B) {
 	n := 0
 	for b.Loop() {
 		n++
-		if _, err := s.Revoke(token(fmt.Sprintf("%032x", n), "A", "")); err != nil {
+		if _, err := s.Revoke(token(fmt.Sprintf("%032x", n), "A", ""), 1<<20); err != nil {
 			b.Fatal(err)
 		}
 	}

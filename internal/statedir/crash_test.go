@@ -91,7 +91,7 @@ func revokeUntilKilled(dir string) {
 		go func() {
 			for {
 				id := fmt.Sprintf("%016x", rand.Uint64())
-				if _, err := s.Revoke(token(id, "user", "")); err == nil {
+				if _, err := s.Revoke(token(id, "user", ""), 200); err == nil {
 					fmt.Println(id)
 				}
 			}

@@ -54,10 +54,10 @@ func newSample(t testing.TB) sample {
 		s.Identify(users, nil),
 		s.UpdateStanding("uid-1", func(Standing) Standing { return Standing{FailedLogins: 3} }),
 	}
-	_, err := s.CreateLabelled(Token{ID: "large", UserUID: "uid-1", Description: strings.Repeat("x", 6000)}, func(Token) bool { return true })
+	_, err := s.CreateToken(Token{ID: "large", UserUID: "uid-1", Description: strings.Repeat("x", 6000)}, 200, func(Token) bool { return true })
 	changes = append(changes, err)
 	for i := range 9 { // frees pages
-		_, err := s.Revoke(Token{ID: fmt.Sprint(i), UserUID: "uid-1"})
+		_, err := s.Revoke(Token{ID: fmt.Sprint(i), UserUID: "uid-1"}, 1<<20)
 		changes = append(changes, err)
 	}
 	if err := errors.Join(changes...); err != nil {
@@ -103,7 +103,7 @@ func (s sample) reopen(t *testing.T, raw []byte, write bool) error {
 	if !write {
 		return nil
 	}
-	_, err = store.Revoke(Token{ID: "another"})
+	_, err = store.Revoke(Token{ID: "another"}, 1<<20)
 	if err := errors.Join(err, store.Close()); err != nil {
 		t.Error(err)
 	}
@@ -334,16 +334,16 @@ func TestTooLargeKey(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 50 {
 		wg.Go(func() {
-			if _, err := s.Revoke(Token{ID: fmt.Sprint(i)}); err != nil {
+			if _, err := s.Revoke(Token{ID: fmt.Sprint(i)}, 1<<20); err != nil {
 				t.Error(err)
 			}
 		})
 		wg.Go(func() {
 			for _, key := range []string{"", strings.Repeat("k", maxKeySize+1)} {
-				if _, err := s.Revoke(Token{ID: key}); err == nil {
+				if _, err := s.Revoke(Token{ID: key}, 1<<20); err == nil {
 					t.Error("a token that cannot be stored was revoked")
 				}
-				if _, err := s.CreateLabelled(Token{ID: key}, nil); err == nil {
+				if _, err := s.CreateToken(Token{ID: key}, 200, nil); err == nil {
 					t.Error("a token that cannot be stored was created")
 				}
 				if err := s.UpdateStanding(key, nil); err == nil {
@@ -366,7 +366,7 @@ func TestUnknownWrite(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := mustOpen(t, dir)
-	if _, err := s.Revoke(Token{ID: "answered"}); err != nil {
+	if _, err := s.Revoke(Token{ID: "answered"}, 1<<20); err != nil {
 		t.Fatal(err)
 	}
 	if !s.database.unchanged() {
@@ -379,7 +379,7 @@ func TestUnknownWrite(t *testing.T) {
 		t.Error("a change that was not answered was not noticed")
 	}
 	s.database.broken = true // as write does then
-	if _, err := s.Revoke(Token{ID: "next"}); err != nil {
+	if _, err := s.Revoke(Token{ID: "next"}, 1<<20); err != nil {
 		t.Fatal(err)
 	}
 	if !s.database.intact() {
@@ -403,7 +403,7 @@ func TestChangesShareOneWrite(t *testing.T) {
 	s.disk.Lock() // the disk is busy
 	for i := range many {
 		go func() {
-			_, err := s.Revoke(Token{ID: fmt.Sprint(i)})
+			_, err := s.Revoke(Token{ID: fmt.Sprint(i)}, 1<<20)
 			done <- err
 		}()
 	}

@@ -83,3 +83,15 @@ func PublishCertificates(dir string, bundle []byte) error {
 }
 
 func entriesPath(dir, name string) string { return filepath.Join(dir, name+".json") }
+
+// UnlockEntries is the file of entries with requests to lift locks, by login. Each entry is one of the
+// states below.
+const UnlockEntries = "unlock"
+
+// The states of a request to lift a lock. The service answers UnlockRequested with another one.
+const (
+	UnlockRequested = "requested"
+	UnlockDone      = "done"
+	UnlockUnknown   = "unknown login"
+	UnlockFailed    = "failed"
+)

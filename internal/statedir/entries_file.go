@@ -5,7 +5,7 @@ import "context"
 // EntriesFile is one file of entries in a state folder. The folder need not be open.
 type EntriesFile struct {
 	Dir  string
-	Name string // KeysEntries or CAEntries
+	Name string // KeysEntries, CAEntries or UnlockEntries
 }
 
 // Read is ReadEntries.

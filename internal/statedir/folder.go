@@ -10,18 +10,55 @@ import (
 
 const lockName = "lock"
 
-// makeFolder creates the folder for its owner alone, if it does not exist. It refuses one that anyone
-// may write into: anyone who replaces the keys can make tokens.
+// makeFolder creates the folder for its owner alone, if it does not exist. It refuses one that another
+// user may write into, and symbolic links, which another user may have made: anyone who replaces the
+// keys can make tokens.
 func makeFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("create the state folder: %w: choose one that can be written with --state-dir", err)
 	}
-	info, err := os.Stat(dir)
+	info, err := os.Lstat(dir)
 	if err != nil {
 		return fmt.Errorf("open the state folder: %w", err)
 	}
-	if writableByAnyone(info) {
-		return fmt.Errorf("open the state folder: anyone may write into %s: chmod 700 it, or name a folder inside it with --state-dir", dir)
+	if info.Mode()&fs.ModeSymlink != 0 {
+		return fmt.Errorf("open the state folder: %s is a symbolic link: name the folder itself with --state-dir", dir)
+	}
+	if err := checkWriters(dir, info); err != nil {
+		return fmt.Errorf("open the state folder: %w", err)
+	}
+	if err := refuseLinks(dir); err != nil {
+		return err
+	}
+	return hideFromGit(dir)
+}
+
+// refuseLinks returns an error if anything in a folder is a symbolic link.
+func refuseLinks(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("open the state folder: %w", err)
+	}
+	for _, entry := range entries {
+		if entry.Type()&fs.ModeSymlink != 0 {
+			return fmt.Errorf("open the state folder: %s is a symbolic link: replace it by what it points to", filepath.Join(dir, entry.Name()))
+		}
+	}
+	return nil
+}
+
+// hideFromGit keeps git from adding what will be in a folder, if the folder is still empty. The keys
+// in it must never reach a repository.
+func hideFromGit(dir string) error {
+	inside, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("open the state folder: %w", err)
+	}
+	if len(inside) > 0 {
+		return nil
+	}
+	if err := os.WriteFile(filepath.Join(dir, ignoreName), []byte("*\n"), 0o600); err != nil {
+		return fmt.Errorf("create the state folder: %w: choose one that can be written with --state-dir", err)
 	}
 	return nil
 }

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// writableByAnyone reports whether every user of the machine may write into a folder. Windows keeps
-// that in access control lists, which a folder inherits, and Go's mode bits do not show it.
-func writableByAnyone(fs.FileInfo) bool { return false }
+// checkWriters would return an error if another user may write into a folder. Windows keeps that in
+// access control lists, which a folder inherits, and Go's mode bits do not show it.
+func checkWriters(string, fs.FileInfo) error { return nil }
 
 // replaceFile gives a file the name of another one, which goes. Windows refuses that while another
 // process has the old file open to read it, which takes moments.

@@ -48,7 +48,7 @@ type Standing struct {
 	Credentials string `json:"credentials,omitempty"`
 }
 
-// Token is the record of one token that is labelled or revoked.
+// Token is the record of one token: a labelled one, one that lives long, or a revoked one.
 type Token struct {
 	ID          string    `json:"id"`
 	UserKey     string    `json:"userKey"`
@@ -59,6 +59,8 @@ type Token struct {
 	Client      string    `json:"client,omitempty"`
 	IssuedAt    time.Time `json:"issuedAt"`
 	ExpiresAt   time.Time `json:"expiresAt"`
+	AuthTime    time.Time `json:"authTime,omitzero"`
+	Final       bool      `json:"final,omitempty"`
 	Revoked     bool      `json:"revoked,omitempty"`
 }
 

@@ -62,9 +62,9 @@ func TestWhatWasAnsweredIsThereAfterARestart(t *testing.T) {
 		st.TokensRevokedAt, st.LockedUntil, st.FailedLogins = start, start.Add(time.Minute), 3
 		return st
 	}))
-	kept, err := s.CreateLabelled(token("1", "A", "laptop"), live)
+	kept, err := s.CreateToken(token("1", "A", "laptop"), 200, live)
 	must(t, err)
-	_, err = s.Revoke(token("2", "A", ""))
+	_, err = s.Revoke(token("2", "A", ""), 1<<20)
 	must(t, err)
 	shut(t, s)
 
@@ -80,7 +80,7 @@ func TestWhatWasAnsweredIsThereAfterARestart(t *testing.T) {
 	if tokens["1"] != kept || !tokens["2"].Revoked || len(tokens) != 2 {
 		t.Errorf("tokens: got %+v", tokens)
 	}
-	if again, err := s.CreateLabelled(token("3", "A", "laptop"), live); err != nil || again.ID != "1" {
+	if again, err := s.CreateToken(token("3", "A", "laptop"), 200, live); err != nil || again.ID != "1" {
 		t.Errorf("the label gives token %s, %v, want token 1", again.ID, err)
 	}
 }
@@ -90,9 +90,9 @@ func TestAUserWhoGoesTakesEverythingAlong(t *testing.T) {
 	s := open(t, dir)
 	must(t, s.Identify([]statedir.Identity{{Key: "ns/a", UID: "A"}}, nil))
 	must(t, s.UpdateStanding("A", func(st statedir.Standing) statedir.Standing { st.FailedLogins = 1; return st }))
-	_, err := s.Revoke(token("1", "A", ""))
+	_, err := s.Revoke(token("1", "A", ""), 1<<20)
 	must(t, err)
-	_, err = s.Revoke(token("2", "B", ""))
+	_, err = s.Revoke(token("2", "B", ""), 200)
 	must(t, err)
 	must(t, s.Identify(nil, []string{"ns/a", "ns/unknown"}))
 	shut(t, s)
@@ -110,7 +110,7 @@ func TestAUserWithAGivenUIDComesBackAsItWas(t *testing.T) {
 	s := open(t, t.TempDir())
 	must(t, s.Identify([]statedir.Identity{{Key: "ns/a", UID: "A", Given: true}}, nil))
 	must(t, s.UpdateStanding("A", func(st statedir.Standing) statedir.Standing { st.TokensRevokedAt = start; return st }))
-	_, err := s.Revoke(token("1", "A", ""))
+	_, err := s.Revoke(token("1", "A", ""), 1<<20)
 	must(t, err)
 	must(t, s.Identify(nil, []string{"ns/a"}))
 	if _, ok := s.Identity("ns/a"); ok || !s.Tokens()["1"].Revoked || s.Standing("A").TokensRevokedAt != start {
@@ -134,7 +134,7 @@ func TestOneLabelGivesOneTokenToEverybodyWhoAsksAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 100 {
 		wg.Go(func() {
-			kept, err := s.CreateLabelled(token(fmt.Sprint(i), "A", "laptop"), live)
+			kept, err := s.CreateToken(token(fmt.Sprint(i), "A", "laptop"), 200, live)
 			if err != nil {
 				t.Error(err)
 			}
@@ -151,16 +151,16 @@ func TestOneLabelGivesOneTokenToEverybodyWhoAsksAtOnce(t *testing.T) {
 
 func TestALabelThatIsTakenOverLeavesTheRevocationBehind(t *testing.T) {
 	s := open(t, t.TempDir())
-	_, err := s.CreateLabelled(token("1", "A", "laptop"), live)
+	_, err := s.CreateToken(token("1", "A", "laptop"), 200, live)
 	must(t, err)
-	_, err = s.Revoke(token("1", "A", ""))
+	_, err = s.Revoke(token("1", "A", ""), 1<<20)
 	must(t, err)
-	kept, err := s.CreateLabelled(token("2", "A", "laptop"), live)
+	kept, err := s.CreateToken(token("2", "A", "laptop"), 200, live)
 	must(t, err)
-	if kept.ID != "2" || !s.Tokens()["1"].Revoked || s.Tokens()["1"].Label != "laptop" {
+	if kept.ID != "2" || !s.Tokens()["1"].Revoked {
 		t.Errorf("got %+v and %+v", kept, s.Tokens()["1"])
 	}
-	if other, err := s.CreateLabelled(token("3", "B", "laptop"), live); err != nil || other.ID != "3" {
+	if other, err := s.CreateToken(token("3", "B", "laptop"), 200, live); err != nil || other.ID != "3" {
 		t.Errorf("the same label of another user gives %s, %v", other.ID, err)
 	}
 }
@@ -178,7 +178,7 @@ func TestARevocationOfAllTokensNeverMovesBack(t *testing.T) {
 func TestRecordsGoWhenTheirTokensHaveEnded(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	_, err := s.Revoke(token("1", "A", ""))
+	_, err := s.Revoke(token("1", "A", ""), 1<<20)
 	must(t, err)
 	if ended, err := s.DropExpired(start.Add(time.Hour - 1)); err != nil || len(ended) != 0 {
 		t.Errorf("too early: %v, %v", ended, err)
@@ -240,7 +240,7 @@ func TestDatabaseStaysSmall(t *testing.T) {
 func TestNothingIsChangedAfterClose(t *testing.T) {
 	s := open(t, t.TempDir())
 	shut(t, s)
-	if _, err := s.Revoke(token("1", "A", "")); !errors.Is(err, statedir.ErrClosed) {
+	if _, err := s.Revoke(token("1", "A", ""), 1<<20); !errors.Is(err, statedir.ErrClosed) {
 		t.Errorf("got error %v", err)
 	}
 }

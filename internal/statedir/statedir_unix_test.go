@@ -22,7 +22,7 @@ const ownProcessEnv = "GATEHOUSE_TEST_OWN_PROCESS"
 func TestTheFolderIsForItsOwnerAlone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "deep", "state")
 	s := open(t, dir)
-	_, err := s.Revoke(token("1", "A", ""))
+	_, err := s.Revoke(token("1", "A", ""), 1<<20)
 	must(t, err)
 	_, err = statedir.UpdateEntries(dir, statedir.KeysEntries, func(map[string][]byte) (map[string][]byte, error) {
 		return map[string][]byte{"k": []byte("secret")}, nil
@@ -40,13 +40,49 @@ func TestTheFolderIsForItsOwnerAlone(t *testing.T) {
 	}
 }
 
-func TestAFolderThatEverybodyMayWriteIntoIsRefused(t *testing.T) {
+func TestFoldersThatOthersMayWriteIntoAreRefused(t *testing.T) {
+	for _, mode := range []os.FileMode{0o777, 0o770, 0o720, 0o702} {
+		dir := t.TempDir()
+		must(t, os.Chmod(dir, mode)) // not through the umask
+		if err := refused(t, dir); !strings.Contains(err.Error(), "chmod 700") {
+			t.Errorf("%v: got error %v", mode, err)
+		}
+	}
+}
+
+func TestFolderOfAnotherUserIsRefused(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a folder away")
+	}
 	dir := t.TempDir()
-	must(t, os.Chmod(dir, 0o777)) // not through the umask
-	_, err := statedir.Open(dir, slog.New(slog.DiscardHandler))
-	if err == nil || !strings.Contains(err.Error(), "chmod 700") {
+	must(t, os.Chown(dir, 12345, -1))
+	if err := refused(t, dir); !strings.Contains(err.Error(), "belongs to the user 12345") {
 		t.Errorf("got error %v", err)
 	}
+}
+
+func TestSymbolicLinksAreRefused(t *testing.T) {
+	target := filepath.Join(t.TempDir(), "real")
+	shut(t, open(t, target))
+	link := filepath.Join(t.TempDir(), "link")
+	must(t, os.Symlink(target, link))
+	if err := refused(t, link); !strings.Contains(err.Error(), "symbolic link") {
+		t.Errorf("folder: got error %v", err)
+	}
+	must(t, os.Symlink(filepath.Join(t.TempDir(), "keys.json"), filepath.Join(target, "keys.json")))
+	if err := refused(t, target); !strings.Contains(err.Error(), "keys.json is a symbolic link") {
+		t.Errorf("file: got error %v", err)
+	}
+}
+
+// refused returns the error of a folder that must not be opened.
+func refused(t *testing.T, dir string) error {
+	t.Helper()
+	s, err := statedir.Open(dir, slog.New(slog.DiscardHandler))
+	if err == nil {
+		t.Fatalf("%s was opened: %v", dir, s.Close())
+	}
+	return err
 }
 
 func TestAFullDiskIsAnErrorAndNothingIsChanged(t *testing.T) {
@@ -55,12 +91,12 @@ func TestAFullDiskIsAnErrorAndNothingIsChanged(t *testing.T) {
 	}
 	dir := t.TempDir()
 	s := open(t, dir)
-	_, err := s.Revoke(token("before", "A", ""))
+	_, err := s.Revoke(token("before", "A", ""), 1<<20)
 	must(t, err)
 
 	enlarge := limitFileSize(t, 300)
 	for i := range 5 {
-		if _, err := s.Revoke(token(fmt.Sprint("full", i), "A", "")); err == nil {
+		if _, err := s.Revoke(token(fmt.Sprint("full", i), "A", ""), 1<<20); err == nil {
 			t.Fatal("a change was answered that cannot be on the disk")
 		}
 	}
@@ -68,7 +104,7 @@ func TestAFullDiskIsAnErrorAndNothingIsChanged(t *testing.T) {
 		t.Errorf("got %v, want nothing changed", s.Tokens())
 	}
 	enlarge()
-	_, err = s.Revoke(token("after", "A", ""))
+	_, err = s.Revoke(token("after", "A", ""), 1<<20)
 	must(t, err)
 	shut(t, s)
 	if tokens := open(t, dir).Tokens(); len(tokens) != 2 || !tokens["before"].Revoked || !tokens["after"].Revoked {
@@ -82,16 +118,16 @@ func TestAFullDiskDoesNotKeepAServiceFromStarting(t *testing.T) {
 	}
 	dir := t.TempDir()
 	s := open(t, dir)
-	_, err := s.Revoke(token("before", "A", ""))
+	_, err := s.Revoke(token("before", "A", ""), 1<<20)
 	must(t, err)
 	shut(t, s)
 	enlarge := limitFileSize(t, 100)
 	s = open(t, dir)
-	if _, err := s.Revoke(token("full", "A", "")); err == nil || !s.Tokens()["before"].Revoked {
+	if _, err := s.Revoke(token("full", "A", ""), 1<<20); err == nil || !s.Tokens()["before"].Revoked {
 		t.Errorf("got error %v and %v", err, s.Tokens())
 	}
 	enlarge()
-	_, err = s.Revoke(token("after", "A", ""))
+	_, err = s.Revoke(token("after", "A", ""), 1<<20)
 	must(t, err)
 }
 
@@ -126,7 +162,7 @@ func limitFileSize(t *testing.T, size uint64) (enlarge func()) {
 func TestAFolderThatIsReplacedTakesNoMoreChanges(t *testing.T) {
 	cases := map[string]func(*testing.T, string){
 		"removed": func(t *testing.T, dir string) { must(t, os.RemoveAll(dir)) },
-		"removed and made anew by another process": func(t *testing.T, dir string) {
+		"removed and created again by another process": func(t *testing.T, dir string) {
 			must(t, os.RemoveAll(dir))
 			open(t, dir)
 		},
@@ -136,7 +172,7 @@ func TestAFolderThatIsReplacedTakesNoMoreChanges(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "state")
 			s := open(t, dir)
 			replace(t, dir)
-			if _, err := s.Revoke(token("1", "A", "")); err == nil || !strings.Contains(err.Error(), "removed or replaced") {
+			if _, err := s.Revoke(token("1", "A", ""), 1<<20); err == nil || !strings.Contains(err.Error(), "removed or replaced") {
 				t.Errorf("got error %v", err)
 			}
 		})
@@ -146,10 +182,10 @@ func TestAFolderThatIsReplacedTakesNoMoreChanges(t *testing.T) {
 func TestRemovedDatabaseIsReplaced(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	_, err := s.Revoke(token("1", "A", ""))
+	_, err := s.Revoke(token("1", "A", ""), 1<<20)
 	must(t, err)
 	must(t, os.Remove(filepath.Join(dir, "state.db")))
-	_, err = s.Revoke(token("2", "A", ""))
+	_, err = s.Revoke(token("2", "A", ""), 1<<20)
 	must(t, err)
 	shut(t, s)
 	if tokens := open(t, dir).Tokens(); len(tokens) != 2 {

@@ -1,6 +1,7 @@
 package statedir
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -86,44 +87,63 @@ func (s *Store) UpdateStanding(uid string, next func(Standing) Standing) error {
 	})
 }
 
-// CreateLabelled saves the record of a token with a label, unless the same user has one with this
-// label for which keep returns true: then CreateLabelled returns that one and changes nothing. keep
-// may be called on another goroutine and must be quick.
-func (s *Store) CreateLabelled(t Token, keep func(Token) bool) (Token, error) {
+// ErrFull means that a user has as many token records as the caller allows.
+var ErrFull = errors.New("the user has too many token records")
+
+// CreateToken saves the record of a token. If the token has a label and the same user has a record
+// with this label for which keep returns true, CreateToken returns that one and changes nothing. It
+// returns ErrFull if the user has limit records. keep may be called on another goroutine and must be
+// quick.
+func (s *Store) CreateToken(t Token, limit int, keep func(Token) bool) (Token, error) {
 	if err := checkKey("token", t.ID); err != nil {
 		return Token{}, err
 	}
-	kept := t
+	kept, full := t, false
 	err := s.update(func(tx *tx) {
-		for _, known := range tx.tokensOf(t.UserUID) {
-			if known.Label == t.Label && keep(known) {
+		all := tx.tokensOf(t.UserUID)
+		for _, known := range all {
+			if t.Label != "" && known.Label == t.Label && keep(known) {
 				kept = known
 				return
 			}
 		}
-		tx.tokens.put(t.ID, t)
+		if full = len(all) >= limit; !full {
+			tx.tokens.put(t.ID, t)
+		}
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return Token{}, err
+	case full:
+		return Token{}, ErrFull
 	}
 	return kept, nil
 }
 
-// Revoke saves that a token is revoked and returns its record: the existing one, or else t.
-func (s *Store) Revoke(t Token) (Token, error) {
+// Revoke saves that a token is revoked, in its record or in a new one that is t, and returns the
+// record. It keeps no label, description or client, and ends no earlier than t. Revoke returns
+// ErrFull if it would need a new record and the user has limit records.
+func (s *Store) Revoke(t Token, limit int) (Token, error) {
 	if err := checkKey("token", t.ID); err != nil {
 		return t, err
 	}
+	full := false
 	err := s.update(func(tx *tx) {
 		known, ok := tx.tokens.get(t.ID)
-		if ok {
-			t = known
+		if full = !ok && len(tx.tokensOf(t.UserUID)) >= limit; full {
+			return
 		}
-		t.Revoked = true
+		if ok && known.ExpiresAt.After(t.ExpiresAt) {
+			t.ExpiresAt = known.ExpiresAt
+		}
+		t.Revoked, t.Label, t.Description, t.Client = true, "", "", ""
 		if t != known {
 			tx.tokens.put(t.ID, t)
 		}
 	})
+	if err == nil && full {
+		err = ErrFull
+	}
 	return t, err
 }
 

@@ -24,11 +24,14 @@ var (
 	ErrInvalid = errors.New("invalid token")
 	// ErrExpired means that a token is genuine but has expired.
 	ErrExpired = errors.New("token expired")
+	// ErrTooLong means that a JWT was not issued, because with the names and groups of its user it
+	// would be longer than MaximumLength and never verify.
+	ErrTooLong = errors.New("JWT would be longer than 8 KiB")
 )
 
-// MaximumLength is the length in bytes of the longest token that a Verifier looks at. The largest
-// JWT of a User within the limits of the schema is well below.
-const MaximumLength = 16 << 10
+// MaximumLength is the length in bytes of the longest token that an Issuer issues and a Verifier
+// looks at. Common servers and proxies take headers of 8 KiB.
+const MaximumLength = 8 << 10
 
 // idSize is the size of a token id in bytes: that of a nonce of XChaCha20-Poly1305, which is large
 // enough to be drawn at random.
@@ -44,6 +47,12 @@ type Claims struct {
 	IssuedAt  time.Time
 	NotBefore time.Time
 	ExpiresAt time.Time
+	// AuthTime is when the user gave the credentials that the token stems from, directly or through
+	// other tokens.
+	AuthTime time.Time
+	// Final means that nothing made from the token may end after it: the token was made from a JWT.
+	// A JWT is always final in this sense, whatever the field says.
+	Final bool
 
 	// The fields below are in JWTs only. They describe the user at the time of issue.
 	Login  string

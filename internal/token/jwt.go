@@ -25,11 +25,13 @@ const backdating = 10 * time.Second
 type jwtClaims struct {
 	Issuer    string   `json:"iss"`
 	Subject   string   `json:"sub"`
+	ClientID  string   `json:"client_id"` // the login, too: every user is a client (RFC 9068, 2.2)
 	UID       string   `json:"uid"`
 	Audience  []string `json:"aud"` // always a list
 	IssuedAt  int64    `json:"iat"`
 	NotBefore int64    `json:"nbf"`
 	ExpiresAt int64    `json:"exp"`
+	AuthTime  int64    `json:"auth_time,omitzero"` // RFC 9068, 2.2.1
 	ID        string   `json:"jti"`
 	Name      string   `json:"name,omitempty"`
 	Email     string   `json:"email,omitempty"`
@@ -39,8 +41,8 @@ type jwtClaims struct {
 // sign encodes claims as a JWT and signs it (RFC 7515, 3.1).
 func sign(k *Key, c Claims) (string, error) {
 	payload, err := json.Marshal(jwtClaims{
-		Issuer: c.Issuer, Subject: c.Login, UID: c.UID, Audience: c.Audience,
-		IssuedAt: c.IssuedAt.Unix(), NotBefore: c.NotBefore.Unix(), ExpiresAt: c.ExpiresAt.Unix(), ID: c.ID,
+		Issuer: c.Issuer, Subject: c.Login, ClientID: c.Login, UID: c.UID, Audience: c.Audience,
+		IssuedAt: c.IssuedAt.Unix(), NotBefore: c.NotBefore.Unix(), ExpiresAt: c.ExpiresAt.Unix(), AuthTime: c.AuthTime.Unix(), ID: c.ID,
 		Name: c.Name, Email: c.Email, Groups: c.Groups,
 	}, jsontext.AllowInvalidUTF8(true)) // a name that is not UTF-8 must not lock anyone out
 	if err != nil {
@@ -72,32 +74,36 @@ func (k *Key) method() jwt.SigningMethod {
 	}
 }
 
-// parse returns the claims of a JWT that one of the keys has signed, or ErrInvalid. keys maps the
+// parse returns the claims of a JWT that one of the keys has signed, and that key, or ErrInvalid. keys maps the
 // whole header that each key writes to the key, so parse never decodes a header: one that names
 // another algorithm or type, or that contains a key or points to one (RFC 8725, 3.10), belongs to
 // no key. parse decodes nothing else before it has checked the signature.
-func parse(keys map[string]*Key, text string) (Claims, error) {
+func parse(keys map[string]*Key, text string) (Claims, *Key, error) {
 	dot := strings.LastIndexByte(text, '.')
 	header, payload, ok := strings.Cut(text[:max(dot, 0)], ".")
 	k := keys[header]
 	if !ok || k == nil {
-		return Claims{}, ErrInvalid
+		return Claims{}, nil, ErrInvalid
 	}
 	signature, err := strict.DecodeString(text[dot+1:])
 	if err != nil || k.method().Verify(text[:dot], signature, k.signer.Public()) != nil {
-		return Claims{}, ErrInvalid
+		return Claims{}, nil, ErrInvalid
 	}
 	raw, err := strict.DecodeString(payload)
 	if err != nil {
-		return Claims{}, ErrInvalid
+		return Claims{}, nil, ErrInvalid
 	}
 	var c jwtClaims
 	if err := json.Unmarshal(raw, &c); err != nil || c.UID == "" || !IsID(c.ID) {
-		return Claims{}, ErrInvalid
+		return Claims{}, nil, ErrInvalid
+	}
+	if c.AuthTime == 0 {
+		c.AuthTime = c.IssuedAt
 	}
 	return Claims{
 		ID: c.ID, Kind: KindJWT, Issuer: c.Issuer, Audience: c.Audience, UID: c.UID,
 		IssuedAt: time.Unix(c.IssuedAt, 0).UTC(), NotBefore: time.Unix(c.NotBefore, 0).UTC(), ExpiresAt: time.Unix(c.ExpiresAt, 0).UTC(),
-		Login: c.Subject, Name: c.Name, Email: c.Email, Groups: c.Groups,
-	}, nil
+		AuthTime: time.Unix(c.AuthTime, 0).UTC(),
+		Login:    c.Subject, Name: c.Name, Email: c.Email, Groups: c.Groups,
+	}, k, nil
 }

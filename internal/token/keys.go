@@ -15,7 +15,7 @@ import (
 // to follow it, and any number that only verify.
 type Keys struct {
 	list     []Key
-	unread   map[string][]byte // entries that could not be parsed; kept unchanged
+	unread   map[string][]byte // entries that are no keys, or could not be parsed; kept unchanged
 	rotation bool              // RotationRequest asks for a rotation that has not begun yet
 }
 
@@ -23,6 +23,10 @@ type Keys struct {
 // those who know neither the policy nor a key. The next Advance begins the rotation and removes the
 // entry.
 const RotationRequest = "rotation-request"
+
+// DecoySecret is the name of an entry that is no key. It is a secret that all replicas share and that
+// no rotation changes; Keys keep it as it is.
+const DecoySecret = "decoy-secret"
 
 // ParseKeys parses keys from entries by name. The error names every entry that cannot be parsed;
 // the Keys keep such entries unchanged and are usable even with an error.
@@ -32,6 +36,10 @@ func ParseKeys(entries map[string][]byte) (Keys, error) {
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
 		if name == RotationRequest {
 			keys.rotation = true
+			continue
+		}
+		if name == DecoySecret {
+			keys.unread[name] = entries[name]
 			continue
 		}
 		k, err := parseKey(entries[name])
@@ -112,6 +120,15 @@ func (ks Keys) Equal(other Keys) bool {
 // active reports whether a key may issue at now: it is active and has not been replaced.
 func (k Key) active(now time.Time) bool {
 	return !k.ActiveAt.IsZero() && !now.Before(k.ActiveAt) && (k.ReplacedAt.IsZero() || now.Before(k.ReplacedAt))
+}
+
+// vouches reports whether a token made with the key is to be believed at now: the key has not ended,
+// and it issued tokens at the time that the token claims, give or take the difference of clocks.
+// Whoever got hold of a key that has been replaced or still stands by cannot make new tokens with
+// it. The key itself decides, because a replica that lags behind may not have removed it yet.
+func (k *Key) vouches(c Claims, now time.Time) bool {
+	return !ended(*k, now) && !k.ActiveAt.IsZero() && !c.IssuedAt.Before(k.ActiveAt.Add(-leeway)) &&
+		(k.ReplacedAt.IsZero() || c.IssuedAt.Before(k.ReplacedAt.Add(leeway)))
 }
 
 func (ks *Keys) sort() {

@@ -20,8 +20,10 @@ import (
 //
 //	sealing key id (4 bytes) | nonce, which is the token id (24) | sealed: user UID (16), issued, expires (6 each)
 //
-// sealed with XChaCha20-Poly1305, which also authenticates the key id. Times are milliseconds since
-// 1970. 72 bytes leave no spare bits in base64, so a token has one spelling. The service seals a
+// sealed with XChaCha20-Poly1305, which also authenticates the key id. A token that was made from
+// another one also seals when the user gave the credentials that both stem from (6), with the first
+// bit set if the token is final; for any other token that is the time of issue. Times are milliseconds since 1970. 72 and 78 bytes leave no spare
+// bits in base64, so a token has one spelling. The service seals a
 // labelled token again from its record whenever a client asks for it. A nonce must never seal two
 // different texts, because that would reveal the key stream and the authenticator, and a record can
 // be written by hand. So the id depends on what is sealed, as the synthetic nonces of RFC 8452 do:
@@ -32,12 +34,17 @@ const (
 	uidSize       = 16
 	timeSize      = 6
 	plainSize     = uidSize + 2*timeSize
-	saltSize      = 8 // of the id
+	saltSize      = 8    // of the id
+	finalBit      = 0x80 // no time before the year 6000 has it
 	opaqueSize    = sealingIDSize + idSize + plainSize + chacha20poly1305.Overhead
 )
 
-// opaqueLength is the length of every opaque token.
-const opaqueLength = len(opaquePrefix) + opaqueSize*4/3
+// The lengths of opaque tokens: of those that stem from credentials, and of those that were made
+// from other tokens.
+const (
+	opaqueLength  = len(opaquePrefix) + opaqueSize*4/3
+	derivedLength = len(opaquePrefix) + (opaqueSize+timeSize)*4/3
+)
 
 // errForeignID means that an id was not made for the claims it comes with.
 var errForeignID = errors.New("the token id was not made for these claims")
@@ -57,7 +64,7 @@ func seal(k *Key, c Claims) (text, id string, err error) {
 	if err != nil {
 		return "", "", fmt.Errorf("sealing key %s: %w", k.ID, err)
 	}
-	out := make([]byte, 0, opaqueSize)
+	out := make([]byte, 0, opaqueSize+timeSize)
 	if out, err = strict.AppendDecode(out, []byte(k.ID)); err != nil {
 		return "", "", fmt.Errorf("sealing key %s: %w", k.ID, err)
 	}
@@ -72,10 +79,15 @@ func plaintextOf(c Claims) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain := make([]byte, plainSize)
-	copy(plain, uid[:])
-	putTime(plain[uidSize:], c.IssuedAt)
-	putTime(plain[uidSize+timeSize:], c.ExpiresAt)
+	plain := append(make([]byte, 0, plainSize+timeSize), uid[:]...)
+	plain = appendTime(plain, c.IssuedAt)
+	plain = appendTime(plain, c.ExpiresAt)
+	if c.Final || !c.AuthTime.Equal(c.IssuedAt) {
+		plain = appendTime(plain, c.AuthTime)
+	}
+	if c.Final {
+		plain[plainSize] |= finalBit
+	}
 	return plain, nil
 }
 
@@ -111,47 +123,56 @@ func synthesize(k *Key, nonce, plain []byte) error {
 	return nil
 }
 
-// open returns the claims of an opaque token that one of the keys has sealed, or ErrInvalid. keys
-// maps raw key ids to keys.
-func open(keys map[string]*Key, text string) (Claims, error) {
-	var raw [opaqueSize]byte
+// open returns the claims of an opaque token that one of the keys has sealed, and that key, or
+// ErrInvalid. keys maps raw key ids to keys.
+func open(keys map[string]*Key, text string) (Claims, *Key, error) {
+	var buffer [opaqueSize + timeSize]byte
 	if !looksOpaque(text) {
-		return Claims{}, ErrInvalid
+		return Claims{}, nil, ErrInvalid
 	}
-	if n, err := strict.Decode(raw[:], []byte(text[len(opaquePrefix):])); err != nil || n != opaqueSize {
-		return Claims{}, ErrInvalid
+	n, err := strict.Decode(buffer[:], []byte(text[len(opaquePrefix):]))
+	if err != nil {
+		return Claims{}, nil, ErrInvalid
 	}
+	raw := buffer[:n]
 	k := keys[string(raw[:sealingIDSize])]
 	if k == nil {
-		return Claims{}, ErrInvalid
+		return Claims{}, nil, ErrInvalid
 	}
 	aead, err := chacha20poly1305.NewX(k.secret)
 	if err != nil {
-		return Claims{}, ErrInvalid
+		return Claims{}, nil, ErrInvalid
 	}
 	id, sealed := raw[sealingIDSize:sealingIDSize+idSize], raw[sealingIDSize+idSize:]
 	plain, err := aead.Open(sealed[:0], id, sealed, raw[:sealingIDSize])
 	if err != nil {
-		return Claims{}, ErrInvalid
+		return Claims{}, nil, ErrInvalid
 	}
-	return Claims{
+	c := Claims{
 		ID:        base64.RawURLEncoding.EncodeToString(id),
 		Kind:      KindOpaque,
 		UID:       formatUUID(plain[:uidSize]),
 		IssuedAt:  getTime(plain[uidSize:]),
 		ExpiresAt: getTime(plain[uidSize+timeSize:]),
-	}, nil
+	}
+	c.AuthTime = c.IssuedAt
+	if len(plain) > plainSize {
+		c.Final = plain[plainSize]&finalBit != 0
+		plain[plainSize] &^= finalBit
+		c.AuthTime = getTime(plain[plainSize:])
+	}
+	return c, k, nil
 }
 
-// looksOpaque reports whether a text has the length and the prefix of an opaque token.
+// looksOpaque reports whether a text has a length and the prefix of an opaque token.
 func looksOpaque(text string) bool {
-	return len(text) == opaqueLength && strings.HasPrefix(text, opaquePrefix)
+	return (len(text) == opaqueLength || len(text) == derivedLength) && strings.HasPrefix(text, opaquePrefix)
 }
 
-func putTime(b []byte, t time.Time) {
+func appendTime(b []byte, t time.Time) []byte {
 	var ms [8]byte
 	binary.BigEndian.PutUint64(ms[:], uint64(t.UnixMilli()))
-	copy(b[:timeSize], ms[2:])
+	return append(b, ms[8-timeSize:]...)
 }
 
 func getTime(b []byte) time.Time {

@@ -145,23 +145,25 @@ func TestIDSealsOnlyItsClaims(t *testing.T) {
 	t.Parallel()
 	s := newService(t, token.ES256)
 	text, issued := mustIssue(t, s.Opaque, claims())
-	if again, _ := mustIssue(t, s.Opaque, issued); again != text || !s.Repeats(issued) {
+	if again, _ := mustIssue(t, s.Opaque, issued); again != text || !s.Repeats(issued, start) {
 		t.Error("the claims as issued do not give the same token")
 	}
 	for name, change := range map[string]func(*token.Claims){
 		"another user":       func(c *token.Claims) { c.UID = "00000000-6a39-4f8e-9a58-0a1b2c3d4e5f" },
 		"a later end":        func(c *token.Claims) { c.ExpiresAt = c.ExpiresAt.Add(time.Millisecond) },
 		"an earlier issue":   func(c *token.Claims) { c.IssuedAt = c.IssuedAt.Add(-time.Millisecond) },
+		"another login":      func(c *token.Claims) { c.AuthTime = c.AuthTime.Add(-time.Millisecond) },
+		"a final token":      func(c *token.Claims) { c.Final = true },
 		"an id drawn freely": func(c *token.Claims) { c.ID = token.NewID() },
 		"no id at all":       func(c *token.Claims) { c.ID = "made by hand" },
 	} {
 		c := issued
 		change(&c)
-		if text, _, err := s.Opaque(c); err == nil || text != "" || s.Repeats(c) {
+		if text, _, err := s.Opaque(c); err == nil || text != "" || s.Repeats(c, start) {
 			t.Errorf("%s: sealed with error %v", name, err)
 		}
 	}
-	if s.Repeats(claims()) {
+	if s.Repeats(claims(), start) {
 		t.Error("claims without an id repeat a token")
 	}
 }

@@ -26,7 +26,13 @@ type verified struct {
 // the old one that are still in use move to the young one.
 type verifiedShard struct {
 	mu         sync.RWMutex
-	young, old map[verifiedKey]*Claims
+	young, old map[verifiedKey]*verifiedJWT
+}
+
+// verifiedJWT is what a JWT claims, and the key that has signed it.
+type verifiedJWT struct {
+	claims Claims
+	key    *Key
 }
 
 // verifiedKey is the SHA-256 of a token. No one can find two tokens with the same digest.
@@ -34,8 +40,8 @@ type verifiedKey [sha256.Size]byte
 
 func (v *verified) shard(key *verifiedKey) *verifiedShard { return &v.shards[key[0]%verifiedShards] }
 
-// recall returns the claims of a token and reports whether the cache has it.
-func (v *verified) recall(key *verifiedKey) (*Claims, bool) {
+// recall returns a token, or nil if the cache does not have it.
+func (v *verified) recall(key *verifiedKey) *verifiedJWT {
 	s := v.shard(key)
 	s.mu.RLock()
 	c, young := s.young[*key]
@@ -46,18 +52,17 @@ func (v *verified) recall(key *verifiedKey) (*Claims, bool) {
 	if c != nil && !young {
 		s.remember(key, c)
 	}
-	return c, c != nil
+	return c
 }
 
-// remember adds the claims of a token that has just been verified. No one may change them
-// afterwards.
-func (v *verified) remember(key *verifiedKey, c *Claims) { v.shard(key).remember(key, c) }
+// remember adds a token that has just been verified. No one may change it afterwards.
+func (v *verified) remember(key *verifiedKey, c *verifiedJWT) { v.shard(key).remember(key, c) }
 
-func (s *verifiedShard) remember(key *verifiedKey, c *Claims) {
+func (s *verifiedShard) remember(key *verifiedKey, c *verifiedJWT) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.young == nil || len(s.young) >= verifiedPerShard {
-		s.young, s.old = map[verifiedKey]*Claims{}, s.young
+		s.young, s.old = map[verifiedKey]*verifiedJWT{}, s.young
 	}
 	s.young[*key] = c
 }

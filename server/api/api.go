@@ -5,6 +5,7 @@ package api
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 )
 
@@ -42,8 +43,12 @@ func WriteJSON(w http.ResponseWriter, status int, v any) {
 }
 
 // Write writes a response with an encoded body. Like WriteJSON it forbids caching unless the
-// handler has already set Cache-Control.
+// handler has already set Cache-Control. It ends the JSON of an error with a newline, because people
+// read errors in terminals.
 func Write(w http.ResponseWriter, status int, contentType string, body []byte) {
+	if status >= http.StatusBadRequest && contentType == "application/json" {
+		body = append(slices.Clip(body), '\n')
+	}
 	h := w.Header()
 	values := [...]string{"no-store", contentType, strconv.Itoa(len(body))} // of three headers, in one allocation
 	if h["Cache-Control"] == nil {

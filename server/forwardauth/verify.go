@@ -28,8 +28,8 @@ const noKeepalive = "|no_keepalive"
 
 // Config holds the verdicts that the API uses. All fields are required.
 type Config struct {
-	Passwords *authn.Password
-	Tokens    *authn.Token
+	Logins *authn.Logins
+	Tokens *authn.Token
 }
 
 // New returns the API. It serves /auth/verify and all paths below it, because Envoy, and proxies
@@ -76,7 +76,7 @@ func (v verifier) authenticateAuthorization(r *http.Request) (authn.Identity, er
 	if !ok {
 		return authn.Identity{}, errNoCredentials
 	}
-	return headerSafe(v.Passwords.Authenticate(r.Context(), login, password))
+	return headerSafe(v.Logins.Authenticate(r.Context(), login, password))
 }
 
 func (v verifier) authenticateToken(ctx context.Context, text string) (authn.Identity, error) {

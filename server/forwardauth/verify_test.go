@@ -111,7 +111,7 @@ func TestVerifyRefusesEveryoneAlike(t *testing.T) {
 	s.Put(t, directory.User{Login: "a\r\nX-Auth-User"}, secret)
 
 	first := ask(t, s, nil)
-	want(t, first, http.StatusUnauthorized, `{"error":"missing or invalid credentials"}`)
+	want(t, first, http.StatusUnauthorized, `{"error":"missing or invalid credentials"}`+"\n")
 	challenges := []string{`Basic realm="gatehouse", charset="UTF-8"`, `Bearer realm="gatehouse"`}
 	if got := first.Header.Values("WWW-Authenticate"); !slices.Equal(got, challenges) {
 		t.Errorf("challenges are %q", got)
@@ -155,9 +155,9 @@ func TestVerifyCountsGuessesTowardsLockout(t *testing.T) {
 	s := servertest.New(t, servertest.Options{LockAfter: 2, PasswordCacheTTL: time.Minute})
 	s.Put(t, directory.User{Login: "ada"}, secret)
 	for range 2 {
-		want(t, ask(t, s, basic("ada", "wrong")), http.StatusUnauthorized, `{"error":"missing or invalid credentials"}`)
+		want(t, ask(t, s, basic("ada", "wrong")), http.StatusUnauthorized, `{"error":"missing or invalid credentials"}`+"\n")
 	}
-	want(t, ask(t, s, basic("ada", secret)), http.StatusUnauthorized, `{"error":"missing or invalid credentials"}`)
+	want(t, ask(t, s, basic("ada", secret)), http.StatusUnauthorized, `{"error":"missing or invalid credentials"}`+"\n")
 }
 
 func TestVerifyIsUnavailableWithoutDirectory(t *testing.T) {
@@ -167,7 +167,7 @@ func TestVerifyIsUnavailableWithoutDirectory(t *testing.T) {
 	s.Passwords.Directory, s.Tokens.Directory = empty, empty
 	for _, header := range []http.Header{basic("ada", secret), {"X-Authentication": {"garbage"}}} {
 		a := ask(t, s, header)
-		want(t, a, http.StatusServiceUnavailable, `{"error":"service temporarily unavailable; try again later"}`)
+		want(t, a, http.StatusServiceUnavailable, `{"error":"service temporarily unavailable; try again later"}`+"\n")
 		if got := a.Header.Get("Retry-After"); got != "2" {
 			t.Errorf("Retry-After is %q", got)
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gatehouse-auth/gatehouse/internal/token"
 	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
@@ -25,6 +26,7 @@ type metadata struct {
 	Algorithms        []string `json:"id_token_signing_alg_values_supported"`
 	Claims            []string `json:"claims_supported"`
 	TokenAuth         []string `json:"token_endpoint_auth_methods_supported"`
+	AssertionAlgs     []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	IntrospectionAuth []string `json:"introspection_endpoint_auth_methods_supported"`
 	RevocationAuth    []string `json:"revocation_endpoint_auth_methods_supported"`
 	RequestURI        bool     `json:"request_uri_parameter_supported"`
@@ -41,12 +43,13 @@ func (h *handler) discovery(w http.ResponseWriter, _ *http.Request) {
 		TokenEndpoint:     base + tokenPath,
 		Introspection:     base + introspectPath,
 		Revocation:        base + revokePath,
-		GrantTypes:        []string{grantClientCredentials, grantPassword},
+		GrantTypes:        []string{grantClientCredentials, grantPassword, grantTokenExchange},
 		ResponseTypes:     []string{},
 		SubjectTypes:      []string{"public"},
 		Algorithms:        h.algorithms(),
-		Claims:            []string{"iss", "sub", "uid", "aud", "iat", "nbf", "exp", "jti", "name", "email", "groups"},
-		TokenAuth:         []string{"client_secret_basic", "client_secret_post"},
+		Claims:            []string{"iss", "sub", "client_id", "uid", "aud", "iat", "nbf", "exp", "auth_time", "jti", "name", "email", "groups"},
+		TokenAuth:         []string{"client_secret_basic", "client_secret_post", "private_key_jwt"},
+		AssertionAlgs:     []string{token.RS256, token.ES256, token.EdDSA},
 		IntrospectionAuth: []string{"client_secret_basic", "Bearer"},
 		RevocationAuth:    []string{"client_secret_basic"},
 	})

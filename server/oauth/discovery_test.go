@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/assertion/assertiontest"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
@@ -43,7 +44,11 @@ func TestDiscoveryHasAllRequiredMembers(t *testing.T) {
 
 func TestDiscoveryIsAccurate(t *testing.T) {
 	t.Parallel()
-	s := newService(t)
+	ci := assertiontest.New(t, "https://ci.test")
+	s := service{servertest.New(t, servertest.Options{Assertions: servertest.Trust(t, ci, nil)})}
+	s.Put(t, directory.User{Login: "alice", Identities: []directory.Identity{{Issuer: ci.URL, Subject: "job"}}}, "alice-secret")
+	s.Put(t, directory.User{Login: "bob"}, "bob-secret")
+	assertion := ci.Sign(t, ci.Claims(s.Now(), "job", nil))
 	var document map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(s.Send(t, "GET", openidPath, "").Body), &document); err != nil {
 		t.Fatal(err)
@@ -64,12 +69,19 @@ func TestDiscoveryIsAccurate(t *testing.T) {
 	credentials := map[string]struct{ headers, form []string }{
 		"client_secret_basic": {headers: []string{basic("alice", "alice-secret")}},
 		"client_secret_post":  {form: []string{"client_id", "alice", "client_secret", "alice-secret"}},
+		"private_key_jwt": {form: []string{
+			"client_assertion", assertion, "client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+		}},
 	}
 	signed, _ := issue(t, s, "alice")
 
 	grants := map[string][]string{
 		"client_credentials": {"grant_type", "client_credentials"},
 		"password":           {"grant_type", "password", "username", "bob", "password", "bob-secret"},
+		"urn:ietf:params:oauth:grant-type:token-exchange": {
+			"grant_type", "urn:ietf:params:oauth:grant-type:token-exchange",
+			"subject_token", assertion, "subject_token_type", "urn:ietf:params:oauth:token-type:jwt",
+		},
 	}
 	for _, grant := range list("grant_types_supported") {
 		for _, method := range list("token_endpoint_auth_methods_supported") {

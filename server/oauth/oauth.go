@@ -15,9 +15,10 @@ import (
 
 // Config holds what the API translates to and what it publishes. All fields are required.
 type Config struct {
-	Passwords *authn.Password
-	Tokens    *authn.Token
-	Grants    *grant.Grants
+	Passwords  *authn.Password
+	Assertions *authn.Assertion
+	Tokens     *authn.Token
+	Grants     *grant.Grants
 
 	Keys      *token.KeySet
 	Issuer    string // the iss claim of tokens, and the URL at which clients reach the service

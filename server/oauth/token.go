@@ -7,24 +7,31 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
-// The grants of the token endpoint (RFC 6749, 4.3 and 4.4). Clients that have a choice should not
+// The grants of the token endpoint (RFC 6749, 4.3 and 4.4; RFC 8693). Clients that have a choice should not
 // use the password grant (RFC 9700, 2.4); it exists for those that have none.
 const (
 	grantClientCredentials = "client_credentials"
 	grantPassword          = "password"
+	grantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" //nolint:gosec // not a credential
 )
 
 // tokenResponse is the successful response (RFC 6749, 5.1). It has no scope, because the service
 // grants none, whatever the client requests.
 type tokenResponse struct {
-	AccessToken string `json:"access_token"`
-	TokenType   string `json:"token_type"`
-	ExpiresIn   int64  `json:"expires_in"` // seconds
+	AccessToken     string `json:"access_token"`
+	IssuedTokenType string `json:"issued_token_type,omitempty"` // after a token exchange (RFC 8693, 2.2.1)
+	TokenType       string `json:"token_type"`
+	ExpiresIn       int64  `json:"expires_in"` // seconds
 }
 
 // token serves POST /oauth2/token.
 func (h *handler) token(w http.ResponseWriter, r *http.Request) {
-	user, err := h.subject(r)
+	f, err := readTokenRequest(r)
+	if err != nil {
+		h.refuse(w, err)
+		return
+	}
+	user, err := h.subject(r, f)
 	if err != nil {
 		h.refuse(w, err)
 		return
@@ -36,16 +43,16 @@ func (h *handler) token(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Pragma", "no-cache")
 	api.WriteJSON(w, http.StatusOK, tokenResponse{
-		AccessToken: text,
-		TokenType:   "Bearer",
-		ExpiresIn:   int64(claims.ExpiresAt.Sub(claims.IssuedAt).Seconds()),
+		AccessToken:     text,
+		IssuedTokenType: issuedTokenType(f),
+		TokenType:       "Bearer",
+		ExpiresIn:       int64(claims.ExpiresAt.Sub(claims.IssuedAt).Seconds()),
 	})
 }
 
-// subject returns the user whom the token is for: the client itself or, with the password grant,
-// the user whose password the client sends. It reports a malformed request before it checks any
-// password.
-func (h *handler) subject(r *http.Request) (*directory.User, error) {
+// readTokenRequest reads the form of a request for a token, and checks it before anyone checks a
+// credential.
+func readTokenRequest(r *http.Request) (form, error) {
 	f, err := readForm(r)
 	if err != nil {
 		return nil, err
@@ -53,15 +60,32 @@ func (h *handler) subject(r *http.Request) (*directory.User, error) {
 	if err := checkGrant(f); err != nil {
 		return nil, err
 	}
-	id, secret, err := clientCredentials(r, f)
-	if err != nil {
-		return nil, err
+	return f, checkClientAssertion(f)
+}
+
+// subject returns the user whom the token is for: the client itself, the user whose password the
+// client sends with the password grant, or the user for whom an assertion of another issuer speaks.
+func (h *handler) subject(r *http.Request, f form) (*directory.User, error) {
+	if f["grant_type"] == grantTokenExchange {
+		return h.exchange(r.Context(), f)
 	}
-	client, err := h.authenticatePassword(r.Context(), id, secret, errInvalidClient)
+	client, err := h.client(r, f)
 	if err != nil || f["grant_type"] == grantClientCredentials {
 		return client, err
 	}
 	return h.authenticatePassword(r.Context(), f["username"], f["password"], errInvalidGrant)
+}
+
+// client returns the client that sent a request for a token.
+func (h *handler) client(r *http.Request, f form) (*directory.User, error) {
+	if f["client_assertion"] != "" {
+		return h.assertedClient(r, f)
+	}
+	id, secret, err := clientCredentials(r, f)
+	if err != nil {
+		return nil, err
+	}
+	return h.authenticatePassword(r.Context(), id, secret, errInvalidClient)
 }
 
 // checkGrant returns an error unless f has a supported grant type and all parameters of that grant.
@@ -76,6 +100,8 @@ func checkGrant(f form) error {
 			return invalidRequest("username or password is missing")
 		}
 		return nil
+	case grantTokenExchange:
+		return checkExchange(f)
 	}
 	return errUnsupportedGrant
 }

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/gatehouse-auth/gatehouse/internal/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/server/api"
 	"github.com/gatehouse-auth/gatehouse/server/request"
 )
@@ -24,7 +24,8 @@ var (
 	errInvalidClient    = errors.New("missing or invalid client credentials")
 	errInvalidToken     = errors.New("invalid token in the Authorization header")
 	errInvalidGrant     = errors.New("invalid username or password")
-	errUnsupportedGrant = errors.New("grant_type must be " + grantClientCredentials + " or " + grantPassword)
+	errInvalidSubject   = errors.New("invalid subject_token")
+	errUnsupportedGrant = errors.New("grant_type must be " + grantClientCredentials + ", " + grantPassword + " or " + grantTokenExchange)
 )
 
 // invalidRequest says what is wrong with a request. Its text is sent to the client and repeats
@@ -50,7 +51,10 @@ func newRefusals() []refusal {
 		row(errInvalidClient, http.StatusUnauthorized, "invalid_client", basicChallenge),
 		row(errInvalidToken, http.StatusUnauthorized, "invalid_token", bearerChallenge),
 		row(errInvalidGrant, http.StatusBadRequest, "invalid_grant", ""),
+		row(errInvalidSubject, http.StatusBadRequest, "invalid_request", ""), // RFC 8693, 2.2.2
 		row(errUnsupportedGrant, http.StatusBadRequest, "unsupported_grant_type", ""),
+		row(grant.ErrTooManyRequests, http.StatusTooManyRequests, "temporarily_unavailable", ""),
+		row(grant.ErrTooManyRecords, http.StatusConflict, "access_denied", ""),
 		row(request.ErrTooLarge, http.StatusRequestEntityTooLarge, "invalid_request", ""),
 	}
 }
@@ -84,8 +88,8 @@ func (h *handler) refuse(w http.ResponseWriter, err error) {
 	if row.challenge != "" {
 		w.Header().Set("WWW-Authenticate", row.challenge)
 	}
-	if row.status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", strconv.Itoa(authn.RetryAfter(err)))
+	if row.status == http.StatusServiceUnavailable || row.status == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", strconv.Itoa(grant.RetryAfter(err)))
 	}
 	api.Write(w, row.status, "application/json", row.body)
 }

@@ -25,7 +25,7 @@ func (h *handler) login(w http.ResponseWriter, r *http.Request) {
 		h.wire.refuse(w, r, err)
 		return
 	}
-	id, err := h.Passwords.Authenticate(r.Context(), login, password)
+	id, err := h.Logins.Authenticate(r.Context(), login, password)
 	switch {
 	case err == directory.ErrExpired: //nolint:errorlint // a sentinel; this API reports an expired account as a wrong password
 		h.wire.refuse(w, r, authn.ErrWrongPassword)
@@ -47,6 +47,7 @@ func (h *handler) generate(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		var order grant.Order
 		if order, err = parseOrder(object); err == nil {
+			order.From = id.Claims
 			h.issue(w, r, id.User, order)
 			return
 		}

@@ -129,9 +129,19 @@ func (f *fields) order() grant.Order {
 		}
 		o.Label = label
 	}
-	o.Description, _ = f.optionalString("description")
-	o.Client, _ = f.optionalString("client")
+	o.Description = f.boundedString("description")
+	o.Client = f.boundedString("client")
 	return o
+}
+
+// boundedString takes a field that must be a string of at most grant.MaximumText bytes if it is
+// present.
+func (f *fields) boundedString(name string) string {
+	value, _ := f.optionalString(name)
+	if len(value) > grant.MaximumText {
+		f.fail("The value of " + name + " must have at most " + strconv.Itoa(grant.MaximumText) + " bytes.")
+	}
+	return value
 }
 
 // finish returns the first error: an invalid field, or an unknown key that is left over. The text

@@ -1,10 +1,12 @@
 package puppet
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
 
+	"github.com/gatehouse-auth/gatehouse/internal/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
@@ -24,6 +26,12 @@ func (h *handler) authenticateCaller(w http.ResponseWriter, r *http.Request) (au
 		return authn.Identity{}, false
 	}
 	return id, true
+}
+
+// auditDenied reports what a caller without the right to it asked for.
+func (h *handler) auditDenied(ctx context.Context, e audit.Event) {
+	e.Outcome, e.Reason = audit.Refused, "permission_denied"
+	h.Tokens.Audit(ctx, e)
 }
 
 // tokenFromRequest returns the token of a request, from X-Authentication or otherwise from the

@@ -35,7 +35,7 @@ func TestUnexpectedErrorRevealsNothing(t *testing.T) {
 	t.Parallel()
 	rw := httptest.NewRecorder()
 	newWire().refuse(rw, httptest.NewRequest(http.MethodPost, "/", nil), errors.New("internal detail"))
-	if rw.Code != http.StatusServiceUnavailable || rw.Body.String() != string(unavailable.encode()) {
+	if rw.Code != http.StatusServiceUnavailable || rw.Body.String() != string(unavailable.encode())+"\n" {
 		t.Errorf("%d %s", rw.Code, rw.Body)
 	}
 }

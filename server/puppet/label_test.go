@@ -24,7 +24,6 @@ func TestSameLabelReturnsTheLiveToken(t *testing.T) {
 		"with white space around":    ask("alice", " \t\u2003ci job\u00a0\n"),
 		"with another lifetime":      issuedToken(t, s.Send(t, "POST", loginPath, loginBody(t, "alice", "label", "ci job", "lifetime", "1m"))),
 		"by the holder of the token": issuedToken(t, s.Send(t, "POST", generatePath, `{"label":"ci job"}`, tokenHeader(first))),
-		"by the holder of a JWT":     issuedToken(t, s.Send(t, "POST", generatePath, `{"label":"ci job"}`, tokenHeader(issueJWT(t, s, "alice")))),
 		"with another client":        issuedToken(t, s.Send(t, "POST", loginPath, loginBody(t, "alice", "label", "ci job", "client", "x"))),
 	} {
 		if repeated != first {
@@ -76,23 +75,74 @@ func TestLabelOfDeadTokenReturnsANewOne(t *testing.T) {
 	}
 }
 
-func TestUserHasAtMost100LabelledTokens(t *testing.T) {
+func TestUserHasAtMost200Records(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	var last string
-	for i := range grant.MaximumLabelled {
-		last = issueOpaque(t, s, "alice", grant.Order{Label: fmt.Sprint("label ", i)})
+	for i := range grant.MaximumRecords {
+		s.Advance(time.Second) // the user may record five tokens a second
+		order := grant.Order{Lifetime: 48 * time.Hour} // long tokens are recorded even without a label
+		if i < grant.MaximumLabelled {
+			order = grant.Order{Label: fmt.Sprint("label ", i), Lifetime: 2 * time.Hour}
+		}
+		last = issueOpaque(t, s, "alice", order)
 	}
-	more := loginBody(t, "alice", "label", "one more")
-	assertRefused(t, s.Send(t, "POST", loginPath, more), http.StatusConflict, "conflict")
-	assertRefused(t, s.Send(t, "POST", generatePath, `{"label":"one more"}`, tokenHeader(last)), http.StatusConflict, "conflict")
+	for _, more := range [][]any{{"label", "one more"}, {"lifetime", "2d"}} {
+		assertRefused(t, s.Send(t, "POST", loginPath, loginBody(t, "alice", more...)), http.StatusConflict, "conflict")
+		assertRefused(t, s.Send(t, "POST", generatePath, jsonObject(t, more...), tokenHeader(last)), http.StatusConflict, "conflict")
+	}
 	issuedToken(t, s.Send(t, "POST", loginPath, loginBody(t, "alice", "label", "label 7")))
 	issuedToken(t, s.Send(t, "POST", loginPath, loginBody(t, "alice")))
 	issuedToken(t, s.Send(t, "POST", loginPath, loginBody(t, "bob", "label", "one more")))
 	if a := s.Send(t, "DELETE", revokePath+"/"+last, ""); a.Status != http.StatusNoContent {
 		t.Fatalf("got\n%s", a)
 	}
-	issuedToken(t, s.Send(t, "POST", loginPath, more))
+	assertRefused(t, s.Send(t, "POST", loginPath, loginBody(t, "alice", "label", "one more")), http.StatusConflict, "conflict")
+}
+
+func TestUserHasAtMost100LabelledTokens(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	var last string
+	for i := range grant.MaximumLabelled {
+		s.Advance(time.Second) // the user may record five tokens a second
+		last = issueOpaque(t, s, "alice", grant.Order{Label: fmt.Sprint("label ", i), Lifetime: 2 * time.Hour})
+	}
+	assertRefused(t, s.Send(t, "POST", loginPath, loginBody(t, "alice", "label", "one more")), http.StatusConflict, "conflict")
+	issuedToken(t, s.Send(t, "POST", loginPath, loginBody(t, "alice", "lifetime", "2d")))
+	if a := s.Send(t, "DELETE", revokePath+"/"+last, ""); a.Status != http.StatusNoContent {
+		t.Fatalf("got\n%s", a)
+	}
+	issuedToken(t, s.Send(t, "POST", loginPath, loginBody(t, "alice", "label", "one more")))
+}
+
+func TestTooManyWritesAreRefused(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	var a servertest.Answer
+	for range grant.MaximumRecords {
+		if a = s.Send(t, "POST", loginPath, loginBody(t, "alice", "lifetime", "2d")); a.Status != http.StatusOK {
+			break
+		}
+	}
+	assertRefused(t, a, http.StatusTooManyRequests, "too-many-requests")
+	if a.Header.Get("Retry-After") != "1" {
+		t.Errorf("Retry-After is %q in\n%s", a.Header.Get("Retry-After"), a)
+	}
+	issuedToken(t, s.Send(t, "POST", loginPath, loginBody(t, "alice")))
+	issuedToken(t, s.Send(t, "POST", loginPath, loginBody(t, "bob", "label", "ci")))
+}
+
+func TestTextsAreAtMost1KiB(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	caller := tokenHeader(issueOpaque(t, s, "alice", grant.Order{}))
+	for _, field := range []string{"description", "client"} {
+		long, longest := strings.Repeat("x", grant.MaximumText+1), strings.Repeat("ß", grant.MaximumText/2)
+		assertRefused(t, s.Send(t, "POST", loginPath, loginBody(t, "alice", "label", "x", field, long)), http.StatusBadRequest, "schema-violation")
+		assertRefused(t, s.Send(t, "POST", generatePath, jsonObject(t, "label", "x", field, long), caller), http.StatusBadRequest, "schema-violation")
+		issuedToken(t, s.Send(t, "POST", loginPath, loginBody(t, "alice", "label", field, field, longest)))
+	}
 }
 
 func TestUnrecordedLabelIsUnavailable(t *testing.T) {

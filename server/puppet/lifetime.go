@@ -5,11 +5,12 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/duration"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 )
 
-// lifetimePattern is the grammar of lifetimes: a whole number and an optional unit. Without a unit
-// the number counts seconds.
+// lifetimePattern is the grammar of lifetimes in this API: a whole number and one unit of those of
+// package duration, or no unit for seconds.
 // https://help.puppet.com/pe/current/topics/rbac_token_auth_token_lifetime.htm
 var lifetimePattern = regexp.MustCompile(`^([0-9]+)([ydhms]?)$`)
 
@@ -20,8 +21,7 @@ func parseLifetime(text string) (lifetime time.Duration, ok bool) {
 	if m == nil {
 		return 0, false
 	}
-	const day = 24 * time.Hour
-	unit := map[string]time.Duration{"y": 365 * day, "d": day, "h": time.Hour, "m": time.Minute, "s": time.Second, "": time.Second}[m[2]]
+	unit := map[string]time.Duration{"y": duration.Year, "d": duration.Day, "h": time.Hour, "m": time.Minute, "s": time.Second, "": time.Second}[m[2]]
 	n, err := strconv.ParseInt(m[1], 10, 64)
 	if err != nil || n == 0 || time.Duration(n) > grant.Longest/unit {
 		return grant.Longest, true

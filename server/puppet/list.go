@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gatehouse-auth/gatehouse/internal/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/server/api"
 )
@@ -59,13 +60,20 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request) {
 		h.wire.refuse(w, r, err)
 		return
 	}
+	event := audit.Event{Name: audit.List, Outcome: audit.Allowed, UID: id}
 	if id != caller.User.UID && !h.isAdmin(caller.User) {
+		h.auditDenied(r.Context(), event)
 		h.wire.write(w, r, permissionDenied)
 		return
 	}
-	if _, ok := h.Directory.ByUID(id); !ok {
+	u, ok := h.Directory.ByUID(id)
+	if !ok {
 		h.wire.write(w, r, noSuchUser)
 		return
+	}
+	if id != caller.User.UID {
+		event.Login = u.Login
+		h.Tokens.Audit(r.Context(), event)
 	}
 	api.WriteJSON(w, http.StatusOK, p.cut(h.Directory.RecordsOf(id)))
 }

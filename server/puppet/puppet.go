@@ -20,7 +20,7 @@ import (
 
 // Config holds what the API translates to. All fields are required.
 type Config struct {
-	Passwords   *authn.Password
+	Logins      *authn.Logins
 	Tokens      *authn.Token
 	Grants      *grant.Grants
 	Directory   *directory.Directory

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
@@ -31,7 +32,7 @@ const (
 
 func config(s *servertest.Service) puppet.Config {
 	return puppet.Config{
-		Passwords: s.Passwords, Tokens: s.Tokens, Grants: s.Grants, Directory: s.Directory,
+		Logins: &authn.Logins{Passwords: s.Passwords, Assertions: s.Assertions}, Tokens: s.Tokens, Grants: s.Grants, Directory: s.Directory,
 		AdminGroups: []string{"wheel", "gatehouse-admins"}, Version: "1.2.3", Now: s.Now,
 	}
 }

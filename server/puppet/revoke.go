@@ -9,7 +9,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/gatehouse-auth/gatehouse/internal/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
@@ -88,6 +90,9 @@ type revocation struct {
 // up. Call the returned function when done.
 func (h *handler) newRevocation(r *http.Request, caller authn.Identity) (*revocation, context.CancelFunc) {
 	ctx, end := context.WithTimeout(context.WithoutCancel(r.Context()), revocationTime)
+	if caller.User != nil {
+		ctx = grant.WithActor(ctx, grant.Actor{UID: caller.User.UID, Admin: h.isAdmin(caller.User)})
+	}
 	return &revocation{handler: h, ctx: ctx, caller: caller}, end
 }
 
@@ -121,7 +126,7 @@ func (v *revocation) recordResult(err error) error {
 // revokeToken revokes a token that the client holds. A token that has expired or is already revoked
 // is not an error.
 func (v *revocation) revokeToken(text string) error {
-	id, err := v.Tokens.Authenticate(v.ctx, text)
+	id, err := v.Tokens.Inspect(v.ctx, text)
 	switch {
 	case errors.Is(err, token.ErrInvalid):
 		v.details.MalformedTokens = append(v.details.MalformedTokens, text)
@@ -143,6 +148,7 @@ func (v *revocation) revokeUsername(login string) error {
 	u, ok := v.Directory.ByLogin(login)
 	if own := ok && u.UID == v.caller.User.UID; !own && !v.isAdmin(v.caller.User) {
 		v.details.PermissionDeniedUsernames = append(v.details.PermissionDeniedUsernames, login)
+		v.auditDenied(v.ctx, audit.Event{Name: audit.RevokeUser, Login: login})
 		return nil
 	}
 	if !ok {
@@ -221,6 +227,11 @@ func (v *revocation) idDenied(id string, own bool) bool {
 		return false
 	}
 	v.details.PermissionDeniedIDs = append(v.details.PermissionDeniedIDs, id)
+	if token.IsID(id) {
+		v.auditDenied(v.ctx, audit.Event{Name: audit.Revoke, TokenID: id})
+	} else {
+		v.auditDenied(v.ctx, audit.Event{Name: audit.RevokeUser, UID: strings.ToLower(id)})
+	}
 	return true
 }
 

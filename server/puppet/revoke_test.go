@@ -291,3 +291,44 @@ func TestRevocationsAreAudited(t *testing.T) {
 		t.Errorf("audited: %+v", s.Events())
 	}
 }
+
+func TestDeniedRequestsAreAudited(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	bob := servertest.UID("bob")
+	id := claims(t, s, issueOpaque(t, s, "bob", grant.Order{})).ID
+	caller := tokenHeader(issueJWT(t, s, "alice"))
+	for _, c := range []struct {
+		method, path string
+		want         audit.Event
+	}{
+		{"DELETE", revokePath + "?revoke_tokens_by_usernames=bob", audit.Event{Name: audit.RevokeUser, Login: "bob"}},
+		{"DELETE", revokePath + "?revoke_tokens_by_ids=" + bob, audit.Event{Name: audit.RevokeUser, UID: bob}},
+		{"DELETE", revokePath + "?revoke_tokens_by_ids=" + id, audit.Event{Name: audit.Revoke, TokenID: id}},
+		{"GET", "/rbac-api/v1/users/" + bob + "/tokens", audit.Event{Name: audit.List, UID: bob}},
+	} {
+		if a := s.Send(t, c.method, c.path, "", caller); a.Status != http.StatusForbidden {
+			t.Errorf("%s: got status %d", c.path, a.Status)
+		}
+		events := s.Events()
+		c.want.Outcome, c.want.Reason = audit.Refused, "permission_denied"
+		c.want.Actor = audit.Account{Login: "alice", UID: servertest.UID("alice")}
+		if last := events[len(events)-1]; last != c.want {
+			t.Errorf("%s: got %+v, want %+v", c.path, last, c.want)
+		}
+	}
+}
+
+func TestListOfAnotherUserIsAudited(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.Send(t, "GET", "/rbac-api/v1/users/"+servertest.UID("bob")+"/tokens", "", tokenHeader(issueJWT(t, s, "admin")))
+	events := s.Events()
+	want := audit.Event{
+		Name: audit.List, Outcome: audit.Allowed, Login: "bob", UID: servertest.UID("bob"),
+		Actor: audit.Account{Login: "admin", UID: servertest.UID("admin")},
+	}
+	if last := events[len(events)-1]; last != want {
+		t.Errorf("got %+v, want %+v", last, want)
+	}
+}

@@ -52,7 +52,10 @@ var (
 	permissionDenied = &failure{status: http.StatusForbidden, kind: "permission-denied", msg: "You do not have permission to list the tokens of this user."}
 	noSuchUser       = &failure{status: http.StatusNotFound, kind: "not-found", msg: "No user with this ID exists."}
 	invalidUUID      = &failure{status: http.StatusBadRequest, kind: "invalid-uuid", msg: "The user ID must be a UUID."}
+	tooManyRecords   = &failure{status: http.StatusConflict, kind: "conflict", msg: "The user already has " + strconv.Itoa(grant.MaximumRecords) + " recorded tokens, revoked ones included. Request a token without a label for at most 24 hours, or wait until recorded tokens expire."}
+	tooManyRequests  = &failure{status: http.StatusTooManyRequests, kind: "too-many-requests", msg: "The user changes tokens too often. Try again later."}
 	tooManyLabels    = &failure{status: http.StatusConflict, kind: "conflict", msg: "The user already has " + strconv.Itoa(grant.MaximumLabelled) + " active labelled tokens. Revoke one of them, or omit the label."}
+	labelTaken       = &failure{status: http.StatusConflict, kind: "conflict", msg: "The token with this label lives longer than your token allows. Log in with the password to get it."}
 	unavailable      = &failure{status: http.StatusServiceUnavailable, kind: "server-error", msg: "The service is temporarily unavailable. Try again later."}
 )
 
@@ -69,6 +72,7 @@ func reasons() []reason {
 		{authn.ErrWrongPassword, badCredentials},
 		{authn.ErrLocked, badCredentials},
 		{authn.ErrPasswordExpired, badCredentials},
+		{authn.ErrNoPassword, badCredentials},
 
 		{directory.ErrRevoked, userRevoked},
 		{token.ErrInvalid, tokenInvalid},
@@ -78,7 +82,10 @@ func reasons() []reason {
 		{authn.ErrUserGone, tokenRevoked},
 
 		{request.ErrTooLarge, tooLarge},
+		{grant.ErrTooManyRecords, tooManyRecords},
+		{grant.ErrTooManyRequests, tooManyRequests},
 		{grant.ErrTooManyLabels, tooManyLabels},
+		{grant.ErrLabelTaken, labelTaken},
 	}
 }
 
@@ -115,8 +122,8 @@ func (w *wire) failureOf(err error) *failure {
 // refuse writes the response that tells the client what it may know about err.
 func (w *wire) refuse(rw http.ResponseWriter, r *http.Request, err error) {
 	f := w.failureOf(err)
-	if f.status == http.StatusServiceUnavailable {
-		rw.Header().Set("Retry-After", strconv.Itoa(authn.RetryAfter(err)))
+	if f.status == http.StatusServiceUnavailable || f.status == http.StatusTooManyRequests {
+		rw.Header().Set("Retry-After", strconv.Itoa(grant.RetryAfter(err)))
 	}
 	w.write(rw, r, f)
 }

@@ -1,11 +1,8 @@
 package redis
 
 import (
-	"context"
 	"net/http"
-	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/server/api"
 	"github.com/gatehouse-auth/gatehouse/server/request"
 )
@@ -23,17 +20,17 @@ func (h *handler) authorize(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, errNoCredentials)
 		return
 	}
-	id, err := h.Passwords.Authenticate(r.Context(), login, password)
+	id, err := h.Logins.Authenticate(r.Context(), login, password)
 	if err != nil {
 		h.refuse(w, err)
 		return
 	}
-	h.issue(r.Context(), w, id.User, ttl)
+	text, _, err := h.Grants.JWT(r.Context(), id.User, ttl)
+	h.answer(w, text, err)
 }
 
-// issue writes a new token for u that is valid for ttl; 0 means the default lifetime.
-func (h *handler) issue(ctx context.Context, w http.ResponseWriter, u *directory.User, ttl time.Duration) {
-	text, _, err := h.Grants.JWT(ctx, u, ttl)
+// answer writes a new token, or the refusal if there is an error.
+func (h *handler) answer(w http.ResponseWriter, text string, err error) {
 	if err != nil {
 		h.refuse(w, err)
 		return

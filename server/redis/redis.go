@@ -16,9 +16,9 @@ import (
 
 // Config holds what the API translates to. All fields are required.
 type Config struct {
-	Passwords *authn.Password
-	Tokens    *authn.Token
-	Grants    *grant.Grants
+	Logins *authn.Logins
+	Tokens *authn.Token
+	Grants *grant.Grants
 }
 
 // New returns the API.

@@ -6,7 +6,6 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
-	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 	"github.com/gatehouse-auth/gatehouse/server/request"
 )
@@ -19,7 +18,7 @@ func (h *handler) refresh(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, errNoCredentials)
 		return
 	}
-	user, err := h.refreshableUser(r.Context(), text)
+	id, err := h.refreshable(r.Context(), text)
 	if err != nil {
 		h.refuse(w, err)
 		return
@@ -29,29 +28,28 @@ func (h *handler) refresh(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, err)
 		return
 	}
-	h.issue(r.Context(), w, user, ttl)
+	text, _, err = h.Grants.Refresh(r.Context(), id.User, id.Claims, ttl)
+	h.answer(w, text, err)
 }
 
-// refreshableUser returns the user of a token that may be exchanged for a new one: a valid JWT of a
-// user whose password has not expired. Without that condition a user could refresh again and again,
-// and so outlive the password that the first token was issued for.
-func (h *handler) refreshableUser(ctx context.Context, text string) (*directory.User, error) {
+// refreshable returns the identity of a token that may be exchanged for a new one: a valid JWT of a
+// user who could also log in.
+func (h *handler) refreshable(ctx context.Context, text string) (authn.Identity, error) {
 	id, err := h.Tokens.Authenticate(ctx, text)
 	if err != nil {
-		return nil, err
+		return id, err
 	}
-	switch {
-	case id.Claims.Kind != token.KindJWT:
-		err = token.ErrInvalid
-	case id.User.PasswordsExpired(h.Tokens.Now()):
-		err = authn.ErrPasswordExpired
-	default:
-		return id.User, nil
+	err = token.ErrInvalid
+	if id.Claims.Kind == token.KindJWT {
+		err = h.Grants.CanDerive(id.User)
+	}
+	if err == nil {
+		return id, nil
 	}
 	// The token itself was valid, so its check was audited as allowed. Only this API refuses it.
 	h.Tokens.Audit(ctx, audit.Event{
 		Name: audit.Issue, Outcome: audit.Refused, Reason: authn.Reason(err),
 		Login: id.User.Login, UID: id.User.UID, TokenID: id.Claims.ID,
 	})
-	return nil, err
+	return id, err
 }

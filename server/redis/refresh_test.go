@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"testing"
 	"time"
@@ -132,14 +133,44 @@ func TestRefreshChecksTokenAndUserAgain(t *testing.T) {
 	}
 }
 
-// A lock does not matter, and neither do expired passwords beside a valid one, nor having no
-// password.
+// A lock does not matter, and neither do expired passwords beside a valid one.
 func TestRefreshNeedsOneUnexpiredPassword(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
-	for _, login := range []string{"rotating", "locked", "passwordless"} {
+	for _, login := range []string{"rotating", "locked"} {
 		claims(t, s, s.Send(t, "POST", refreshPath, "", "Authorization: JWT "+issue(t, s, login)))
 	}
+	a := s.Send(t, "POST", refreshPath, "", "Authorization: JWT "+issue(t, s, "passwordless"))
+	if a.Status != http.StatusUnauthorized || errorCode(t, a) != "unauthorized" {
+		t.Errorf("without a password, got\n%s", a)
+	}
+}
+
+func TestRefreshingForeverEndsWithTheLongestJWT(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	text := issue(t, s, "alice")
+	first, err := s.Tokens.Authenticate(t.Context(), text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := first.Claims.IssuedAt.Add(24*time.Hour + 30*time.Second)
+	for range 100 {
+		a := s.Send(t, "POST", refreshPath, `{"ttl":7200}`, "Authorization: JWT "+text)
+		if a.Status != http.StatusOK {
+			t.Fatalf("refused %s before the end:\n%s", end.Sub(s.Now()), a)
+		}
+		c := claims(t, s, a)
+		if c.ExpiresAt.After(end) || !c.AuthTime.Equal(first.Claims.IssuedAt) {
+			t.Fatalf("%+v, want an end before %s", c, end)
+		}
+		if !c.ExpiresAt.Before(end.Add(-2 * time.Second)) { // in whole seconds
+			return
+		}
+		text = accessTokenOf(t, a)
+		s.Advance(time.Hour)
+	}
+	t.Error("refreshing never ends")
 }
 
 func TestRefreshRefusesOpaqueTokens(t *testing.T) {
@@ -177,4 +208,14 @@ func TestRefreshKeepsToTheMaximumOfTheUser(t *testing.T) {
 	if got := c.ExpiresAt.Sub(c.IssuedAt); got != time.Minute {
 		t.Errorf("%s, want 1m", got)
 	}
+}
+
+// accessTokenOf returns the token in a successful response.
+func accessTokenOf(t *testing.T, a servertest.Answer) string {
+	t.Helper()
+	var body map[string]string
+	if err := json.Unmarshal([]byte(a.Body), &body); err != nil {
+		t.Fatal(err)
+	}
+	return body["access_token"]
 }

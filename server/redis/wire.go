@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/strictjson"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 	"github.com/gatehouse-auth/gatehouse/server/api"
@@ -61,11 +62,15 @@ func newRefusals() []refusal {
 		{authn.ErrPasswordExpired, http.StatusUnauthorized,
 			errorBody("password_expired", "password has expired and must be changed")},
 
+		{authn.ErrNoPassword, http.StatusUnauthorized, unauthorized},
 		{token.ErrInvalid, http.StatusUnauthorized, unauthorized},
 		{token.ErrExpired, http.StatusUnauthorized, unauthorized},
 		{authn.ErrTokenRevoked, http.StatusUnauthorized, unauthorized},
 		{directory.ErrTokenVoid, http.StatusUnauthorized, unauthorized},
 		{authn.ErrUserGone, http.StatusUnauthorized, unauthorized},
+
+		{grant.ErrTooManyRequests, http.StatusTooManyRequests, errorBody("too_many_requests", grant.ErrTooManyRequests.Error())},
+		{grant.ErrTooManyRecords, http.StatusConflict, errorBody("too_many_records", grant.ErrTooManyRecords.Error())},
 
 		{errNotFound, http.StatusNotFound, errorBody("not_found", "not found")},
 		{errMethodNotAllowed, http.StatusMethodNotAllowed,
@@ -104,8 +109,8 @@ func (h *handler) refuse(w http.ResponseWriter, err error) {
 	switch row.status {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", challenge)
-	case http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", strconv.Itoa(authn.RetryAfter(err)))
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", strconv.Itoa(grant.RetryAfter(err)))
 	}
 	api.Write(w, row.status, "application/json", row.body)
 }

@@ -29,7 +29,7 @@ func TestUnexpectedErrorRevealsNothing(t *testing.T) {
 	h := &handler{refusals: newRefusals(), unavailable: newUnavailable()}
 	w := httptest.NewRecorder()
 	h.refuse(w, errors.New("internal detail"))
-	if w.Code != http.StatusServiceUnavailable || w.Body.String() != string(newUnavailable().body) {
+	if w.Code != http.StatusServiceUnavailable || w.Body.String() != string(newUnavailable().body)+"\n" {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

@@ -44,12 +44,13 @@ func (s *Service) Send(t testing.TB, method, path, body string, headers ...strin
 }
 
 // String returns the response as it looks on the wire, without the headers that differ from one
-// request to the next.
+// request to the next, and without those that all responses have.
 func (a Answer) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d %s\n", a.Status, http.StatusText(a.Status))
 	for _, name := range slices.Sorted(maps.Keys(a.Header)) {
-		if name == "Date" || name == "X-Request-Id" {
+		switch name {
+		case "Date", "X-Request-Id", "Strict-Transport-Security", "X-Content-Type-Options":
 			continue
 		}
 		for _, value := range a.Header[name] {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatehouse-auth/gatehouse/internal/assertion"
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
@@ -43,6 +44,8 @@ type Options struct {
 	OwnURL bool
 	// Unsynced leaves the directory in the state that it has before all users are read.
 	Unsynced bool
+	// Assertions verify tokens of other issuers. If it is nil, no issuer is trusted.
+	Assertions *assertion.Verifier
 	// Log receives the audit events. If it is nil, Events returns them.
 	Log *slog.Logger
 }
@@ -86,10 +89,12 @@ func New(t testing.TB, o Options) *Service {
 	}
 	write := func(_ context.Context, e audit.Event) { s.record(e) }
 	if o.Log != nil {
-		write = audit.Log(o.Log)
+		log := audit.NewLog(o.Log)
+		t.Cleanup(log.Flush)
+		write = log.Write
 	}
 	s.Server = server.New(server.Config{
-		Directory: s.Directory, Keys: s.Keys, Records: s.Records, Audit: write, Registry: s.Registry, Now: s.Now,
+		Directory: s.Directory, Keys: s.Keys, Assertions: o.Assertions, Records: s.Records, Audit: write, Registry: s.Registry, Now: s.Now,
 		LoginUpdated: func(*directory.User, loginstate.Update) {},
 		Version:      "1.2.3", Issuer: s.Issuer, Audience: []string{s.Issuer}, Algorithm: cmp.Or(o.Algorithm, token.ES256),
 		AdminGroups: []string{"wheel", "gatehouse-admins"}, TrustedProxies: o.TrustedProxies,
@@ -132,17 +137,9 @@ func (s *Service) Events() []audit.Event {
 
 // Records keeps token records in the directory alone. It implements grant.Records.
 type Records struct {
-	gate    *Service
-	mu      sync.Mutex
-	down    bool
-	unheard int
-}
-
-// Unheard makes so many labels of any user count that the directory does not know: another replica has just issued them.
-func (r *Records) Unheard(labels int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.unheard = labels
+	gate *Service
+	mu   sync.Mutex
+	down bool
 }
 
 // Fail makes every write fail with grant.ErrUnavailable, or work again.
@@ -152,17 +149,21 @@ func (r *Records) Fail(down bool) {
 	r.down = down
 }
 
-// CreateLabelled implements grant.Records.
-func (r *Records) CreateLabelled(_ context.Context, record directory.Record, keep func(directory.Record) bool) (directory.Record, error) {
+// Create implements grant.Records.
+func (r *Records) Create(_ context.Context, record directory.Record, keep func(directory.Record) bool) (directory.Record, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.down {
 		return directory.Record{}, grant.ErrUnavailable
 	}
-	for _, known := range r.gate.Directory.RecordsOf(record.UserUID) {
-		if known.Label == record.Label && keep(known) {
-			return known, nil
+	known := r.gate.Directory.RecordsOf(record.UserUID)
+	for _, k := range known {
+		if record.Label != "" && k.Label == record.Label && keep(k) {
+			return k, nil
 		}
+	}
+	if len(known) >= grant.MaximumRecords {
+		return directory.Record{}, grant.ErrTooManyRecords
 	}
 	r.gate.Directory.PutRecord(record)
 	return record, nil
@@ -183,16 +184,6 @@ func (r *Records) Labelled(_ context.Context, u *directory.User, label string) (
 	return directory.Record{}, false, nil
 }
 
-// CountLabelled implements grant.Records.
-func (r *Records) CountLabelled(_ context.Context, u *directory.User, counts func(directory.Record) bool) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.down {
-		return 0, grant.ErrUnavailable
-	}
-	return r.gate.Directory.CountLabelled(u.UID, counts) + r.unheard, nil
-}
-
 // Revoke implements grant.Records.
 func (r *Records) Revoke(_ context.Context, record directory.Record) error {
 	r.mu.Lock()
@@ -200,8 +191,16 @@ func (r *Records) Revoke(_ context.Context, record directory.Record) error {
 	if r.down {
 		return grant.ErrUnavailable
 	}
-	record.Revoked = true
-	r.gate.Directory.PutRecord(record)
+	_, ok := r.gate.Directory.Record(record.UserUID, record.ID)
+	if !ok && r.gate.Directory.CountRecords(record.UserUID) >= grant.MaximumRecords {
+		at := r.gate.Now()
+		if record.IssuedAt.After(at) {
+			at = record.IssuedAt
+		}
+		r.gate.Directory.RevokeTokens(record.UserUID, at)
+		return nil
+	}
+	r.gate.Directory.PutRecord(record.AsRevoked())
 	return nil
 }
 

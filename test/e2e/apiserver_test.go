@@ -108,6 +108,6 @@ func TestUsersNamespaceDeletedAndCreatedAgain(t *testing.T) {
 		_, err := kubectl("", "-n", users, "get", "configmap", "gatehouse-ca")
 		return err
 	})
-	suite.findings.record("users' namespace deleted and made anew",
+	suite.findings.record("users' namespace deleted and created again",
 		"all replicas refused old users and tokens and stayed ready; the new users logged in on all %.0f s after they were applied", took.Seconds())
 }

@@ -22,10 +22,17 @@ type experiment struct {
 // start runs the client in the cluster and returns at once.
 func start(t *testing.T, args ...string) *experiment {
 	t.Helper()
+	return startAs(t, "e2e-client", args...)
+}
+
+// startAs is like start, with another ServiceAccount. The Pod has a token of it for the service, in
+// the file tokenFile.
+func startAs(t *testing.T, serviceAccount string, args ...string) *experiment {
+	t.Helper()
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: users, GenerateName: "e2e-" + args[0] + "-"},
 		Spec: corev1.PodSpec{
-			ServiceAccountName: "e2e-client",
+			ServiceAccountName: serviceAccount,
 			RestartPolicy:      corev1.RestartPolicyNever,
 			SecurityContext: &corev1.PodSecurityContext{
 				RunAsNonRoot: new(true), RunAsUser: new(int64(65532)),
@@ -33,7 +40,7 @@ func start(t *testing.T, args ...string) *experiment {
 			},
 			Containers: []corev1.Container{{
 				Name: "client", Image: imageName("CLIENT_IMAGE"), ImagePullPolicy: corev1.PullIfNotPresent, Args: args,
-				VolumeMounts: []corev1.VolumeMount{{Name: "ca", MountPath: "/ca"}},
+				VolumeMounts: []corev1.VolumeMount{{Name: "ca", MountPath: "/ca"}, {Name: "token", MountPath: "/token"}},
 				SecurityContext: &corev1.SecurityContext{
 					AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
 					Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
@@ -41,6 +48,10 @@ func start(t *testing.T, args ...string) *experiment {
 			}},
 			Volumes: []corev1.Volume{{Name: "ca", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
 				LocalObjectReference: corev1.LocalObjectReference{Name: "gatehouse-ca"},
+			}}}, {Name: "token", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+				Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
+					Path: "gatehouse", Audience: "https://gatehouse." + system + ".svc",
+				}}},
 			}}}},
 		},
 	}

@@ -79,7 +79,7 @@ func TestTwoReplicasInTurnConform(t *testing.T) {
 		t.Skipf("the runner cannot reach a replica by its own address from this machine: %v", err)
 	}
 	probe.Close()
-	cases := filepath.Join(folder, "users.yaml")
+	cases := filepath.Join(folder, "named", "users.yaml")
 	if _, err := kubectl("", "-n", users, "delete", "-k", root+"/config/samples", "--ignore-not-found"); err != nil {
 		t.Fatal(err)
 	}

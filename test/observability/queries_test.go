@@ -267,6 +267,20 @@ func TestQueryMistakesAreFound(t *testing.T) {
 	}
 }
 
+// TestAlertsLookAtOneNamespace holds because a release that works would otherwise hide one that does
+// not. A standalone service is in no namespace.
+func TestAlertsLookAtOneNamespace(t *testing.T) {
+	t.Parallel()
+	metric := regexp.MustCompile(`\b(?:gatehouse|rest_client|controller_runtime)_[a-z_]+\b(\{namespace="gatehouse-system"[,}])?|\bup\b(\{namespace="gatehouse-system"[,}])?`)
+	for _, a := range alerts(t) {
+		for _, m := range metric.FindAllStringSubmatch(a.Expr, -1) {
+			if m[1]+m[2] == "" && m[0] != "gatehouse_manifests_rejected_objects" {
+				t.Errorf("%s looks at %s in all namespaces", a.Alert, m[0])
+			}
+		}
+	}
+}
+
 // alertSection matches the heading and the first line of an alert's section in the runbook.
 var alertSection = regexp.MustCompile(`(?m)^### (Gatehouse\w+)\n\n([^#\n].*)`)
 

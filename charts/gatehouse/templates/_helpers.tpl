@@ -66,3 +66,12 @@ gatehouse-tls
 {{- toYaml . -}}
 {{- end -}}
 {{- end }}
+
+{{/* The trusted issuers as a list in JSON, which is also YAML. */}}
+{{- define "gatehouse.trustedIssuers" -}}
+{{- $issuers := list -}}
+{{- range .Values.trustedIssuers -}}
+{{- $issuers = append $issuers (dict "issuer" .) -}}
+{{- end -}}
+{{- toJson $issuers -}}
+{{- end }}

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -39,27 +40,32 @@ func UserKey(directoryKey string) Key {
 	return Key{"User", namespace, name}
 }
 
-// Object is a User or a Secret that a manifest declares: exactly one of the two is set. It is
-// immutable.
+// Object is a User, a Secret or a Revocation that a manifest declares: exactly one of the three is
+// set. It is immutable.
 type Object struct {
 	Key    Key
 	Line   int // from 1; within the document in a Document, within the file in a File
 	User   *authv1alpha1.User
 	Secret *corev1.Secret
+
+	Revocation *authv1alpha1.Revocation
+	ReadAt     time.Time // when this version was read
 }
 
 // Fault is something in a manifest that cannot be used, or that is not for this service.
 type Fault struct {
 	Key     Key    // zero if the object at fault is unknown
 	Line    int    // as in Object
+	Column  int    // from 1; 0 if unknown
 	Message string // never quotes a value, which may be a password
 	Foreign bool   // not an error: an object of a kind that is ignored
 }
 
 // Document is one document of a file after it was read. It is immutable.
 type Document struct {
-	objects []Object
-	faults  []Fault
+	objects      []Object
+	faults       []Fault
+	restrictions map[Key]Restrictions // of rejected Users
 }
 
 // section is the text of one document.
@@ -105,16 +111,30 @@ func splitJSON(text []byte) []section {
 
 // reader reads documents. It is safe for concurrent use.
 type reader struct {
-	schema *Schema
+	users, revocations *Schema
+	isJSON             bool // else YAML
+}
+
+func newReader() (reader, error) {
+	users, err := NewSchema("users")
+	if err != nil {
+		return reader{}, err
+	}
+	revocations, err := NewSchema("revocations")
+	return reader{users: users, revocations: revocations}, err
 }
 
 // document reads one document in YAML or JSON.
-func (r reader) document(text []byte, isJSON bool) *Document {
+func (r reader) document(text []byte) *Document {
 	raw := text
-	if !isJSON {
+	if !r.isJSON {
 		var err error
 		if raw, err = yaml.YAMLToJSONStrict(text); err != nil {
-			return &Document{faults: []Fault{yamlFault(err, text)}}
+			d := &Document{faults: []Fault{yamlFault(err, text)}}
+			if key, restrictions, ok := scanRestrictions(text); ok {
+				d.restrictions = map[Key]Restrictions{key: restrictions}
+			}
+			return d
 		}
 	}
 	if bytes.Equal(raw, []byte("null")) {
@@ -165,35 +185,45 @@ func (h head) key() Key {
 // object reads one JSON object into d. It takes line numbers from text, the whole document.
 func (r reader) object(d *Document, h head, text, raw []byte) {
 	key := h.key()
-	switch group := h.GroupVersionKind().Group; {
+	isOurs := h.GroupVersionKind().Group == authv1alpha1.Group && (h.Kind == "User" || h.Kind == "Revocation")
+	switch {
 	case h.Kind == "" || h.APIVersion == "":
 		d.fail(Fault{Line: firstLine(text), Message: noKind})
-	case group == authv1alpha1.Group && h.Kind == "User" && h.APIVersion != authv1alpha1.GroupVersion.String():
+	case isOurs && h.APIVersion != authv1alpha1.GroupVersion.String():
+		d.keepRestrictions(key, raw)
 		d.fail(Fault{Key: key, Line: firstLine(text), Message: "apiVersion must be " + authv1alpha1.GroupVersion.String()})
-	case group == authv1alpha1.Group && h.Kind == "User":
-		r.user(d, key, text, raw)
+	case isOurs:
+		r.own(d, key, text, raw)
 	case h.APIVersion == "v1" && h.Kind == "Secret":
 		r.secret(d, key, text, raw)
 	case h.Kind != "Namespace" && h.Kind != "Kustomization":
-		d.fail(Fault{Key: key, Line: firstLine(text), Foreign: true, Message: "ignored: only Users and Secrets are read from manifests"})
+		d.fail(Fault{Key: key, Line: firstLine(text), Foreign: true, Message: "ignored: only Users, Secrets and Revocations are read from manifests"})
 	}
 }
 
 const noKind = `apiVersion and kind are missing; a User begins with "apiVersion: ` + authv1alpha1.Group + `/v1alpha1" and "kind: User"`
 
-func (r reader) user(d *Document, key Key, text, raw []byte) {
+// own reads a User or a Revocation.
+func (r reader) own(d *Document, key Key, text, raw []byte) {
 	var decoded map[string]any
 	duplicates, err := kjson.UnmarshalStrict(raw, &decoded)
 	if err = errors.Join(append(duplicates, err)...); err != nil {
+		d.keepRestrictions(key, raw)
 		d.fail(Fault{Key: key, Line: firstLine(text), Message: err.Error()})
 		return
 	}
-	user, errs := r.schema.user(decoded)
+	o, errs := Object{Key: key, Line: firstLine(text)}, field.ErrorList(nil)
+	if key.Kind == "User" {
+		o.User, errs = r.users.user(decoded)
+	} else {
+		o.Revocation, errs = r.revocations.revocation(decoded)
+	}
 	if len(errs) > 0 {
+		d.keepRestrictions(key, raw)
 		d.refuse(key, text, errs)
 		return
 	}
-	d.objects = append(d.objects, Object{Key: key, Line: firstLine(text), User: user})
+	d.objects = append(d.objects, o)
 }
 
 func (r reader) secret(d *Document, key Key, text, raw []byte) {
@@ -218,6 +248,16 @@ func (r reader) secret(d *Document, key Key, text, raw []byte) {
 	d.objects = append(d.objects, Object{Key: key, Line: firstLine(text), Secret: secret})
 }
 
+// keepRestrictions notes the restrictions of a rejected User.
+func (d *Document) keepRestrictions(key Key, raw []byte) {
+	if r := restrictionsOf(raw); r != (Restrictions{}) {
+		if d.restrictions == nil {
+			d.restrictions = map[Key]Restrictions{}
+		}
+		d.restrictions[key] = r
+	}
+}
+
 // fail adds a fault. A fault of an object without a name gets the zero Key, because nothing tells
 // that object from others.
 func (d *Document) fail(f Fault) {
@@ -229,9 +269,10 @@ func (d *Document) fail(f Fault) {
 
 // refuse adds a fault for each error of the schema, with the line of the field.
 func (d *Document) refuse(key Key, text []byte, errs field.ErrorList) {
-	find := fieldLines(text)
+	find := fieldPositions(text)
 	for _, err := range errs {
-		d.fail(Fault{Key: key, Line: find(err.Field), Message: describeField(err)})
+		at := find(err.Field)
+		d.fail(Fault{Key: key, Line: at.Line, Column: at.Column, Message: describeField(err)})
 	}
 }
 

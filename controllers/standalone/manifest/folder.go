@@ -38,6 +38,7 @@ type File struct {
 	documents map[[sha256.Size]byte]*Document // by digest of their text; only changed ones are read again
 	Objects   []Object                        // with lines of the file
 	Faults    []Fault                         // with lines of the file
+	Kept      map[Key]Object                  // of Objects, those of an earlier version of the file, because this one is rejected
 	// Unparsed is set if some part of the file cannot be parsed and no earlier version of the file
 	// could, so that it is unknown which other objects the file is meant to declare.
 	Unparsed bool
@@ -60,12 +61,8 @@ func (r reader) file(path string, before *File, now time.Time) *File {
 		next.carryOver(before)
 		return next
 	}
-	sections := splitYAML
-	isJSON := filepath.Ext(path) == ".json"
-	if isJSON {
-		sections = splitJSON
-	}
-	next.read(r, sections(text), isJSON, before)
+	r.isJSON = filepath.Ext(path) == ".json"
+	next.read(r, sectionsOf(text, r.isJSON), before, now)
 	if len(next.Objects)+len(next.Faults) == 0 && before != nil && len(before.Objects) > 0 {
 		next.Faults = []Fault{{Line: 1, Message: "file is empty, possibly mid-write; keeping its objects. Delete the file to remove them"}}
 	}
@@ -93,7 +90,7 @@ func (f *File) load(path string, now time.Time) ([]byte, error) {
 
 // read sets the documents, objects and faults of f from the sections of its text. It takes over the
 // documents that before has already.
-func (f *File) read(r reader, sections []section, isJSON bool, before *File) {
+func (f *File) read(r reader, sections []section, before *File, now time.Time) {
 	documents := make([]*Document, len(sections))
 	digests := make([][sha256.Size]byte, len(sections))
 	inParallel(len(sections), func(i int) {
@@ -102,7 +99,10 @@ func (f *File) read(r reader, sections []section, isJSON bool, before *File) {
 			documents[i] = before.documents[digests[i]]
 		}
 		if documents[i] == nil {
-			documents[i] = r.document(sections[i].text, isJSON)
+			documents[i] = r.document(sections[i].text)
+			for j := range documents[i].objects {
+				documents[i].objects[j].ReadAt = now
+			}
 		}
 	})
 	f.documents = make(map[[sha256.Size]byte]*Document, len(sections))
@@ -140,11 +140,24 @@ func (f *File) carryOver(before *File) {
 	for _, o := range f.Objects {
 		present[o.Key] = true
 	}
+	restrictions := f.restrictions()
+	f.Kept = map[Key]Object{}
 	for _, o := range before.Objects {
 		if !present[o.Key] && (unclear || refused[o.Key]) {
+			o = o.Restrict(restrictions[o.Key])
 			f.Objects = append(f.Objects, o)
+			f.Kept[o.Key] = o
 		}
 	}
+}
+
+// restrictions returns the restrictions of the rejected Users of the file.
+func (f *File) restrictions() map[Key]Restrictions {
+	all := map[Key]Restrictions{}
+	for _, d := range f.documents {
+		maps.Copy(all, d.restrictions)
+	}
+	return all
 }
 
 // unchanged reports whether info is, as far as metadata shows, that of the file that was read.
@@ -162,11 +175,11 @@ type Folder struct {
 
 // NewFolder returns a Folder that has read nothing yet.
 func NewFolder(dir string) (*Folder, error) {
-	schema, err := NewSchema()
+	r, err := newReader()
 	if err != nil {
 		return nil, err
 	}
-	return &Folder{Dir: dir, reader: reader{schema}}, nil
+	return &Folder{Dir: dir, reader: r}, nil
 }
 
 // Scan reads the files that have changed and drops those that are gone. It reports whether anything

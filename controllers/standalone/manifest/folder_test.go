@@ -12,11 +12,11 @@ import (
 
 func testReader(t testing.TB) reader {
 	t.Helper()
-	schema, err := NewSchema()
+	schema, err := NewSchema("users")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return reader{schema}
+	return reader{users: schema}
 }
 
 const threeDocuments = `# people
@@ -95,11 +95,35 @@ func TestSplitYAMLAtMarkers(t *testing.T) {
 	}
 }
 
+func TestRestrictionsOfTextThatIsNotYAML(t *testing.T) {
+	t.Parallel()
+	after := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
+	alice := Key{"User", "gatehouse-users", "alice"}
+	for text, want := range map[string]Restrictions{
+		"kind: User\nmetadata:\n  name: alice\nspec:\n  revoked: true\n  email: 'open\n":                                   {Revoked: true},
+		"kind: User # a person\nmetadata: {name: alice}\nspec: {revoked: yes, groups: [a}\n":                               {Revoked: true},
+		"kind: User\nmetadata:\n  labels: {a: b\n  name: \"alice\"\nspec:\n  tokensValidAfter: \"2026-11-22T00:00:00Z\"\n": {TokensValidAfter: after},
+		"kind: User\nmetadata:\n  name: alice\nspec:\n\trevoked: false\n":                                                  {},
+		"kind: User\nmetadata:\n  name: alice\n  annotations: {x: {revoked: true}\n":                                       {},
+		"kind: User\nmetadata:\n  name: alice\nspec:\n  # revoked: true\n  {\n":                                            {},
+	} {
+		if key, got, ok := scanRestrictions([]byte(text)); !ok || key != alice || got != want {
+			t.Errorf("%q: got %v %+v %t, want %+v", text, key, got, ok, want)
+		}
+	}
+	for _, text := range []string{"kind: Secret\nmetadata:\n  name: alice\nspec:\n  revoked: true\n", "kind: User\nspec:\n  revoked: true\n"} {
+		if key, got, ok := scanRestrictions([]byte(text)); ok {
+			t.Errorf("%q: got %v %+v", text, key, got)
+		}
+	}
+}
+
 func FuzzManifest(f *testing.F) {
 	r := testReader(f)
 	f.Add([]byte(threeDocuments), false)
 	f.Add([]byte(`{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Secret","metadata":{"name":"a"},"data":{"k":"djE="}}]} []`), true)
 	f.Add([]byte("\"\r\r\r"), false)
+	f.Add([]byte("kind: User\nmetadata: {name: u, namespace: n}\nspec: {revoked: true, tokensValidAfter: \"2026-11-22T00:00:00Z\", {\n"), false)
 	f.Add([]byte("a: &a [*a]\n---\nb: {<<: *x}\n--- !!binary x\n"), false)
 	f.Add([]byte("apiVersion: auth.gatehouse.dev/v1alpha1\nkind: User\nmetadata: {name: u, uid: 1}\nspec: {passwords: [{hashFrom: 1}], expiresAt: 1}\n"), false)
 	f.Fuzz(func(t *testing.T, text []byte, isJSON bool) {
@@ -116,7 +140,10 @@ func FuzzManifest(f *testing.F) {
 			}
 		}
 		var file File
-		file.read(r, sections, isJSON, nil)
+		r := r
+		r.isJSON = isJSON
+		file.read(r, sections, nil, time.Now())
+		scanRestrictions(text)
 		lines := bytes.Count(text, []byte("\n")) + 1
 		for _, o := range file.Objects {
 			if (o.User == nil) == (o.Secret == nil) || o.Key.Name == "" || o.Key.Namespace == "" || o.Line < 1 || o.Line > lines {

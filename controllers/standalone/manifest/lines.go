@@ -31,25 +31,30 @@ func firstLine(text []byte) int {
 	return 1
 }
 
-// fieldLines returns a function that finds the line of a field in a document. The function takes a
-// path such as spec.passwords[0].expiresAt. For a field that is missing, it returns the line of the
+// Position is a place in a file or a document. Both numbers count from 1.
+type Position struct {
+	Line, Column int
+}
+
+// fieldPositions returns a function that finds a field in a document. The function takes a path such
+// as spec.passwords[0].expiresAt. For a field that is missing, it returns the position of the
 // nearest field that encloses it.
-func fieldLines(text []byte) func(path string) int {
-	first := firstLine(text)
+func fieldPositions(text []byte) func(path string) Position {
+	first := Position{firstLine(text), 1}
 	var root yaml.Node
 	if err := yaml.Unmarshal(text, &root); err != nil || len(root.Content) == 0 {
-		return func(string) int { return first }
+		return func(string) Position { return first }
 	}
-	return func(path string) int {
-		line, node := first, root.Content[0]
+	return func(path string) Position {
+		at, node := first, root.Content[0]
 		for _, step := range pathSteps(path) {
-			next, nextLine := child(node, step)
+			next, position := child(node, step)
 			if next == nil {
 				break
 			}
-			node, line = next, nextLine
+			node, at = next, position
 		}
-		return line
+		return at
 	}
 }
 
@@ -58,22 +63,22 @@ func pathSteps(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '.' || r == '[' || r == ']' })
 }
 
-// child returns a member of a node and its line, which is that of the key in a mapping and that of
-// the item in a sequence. It returns nil if there is no such member.
-func child(node *yaml.Node, step string) (*yaml.Node, int) {
+// child returns a member of a node and its position, which is that of the key in a mapping and that
+// of the item in a sequence. It returns nil if there is no such member.
+func child(node *yaml.Node, step string) (*yaml.Node, Position) {
 	switch node.Kind {
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(node.Content); i += 2 {
-			if node.Content[i].Value == step {
-				return node.Content[i+1], node.Content[i].Line
+			if key := node.Content[i]; key.Value == step {
+				return node.Content[i+1], Position{key.Line, key.Column}
 			}
 		}
 	case yaml.SequenceNode:
 		if i, err := strconv.Atoi(step); err == nil && i >= 0 && i < len(node.Content) {
-			return node.Content[i], node.Content[i].Line
+			return node.Content[i], Position{node.Content[i].Line, node.Content[i].Column}
 		}
 	case yaml.AliasNode:
 		return child(node.Alias, step)
 	}
-	return nil, 0
+	return nil, Position{}
 }

@@ -36,7 +36,7 @@ import (
 // DefaultNamespace is the namespace of objects that do not name one.
 const DefaultNamespace = "gatehouse-users"
 
-// Schema accepts and refuses Users as an API server with the CRD does: it applies the same schema,
+// Schema accepts and refuses objects of one resource as an API server with the CRD does: it applies the same schema,
 // from the same file, in the same order of steps. It is safe for concurrent use.
 type Schema struct {
 	structural *schema.Structural
@@ -44,36 +44,37 @@ type Schema struct {
 	rules      *cel.Validator
 }
 
-// NewSchema compiles the schema of the CRD that is embedded in this program.
-func NewSchema() (*Schema, error) {
-	raw, err := crd.Bases.ReadFile("bases/auth.gatehouse.dev_users.yaml")
+// NewSchema compiles the schema of the CRD of a resource, "users" or "revocations", that is embedded
+// in this program.
+func NewSchema(resource string) (*Schema, error) {
+	raw, err := crd.Bases.ReadFile("bases/auth.gatehouse.dev_" + resource + ".yaml")
 	if err != nil {
-		return nil, fmt.Errorf("read the definition of User: %w", err)
+		return nil, fmt.Errorf("read the definition of %s: %w", resource, err)
 	}
 	var definition apiextensionsv1.CustomResourceDefinition
 	if err := yaml.UnmarshalStrict(raw, &definition); err != nil {
-		return nil, fmt.Errorf("read the definition of User: %w", err)
+		return nil, fmt.Errorf("read the definition of %s: %w", resource, err)
 	}
 	for _, v := range definition.Spec.Versions {
 		if v.Name == authv1alpha1.GroupVersion.Version {
 			return compileSchema(v.Schema.OpenAPIV3Schema)
 		}
 	}
-	return nil, fmt.Errorf("the definition of User has no version %s", authv1alpha1.GroupVersion.Version)
+	return nil, fmt.Errorf("the definition of %s has no version %s", resource, authv1alpha1.GroupVersion.Version)
 }
 
 func compileSchema(props *apiextensionsv1.JSONSchemaProps) (*Schema, error) {
 	internal := &apiextensions.JSONSchemaProps{}
 	if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(props, internal, nil); err != nil {
-		return nil, fmt.Errorf("convert the schema of User: %w", err)
+		return nil, fmt.Errorf("convert the schema: %w", err)
 	}
 	structural, err := schema.NewStructural(internal)
 	if err != nil {
-		return nil, fmt.Errorf("read the schema of User: %w", err)
+		return nil, fmt.Errorf("read the schema: %w", err)
 	}
 	validator, _, err := schemavalidation.NewSchemaValidator(internal)
 	if err != nil {
-		return nil, fmt.Errorf("compile the schema of User: %w", err)
+		return nil, fmt.Errorf("compile the schema: %w", err)
 	}
 	return &Schema{structural, validator, cel.NewValidator(structural, true, celconfig.PerCallLimit)}, nil
 }
@@ -83,11 +84,12 @@ func compileSchema(props *apiextensionsv1.JSONSchemaProps) (*Schema, error) {
 func (s *Schema) user(object map[string]any) (*authv1alpha1.User, field.ErrorList) {
 	delete(object, "status")
 	meta, errs := s.coerce(object)
-	if len(errs) == 0 {
-		errs = s.validate(object)
-	}
-	if len(errs) > 0 {
+	if meta == nil {
 		return nil, errs
+	}
+	errs = append(errs, s.validate(object)...) // so that every fault shows at once
+	if len(errs) > 0 {
+		return nil, append(errs, validateMeta(meta)...)
 	}
 	delete(object, "metadata") // already decoded
 	user := &authv1alpha1.User{}
@@ -105,6 +107,24 @@ func (s *Schema) user(object map[string]any) (*authv1alpha1.User, field.ErrorLis
 		errs = field.ErrorList{field.Invalid(field.NewPath("spec"), nil, err.Error())}
 	}
 	return user, append(errs, validateMeta(meta)...)
+}
+
+// revocation converts a decoded object to a Revocation, as user does for a User.
+func (s *Schema) revocation(object map[string]any) (*authv1alpha1.Revocation, field.ErrorList) {
+	meta, errs := s.coerce(object)
+	if len(errs) == 0 {
+		errs = s.validate(object)
+	}
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	delete(object, "metadata") // already decoded
+	revocation := &authv1alpha1.Revocation{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object, revocation); err != nil {
+		return nil, field.ErrorList{field.Invalid(field.NewPath("spec"), nil, err.Error())}
+	}
+	revocation.Namespace, revocation.Name = meta.Namespace, meta.Name
+	return revocation, validateMeta(meta)
 }
 
 // generation returns a digest of a spec in the place of an API server's counter: it changes if and

@@ -43,6 +43,7 @@ func ServeBare(ctx context.Context, args []string) error {
 	mux.HandleFunc("/bare/{size}", answerBare(func() {}))
 	mux.HandleFunc("/bare/{size}/"+signKernel, answerBare(k.sign))
 	mux.HandleFunc("/bare/{size}/"+checkKernel, answerBare(k.check))
+	mux.HandleFunc("/bare/{size}/"+assertKernel, answerBare(k.assert))
 	bare := server.NewHTTP(mux)
 	defer context.AfterFunc(ctx, func() { _ = bare.Close() })()
 	err = bare.Serve(tls.NewListener(listener, &tls.Config{

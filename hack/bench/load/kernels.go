@@ -1,9 +1,11 @@
 package load
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"runtime"
 	"sync"
@@ -17,11 +19,13 @@ import (
 const (
 	signKernel  = "signature"
 	checkKernel = "signature-check"
+	// assertKernel is an RS256 check of an assertion and the signature of a token.
+	assertKernel = "RS256-check-and-signature"
 )
 
 // kernels are the computations that no implementation can do without, ready to be repeated.
 type kernels struct {
-	sign, check, bcrypt func()
+	sign, check, assert, bcrypt func()
 }
 
 func newKernels() (kernels, error) {
@@ -34,13 +38,25 @@ func newKernels() (kernels, error) {
 	if err != nil {
 		return kernels{}, err
 	}
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return kernels{}, err
+	}
+	rsaSignature, err := rsa.SignPKCS1v15(rand.Reader, rsaKey, crypto.SHA256, digest[:])
+	if err != nil {
+		return kernels{}, err
+	}
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcryptCost)
 	if err != nil {
 		return kernels{}, err
 	}
 	return kernels{
-		sign:   func() { _, _ = ecdsa.SignASN1(rand.Reader, key, digest[:]) },
-		check:  func() { _ = ecdsa.VerifyASN1(&key.PublicKey, digest[:], signature) },
+		sign:  func() { _, _ = ecdsa.SignASN1(rand.Reader, key, digest[:]) },
+		check: func() { _ = ecdsa.VerifyASN1(&key.PublicKey, digest[:], signature) },
+		assert: func() {
+			_ = rsa.VerifyPKCS1v15(&rsaKey.PublicKey, crypto.SHA256, digest[:], rsaSignature)
+			_, _ = ecdsa.SignASN1(rand.Reader, key, digest[:])
+		},
 		bcrypt: func() { _ = bcrypt.CompareHashAndPassword(hash, []byte(password)) },
 	}, nil
 }

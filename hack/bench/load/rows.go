@@ -93,8 +93,19 @@ func (b *testbed) specs(ctx context.Context, k kernels) ([]spec, error) {
 	}
 	authorize, login := authorizeCall(knownLogin), loginCall(knownLogin)
 	authenticate, introspect, verify := authenticateCall(b.tokens.opaque), introspectCall(b.tokens.jwt), verifyCall(b.tokens.jwt)
+	known, err := b.freshAssertions(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	assert := known[0]
+	firstAssertions := func(ctx context.Context, _ load) (func(int) *call, error) {
+		calls, err := b.freshAssertions(ctx, int(4000*b.window.Seconds()))
+		return eachOnce(calls), err
+	}
 	specs := []spec{
 		{name: "known credential at `/v1/users/authorize`, ES256", must: .85, kernel: k.sign, kernelName: signKernel, prepare: repeated(authorize), bare: authorize},
+		{name: "known assertion at `/v1/users/authorize`, ES256", must: .8, kernel: k.sign, kernelName: signKernel, prepare: repeated(assert), bare: assert},
+		{name: "assertion at `/v1/users/authorize`, first time, RS256", must: .77, kernel: k.assert, kernelName: assertKernel, prepare: firstAssertions, bare: assert},
 		{name: "known credential at `/rbac-api/v1/auth/token`, opaque", must: .7, prepare: repeated(login), bare: login},
 		{name: "`authenticate` of an opaque token", must: .7, prepare: repeated(authenticate), bare: authenticate},
 		{name: "`introspect` of a JWT, first time", must: .85, kernel: k.check, kernelName: checkKernel, prepare: firstTime(introspectCall), bare: introspect},

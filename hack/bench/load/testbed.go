@@ -18,6 +18,8 @@ type testbed struct {
 	toBare          target
 	metrics         string // address of the service's metrics and profiles
 	tokens          tokens
+	issuer          *issuer
+	assertions      int // how many were signed
 	lastNewcomer    int // the last one who has logged in
 }
 
@@ -25,11 +27,15 @@ type testbed struct {
 func newTestbed(ctx context.Context, p plan, dir string) (*testbed, error) {
 	b := &testbed{plan: p}
 	manifests, certs := filepath.Join(dir, "users"), filepath.Join(dir, "tls")
-	if err := writeUsers(manifests, p.newcomers()); err != nil {
-		return nil, err
-	}
 	trust, err := writeCertificate(certs)
 	if err != nil {
+		return nil, err
+	}
+	trusted := filepath.Join(dir, "trusted-issuers.yaml")
+	if b.issuer, err = startIssuer(certs, trusted); err != nil {
+		return nil, err
+	}
+	if err := writeUsers(manifests, b.issuer.url, p.newcomers()); err != nil {
 		return nil, err
 	}
 	free, err := machine.FreeAddresses(4)
@@ -42,7 +48,7 @@ func newTestbed(ctx context.Context, p plan, dir string) (*testbed, error) {
 	}
 	b.gatehouse, err = start(ctx, filepath.Join(dir, "gatehouse.log"), p.binary, "serve",
 		"--manifests", manifests, "--state-dir", filepath.Join(dir, "state"), "--bind-address", free[0],
-		"--health-probe-bind-address", free[2], "--metrics-bind-address", free[3], "--pprof", "--tls-cert-dir", certs)
+		"--health-probe-bind-address", free[2], "--metrics-bind-address", free[3], "--pprof", "--tls-cert-dir", certs, "--trusted-issuers", trusted)
 	if err != nil {
 		b.stop()
 		return nil, err
@@ -64,6 +70,7 @@ func (b *testbed) stop() {
 			p.stop()
 		}
 	}
+	b.issuer.stop()
 }
 
 // awaitReady asks until the answer is 200, for a minute at most.

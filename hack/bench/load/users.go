@@ -21,9 +21,9 @@ const (
 func newcomer(i int) string { return fmt.Sprintf("newcomer-%d", i) }
 func victim(i int) string   { return fmt.Sprintf("victim-%d", i) }
 
-// writeUsers writes the manifests of the known user, of so many newcomers, who log in for the first
+// writeUsers writes the manifests of the known user, of one who logs in with assertions, of so many newcomers, who log in for the first
 // time, and of the victims.
-func writeUsers(dir string, newcomers int) error {
+func writeUsers(dir, issuerURL string, newcomers int) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -34,6 +34,9 @@ func writeUsers(dir string, newcomers int) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "apiVersion: v1\nkind: Secret\nmetadata: {name: hash, namespace: gatehouse-users}\nstringData: {hash: '%s'}\n", hash)
 	writeUser(&b, "known", "  login: "+knownLogin+"\n  displayName: A Known User\n  email: "+knownLogin+"\n  groups: [operators, developers]\n")
+	fmt.Fprintf(&b, "---\napiVersion: auth.gatehouse.dev/v1alpha1\nkind: User\nmetadata: {name: %s, namespace: gatehouse-users}\nspec:\n"+
+		"  displayName: A Known User\n  email: %s\n  groups: [operators, developers]\n"+
+		"  identities: [{federated: {issuer: %q, subject: %s}}]\n", identityLogin, knownLogin, issuerURL, identityLogin)
 	for i := range newcomers {
 		writeUser(&b, newcomer(i), "")
 	}

@@ -4,8 +4,10 @@ package granttest
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +35,8 @@ type Fixture struct {
 	// TokensRevokedAt returns up to when the tokens of a user are void, as a process that starts
 	// now reads it.
 	TokensRevokedAt func(*directory.User) time.Time
+	// Stored returns the records of the user with this UID, as a process that starts now reads them.
+	Stored func(uid string) []directory.Record
 	// SetFailing makes every write fail, or lets writes succeed again.
 	SetFailing func(failing bool)
 }
@@ -52,7 +56,12 @@ func TestRecords(t *testing.T, newFixture func(testing.TB) Fixture) {
 		"replaces an ended record":                         testReplaceEnded,
 		"agrees on one successor":                          testConcurrentReplacement,
 		"asks the caller whether a record is still good":   testKeepDecides,
-		"counts the labels of one user":                    testCount,
+		"keeps each token without a label":                 testUnlabelled,
+		"bounds the records of one user":                   testLimit,
+		"revokes the tokens of a user without room":        testRevokeWithoutRoom,
+		"keeps no text of a revoked token":                 testRevokedText,
+		"revokes to the end of the token":                  testRevokeToTheEnd,
+		"revokes a token of a user it does not know":       testRevokeUnknownUser,
 		"revokes for good":                                 testRevoke,
 		"revokes a token that has no record":               testRevokeUnlabelled,
 		"revokes a token whose label the caller lacks":     testRevokeWithoutLabel,
@@ -103,7 +112,7 @@ func testSameLabel(t *testing.T, f Fixture) {
 			t.Errorf("the directory holds %+v, want %+v", got, first)
 		}
 	}
-	f.wantCount(t, f.Users[0], 1)
+	f.wantLive(t, f.Users[0], 1)
 }
 
 func testLabelsApart(t *testing.T, f Fixture) {
@@ -131,7 +140,7 @@ func testConcurrentLabel(t *testing.T, f Fixture) {
 			}
 		}
 	}
-	f.wantCount(t, f.Users[0], 5)
+	f.wantLive(t, f.Users[0], 5)
 }
 
 func testReplaceRevoked(t *testing.T, f Fixture) {
@@ -149,7 +158,7 @@ func testReplaceRevoked(t *testing.T, f Fixture) {
 				t.Errorf("neither Labelled nor the directory returns the successor %s", second.ID)
 			}
 		}
-		f.wantCount(t, u, 1)
+		f.wantLive(t, u, 1)
 		f.revoke(t, f.Replica, second)
 	}
 }
@@ -162,7 +171,7 @@ func testReplaceEnded(t *testing.T, f Fixture) {
 	if got := f.create(t, second); got != second {
 		t.Errorf("created %+v, want %+v", got, second)
 	}
-	f.wantCount(t, f.Users[0], 1)
+	f.wantLive(t, f.Users[0], 1)
 }
 
 func testConcurrentReplacement(t *testing.T, f Fixture) {
@@ -181,7 +190,7 @@ func testKeepDecides(t *testing.T, f Fixture) {
 	first := f.create(t, f.record(f.Users[0], "ci"))
 	second := f.record(f.Users[0], "ci")
 	asked := false
-	got, err := f.Records.CreateLabelled(t.Context(), second, func(r directory.Record) bool {
+	got, err := f.Records.Create(t.Context(), second, func(r directory.Record) bool {
 		asked = asked || r == first
 		return false
 	})
@@ -193,25 +202,174 @@ func testKeepDecides(t *testing.T, f Fixture) {
 	}
 }
 
-func testCount(t *testing.T, f Fixture) {
+func testUnlabelled(t *testing.T, f Fixture) {
 	u := f.Users[0]
-	for _, label := range []string{"a", "b", "c"} {
-		f.create(t, f.record(u, label))
+	for range 2 {
+		r := f.record(u, "")
+		r.Description, r.Client = "kept", "kubectl"
+		got, err := f.Records.Create(t.Context(), r, func(directory.Record) bool {
+			t.Error("the caller is asked whether another token may take the place of one without a label")
+			return true
+		})
+		if err != nil || got != r {
+			t.Errorf("created %+v, %v, want %+v", got, err, r)
+		}
+		if known, _ := f.Directory.Record(r.UserUID, r.ID); known != r {
+			t.Errorf("the directory holds %+v, want %+v", known, r)
+		}
+		f.revoke(t, f.Replica, r)
 	}
-	f.revoke(t, f.Replica, f.create(t, f.record(u, "revoked")))
-	f.revoke(t, f.Replica, f.record(u, "")) // a record without a label
-	f.create(t, f.record(f.Users[1], "d"))
-	f.wantCount(t, u, 3)
-	f.wantCount(t, f.Users[1], 1)
-	all := func(r directory.Record) bool { return r.UserUID == u.UID && r.Label != "" }
-	for _, replica := range f.replicas() {
-		if n, err := replica.Records.CountLabelled(t.Context(), u, all); n != 4 || err != nil {
-			t.Errorf("counted %d labels, %v, want 4 with the revoked one", n, err)
+	if n := len(f.Stored(u.UID)); n != 2 {
+		t.Errorf("%d records are stored, want 2", n)
+	}
+}
+
+// fill makes all records that a user may have but for some: a third of them with a label, a third
+// without one, and a third revoked.
+func (f Fixture) fill(t *testing.T, u *directory.User, but int) {
+	t.Helper()
+	indices := make(chan int)
+	var callers sync.WaitGroup
+	for range 2 {
+		callers.Go(func() {
+			for i := range indices {
+				switch i % 3 {
+				case 0:
+					f.create(t, f.record(u, "label "+strconv.Itoa(i)))
+				case 1:
+					f.create(t, f.record(u, ""))
+				default:
+					f.revoke(t, f.Replica, f.record(u, ""))
+				}
+			}
+		})
+	}
+	for i := range grant.MaximumRecords - but {
+		indices <- i
+	}
+	close(indices)
+	callers.Wait()
+	if n := len(f.Stored(u.UID)); n != grant.MaximumRecords-but {
+		t.Fatalf("%d records are stored, want %d", n, grant.MaximumRecords-but)
+	}
+}
+
+func testLimit(t *testing.T, f Fixture) {
+	const (
+		room     = 5
+		attempts = 12 // few enough that each gets its turn in time, also under the race detector
+	)
+	u, replicas := f.Users[0], f.replicas()
+	f.fill(t, u, room)
+	for _, replica := range replicas { // which have learned of these records, but learn of no other
+		for _, r := range f.Stored(u.UID) {
+			replica.Directory.PutRecord(r)
 		}
-		none := func(directory.Record) bool { return false }
-		if n, err := replica.Records.CountLabelled(t.Context(), u, none); n != 0 || err != nil {
-			t.Errorf("counted %d labels, %v, want 0 when none counts", n, err)
+	}
+	var created atomic.Int32
+	var callers sync.WaitGroup
+	for i := range attempts {
+		callers.Go(func() {
+			r := f.record(u, "")
+			if i%2 == 1 {
+				r.Label = "one more " + strconv.Itoa(i)
+			}
+			_, err := replicas[i%len(replicas)].Records.Create(t.Context(), r, f.live)
+			switch {
+			case err == nil:
+				created.Add(1)
+			case !errors.Is(err, grant.ErrTooManyRecords) || errors.Is(err, grant.ErrUnavailable):
+				t.Errorf("got error %v, want %v", err, grant.ErrTooManyRecords)
+			}
+		})
+	}
+	callers.Wait()
+	n := int(created.Load())
+	if n > room || (len(replicas) == 1 && n != room) {
+		t.Errorf("%d records were created where there is room for %d", n, room)
+	}
+	if stored := len(f.Stored(u.UID)); stored != grant.MaximumRecords-room+n {
+		t.Errorf("%d records are stored, want %d", stored, grant.MaximumRecords-room+n)
+	}
+	for _, replica := range replicas {
+		if got := f.createAt(t, replica, f.record(u, "label 0")); got.Label != "label 0" {
+			t.Errorf("a live label of a user without room gives %+v", got)
 		}
+	}
+	f.create(t, f.record(f.Users[1], ""))
+}
+
+func testRevokeWithoutRoom(t *testing.T, f Fixture) {
+	u := f.Users[0]
+	f.fill(t, u, 0)
+	f.revoke(t, f.Replica, f.Stored(u.UID)[0]) // has a record
+	if err := f.checkToken(t, u, f.Now()); err != nil {
+		t.Errorf("a revocation that needs no room ends all tokens: %v", err)
+	}
+	for _, ahead := range []time.Duration{0, 5 * time.Second} { // the clock of another replica may be ahead
+		r := f.record(u, "")
+		r.IssuedAt = r.IssuedAt.Add(ahead)
+		if err := f.Records.Revoke(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.checkToken(t, u, r.IssuedAt); !errors.Is(err, directory.ErrTokenVoid) {
+			t.Errorf("a revoked token for which there is no room: %v", err)
+		}
+		if stored := f.TokensRevokedAt(u); stored.Unix() < r.IssuedAt.Unix() {
+			t.Errorf("a process that starts now takes tokens for void up to %v, want %v", stored, r.IssuedAt)
+		}
+		if err := f.checkToken(t, u, r.IssuedAt.Add(2*time.Second)); err != nil {
+			t.Errorf("a token issued after that: %v", err)
+		}
+	}
+	if n := len(f.Stored(u.UID)); n != grant.MaximumRecords {
+		t.Errorf("%d records are stored, want %d", n, grant.MaximumRecords)
+	}
+	if err := f.checkToken(t, f.Users[1], f.Now()); err != nil {
+		t.Errorf("a token of the other user: %v", err)
+	}
+}
+
+func testRevokedText(t *testing.T, f Fixture) {
+	labelled, unlabelled := f.record(f.Users[0], "ci"), f.record(f.Users[0], "")
+	for _, r := range []*directory.Record{&labelled, &unlabelled} {
+		r.Description, r.Client = "a text", "another"
+		f.create(t, *r)
+		f.revoke(t, f.Replica, *r)
+		if got, _ := f.Directory.Record(r.UserUID, r.ID); got != r.AsRevoked() {
+			t.Errorf("the directory holds %+v, want %+v", got, r.AsRevoked())
+		}
+	}
+	for _, stored := range f.Stored(f.Users[0].UID) {
+		if stored.Label != "" || stored.Description != "" || stored.Client != "" || !stored.Revoked {
+			t.Errorf("stored is %+v, want no text", stored)
+		}
+	}
+}
+
+func testRevokeToTheEnd(t *testing.T, f Fixture) {
+	for _, label := range []string{"ci", ""} {
+		short := f.create(t, f.record(f.Users[0], label)) // a record that someone has cut short
+		r := short
+		r.ExpiresAt = r.ExpiresAt.Add(time.Hour)
+		f.revoke(t, f.Replica, r)
+		kept := slices.ContainsFunc(f.Stored(r.UserUID), func(stored directory.Record) bool {
+			return stored.ID == r.ID && stored.Revoked && !stored.ExpiresAt.Before(r.ExpiresAt)
+		})
+		if got, _ := f.Directory.Record(r.UserUID, r.ID); !kept || got.RevokedUntil.Before(r.ExpiresAt) {
+			t.Errorf("the revocation ends before the token: stored are %+v", f.Stored(r.UserUID))
+		}
+	}
+}
+
+func testRevokeUnknownUser(t *testing.T, f Fixture) {
+	r := f.record(&directory.User{UID: "00000000-0000-4000-8000-000000000000"}, "")
+	for range 2 {
+		f.revoke(t, f.Replica, r)
+	}
+	stored := f.Stored(r.UserUID)
+	if len(stored) != 1 || stored[0].ID != r.ID || !stored[0].Revoked || !stored[0].ExpiresAt.Equal(r.ExpiresAt) {
+		t.Errorf("stored are %+v, want one revoked record of %s", stored, r.ID)
 	}
 }
 
@@ -221,15 +379,15 @@ func testRevoke(t *testing.T, f Fixture) {
 	for range 2 {
 		for _, replica := range f.replicas() {
 			f.revoke(t, replica, r) // r itself does not say that it is revoked
-			if got, ok := replica.labelled(t, f.Users[0], "ci"); !ok || !got.Revoked {
-				t.Errorf("Labelled returns %+v, %t, want a revoked record", got, ok)
+			if got, ok := replica.labelled(t, f.Users[0], "ci"); ok {
+				t.Errorf("Labelled returns %+v of a revoked token", got)
 			}
 		}
 	}
 	if got, ok := f.labelled(t, f.Users[0], "another"); !ok || got != other {
 		t.Errorf("the other label has %+v, want %+v", got, other)
 	}
-	_, err := f.Records.CreateLabelled(t.Context(), f.record(f.Users[0], "ci"), func(known directory.Record) bool {
+	_, err := f.Records.Create(t.Context(), f.record(f.Users[0], "ci"), func(known directory.Record) bool {
 		if known.ID == r.ID && !known.Revoked {
 			t.Error("the caller is asked about a revoked record that does not say so")
 		}
@@ -244,9 +402,8 @@ func testRevoke(t *testing.T, f Fixture) {
 func testRevokeUnlabelled(t *testing.T, f Fixture) {
 	r := f.record(f.Users[0], "")
 	f.revoke(t, f.Replica, r)
-	r.Revoked = true
-	if got, _ := f.Directory.Record(r.UserUID, r.ID); got != r {
-		t.Errorf("the directory holds %+v, want %+v", got, r)
+	if got, _ := f.Directory.Record(r.UserUID, r.ID); got != r.AsRevoked() {
+		t.Errorf("the directory holds %+v, want %+v", got, r.AsRevoked())
 	}
 	if got, ok := f.labelled(t, f.Users[0], ""); ok && got.Label != "" {
 		t.Errorf("the empty label has %+v", got)
@@ -371,9 +528,9 @@ func testUnavailable(t *testing.T, f Fixture) {
 	u, at := f.Users[0], f.Now()
 	kept, created, unlabelled := f.create(t, f.record(u, "ci")), f.record(u, "new"), f.record(u, "")
 	f.SetFailing(true)
-	_, createErr := f.Records.CreateLabelled(t.Context(), created, f.live)
+	_, createErr := f.Records.Create(t.Context(), created, f.live)
 	for name, err := range map[string]error{
-		"CreateLabelled":            createErr,
+		"Create":                    createErr,
 		"Revoke of a label":         f.Records.Revoke(t.Context(), kept),
 		"Revoke of any other token": f.Records.Revoke(t.Context(), unlabelled),
 		"RevokeUser":                f.Records.RevokeUser(t.Context(), u, at),
@@ -383,11 +540,8 @@ func testUnavailable(t *testing.T, f Fixture) {
 		}
 	}
 	_, _, labelledErr := f.Records.Labelled(t.Context(), u, "ci")
-	_, countErr := f.Records.CountLabelled(t.Context(), u, f.live)
-	for _, err := range []error{labelledErr, countErr} { // a read may succeed where no write does
-		if err != nil && !errors.Is(err, grant.ErrUnavailable) {
-			t.Errorf("a read: got error %v, want one that wraps %v", err, grant.ErrUnavailable)
-		}
+	if labelledErr != nil && !errors.Is(labelledErr, grant.ErrUnavailable) { // a read may succeed where no write does
+		t.Errorf("Labelled: got error %v, want one that wraps %v", labelledErr, grant.ErrUnavailable)
 	}
 	if got := f.Directory.RecordsOf(u.UID); len(got) != 1 || got[0] != kept {
 		t.Errorf("the directory holds %+v, want %+v only", got, kept)
@@ -401,8 +555,8 @@ func testRecovery(t *testing.T, f Fixture) {
 	u := f.Users[0]
 	r := f.record(u, "ci")
 	f.SetFailing(true)
-	if _, err := f.Records.CreateLabelled(t.Context(), r, f.live); err == nil {
-		t.Error("CreateLabelled succeeded while writes fail")
+	if _, err := f.Records.Create(t.Context(), r, f.live); err == nil {
+		t.Error("Create succeeded while writes fail")
 	}
 	f.SetFailing(false)
 	kept := f.create(t, f.record(u, "ci"))
@@ -443,7 +597,7 @@ func (f Fixture) create(t *testing.T, r directory.Record) directory.Record {
 
 func (f Fixture) createAt(t *testing.T, replica Replica, r directory.Record) directory.Record {
 	t.Helper()
-	kept, err := replica.Records.CreateLabelled(t.Context(), r, f.live)
+	kept, err := replica.Records.Create(t.Context(), r, f.live)
 	if err != nil {
 		t.Error(err)
 	}
@@ -490,13 +644,17 @@ func (f Fixture) wantRevoked(t *testing.T, replica Replica, r directory.Record) 
 	}
 }
 
-// wantCount checks how many live labels of a user every replica counts.
-func (f Fixture) wantCount(t *testing.T, u *directory.User, want int) {
+// wantLive checks how many live labels of a user are stored.
+func (f Fixture) wantLive(t *testing.T, u *directory.User, want int) {
 	t.Helper()
-	for _, replica := range f.replicas() {
-		if n, err := replica.Records.CountLabelled(t.Context(), u, f.live); n != want || err != nil {
-			t.Errorf("counted %d live labels, %v, want %d", n, err, want)
+	n := 0
+	for _, r := range f.Stored(u.UID) {
+		if r.Label != "" && f.live(r) {
+			n++
 		}
+	}
+	if n != want {
+		t.Errorf("%d live labels are stored, want %d", n, want)
 	}
 }
 

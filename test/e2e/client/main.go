@@ -77,8 +77,16 @@ func parse(args []string) (*settings, error) {
 	f.IntVar(&s.tries, "tries", 100, "how often an experiment measures, or how many tokens it uses")
 	f.StringVar(&s.login, "login", "billing-service", "login of the user whose tokens to ask for")
 	f.StringVar(&s.password, "password", "7Qm2vXc9RtKe4WzN8bLp", "password of that user")
+	passwordFile := f.String("password-file", "", "file with the password, such as a projected token")
 	if err := f.Parse(args); err != nil {
 		return nil, err
+	}
+	if *passwordFile != "" {
+		text, err := os.ReadFile(*passwordFile)
+		if err != nil {
+			return nil, err
+		}
+		s.password = string(text)
 	}
 	if *replicas != "" {
 		s.replicas = strings.Split(*replicas, ",")

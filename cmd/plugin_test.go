@@ -1,0 +1,328 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/cmd/serve"
+	"github.com/gatehouse-auth/gatehouse/test/apitest"
+)
+
+// plugin runs kubectl gatehouse against a real API server with a running service.
+type plugin struct {
+	*testing.T
+	api        client.Client
+	kubeconfig string
+	base       string
+	http       *http.Client
+}
+
+// newPlugin starts a service on the API server that stops at the end of the test.
+func newPlugin(t *testing.T) *plugin {
+	t.Helper()
+	p := &plugin{T: t, kubeconfig: apitest.Kubeconfig(t)}
+	t.Setenv("KUBECONFIG", p.kubeconfig)
+	t.Setenv("POD_NAMESPACE", "gatehouse-system")
+	if err := authv1alpha1.AddToScheme(clientgoscheme.Scheme); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if p.api, err = client.New(apitest.Config(t), client.Options{Scheme: clientgoscheme.Scheme}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"gatehouse-system", "gatehouse-users"} {
+		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		if err := client.IgnoreAlreadyExists(p.api.Create(t.Context(), ns)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.serve()
+	return p
+}
+
+func (p *plugin) serve() {
+	p.Helper()
+	o := serve.NewOptions()
+	o.BindAddress, o.HealthProbeBindAddress, o.MetricsBindAddress, o.DrainDelay = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", 0
+	if err := o.Validate(); err != nil {
+		p.Fatal(err)
+	}
+	app, err := serve.New(o, slog.New(slog.DiscardHandler))
+	if err != nil {
+		p.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	stopped := make(chan error, 1)
+	go func() { stopped <- app.Run(ctx) }()
+	p.Cleanup(func() {
+		cancel()
+		if err := <-stopped; err != nil {
+			p.Errorf("Run: %v", err)
+		}
+	})
+	p.base = "https://" + app.Address().String()
+	pool := x509.NewCertPool()
+	apitest.Eventually(p.T, "the CA is published", func() bool {
+		var published corev1.ConfigMap
+		err := p.api.Get(p.Context(), client.ObjectKey{Namespace: "gatehouse-users", Name: "gatehouse-ca"}, &published)
+		return err == nil && pool.AppendCertsFromPEM([]byte(published.Data["ca.crt"]))
+	})
+	p.http = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}
+	apitest.Eventually(p.T, "the service is running", func() bool {
+		response, err := p.http.Get(p.base + "/status/v1/simple")
+		if err != nil {
+			return false
+		}
+		defer response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
+}
+
+// run runs a command of the plugin.
+func (p *plugin) run(stdin string, args ...string) (stdout, stderr string, err error) {
+	var out, errOut bytes.Buffer
+	root := NewPlugin("test")
+	root.SetIn(strings.NewReader(stdin))
+	root.SetOut(&out)
+	root.SetErr(&errOut)
+	root.SetArgs(append(args, "--kubeconfig", p.kubeconfig))
+	err = root.ExecuteContext(p.Context())
+	return out.String(), errOut.String(), err
+}
+
+// must runs a command that must succeed, and returns what it prints.
+func (p *plugin) must(args ...string) (stdout, stderr string) {
+	p.Helper()
+	out, errOut, err := p.run("", args...)
+	if err != nil {
+		p.Fatalf("kubectl gatehouse %s: %v\n%s", strings.Join(args, " "), err, errOut)
+	}
+	return out, errOut
+}
+
+// logsIn reports whether a login and a password get a token.
+func (p *plugin) logsIn(login, password string) bool {
+	p.Helper()
+	request, err := http.NewRequestWithContext(p.Context(), http.MethodPost, p.base+"/v1/users/authorize", nil)
+	if err != nil {
+		p.Fatal(err)
+	}
+	request.SetBasicAuth(login, password)
+	response, err := p.http.Do(request)
+	if err != nil {
+		p.Fatal(err)
+	}
+	defer response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}
+
+// generated matches a password that a command shows.
+var generated = regexp.MustCompile(`shown only now: (\S+)`)
+
+// passwordIn returns the password that a command has shown.
+func (p *plugin) passwordIn(stderr string) string {
+	p.Helper()
+	m := generated.FindStringSubmatch(stderr)
+	if m == nil {
+		p.Fatalf("no password in %q", stderr)
+	}
+	return m[1]
+}
+
+// remove deletes what a test has made.
+func (p *plugin) remove(name string) {
+	p.Cleanup(func() {
+		ctx := context.Background()
+		meta := metav1.ObjectMeta{Namespace: "gatehouse-users", Name: name}
+		_ = p.api.Delete(ctx, &authv1alpha1.User{ObjectMeta: meta})
+		meta.Name += "-password"
+		_ = p.api.Delete(ctx, &corev1.Secret{ObjectMeta: meta})
+		_ = p.api.DeleteAllOf(ctx, &authv1alpha1.Revocation{}, client.InNamespace("gatehouse-users"))
+	})
+}
+
+func TestUserIsCreatedChangedAndRevoked(t *testing.T) {
+	p := newPlugin(t)
+	p.remove("clara")
+	_, errOut := p.must("user", "create", "clara", "--generate-password", "--group", "operators", "--expires", "90d")
+	first := p.passwordIn(errOut)
+	apitest.Eventually(t, "clara logs in", func() bool { return p.logsIn("clara", first) })
+	if out, _ := p.must("user", "list"); !strings.Contains(out, "clara") || !strings.Contains(out, "operators") {
+		t.Errorf("user list prints %q", out)
+	}
+	_, errOut = p.must("user", "set-password", "clara", "--generate-password", "--overlap", "1h")
+	second := p.passwordIn(errOut)
+	apitest.Eventually(t, "the second password logs in", func() bool { return p.logsIn("clara", second) })
+	if !p.logsIn("clara", first) {
+		t.Error("the first password does not log in during the overlap")
+	}
+	_, errOut = p.must("user", "set-password", "clara", "--generate-password")
+	third := p.passwordIn(errOut)
+	apitest.Eventually(t, "only the third password logs in", func() bool { return p.logsIn("clara", third) && !p.logsIn("clara", second) })
+	p.must("user", "expire", "clara", "--at", "2020-01-01T00:00:00Z")
+	apitest.Eventually(t, "clara has expired", func() bool { return !p.logsIn("clara", third) })
+	p.must("user", "expire", "clara", "--never")
+	apitest.Eventually(t, "clara logs in again", func() bool { return p.logsIn("clara", third) })
+}
+
+func TestCreatePrintsManifestsThatTheAPIServerAccepts(t *testing.T) {
+	p := newPlugin(t)
+	p.remove("for-git")
+	out, errOut := p.must("user", "create", "for-git", "--generate-password", "--dry-run", "client", "-o", "yaml")
+	password := p.passwordIn(errOut)
+	if strings.Contains(out, password) || p.api.Get(t.Context(), client.ObjectKey{Namespace: "gatehouse-users", Name: "for-git"}, &authv1alpha1.User{}) == nil {
+		t.Fatal("the output has the password, or the User was created")
+	}
+	for document := range strings.SplitSeq(strings.TrimPrefix(out, "---\n"), "\n---\n") {
+		if strings.Contains(document, "kind: Secret") {
+			p.apply([]byte(document), &corev1.Secret{})
+		} else {
+			p.apply([]byte(document), &authv1alpha1.User{})
+		}
+	}
+	apitest.Eventually(t, "the user logs in", func() bool { return p.logsIn("for-git", password) })
+}
+
+// apply creates an object from YAML.
+func (p *plugin) apply(text []byte, o client.Object) {
+	p.Helper()
+	if err := yaml.UnmarshalStrict(text, o); err != nil {
+		p.Fatalf("%v in\n%s", err, text)
+	}
+	if err := p.api.Create(p.Context(), o); err != nil {
+		p.Fatal(err)
+	}
+}
+
+func TestExplainIsRightForEachState(t *testing.T) {
+	p := newPlugin(t)
+	for name, c := range map[string]struct {
+		spec, status string
+		revocation   bool
+		can          bool
+		want         []string
+	}{
+		"active":        {spec: `{passwords: [{plaintextFrom: {secretKeyRef: {name: explained, key: password}}}]}`, can: true, want: []string{"✓ not revoked", "in plain text"}},
+		"revoked":       {spec: `{revoked: true, passwords: [{plaintextFrom: {secretKeyRef: {name: explained, key: password}}}]}`, want: []string{"✗ revoked by spec.revoked"}},
+		"revocation":    {spec: `{passwords: [{plaintextFrom: {secretKeyRef: {name: explained, key: password}}}]}`, revocation: true, want: []string{"✗ revoked by Revocation", "laptop stolen", "delete revocations"}},
+		"expired":       {spec: `{expiresAt: "2020-01-01T00:00:00Z", passwords: [{plaintextFrom: {secretKeyRef: {name: explained, key: password}}}]}`, want: []string{"✗ the account expired"}},
+		"no password":   {spec: `{}`, want: []string{"✗ spec.passwords is empty"}},
+		"no secret":     {spec: `{passwords: [{hashFrom: {secretKeyRef: {name: missing, key: a}}}]}`, want: []string{`✗ passwords[default]`, `"missing" not found`}},
+		"no key":        {spec: `{passwords: [{hashFrom: {secretKeyRef: {name: explained, key: missing}}}]}`, want: []string{`has no key "missing"`}},
+		"broken hash":   {spec: `{passwords: [{hashFrom: {secretKeyRef: {name: explained, key: broken}}}]}`, want: []string{`✗ passwords[default]: key "broken"`}},
+		"one is broken": {spec: `{passwords: [{hashFrom: {secretKeyRef: {name: explained, key: broken}}}, {name: good, plaintextFrom: {secretKeyRef: {name: explained, key: password}}}]}`, can: true, want: []string{`! passwords[default]`, "✓ passwords[good]"}},
+		"password over": {spec: `{passwords: [{expiresAt: "2020-01-01T00:00:00Z", plaintextFrom: {secretKeyRef: {name: explained, key: password}}}]}`, want: []string{"✗ passwords[default] expired at"}},
+		"locked":        {spec: `{passwords: [{plaintextFrom: {secretKeyRef: {name: explained, key: password}}}]}`, status: `{"status":{"lockedUntil":"9999-12-31T23:59:59Z"}}`, want: []string{"✗ locked until someone lifts the lock", "user unlock"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sub := *p
+			sub.T = t
+			sub.explains(c.spec, c.status, c.revocation, c.can, c.want)
+		})
+	}
+}
+
+// explains declares a User and requires that its explanation is right.
+func (p *plugin) explains(spec, status string, revocation, can bool, want []string) {
+	p.Helper()
+	p.remove("explained")
+	meta := metav1.ObjectMeta{Namespace: "gatehouse-users", Name: "explained"}
+	secret := &corev1.Secret{ObjectMeta: meta, StringData: map[string]string{"password": "a password of the test", "broken": "$argon2id$broken"}}
+	if err := client.IgnoreAlreadyExists(p.api.Create(p.Context(), secret)); err != nil {
+		p.Fatal(err)
+	}
+	u := &authv1alpha1.User{ObjectMeta: meta}
+	if err := yaml.UnmarshalStrict([]byte(spec), &u.Spec); err != nil {
+		p.Fatal(err)
+	}
+	if err := p.api.Create(p.Context(), u); err != nil {
+		p.Fatal(err)
+	}
+	if revocation {
+		if out, _ := p.must("user", "revoke", "explained", "--reason", "laptop stolen", "--wait"); !strings.Contains(out, "is revoked") {
+			p.Errorf("user revoke prints %q", out)
+		}
+	}
+	p.Eventually("the service has looked at the User", func() bool {
+		return p.api.Get(p.Context(), client.ObjectKeyFromObject(u), u) == nil && u.Status.State != ""
+	})
+	if status != "" {
+		if err := p.api.Status().Patch(p.Context(), u, client.RawPatch("application/merge-patch+json", []byte(status))); err != nil {
+			p.Fatal(err)
+		}
+	}
+	out, _ := p.must("user", "explain", "explained")
+	verdict, _, _ := strings.Cut(out, "\n")
+	if strings.HasSuffix(verdict, "can log in.") != can || strings.HasSuffix(verdict, "cannot log in.") == can {
+		p.Errorf("the verdict is %q, want that the user can log in: %t\n%s", verdict, can, out)
+	}
+	for _, text := range want {
+		if !strings.Contains(out, text) {
+			p.Errorf("the explanation lacks %q:\n%s", text, out)
+		}
+	}
+	if strings.Contains(out, "a password of the test") {
+		p.Error("the explanation shows a password")
+	}
+}
+
+// Eventually waits until a condition holds.
+func (p *plugin) Eventually(what string, holds func() bool) {
+	p.Helper()
+	apitest.Eventually(p.T, what, holds)
+}
+
+func TestPluginErrorsSayWhatToDo(t *testing.T) {
+	p := newPlugin(t)
+	for name, c := range map[string]struct {
+		want string
+		args []string
+	}{
+		"no such user":         {"has the name or the login", []string{"user", "explain", "nobody-here"}},
+		"no reason":            {"Add --reason", []string{"user", "revoke", "nobody-here"}},
+		"no password":          {"--generate-password", []string{"user", "create", "someone"}},
+		"a bad expiry":         {"--expires must be", []string{"user", "create", "someone", "--generate-password", "--expires", "soon"}},
+		"a bad name":           {"Invalid value", []string{"user", "create", "Upper", "--generate-password"}},
+		"a bad dry run":        {"--dry-run must be", []string{"user", "create", "someone", "--dry-run", "maybe"}},
+		"a token that is gone": {"token nothing", []string{"token", "revoke", "nothing"}},
+		"a missing right":      {"ask someone who administers", []string{"user", "list", "--as", "nobody"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.args[0] == "user" && c.args[1] == "revoke" {
+				p.remove("nobody-here")
+				p.must("user", "create", "nobody-here", "--generate-password")
+			}
+			out, errOut, err := p.run("", c.args...)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got error %v, want one with %q (%s%s)", err, c.want, out, errOut)
+			}
+		})
+	}
+}
+
+func TestPluginIsKnownByItsName(t *testing.T) {
+	t.Parallel()
+	for program, want := range map[string]bool{
+		"kubectl-gatehouse": true, filepath.Join("bin", "kubectl-gatehouse.exe"): true, "/usr/bin/kubectl_gatehouse": true,
+		"gatehouse": false, filepath.Join("kubectl-gatehouse", "gatehouse"): false,
+	} {
+		if got := IsPlugin(program); got != want {
+			t.Errorf("%s: got %t, want %t", program, got, want)
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package controllers
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/informer"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+)
+
+// revisedBuffer is how many Users may wait for the status controller to start.
+const revisedBuffer = 1024
+
+// RevocationReconciler keeps the directory's revocations up to date with the Revocations, on every
+// replica. It never writes to the API server, so that a revocation does not wait for anything. It
+// reads objects without a schema, so that one that cannot be read completely still counts.
+type RevocationReconciler struct {
+	reader    client.Reader // a cache
+	directory *directory.Directory
+	observed  *informer.Observed
+	revised   chan<- event.GenericEvent // tells UserStatusReconciler which User to look at
+	now       func() time.Time
+}
+
+// +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=revocations,verbs=list;watch,namespace=gatehouse-users
+
+// SetupWithManager makes the manager call Reconcile for every change of a Revocation.
+func (r *RevocationReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("revocation").
+		For(newRevocation()).
+		WithOptions(informer.AllReplicas()).
+		Complete(r)
+}
+
+// Reconcile makes one revocation as new as the cache.
+func (r *RevocationReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	defer func() { r.directory.Touch(r.now()) }()
+	o := newRevocation()
+	err := r.reader.Get(ctx, req.NamespacedName, o)
+	switch {
+	case apierrors.IsNotFound(err):
+		userKey := r.directory.DeleteRevocation(req.String(), r.now())
+		r.observed.Forget(req.NamespacedName)
+		r.enqueueUser(ctx, userKey)
+		return ctrl.Result{}, nil
+	case err != nil:
+		return ctrl.Result{}, err
+	}
+	revocation := revocationOf(o)
+	r.directory.PutRevocation(revocation, r.now())
+	r.observed.Record(req.NamespacedName, o.GetResourceVersion())
+	r.enqueueUser(ctx, revocation.UserKey)
+	return ctrl.Result{}, nil
+}
+
+// enqueueUser makes the status controller look at a User.
+func (r *RevocationReconciler) enqueueUser(ctx context.Context, userKey string) {
+	namespace, name, ok := strings.Cut(userKey, "/")
+	if !ok {
+		return
+	}
+	u := &authv1alpha1.User{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	select {
+	case r.revised <- event.GenericEvent{Object: u}:
+	case <-ctx.Done():
+	}
+}
+
+func newRevocation() *unstructured.Unstructured {
+	o := &unstructured.Unstructured{}
+	o.SetGroupVersionKind(authv1alpha1.GroupVersion.WithKind("Revocation"))
+	return o
+}
+
+// revocationOf returns what a Revocation says. One whose end cannot be read has no end.
+func revocationOf(o *unstructured.Unstructured) directory.Revocation {
+	name, _, _ := unstructured.NestedString(o.Object, "spec", "userRef", "name")
+	text, _, _ := unstructured.NestedString(o.Object, "spec", "expiresAt")
+	until, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		until = time.Time{}
+	}
+	return directory.Revocation{
+		Key: o.GetNamespace() + "/" + o.GetName(), UserKey: o.GetNamespace() + "/" + name, Until: until,
+	}
+}
