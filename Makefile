@@ -54,7 +54,7 @@ test: ## Run every test, also against a real API server (the first run builds on
 	$(if $(RACE),,@echo "no C compiler found: testing without the race detector")
 	assets=$$(hack/envtest/build.sh | tail -n 1); \
 	KUBEBUILDER_ASSETS="$$assets" go test $(RACE) -shuffle=on -timeout 20m ./...
-	$(MAKE) test-bench test-chart test-observability test-gitops
+	$(MAKE) test-timing test-bench test-chart test-observability test-gitops
 
 ##@ Develop
 
@@ -66,6 +66,10 @@ build: ## Compile bin/gatehouse: static and reproducible
 .PHONY: test-fast
 test-fast: ## Run the tests that need no API server
 	env -u KUBEBUILDER_ASSETS go test -short -shuffle=on ./...
+
+.PHONY: test-timing
+test-timing: ## Test that no refusal can be told from another by the time it takes, without the race detector
+	go test -count=1 -run 'SameTime|CannotBeTimed' ./internal/authn
 
 .PHONY: test-bench
 test-bench: ## Test what the measuring commands share

@@ -52,9 +52,7 @@ func TestUserMustHoldLoginOfIdentity(t *testing.T) {
 // A wrong assertion takes the same time for a login that exists and for one that does not, and a
 // wrong password takes the same time whether or not its user has identities.
 func TestIdentitiesCannotBeTimed(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes thousands of samples")
-	}
+	skipUnlessTimed(t)
 	h := newFixture(func(c *authn.PasswordConfig) { c.LockAfter = 0 })
 	assertions, i := newAssertions(t, h)
 	logins := &authn.Logins{Passwords: h.Password, Assertions: assertions}

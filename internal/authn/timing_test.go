@@ -23,6 +23,18 @@ const (
 	tellable       = 0.08
 )
 
+// raceDetector reports whether the race detector is on.
+var raceDetector bool
+
+// skipUnlessTimed skips a test that tells refusals apart by time where that says nothing of the
+// service: the race detector slows its code several times over. make test-timing runs these tests.
+func skipUnlessTimed(t *testing.T) {
+	t.Helper()
+	if testing.Short() || raceDetector {
+		t.Skip("takes thousands of samples, without the race detector: make test-timing")
+	}
+}
+
 // cheapest are hashes of every format at a low cost, to take thousands of samples in seconds. They
 // are of no password.
 func cheapest(t *testing.T) map[string]directory.Password {
@@ -48,9 +60,7 @@ func cheapest(t *testing.T) map[string]directory.Password {
 // Of five reasons to refuse, none can be told from another by the time it takes, whatever the
 // format of the hashes.
 func TestRefusalsTakeTheSameTime(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes thousands of samples")
-	}
+	skipUnlessTimed(t)
 	for format, p := range cheapest(t) {
 		t.Run(format, func(t *testing.T) {
 			h := newFixture(func(c *authn.PasswordConfig) { c.LockAfter = 0 })
@@ -73,9 +83,7 @@ func TestRefusalsTakeTheSameTime(t *testing.T) {
 // The refusals of users with different kinds of passwords, or none, cannot be told from those of
 // unknown logins: each pays for all kinds.
 func TestRefusalsOfMixedUsersTakeTheSameTime(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes thousands of samples")
-	}
+	skipUnlessTimed(t)
 	h := newFixture(func(c *authn.PasswordConfig) { c.LockAfter = 0 })
 	hashes := cheapest(t)
 	plain := directory.Password{Hash: password.NewKeyer().NewPlaintext([]byte("machine"))}
