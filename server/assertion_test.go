@@ -202,6 +202,54 @@ func TestRevokedAndExpiredUsersHaveNoAssertions(t *testing.T) {
 	}
 }
 
+// Whoever can log in may exchange its tokens, also without a password.
+func TestUserWithOnlyAnIdentityExchangesTokens(t *testing.T) {
+	t.Parallel()
+	s, i := newAssertionService(t)
+	login := func(path string, body string, headers ...string) string {
+		t.Helper()
+		var tokens map[string]any
+		a := s.Send(t, "POST", path, body, headers...)
+		if err := json.Unmarshal([]byte(a.Body), &tokens); a.Status != 200 || err != nil {
+			t.Fatalf("log in at %s: %s", path, a)
+		}
+		for _, name := range []string{"access_token", "token"} {
+			if text, ok := tokens[name].(string); ok {
+				return text
+			}
+		}
+		t.Fatalf("log in at %s: %s", path, a)
+		return ""
+	}
+	assertion := i.Sign(t, production(i, s, repo))
+	jwt := login("/v1/users/authorize", "", "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte("shop:"+assertion)))
+	opaque := login("/rbac-api/v1/auth/token", fmt.Sprintf(`{"login": "shop", "password": %q}`, assertion), jsonApp)
+	exchanges := map[string]func() servertest.Answer{
+		"refresh of a JWT": func() servertest.Answer {
+			return s.Send(t, "POST", "/v1/users/refresh_jwt", "", "Authorization: JWT "+jwt)
+		},
+		"JWT for an opaque": func() servertest.Answer {
+			return s.Send(t, "POST", "/rbac-api/v1/tokens", "{}", jsonApp, "X-Authentication: "+jwt)
+		},
+		"opaque for another": func() servertest.Answer {
+			return s.Send(t, "POST", "/rbac-api/v1/tokens", "{}", jsonApp, "X-Authentication: "+opaque)
+		},
+	}
+	for name, exchange := range exchanges {
+		if a := exchange(); a.Status != 200 {
+			t.Errorf("%s: %s", name, a)
+		}
+	}
+	u := mustUser(t, s, "shop")
+	u.Identities, u.Credentials = nil, &directory.Credentials{Revision: "2"}
+	s.Put(t, *u)
+	for name, exchange := range exchanges {
+		if a := exchange(); a.Status != 401 {
+			t.Errorf("%s, without the identity: %s", name, a)
+		}
+	}
+}
+
 func TestWithoutKeysTheServiceIsUnavailable(t *testing.T) {
 	t.Parallel()
 	i := assertiontest.New(t, "https://ci.test")

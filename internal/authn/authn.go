@@ -21,7 +21,7 @@ var (
 	ErrWrongPassword   = errors.New("wrong password")
 	ErrLocked          = errors.New("account locked")
 	ErrPasswordExpired = errors.New("password expired")
-	ErrNoPassword      = errors.New("user has no password any more")
+	ErrNoPassword      = errors.New("user has no password and no identity")
 	ErrTokenRevoked    = errors.New("token revoked")
 	ErrUserGone        = errors.New("user of the token is gone")
 )

@@ -34,13 +34,13 @@ func (g *Grants) refresh(ctx context.Context, u *directory.User, from token.Clai
 }
 
 // CanDerive returns an error unless a token of a user may be exchanged for another one now: only
-// while the user could also log in. Otherwise a user could exchange tokens again and again, and so
-// outlive the password that the first one was issued for. Errors: authn.ErrPasswordExpired,
+// while the user could also log in, with a password or an identity. Otherwise a user could exchange
+// tokens again and again, and so outlive the credential that the first one was issued for. Errors: authn.ErrPasswordExpired,
 // authn.ErrNoPassword, and those of directory.User.Check.
 func (g *Grants) CanDerive(u *directory.User) error {
 	now := g.Now()
 	switch {
-	case len(u.Credentials.Passwords) == 0:
+	case len(u.Credentials.Passwords)+len(u.Identities) == 0:
 		return authn.ErrNoPassword
 	case u.PasswordsExpired(now):
 		return authn.ErrPasswordExpired
