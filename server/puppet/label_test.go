@@ -80,7 +80,7 @@ func TestUserHasAtMost200Records(t *testing.T) {
 	s := newService(t)
 	var last string
 	for i := range grant.MaximumRecords {
-		s.Advance(time.Second) // the user may record five tokens a second
+		s.Advance(time.Second)                         // the user may record five tokens a second
 		order := grant.Order{Lifetime: 48 * time.Hour} // long tokens are recorded even without a label
 		if i < grant.MaximumLabelled {
 			order = grant.Order{Label: fmt.Sprint("label ", i), Lifetime: 2 * time.Hour}
