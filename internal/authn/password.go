@@ -62,10 +62,21 @@ func (a *Password) Queued() int { return a.hasher.gate.queued() }
 // no hash. No lock refuses a plaintext, nor a password that has logged in lately, to a network from
 // which the user has logged in lately.
 func (a *Password) Authenticate(ctx context.Context, login, plaintext string) (Identity, error) {
-	user, cached, err := a.check(ctx, login, plaintext)
-	event := audit.Event{Name: audit.Login, Outcome: audit.Allowed, Login: truncateLogin(login), Cached: cached}
+	return a.AuthenticateAny(ctx, Credentials{login, plaintext})
+}
+
+// Credentials are a login and a password.
+type Credentials struct{ Login, Password string }
+
+// AuthenticateAny returns the user to whom one of several credentials belongs, as Authenticate does
+// for one. They are what one text may mean: a header that clients write in two ways. However many
+// they are, a refusal counts as one failure, of the first of them whose login a user has. Its time
+// grows with their number, which the client chooses, and depends on nothing else.
+func (a *Password) AuthenticateAny(ctx context.Context, readings ...Credentials) (Identity, error) {
+	user, cached, err := a.check(ctx, readings)
+	event := audit.Event{Name: audit.Login, Outcome: audit.Allowed, Login: truncateLogin(readings[0].Login), Cached: cached}
 	if user != nil {
-		event.UID = user.UID
+		event.Login, event.UID = user.Login, user.UID
 	}
 	if err == nil {
 		a.Audit(ctx, event)
@@ -102,12 +113,12 @@ func truncateLogin(login string) string {
 }
 
 // check checks a login again while its user changes.
-func (a *Password) check(ctx context.Context, login, plaintext string) (user *directory.User, cached bool, err error) {
+func (a *Password) check(ctx context.Context, readings []Credentials) (user *directory.User, cached bool, err error) {
 	if !a.Directory.HasSynced() || !a.Directory.HasDecoySecret() {
 		return nil, false, ErrUnavailable
 	}
 	for range attempts {
-		user, cached, err = a.checkOnce(ctx, login, plaintext)
+		user, cached, err = a.checkOnce(ctx, readings)
 		if err != errCredentialsChanged { //nolint:errorlint // never wrapped
 			return user, cached, err
 		}
@@ -117,28 +128,67 @@ func (a *Password) check(ctx context.Context, login, plaintext string) (user *di
 
 // checkOnce checks a login against the credentials that its user has at the start, and against no
 // others.
-func (a *Password) checkOnce(ctx context.Context, login, plaintext string) (user *directory.User, cached bool, err error) {
-	user, known := a.Directory.ByLogin(login)
-	if !known {
-		return nil, false, a.refuseUnknown(ctx, login, plaintext)
+func (a *Password) checkOnce(ctx context.Context, readings []Credentials) (user *directory.User, cached bool, err error) {
+	attempts := make([]attempt, len(readings))
+	for i, c := range readings {
+		attempts[i] = a.attempt(ctx, c)
+		if attempts[i].user != nil && a.passesByCache(&attempts[i]) {
+			return attempts[i].user, true, nil
+		}
 	}
-	t := attempt{
-		user: user, plaintext: plaintext, digest: a.digester.digest(user.UID, plaintext),
-		network: directory.NetworkOf(audit.RequestFrom(ctx).Source),
+	var failed *attempt  // the first of a known user
+	var refusal *attempt // the first whose password is right
+	var reason error     // of refusal
+	for i := range attempts {
+		t := &attempts[i]
+		if t.user == nil {
+			if err := a.payForUnknown(ctx, t); err != nil {
+				return nil, false, err
+			}
+			continue
+		}
+		match, err := a.match(ctx, t)
+		if err != nil {
+			return t.user, false, err
+		}
+		if match >= 0 {
+			err := a.verdict(t, match)
+			if err == nil || err == errCredentialsChanged { //nolint:errorlint // never wrapped
+				return t.user, false, err
+			}
+			if refusal == nil {
+				refusal, reason = t, err
+			}
+		}
+		if failed == nil {
+			failed = t
+		}
 	}
-	if a.passesByCache(&t) {
-		return user, true, nil
+	switch {
+	case refusal != nil:
+		return refusal.user, false, reason
+	case failed != nil:
+		return failed.user, false, a.verdict(failed, -1)
 	}
-	match, err := a.match(ctx, &t)
-	if err != nil {
-		return user, false, err
-	}
-	return user, false, a.verdict(&t, match)
+	return nil, false, ErrUnknownLogin
 }
 
-// attempt is one login of a known user.
+// attempt returns an attempt to log in with c.
+func (a *Password) attempt(ctx context.Context, c Credentials) attempt {
+	user, known := a.Directory.ByLogin(c.Login)
+	if !known {
+		return attempt{login: c.Login, plaintext: c.Password}
+	}
+	return attempt{
+		user: user, login: user.Login, plaintext: c.Password, digest: a.digester.digest(user.UID, c.Password),
+		network: directory.NetworkOf(audit.RequestFrom(ctx).Source),
+	}
+}
+
+// attempt is one attempt to log in with one password.
 type attempt struct {
-	user      *directory.User // as it was at the start
+	user      *directory.User // as it was at the start; nil if no user has the login
+	login     string
 	plaintext string
 	digest    [32]byte
 	network   directory.Network
@@ -174,15 +224,13 @@ func (a *Password) passesLock(user *directory.User, match int, t *attempt, now t
 	return c.Passwords[match].Hash.Free() || c.Cache.Recall(&t.digest, now) != nil && c.Failures.SucceededFrom(t.network, now)
 }
 
-// refuseUnknown refuses a login that no user has, at the cost of a login that a user has.
-func (a *Password) refuseUnknown(ctx context.Context, login, plaintext string) error {
-	key := flightKey{digest: a.digester.digest("", login, plaintext)}
-	q := a.question(ctx, login, plaintext)
-	q.decoys = a.Directory.Decoys(login)
-	if _, err := a.compute(ctx, key, q); err != nil {
-		return err
-	}
-	return ErrUnknownLogin
+// payForUnknown takes the time of the attempt of a user for one with a login that no user has.
+func (a *Password) payForUnknown(ctx context.Context, t *attempt) error {
+	key := flightKey{digest: a.digester.digest("", t.login, t.plaintext)}
+	q := a.question(ctx, t.login, t.plaintext)
+	q.decoys = a.Directory.Decoys(t.login)
+	_, err := a.compute(ctx, key, q)
+	return err
 }
 
 // match returns the index of the password that matches, or -1. It skips hashes only where the login

@@ -3,6 +3,7 @@ package authn_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"strings"
 	"sync"
@@ -389,6 +390,56 @@ func TestChangedCredentialsAreCheckedAgain(t *testing.T) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
 		})
+	}
+}
+
+func TestOneOfSeveralReadingsLogsIn(t *testing.T) {
+	t.Parallel()
+	h := newFixture(nil)
+	h.put(t, "jean", bcrypt4(t, right))
+	for range 2 { // a hash first, then the password cache
+		for _, readings := range [][]authn.Credentials{
+			{{Login: "jean", Password: right}, {Login: "jean", Password: wrong}},
+			{{Login: "jean", Password: wrong}, {Login: "jean", Password: right}},
+			{{Login: "nobody", Password: right}, {Login: "jean", Password: right}},
+		} {
+			if id, err := h.AuthenticateAny(t.Context(), readings...); err != nil || id.User.Login != "jean" {
+				t.Errorf("%v: %+v, %v", readings, id, err)
+			}
+		}
+	}
+}
+
+// Otherwise a client with two readings would lock its account in half the attempts.
+func TestRefusalOfSeveralReadingsIsOneFailure(t *testing.T) {
+	t.Parallel()
+	h := newFixture(func(c *authn.PasswordConfig) { c.LockAfter = 3 })
+	h.put(t, "jean", bcrypt4(t, right))
+	for n := range 2 {
+		readings := []authn.Credentials{{Login: "jean", Password: fmt.Sprint(wrong, n)}, {Login: "jean", Password: fmt.Sprint(wrong, "+", n)}}
+		if _, err := h.AuthenticateAny(t.Context(), readings...); !errors.Is(err, authn.ErrWrongPassword) {
+			t.Fatal(err)
+		}
+	}
+	if err := h.login("jean", right); err != nil {
+		t.Errorf("two refusals count as more than two failures: %v", err)
+	}
+}
+
+// A refusal that spared the hash of the second reading would tell that the first one is right.
+func TestRefusalComputesTheHashOfEachReading(t *testing.T) {
+	t.Parallel()
+	h := newFixture(nil)
+	h.change(h.put(t, "jean", bcrypt4(t, right)), func(u *directory.User) { u.Revoked = true })
+	hashes := func(first, second string) int {
+		before := h.computed.Load()
+		if _, err := h.AuthenticateAny(t.Context(), authn.Credentials{Login: "jean", Password: first}, authn.Credentials{Login: "jean", Password: second}); err == nil {
+			t.Fatal("a revoked user logs in")
+		}
+		return int(h.computed.Load() - before)
+	}
+	if known, unknown := hashes(right, "a"), hashes("b", "c"); known != unknown {
+		t.Errorf("%d hashes if the password is right, %d if it is wrong", known, unknown)
 	}
 }
 

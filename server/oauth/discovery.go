@@ -28,9 +28,18 @@ type metadata struct {
 	TokenAuth         []string `json:"token_endpoint_auth_methods_supported"`
 	AssertionAlgs     []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	IntrospectionAuth []string `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionAlgs []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
 	RevocationAuth    []string `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationAlgs    []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	RequestURI        bool     `json:"request_uri_parameter_supported"`
 }
+
+var (
+	// clientAuth names the ways in which a client authenticates.
+	clientAuth = []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
+	// assertionAlgs names the algorithms of the assertions that private_key_jwt takes.
+	assertionAlgs = []string{token.RS256, token.ES256, token.EdDSA}
+)
 
 // discovery serves GET /.well-known/openid-configuration and GET
 // /.well-known/oauth-authorization-server, with the same document.
@@ -48,10 +57,12 @@ func (h *handler) discovery(w http.ResponseWriter, _ *http.Request) {
 		SubjectTypes:      []string{"public"},
 		Algorithms:        h.algorithms(),
 		Claims:            []string{"iss", "sub", "client_id", "uid", "aud", "iat", "nbf", "exp", "auth_time", "jti", "name", "email", "groups"},
-		TokenAuth:         []string{"client_secret_basic", "client_secret_post", "private_key_jwt"},
-		AssertionAlgs:     []string{token.RS256, token.ES256, token.EdDSA},
-		IntrospectionAuth: []string{"client_secret_basic", "Bearer"},
-		RevocationAuth:    []string{"client_secret_basic"},
+		TokenAuth:         clientAuth,
+		AssertionAlgs:     assertionAlgs,
+		IntrospectionAuth: append(slices.Clone(clientAuth), "Bearer"),
+		IntrospectionAlgs: assertionAlgs,
+		RevocationAuth:    clientAuth, // it takes Bearer too, which RFC 8414, 2 lets it list for introspection only
+		RevocationAlgs:    assertionAlgs,
 	})
 }
 

@@ -54,16 +54,19 @@ func introspectionOf(id authn.Identity) introspection {
 	}
 }
 
-// submittedToken returns the token that an authenticated caller asks about. It authenticates the
-// caller first, so that a caller who may not ask does not learn what is wrong with the request. It
-// ignores token_type_hint, because a token itself shows its kind.
+// submittedToken returns the token that an authenticated caller asks about. A caller who may not ask
+// learns only how to authenticate, and nothing else that is wrong with the request. It ignores
+// token_type_hint, because a token itself shows its kind.
 func (h *handler) submittedToken(r *http.Request) (string, error) {
-	if err := h.authenticateCaller(r); err != nil {
+	f, formError := readForm(r)
+	if err := checkClientAssertion(f); err != nil {
 		return "", err
 	}
-	f, err := readForm(r)
-	if err != nil {
+	if err := h.authenticateCaller(r, f); err != nil {
 		return "", err
+	}
+	if formError != nil {
+		return "", formError
 	}
 	if f["token"] == "" {
 		return "", invalidRequest("token is missing")

@@ -143,6 +143,27 @@ func TestIntrospectionAndRevocationAuthenticateTheCaller(t *testing.T) {
 	}
 }
 
+// The default of npm's openid-client.
+func TestIntrospectionAndRevocationTakeTheSecretInTheForm(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	_, opaque := issue(t, s, "alice")
+	caller := []string{"client_id", "bob", "client_secret", "bob-secret"}
+	if a := s.post(t, introspectPath, nil, append(caller, "token", opaque)...); decode(t, a)["active"] != true {
+		t.Errorf("got\n%s", a)
+	}
+	for _, path := range []string{introspectPath, revokePath} {
+		assertRefused(t, s.post(t, path, nil, "token", opaque, "client_id", "bob", "client_secret", "wrong"), http.StatusUnauthorized, "invalid_client")
+		assertRefused(t, s.post(t, path, []string{basic("bob", "bob-secret")}, append(caller, "token", opaque)...), http.StatusBadRequest, "invalid_request")
+	}
+	if a := s.post(t, revokePath, nil, append(caller, "token", opaque)...); a.Status != http.StatusOK {
+		t.Errorf("got\n%s", a)
+	}
+	if a := s.post(t, introspectPath, nil, append(caller, "token", opaque)...); decode(t, a)["active"] != false {
+		t.Errorf("after the revocation:\n%s", a)
+	}
+}
+
 func TestCallerIsCheckedBeforeTheForm(t *testing.T) {
 	t.Parallel()
 	s := newService(t)

@@ -38,6 +38,7 @@ func newService(t testing.TB) service {
 	s.Put(t, directory.User{Login: "bob"}, "bob-secret")
 	s.Put(t, directory.User{Login: oddLogin}, oddSecret)
 	s.Put(t, directory.User{Login: "raw"}, "100%sure")
+	s.Put(t, directory.User{Login: "plus"}, "1+1%3D2")
 	s.Put(t, directory.User{Login: "revoked", Revoked: true}, "right")
 	s.Put(t, directory.User{Login: "expired", ExpiresAt: past}, "right")
 	s.Put(t, directory.User{Login: "locked", LockedUntil: s.Now().Add(time.Hour)}, "right")

@@ -3,6 +3,7 @@ package oauth
 import (
 	"net/http"
 
+	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/server/api"
 )
@@ -73,19 +74,7 @@ func (h *handler) subject(r *http.Request, f form) (*directory.User, error) {
 	if err != nil || f["grant_type"] == grantClientCredentials {
 		return client, err
 	}
-	return h.authenticatePassword(r.Context(), f["username"], f["password"], errInvalidGrant)
-}
-
-// client returns the client that sent a request for a token.
-func (h *handler) client(r *http.Request, f form) (*directory.User, error) {
-	if f["client_assertion"] != "" {
-		return h.assertedClient(r, f)
-	}
-	id, secret, err := clientCredentials(r, f)
-	if err != nil {
-		return nil, err
-	}
-	return h.authenticatePassword(r.Context(), id, secret, errInvalidClient)
+	return h.authenticatePassword(r.Context(), errInvalidGrant, authn.Credentials{Login: f["username"], Password: f["password"]})
 }
 
 // checkGrant returns an error unless f has a supported grant type and all parameters of that grant.

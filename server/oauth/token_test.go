@@ -57,6 +57,12 @@ func TestClientCredentialsGrant(t *testing.T) {
 			nil, []string{"client_id", oddLogin, "client_secret", oddSecret}, oddLogin},
 		"with a header that is not form-encoded": {
 			[]string{basic("raw", "100%sure")}, nil, "raw"},
+		"with a plus sign in a header that is not form-encoded": {
+			[]string{basic("plus", "1+1%3D2")}, nil, "plus"},
+		"with a plus sign in a form-encoded header": {
+			[]string{basic("plus", "1%2B1%253D2")}, nil, "plus"},
+		"with the client_id of a header that is not form-encoded": {
+			[]string{basic(oddLogin, oddSecret)}, []string{"client_id", oddLogin}, oddLogin},
 		"with the scheme in any case": {
 			[]string{strings.Replace(basic("alice", "alice-secret"), "Basic", "bASIC", 1)}, nil, "alice"},
 		"with the maximum of the user": {
