@@ -43,6 +43,7 @@ const (
 	RuleSchema           Rule = "schema"
 	RuleDuplicateObject  Rule = "duplicate-object"
 	RuleDuplicateLogin   Rule = "duplicate-login"
+	RuleDuplicateID      Rule = "duplicate-identity"
 	RuleMissingSecret    Rule = "missing-secret"
 	RuleMissingSecretKey Rule = "missing-secret-key"
 	RuleInvalidPassword  Rule = "invalid-password"
@@ -63,6 +64,7 @@ func Rules() []Description {
 		{string(RuleSchema), "The API server refuses the object."},
 		{string(RuleDuplicateObject), "Two objects have the same kind, namespace and name."},
 		{string(RuleDuplicateLogin), "Two Users have the same login, so one of them cannot log in."},
+		{string(RuleDuplicateID), "Two Users claim the same identity, so it logs in only one of them."},
 		{string(RuleMissingSecret), "No manifest declares or generates the Secret that a User refers to."},
 		{string(RuleMissingSecretKey), "The Secret lacks the key that a User refers to."},
 		{string(RuleInvalidPassword), "The password or hash in the Secret cannot be used."},

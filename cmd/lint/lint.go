@@ -118,9 +118,10 @@ func (l *linter) add(o located, seen map[manifest.Key]located) {
 
 // examine applies all rules.
 func (l *linter) examine() {
-	logins := map[string]located{}
+	logins, identities := map[string]located{}, claims{}
 	for _, u := range l.users {
 		l.examineLogin(u, logins)
+		l.examineIdentities(u, identities)
 		l.examineExpiry(u)
 		l.examineGroups(u)
 		l.examinePasswords(u)

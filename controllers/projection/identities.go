@@ -56,7 +56,7 @@ func IdentityNames(u *authv1alpha1.User) []string {
 func (s Status) identityConflict() metav1.Condition {
 	var remarks []string
 	for _, c := range s.IdentityConflicts {
-		remarks = append(remarks, fmt.Sprintf("identities[%d] (%s) belongs to the older User %s", c.Index, s.identity(c.Index), c.Holder))
+		remarks = append(remarks, fmt.Sprintf("identities[%d] (%s) belongs to the older User %s", c.Index, DescribeIdentity(s.Projection.User.Identities[c.Index]), c.Holder))
 	}
 	return remarkCondition(authv1alpha1.ConditionIdentityConflict, authv1alpha1.ReasonIdentityConflict, remarks,
 		"; remove it from one of the two Users. Passwords and the other identities still work")
@@ -67,16 +67,15 @@ func (s Status) identityUntrusted() metav1.Condition {
 	var remarks []string
 	for i, identity := range s.Projection.User.Identities {
 		if s.Trusts != nil && !s.Trusts(identity.Issuer) {
-			remarks = append(remarks, fmt.Sprintf("identities[%d] (%s)", i, s.identity(i)))
+			remarks = append(remarks, fmt.Sprintf("identities[%d] (%s)", i, DescribeIdentity(identity)))
 		}
 	}
 	return remarkCondition(authv1alpha1.ConditionIdentityUntrusted, authv1alpha1.ReasonIssuerNotTrusted, remarks,
 		": the issuer is not trusted; add it to the file of --trusted-issuers, or serve the cluster that the ServiceAccount belongs to")
 }
 
-// identity describes an identity of the User.
-func (s Status) identity(index int) string {
-	identity := s.Projection.User.Identities[index]
+// DescribeIdentity names an identity for people.
+func DescribeIdentity(identity directory.Identity) string {
 	if identity.Issuer == directory.ClusterIssuer {
 		return strings.TrimPrefix(identity.Subject, "system:")
 	}

@@ -32,9 +32,9 @@ func (i Identity) matches(claim func(name string) (string, bool)) bool {
 	return true
 }
 
-// overlaps reports whether one token can have both identities: they have the same issuer and
+// Overlaps reports whether one token can have both identities: they have the same issuer and
 // subject, and no claim must have two values.
-func (i Identity) overlaps(other Identity) bool {
+func (i Identity) Overlaps(other Identity) bool {
 	if i.Issuer != other.Issuer || i.Subject != other.Subject {
 		return false
 	}
@@ -144,7 +144,7 @@ func settleIdentity(claimants []claimant) {
 		c := &claimants[i]
 		c.holder = c.user
 		for _, older := range claimants[:i] {
-			if older.holder == older.user && older.user.Key != c.user.Key && older.identity.overlaps(*c.identity) {
+			if older.holder == older.user && older.user.Key != c.user.Key && older.identity.Overlaps(*c.identity) {
 				c.holder = older.user
 				break
 			}
