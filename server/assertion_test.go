@@ -140,7 +140,11 @@ func TestWrongAssertionLooksLikeAWrongPassword(t *testing.T) {
 				continue // the login follows from the assertion
 			}
 			for _, login := range []string{"both", "alice", "unknown"} {
-				if got := r.send(s, login, text); got.String() != want.String() && got.Status != 431 {
+				got := r.send(s, login, text)
+				if tooLarge := len(text) > 64<<10; tooLarge && (got.Status == 413 || got.Status == 431) {
+					continue // for any body or header of this size
+				}
+				if got.String() != want.String() {
 					t.Errorf("%s, %s, an assertion %s:\n%s\nwant\n%s", r.name, login, name, got, want)
 				}
 			}

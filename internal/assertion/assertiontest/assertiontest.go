@@ -272,11 +272,16 @@ func (i *Issuer) wrongClaims(t testing.TB, now time.Time, subject string) map[st
 		"that is not valid yet":           with(map[string]any{"nbf": at(40 * time.Second)}),
 		"issued in the future":            with(map[string]any{"iat": at(40 * time.Second)}),
 		"that lives longer than a day":    with(map[string]any{"exp": at(24*time.Hour + time.Second)}),
-		"without an end":                  with(map[string]any{"exp": nil}), // as in legacy ServiceAccount Secrets
-		"without a beginning":             with(map[string]any{"iat": nil}),
-		"with an end that is a text":      with(map[string]any{"exp": "tomorrow"}),
-		"with an end beyond all times":    with(map[string]any{"exp": 1e300}),
-		"of 40 KiB":                       with(map[string]any{"padding": strings.Repeat("x", 30<<10)}),
+		"without an end":                  with(map[string]any{"exp": nil}),
+		"of a legacy Secret": with(map[string]any{
+			"aud": nil, "iat": nil, "nbf": nil, "exp": nil, "kubernetes.io/serviceaccount/secret.name": "billing-token",
+		}),
+		"of a legacy Secret for us":    with(map[string]any{"iat": nil, "nbf": nil, "exp": nil, "kubernetes.io/serviceaccount/secret.name": "billing-token"}),
+		"without a beginning":          with(map[string]any{"iat": nil}),
+		"with an end that is a text":   with(map[string]any{"exp": "tomorrow"}),
+		"with an end beyond all times": with(map[string]any{"exp": 1e300}),
+		"of 17 KiB":                    with(map[string]any{"padding": strings.Repeat("x", 12<<10)}),
+		"of 100 KiB":                   with(map[string]any{"padding": strings.Repeat("x", 75<<10)}),
 	}
 }
 
