@@ -206,7 +206,7 @@ func TestRevokedAndExpiredUsersHaveNoAssertions(t *testing.T) {
 	}
 }
 
-// Whoever can log in may exchange its tokens, also without a password.
+// A user who can log in may exchange tokens, also without a password.
 func TestUserWithOnlyAnIdentityExchangesTokens(t *testing.T) {
 	t.Parallel()
 	s, i := newAssertionService(t)
@@ -301,6 +301,9 @@ func TestTokenExchange(t *testing.T) {
 		"another type":     {url.Values{"subject_token_type": {"urn:ietf:params:oauth:token-type:saml2"}}, 400, `"error":"invalid_request"`},
 		"a refresh token":  {url.Values{"requested_token_type": {"urn:ietf:params:oauth:token-type:refresh_token"}}, 400, `"error":"invalid_request"`},
 		"an actor":         {url.Values{"actor_token": {good}}, 400, `"error":"invalid_request"`},
+		"the audience":     {url.Values{"audience": {servertest.Issuer}, "resource": {servertest.Issuer}}, 200, `"token_type":"Bearer"`},
+		"another audience": {url.Values{"audience": {"https://other.test"}}, 400, `"error":"invalid_target"`},
+		"another resource": {url.Values{"resource": {"https://other.test"}}, 400, `"error":"invalid_target"`},
 		"another grant":    {url.Values{"grant_type": {"other"}}, 400, `"error":"unsupported_grant_type"`},
 	} {
 		if a := request(c.changes); a.Status != c.status || !strings.Contains(a.Body, c.want) {

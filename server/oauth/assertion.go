@@ -34,7 +34,13 @@ func checkExchange(f form) error {
 }
 
 // exchange returns the user for whom the subject token speaks. The client needs no other credential.
+// A client that names a target gets no token that is for another one (RFC 8693, 2.2.2).
 func (h *handler) exchange(ctx context.Context, f form) (*directory.User, error) {
+	for _, target := range []string{f["audience"], f["resource"]} {
+		if target != "" && !slices.Contains(h.Audience, target) {
+			return nil, errInvalidTarget
+		}
+	}
 	id, err := h.Assertions.Authenticate(ctx, f["subject_token"])
 	if authn.IsRefusal(err) {
 		return nil, errInvalidSubject
