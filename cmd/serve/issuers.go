@@ -140,26 +140,25 @@ func (i *issuers) reload() bool {
 }
 
 // apply trusts the listed issuers and that of the cluster, and no others. It keeps the keys of
-// issuers that have not changed.
+// issuers that have not changed. The issuer of the cluster comes first, so that an entry with its
+// name does not replace it: what the API server says of its own tokens holds.
 func (i *issuers) apply(ctx context.Context) {
 	i.mu.Lock()
 	next := map[string]*runningIssuer{}
+	var trusted []*assertion.Issuer
 	if i.cluster != nil {
 		next[""] = i.running[""]
 		if next[""] == nil {
 			next[""] = i.run(ctx, trust.Issuer{}, i.clusterSource())
 		}
+		trusted = append(trusted, next[""].issuer)
 	}
 	for _, l := range i.listed {
-		if known := i.running[l.URL]; known != nil && reflect.DeepEqual(known.config, l) {
-			next[l.URL] = known
-			continue
+		next[l.URL] = i.running[l.URL]
+		if next[l.URL] == nil || !reflect.DeepEqual(next[l.URL].config, l) {
+			next[l.URL] = i.run(ctx, l, sourceOf(l))
 		}
-		next[l.URL] = i.run(ctx, l, sourceOf(l))
-	}
-	var trusted []*assertion.Issuer
-	for _, r := range next {
-		trusted = append(trusted, r.issuer)
+		trusted = append(trusted, next[l.URL].issuer)
 	}
 	i.verifier.Trust(trusted)
 	for url, r := range i.running {

@@ -2,7 +2,9 @@ package serve
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,6 +67,35 @@ func TestTrustedIssuersAreReloaded(t *testing.T) {
 	write(trustedHead + "- issuer: {url: https://self.test}\n")
 	if _, err := a.newIssuers(); err == nil || !strings.Contains(err.Error(), "this service itself") {
 		t.Errorf("the service trusts itself: %v", err)
+	}
+}
+
+// The issuer of the cluster is asked before one of the file with the same name.
+func TestClusterIsTheFirstIssuer(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "trusted.yaml")
+	text := trustedHead
+	for port := range 20 {
+		text += fmt.Sprintf("- issuer: {url: https://127.0.0.1:%d}\n", port+1)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := &App{
+		options: &Options{TrustedIssuers: file, Audience: []string{"a"}}, assertions: &assertion.Verifier{},
+		log: slog.New(slog.DiscardHandler), now: time.Now,
+	}
+	i, err := a.newIssuers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.cluster, i.apiServer = &http.Client{Transport: http.DefaultTransport}, "https://127.0.0.1:1"
+	for range 2 {
+		i.apply(t.Context())
+		issuers := a.assertions.Issuers()
+		if len(issuers) != 21 || !issuers[0].Cluster || issuers[1].Cluster {
+			t.Fatalf("%d issuers, of which the first is that of the cluster: %v", len(issuers), issuers[0].Cluster)
+		}
 	}
 }
 
