@@ -23,7 +23,7 @@ type ServiceAccountIdentity struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')`,message="must consist of lower-case letters, digits, '-' and '.', and begin and end with a letter or digit"
 	Name string `json:"name"`
 
 	// namespace is the namespace of the ServiceAccount.
@@ -31,7 +31,7 @@ type ServiceAccountIdentity struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')`,message="must consist of lower-case letters, digits and '-', and begin and end with a letter or digit"
 	Namespace string `json:"namespace"`
 }
 
@@ -41,7 +41,7 @@ type FederatedIdentity struct {
 	// Example: https://token.actions.githubusercontent.com
 	// +required
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:Pattern=`^https://[^\s\x00-\x1f\x7f-\x9f]+$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^https://[^\s\x00-\x1f\x7f-\x9f]+$')`,message="must be an https URL"
 	Issuer string `json:"issuer"`
 
 	// subject is the claim "sub" of the token. It is compared byte for byte.
@@ -49,7 +49,7 @@ type FederatedIdentity struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f-\x9f]+$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[^\x00-\x1f\x7f-\x9f]+$')`,message="must not contain control characters"
 	Subject string `json:"subject"`
 
 	// claims are further claims that the token must have, at most 8. Each is compared with a claim

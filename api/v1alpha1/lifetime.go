@@ -11,8 +11,7 @@ import (
 // "1h30m", "30d". A day has 24 hours.
 //
 // +kubebuilder:validation:MaxLength=32
-// +kubebuilder:validation:Pattern=`^([1-9][0-9]{0,4}d|([0-9]{1,10}(\.[0-9]{1,9})?(h|m|s|ms|us|ns))+)$`
-// +kubebuilder:validation:XValidation:rule="self.endsWith('d') || duration(self) >= duration('1s')",message="must be a duration of at least 1s, such as 90s, 1h30m or 30d"
+// +kubebuilder:validation:XValidation:rule=`self.matches(r'^([1-9][0-9]{0,4}d|([0-9]{1,10}(\.[0-9]{1,9})?(h|m|s|ms|us|ns))+)$') && (self.endsWith('d') || duration(self) >= duration('1s'))`,message="must be a duration of at least 1s, such as 90s, 1h30m or 30d"
 type Lifetime string
 
 // Duration returns the length of the lifetime, or an error if the text is not a lifetime.

@@ -49,7 +49,7 @@ type UserSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
-	// +kubebuilder:validation:Pattern=`^[^:\s\p{Z}\x00-\x1f\x7f-\x9f\p{Cf}]([^:\x00-\x1f\x7f-\x9f\p{Cf}]*[^:\s\p{Z}\x00-\x1f\x7f-\x9f\p{Cf}])?$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[^:\s\p{Z}\x00-\x1f\x7f-\x9f\p{Cf}]([^:\x00-\x1f\x7f-\x9f\p{Cf}]*[^:\s\p{Z}\x00-\x1f\x7f-\x9f\p{Cf}])?$')`,message="must not contain ':', control characters or invisible format characters, nor begin or end with a space"
 	Login string `json:"login,omitempty"`
 
 	// displayName is the user's name for people to read; tokens carry it as the claim "name".
@@ -57,7 +57,7 @@ type UserSpec struct {
 	// Example: Jean Jackson
 	// +optional
 	// +kubebuilder:validation:MaxLength=255
-	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f-\x9f]*$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[^\x00-\x1f\x7f-\x9f]*$')`,message="must not contain control characters"
 	DisplayName string `json:"displayName,omitempty"`
 
 	// email is the user's email address; tokens carry it as the claim "email". Absent: no such
@@ -65,7 +65,7 @@ type UserSpec struct {
 	// Example: jeanjackson@example.com
 	// +optional
 	// +kubebuilder:validation:MaxLength=254
-	// +kubebuilder:validation:Pattern=`^[^@\s\x00-\x1f\x7f-\x9f]+@[^@\s\x00-\x1f\x7f-\x9f]+$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[^@\s\x00-\x1f\x7f-\x9f]+@[^@\s\x00-\x1f\x7f-\x9f]+$')`,message="must be an email address, such as jeanjackson@example.com"
 	Email string `json:"email,omitempty"`
 
 	// groups are the groups that the user is a member of; tokens carry them as the claim "groups".
@@ -79,7 +79,7 @@ type UserSpec struct {
 	// +kubebuilder:validation:MaxItems=100
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=255
-	// +kubebuilder:validation:items:Pattern=`^[^,\x00-\x1f\x7f-\x9f\p{Cf}]+$`
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches(r'^[^,\x00-\x1f\x7f-\x9f\p{Cf}]+$')`,message="a group must not contain commas, control characters or invisible format characters"
 	// +kubebuilder:validation:items:XValidation:rule="!self.startsWith('system:')",message="groups that begin with system: are reserved for Kubernetes"
 	Groups []string `json:"groups,omitempty"`
 
@@ -140,7 +140,7 @@ type Password struct {
 	// +kubebuilder:default=default
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')`,message="must consist of lower-case letters, digits and '-', and begin and end with a letter or digit"
 	Name string `json:"name,omitempty"`
 
 	// hashFrom is the source of the password's hash. bcrypt ("$2b$...") and argon2id
@@ -190,7 +190,7 @@ type SecretKeyRef struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')`,message="must consist of lower-case letters, digits, '-' and '.', and begin and end with a letter or digit"
 	Name string `json:"name"`
 
 	// key is the key in the data of the Secret.
@@ -198,13 +198,13 @@ type SecretKeyRef struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[-._a-zA-Z0-9]+$')`,message="must consist of letters, digits, '-', '_' and '.'"
 	Key string `json:"key"`
 }
 
 // TokenPolicy narrows the lifetimes of one user's tokens.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.defaultLifetime) || !has(self.maximumLifetime) || (self.defaultLifetime.endsWith('d') || self.maximumLifetime.endsWith('d') ? (self.defaultLifetime.endsWith('d') ? int(self.defaultLifetime.substring(0, self.defaultLifetime.size() - 1)) * 86400 : duration(self.defaultLifetime).getSeconds()) <= (self.maximumLifetime.endsWith('d') ? int(self.maximumLifetime.substring(0, self.maximumLifetime.size() - 1)) * 86400 : duration(self.maximumLifetime).getSeconds()) : duration(self.defaultLifetime) <= duration(self.maximumLifetime))",message="defaultLifetime must not be longer than maximumLifetime"
+// +kubebuilder:validation:XValidation:rule="!has(self.defaultLifetime) || !has(self.maximumLifetime) || [self.defaultLifetime, self.maximumLifetime].exists(l, !l.matches(r'^([1-9][0-9]{0,4}d|([0-9]{1,10}(\\.[0-9]{1,9})?(h|m|s|ms|us|ns))+)$')) || (self.defaultLifetime.endsWith('d') || self.maximumLifetime.endsWith('d') ? (self.defaultLifetime.endsWith('d') ? int(self.defaultLifetime.substring(0, self.defaultLifetime.size() - 1)) * 86400 : duration(self.defaultLifetime).getSeconds()) <= (self.maximumLifetime.endsWith('d') ? int(self.maximumLifetime.substring(0, self.maximumLifetime.size() - 1)) * 86400 : duration(self.maximumLifetime).getSeconds()) : duration(self.defaultLifetime) <= duration(self.maximumLifetime))",message="defaultLifetime must not be longer than maximumLifetime"
 type TokenPolicy struct {
 	// defaultLifetime is the lifetime of an opaque token if the client does not request one.
 	// Absent: the service's default.
