@@ -25,8 +25,8 @@ func newUserExplain() *cobra.Command {
 		Use:   "explain NAME",
 		Short: "Say whether a User can log in now, and everything that decides it",
 		Long: "Shows everything that decides whether a User logs in now, each with a tick or a cross, and what to do about a cross.\n" +
-			"NAME is the name of the object or the login. If you may not read the Secrets of the User, the words of the service\n" +
-			"stand for what is in them.",
+			"NAME is the name of the object or the login. If you may not read the Secrets or Revocations of the User, the\n" +
+			"words of the service stand for what is in them.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, namespace, err := o.connect()
@@ -56,6 +56,7 @@ type facts struct {
 	secrets     map[string]*corev1.Secret // by name; without those that do not exist
 	unreadable  error                     // why Secrets could not be read; nil if they were
 	revocations []authv1alpha1.Revocation // those of the user
+	hidden      bool                      // Revocations could not be read
 	rivals      []authv1alpha1.User       // other Users of the namespace with the login
 	events      []eventsv1.Event          // about the user, the latest first
 	now         time.Time
@@ -68,10 +69,11 @@ func gather(ctx context.Context, c client.Client, u *authv1alpha1.User, now time
 		return nil, err
 	}
 	var revocations authv1alpha1.RevocationList
-	if err := tolerate(c.List(ctx, &revocations, client.InNamespace(u.Namespace), client.MatchingFields{"spec.userRef.name": u.Name})); err != nil {
+	err := c.List(ctx, &revocations, client.InNamespace(u.Namespace), client.MatchingFields{"spec.userRef.name": u.Name})
+	if tolerate(err) != nil {
 		return nil, err
 	}
-	f.revocations = revocations.Items
+	f.revocations, f.hidden = revocations.Items, err != nil
 	if err := f.readRivals(ctx, c); err != nil {
 		return nil, err
 	}

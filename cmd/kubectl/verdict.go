@@ -3,15 +3,11 @@ package kubectl
 import (
 	"fmt"
 	"io"
-	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
-	"github.com/gatehouse-auth/gatehouse/controllers/projection"
-	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
 // mark is what stands before a line of an explanation.
@@ -33,8 +29,11 @@ type line struct {
 // lines returns what decides about a login, in the order in which the service looks at it.
 func (f *facts) lines() []line {
 	lines := []line{f.observed(), f.revoked(), f.expired(), f.holdsLogin()}
-	lines = append(lines, f.passwords()...)
-	lines = append(lines, f.locked())
+	credentials := f.credentials()
+	for _, c := range credentials {
+		lines = append(lines, c.line)
+	}
+	lines = append(lines, f.locked(credentials))
 	lines = append(lines, f.tokens()...)
 	return append(lines, f.conditions()...)
 }
@@ -77,7 +76,12 @@ func (f *facts) observed() line {
 	}
 }
 
+// revoked says whether the User is revoked. An unreadable User has spec.revoked set, because it counts
+// as revoked.
 func (f *facts) revoked() line {
+	if f.user.Unreadable != "" {
+		return line{bad, "the stored object breaks the schema and counts as revoked: " + f.user.Unreadable, "correct these fields and apply the User again"}
+	}
 	if f.user.Spec.Revoked {
 		return line{bad, "revoked by spec.revoked", "set spec.revoked to false to let the user log in again"}
 	}
@@ -92,6 +96,9 @@ func (f *facts) revoked() line {
 		}
 		return line{bad, fmt.Sprintf("revoked by Revocation %s %s: %s", r.Name, until, r.Spec.Reason),
 			fmt.Sprintf("delete it to let the user log in again: kubectl -n %s delete revocations.auth.gatehouse.dev %s", r.Namespace, r.Name)}
+	}
+	if c := f.condition(authv1alpha1.ReasonRevoked); c != nil && f.hidden {
+		return line{bad, "revoked, and you may not read the Revocations; the service says: " + c.Message, ""}
 	}
 	return line{good, "not revoked", ""}
 }
@@ -131,96 +138,6 @@ func (f *facts) condition(reason string) *metav1.Condition {
 	return nil
 }
 
-// passwords says what the service finds when it follows each password to its Secret. They are bad
-// only if none of them logs in.
-func (f *facts) passwords() (lines []line) {
-	usable := false
-	for i := range f.user.Spec.Passwords {
-		l := f.password(i)
-		usable = usable || l.mark != bad
-		lines = append(lines, l)
-	}
-	if len(lines) == 0 {
-		return []line{{bad, "spec.passwords is empty", "add one: kubectl gatehouse user set-password " + f.user.Name + " --generate-password"}}
-	}
-	for i := range lines {
-		if usable && lines[i].mark == bad {
-			lines[i].mark = note
-		}
-	}
-	return lines
-}
-
-func (f *facts) password(i int) line {
-	p := &f.user.Spec.Passwords[i]
-	name, ref := f.passwordName(i), p.Source()
-	switch {
-	case ref == nil:
-		return line{bad, name + " has neither hashFrom nor plaintextFrom", "set one of them"}
-	case p.ExpiresAt != nil && !p.ExpiresAt.After(f.now):
-		return line{bad, name + " expired at " + inUTC(p.ExpiresAt), "add another: kubectl gatehouse user set-password " + f.user.Name + " --generate-password"}
-	case f.unreadable != nil && f.secrets[ref.Name] == nil:
-		return f.unreadPassword(name, ref)
-	}
-	alone := *f.user
-	alone.Spec.Passwords = f.user.Spec.Passwords[i : i+1]
-	out := projection.NewProjector(password.NewKeyer(), nil).Project(&alone, func(name string) *corev1.Secret { return f.secrets[name] })
-	if len(out.Problems) > 0 {
-		return line{bad, withoutEntry(name, out.Problems[0].Message), ""}
-	}
-	text := name + " is a password in plain text"
-	if p.HashFrom != nil {
-		text = name + " is a hash: " + out.User.Credentials.Passwords[0].Hash.Class()
-	}
-	if p.ExpiresAt != nil {
-		text += ", expires at " + inUTC(p.ExpiresAt)
-	}
-	if len(out.Weak) > 0 {
-		return line{note, withoutEntry(name, out.Weak[0]), "replace it: kubectl gatehouse user set-password " + f.user.Name + " --generate-password"}
-	}
-	return line{good, text, ""}
-}
-
-// unreadPassword repeats what the service says about a password whose Secret the person may not
-// read.
-func (f *facts) unreadPassword(name string, ref *authv1alpha1.SecretKeyRef) line {
-	for _, c := range f.user.Status.Conditions {
-		if c.Status == metav1.ConditionFalse && strings.Contains(c.Message, fmt.Sprintf("Secret %q", ref.Name)) {
-			return line{bad, name + ": the service says: " + c.Message, ""}
-		}
-	}
-	return line{note, fmt.Sprintf("%s is in Secret %q, which you may not read; the service reports no fault", name, ref.Name), ""}
-}
-
-func (f *facts) passwordName(i int) string {
-	name := f.user.Spec.Passwords[i].Name
-	if name == "" {
-		name = "default"
-	}
-	return "passwords[" + name + "]"
-}
-
-// withoutEntry returns a message of the projection that begins with the entry once.
-func withoutEntry(name, message string) string {
-	if _, rest, found := strings.Cut(message, "]"); found && strings.HasPrefix(message, "passwords[") {
-		return name + rest
-	}
-	return name + ": " + message
-}
-
-func (f *facts) locked() line {
-	at := f.user.Status.LockedUntil
-	if at == nil || !at.After(f.now) {
-		return line{good, fmt.Sprintf("not locked (%d failed logins in a row)", f.user.Status.FailedLogins), ""}
-	}
-	until := "until " + inUTC(at)
-	if at.Year() == 9999 {
-		until = "until someone lifts the lock"
-	}
-	return line{bad, fmt.Sprintf("locked %s, after %d failed logins in a row", until, f.user.Status.FailedLogins),
-		"find out who guesses, then: kubectl gatehouse user unlock " + f.user.Name}
-}
-
 // tokens says which tokens of the user are void, and when the last one was issued.
 func (f *facts) tokens() (lines []line) {
 	after, revoked := f.user.Spec.TokensValidAfter, f.user.Status.TokensRevokedAt
@@ -246,7 +163,8 @@ func later(a, b *metav1.Time) *metav1.Time {
 func (f *facts) conditions() (lines []line) {
 	for _, c := range f.user.Status.Conditions {
 		switch c.Type {
-		case authv1alpha1.ConditionReady, authv1alpha1.ConditionLoginAllowed, authv1alpha1.ConditionWeakHash, authv1alpha1.ConditionTokensVoid:
+		case authv1alpha1.ConditionReady, authv1alpha1.ConditionLoginAllowed, authv1alpha1.ConditionStalled, authv1alpha1.ConditionWeakHash,
+			authv1alpha1.ConditionTokensVoid, authv1alpha1.ConditionIdentityConflict, authv1alpha1.ConditionIdentityUntrusted:
 			continue
 		}
 		switch {
