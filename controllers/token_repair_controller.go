@@ -103,10 +103,13 @@ func (r *TokenRepairReconciler) remember(t *authv1alpha1.Token) bool {
 	return true
 }
 
-func (r *TokenRepairReconciler) forget(key types.NamespacedName) {
+// forget forgets the Token that was remembered under key, if it has this UID.
+func (r *TokenRepairReconciler) forget(key types.NamespacedName, uid types.UID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.lost, key)
+	if t := r.lost[key]; t != nil && t.UID == uid {
+		delete(r.lost, key)
+	}
 }
 
 func (r *TokenRepairReconciler) lostToken(key types.NamespacedName) *authv1alpha1.Token {
@@ -125,7 +128,10 @@ func (r *TokenRepairReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	r.forget(req.NamespacedName)
+	// A Token with the UID of the lost one was read just before it was deleted.
+	if lost := r.lostToken(req.NamespacedName); lost != nil && lost.UID != t.UID {
+		r.forget(req.NamespacedName, lost.UID)
+	}
 	if t.Unreadable != "" || t.DeletionTimestamp != nil {
 		return ctrl.Result{}, nil
 	}
@@ -173,7 +179,7 @@ func (r *TokenRepairReconciler) restore(ctx context.Context, key types.Namespace
 		}
 		r.directory.PutRecord(record.FromToken(t))
 	}
-	r.forget(key)
+	r.forget(key, lost.UID)
 	return nil
 }
 

@@ -99,7 +99,7 @@ func TestRevocationDespiteQuota(t *testing.T) {
 		return err != nil
 	}
 	deadline := time.Now().Add(30 * time.Second)
-	for !refused() && time.Now().Before(deadline) { //nolint:revive // until the API server has read the quota
+	for !refused() && time.Now().Before(deadline) { // until the API server has read the quota
 	}
 	if got := mustCreate(t, records, newRecord(u, "ci")); got != labelled {
 		t.Errorf("a live label gives %+v", got)

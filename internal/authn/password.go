@@ -136,41 +136,40 @@ func (a *Password) checkOnce(ctx context.Context, readings []Credentials) (user 
 			return attempts[i].user, true, nil
 		}
 	}
-	var failed *attempt  // the first of a known user
-	var refusal *attempt // the first whose password is right
-	var reason error     // of refusal
+	user, err = a.decide(ctx, attempts)
+	return user, false, err
+}
+
+// decide returns the user of the first attempt that succeeds. Unless one does, it computes the hashes
+// of all of them before it refuses, so that the time does not tell which of them is right.
+func (a *Password) decide(ctx context.Context, attempts []attempt) (*directory.User, error) {
+	var refused *attempt // the first whose password is right
+	var reason error
 	for i := range attempts {
 		t := &attempts[i]
-		if t.user == nil {
-			if err := a.payForUnknown(ctx, t); err != nil {
-				return nil, false, err
-			}
-			continue
-		}
 		match, err := a.match(ctx, t)
 		if err != nil {
-			return t.user, false, err
+			return t.user, err
 		}
-		if match >= 0 {
-			err := a.verdict(t, match)
-			if err == nil || err == errCredentialsChanged { //nolint:errorlint // never wrapped
-				return t.user, false, err
-			}
-			if refusal == nil {
-				refusal, reason = t, err
-			}
+		if match < 0 {
+			continue
 		}
-		if failed == nil {
-			failed = t
+		err = a.verdict(t, match)
+		if err == nil || err == errCredentialsChanged { //nolint:errorlint // never wrapped
+			return t.user, err
+		}
+		if refused == nil {
+			refused, reason = t, err
 		}
 	}
-	switch {
-	case refusal != nil:
-		return refusal.user, false, reason
-	case failed != nil:
-		return failed.user, false, a.verdict(failed, -1)
+	if refused != nil {
+		return refused.user, reason
 	}
-	return nil, false, ErrUnknownLogin
+	known := slices.IndexFunc(attempts, func(t attempt) bool { return t.user != nil })
+	if known < 0 {
+		return nil, ErrUnknownLogin
+	}
+	return attempts[known].user, a.verdict(&attempts[known], -1)
 }
 
 // attempt returns an attempt to log in with c.
@@ -224,18 +223,14 @@ func (a *Password) passesLock(user *directory.User, match int, t *attempt, now t
 	return c.Passwords[match].Hash.Free() || c.Cache.Recall(&t.digest, now) != nil && c.Failures.SucceededFrom(t.network, now)
 }
 
-// payForUnknown takes the time of the attempt of a user for one with a login that no user has.
-func (a *Password) payForUnknown(ctx context.Context, t *attempt) error {
-	key := flightKey{digest: a.digester.digest("", t.login, t.plaintext)}
-	q := a.question(ctx, t.login, t.plaintext)
-	q.decoys = a.Directory.Decoys(t.login)
-	_, err := a.compute(ctx, key, q)
-	return err
-}
-
 // match returns the index of the password that matches, or -1. It skips hashes only where the login
-// succeeds.
+// succeeds. For a login that no user has, it takes the time of one that a user has.
 func (a *Password) match(ctx context.Context, t *attempt) (int, error) {
+	if t.user == nil {
+		q := a.question(ctx, t.login, t.plaintext)
+		q.decoys = a.Directory.Decoys(t.login)
+		return a.compute(ctx, flightKey{digest: a.digester.digest("", t.login, t.plaintext)}, q)
+	}
 	user, passwords := t.user, t.user.Credentials.Passwords
 	hashes := make([]*password.Hash, len(passwords))
 	for i := range passwords {

@@ -34,17 +34,12 @@ type metadata struct {
 	RequestURI        bool     `json:"request_uri_parameter_supported"`
 }
 
-var (
-	// clientAuth names the ways in which a client authenticates.
-	clientAuth = []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
-	// assertionAlgs names the algorithms of the assertions that private_key_jwt takes.
-	assertionAlgs = []string{token.RS256, token.ES256, token.EdDSA}
-)
-
 // discovery serves GET /.well-known/openid-configuration and GET
 // /.well-known/oauth-authorization-server, with the same document.
 func (h *handler) discovery(w http.ResponseWriter, _ *http.Request) {
 	base := strings.TrimSuffix(h.Issuer, "/")
+	clientAuth := []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
+	assertionAlgs := []string{token.RS256, token.ES256, token.EdDSA}
 	allowCaching(w)
 	api.WriteJSON(w, http.StatusOK, metadata{
 		Issuer:            h.Issuer,

@@ -39,7 +39,7 @@ func startIssuer(certDir, trustedFile string) (*issuer, error) {
 	if err != nil {
 		return nil, err
 	}
-	pem, err := os.ReadFile(filepath.Join(certDir, "tls.crt"))
+	pem, err := os.ReadFile(filepath.Join(certDir, "tls.crt")) //nolint:gosec // given on the command line
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func startIssuer(certDir, trustedFile string) (*issuer, error) {
 	}()
 	text := fmt.Sprintf("apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\njwt:\n- issuer:\n    url: %s\n"+
 		"    audiences: [bench]\n    certificateAuthority: |\n      %s\n", i.url, strings.ReplaceAll(strings.TrimSpace(string(pem)), "\n", "\n      "))
-	return i, os.WriteFile(trustedFile, []byte(text), 0o600)
+	return i, os.WriteFile(trustedFile, []byte(text), 0o600) //nolint:gosec // as above
 }
 
 func (i *issuer) stop() { _ = i.web.Close() }
