@@ -87,6 +87,11 @@ test-observability: ## Compare the alerts, the dashboard and their documentation
 test-gitops: ## Test what tools that apply Users from Git make of their conditions
 	go -C test/gitops test -count=1 -shuffle=on ./...
 
+.PHONY: test-foreign
+test-foreign: ## Run other projects' programs with the configurations in docs/ (the first run builds them: half an hour)
+	programs=$$(test/foreign/install.sh | tail -n 1); \
+	FOREIGN_PROGRAMS="$$programs" go -C test/foreign test -count=1 -shuffle=on ./...
+
 .PHONY: e2e
 e2e: ## Test IMAGE on the cluster of KUBECONFIG; without IMAGE, build the images and load them into kind
 	hack/e2e.sh $(if $(findstring command line,$(origin IMAGE)),$(IMAGE))
@@ -133,7 +138,7 @@ fmt: $(GOLANGCI_LINT) ## Format the Go code and sort its imports
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters, which also enforce the law of imports
 	$(GOLANGCI_LINT) run
-	for module in hack/bench hack/chart test/observability test/gitops; do (cd $$module && $(GOLANGCI_LINT) run); done
+	for module in hack/bench hack/chart test/observability test/gitops test/foreign; do (cd $$module && $(GOLANGCI_LINT) run); done
 
 .PHONY: vulncheck
 vulncheck: ## Fail if the code calls anything with a known vulnerability; asks https://vuln.go.dev
