@@ -8,23 +8,24 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-auth/gatehouse/cmd/output"
 	"github.com/gatehouse-auth/gatehouse/cmd/session"
 )
 
 // newContextCommand returns the command that shows and selects contexts.
 func newContextCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "context", Short: "Show or select the services that you have logged in to"}
-	var out output
+	var out output.Flag
 	list := &cobra.Command{
 		Use: "list", Short: "Show the contexts; a star marks the current one", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := out.check(); err != nil {
+			if err := out.Check(); err != nil {
 				return err
 			}
 			return listContexts(cmd, out)
 		},
 	}
-	out.bind(list)
+	out.Bind(list)
 	cmd.AddCommand(list, &cobra.Command{
 		Use: "use NAME", Short: "Make a context the current one", Args: cobra.ExactArgs(1), ValidArgsFunction: completeContexts,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -45,7 +46,7 @@ type listedContext struct {
 	Expires *time.Time `json:"expires,omitempty"` // of the token; nil if there is none
 }
 
-func listContexts(cmd *cobra.Command, out output) error {
+func listContexts(cmd *cobra.Command, out output.Flag) error {
 	dir, err := session.DefaultDir()
 	if err != nil {
 		return err
@@ -63,7 +64,7 @@ func listContexts(cmd *cobra.Command, out output) error {
 		}
 		listed = append(listed, l)
 	}
-	return out.print(cmd.OutOrStdout(), listed, func(w io.Writer) error { return writeContexts(w, listed, time.Now()) })
+	return out.Print(cmd.OutOrStdout(), listed, func(w io.Writer) error { return writeContexts(w, listed, time.Now()) })
 }
 
 func writeContexts(w io.Writer, listed []listedContext, now time.Time) error {

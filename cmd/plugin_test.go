@@ -33,7 +33,7 @@ type plugin struct {
 }
 
 // newPlugin starts a service on the API server that stops at the end of the test.
-func newPlugin(t *testing.T) *plugin {
+func newPlugin(t *testing.T, changes ...func(*serve.Options)) *plugin {
 	t.Helper()
 	p := &plugin{T: t, kubeconfig: apitest.Kubeconfig(t)}
 	t.Setenv("KUBECONFIG", p.kubeconfig)
@@ -51,14 +51,18 @@ func newPlugin(t *testing.T) *plugin {
 			t.Fatal(err)
 		}
 	}
-	p.serve()
+	p.serve(changes...)
 	return p
 }
 
-func (p *plugin) serve() {
+// serve starts a replica with changed options.
+func (p *plugin) serve(changes ...func(*serve.Options)) {
 	p.Helper()
 	o := serve.NewOptions()
 	o.BindAddress, o.HealthProbeBindAddress, o.MetricsBindAddress, o.DrainDelay = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", 0
+	for _, change := range changes {
+		change(o)
+	}
 	if err := o.Validate(); err != nil {
 		p.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clientauthenticationv1 "k8s.io/client-go/pkg/apis/clientauthentication/v1"
 
+	"github.com/gatehouse-auth/gatehouse/cmd/output"
 	"github.com/gatehouse-auth/gatehouse/cmd/remote"
 	"github.com/gatehouse-auth/gatehouse/cmd/session"
 )
@@ -74,7 +75,7 @@ func writeExecCredential(w io.Writer, t session.Token) error {
 // newTokenListCommand returns the command that lists the recorded tokens of the user.
 func newTokenListCommand(version string) *cobra.Command {
 	o := &connectionOptions{version: version}
-	var out output
+	var out output.Flag
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List your tokens that the service keeps a record of",
@@ -82,7 +83,7 @@ func newTokenListCommand(version string) *cobra.Command {
 			"those that live for more than a day. No list has the value of a token.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := out.check(); err != nil {
+			if err := out.Check(); err != nil {
 				return err
 			}
 			return o.listTokens(cmd, out)
@@ -90,11 +91,11 @@ func newTokenListCommand(version string) *cobra.Command {
 	}
 	o.bind(cmd)
 	o.bindTokenFile(cmd)
-	out.bind(cmd)
+	out.Bind(cmd)
 	return cmd
 }
 
-func (o *connectionOptions) listTokens(cmd *cobra.Command, out output) error {
+func (o *connectionOptions) listTokens(cmd *cobra.Command, out output.Flag) error {
 	c, err := o.connect(cmd)
 	if err != nil {
 		return err
@@ -111,7 +112,7 @@ func (o *connectionOptions) listTokens(cmd *cobra.Command, out output) error {
 	if err != nil {
 		return explainRefusal(err)
 	}
-	return out.print(cmd.OutOrStdout(), listed, func(w io.Writer) error { return writeTokens(w, listed, time.Now()) })
+	return out.Print(cmd.OutOrStdout(), listed, func(w io.Writer) error { return writeTokens(w, listed, time.Now()) })
 }
 
 func writeTokens(w io.Writer, listed []remote.Listed, now time.Time) error {

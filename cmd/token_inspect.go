@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-auth/gatehouse/cmd/output"
 	"github.com/gatehouse-auth/gatehouse/cmd/remote"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
@@ -21,7 +22,7 @@ import (
 func newTokenInspectCommand(version string) *cobra.Command {
 	o := &connectionOptions{version: version}
 	var (
-		out     output
+		out     output.Flag
 		offline bool
 	)
 	cmd := &cobra.Command{
@@ -33,7 +34,7 @@ func newTokenInspectCommand(version string) *cobra.Command {
 		Example: "  gatehouse token inspect --offline --token-file - < token.txt",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := out.check(); err != nil {
+			if err := out.Check(); err != nil {
 				return err
 			}
 			return o.inspect(cmd, out, offline)
@@ -41,7 +42,7 @@ func newTokenInspectCommand(version string) *cobra.Command {
 	}
 	o.bind(cmd)
 	o.bindTokenFile(cmd)
-	out.bind(cmd)
+	out.Bind(cmd)
 	cmd.Flags().BoolVar(&offline, "offline", false, "do not ask the service")
 	return cmd
 }
@@ -57,7 +58,7 @@ type inspected struct {
 	Verdict string         `json:"verdict,omitempty"`
 }
 
-func (o *connectionOptions) inspect(cmd *cobra.Command, out output, offline bool) error {
+func (o *connectionOptions) inspect(cmd *cobra.Command, out output.Flag, offline bool) error {
 	text, c, err := o.inspectedToken(cmd, offline)
 	if err != nil {
 		return err
@@ -68,7 +69,7 @@ func (o *connectionOptions) inspect(cmd *cobra.Command, out output, offline bool
 			return err
 		}
 	}
-	return out.print(cmd.OutOrStdout(), i, i.table)
+	return out.Print(cmd.OutOrStdout(), i, i.table)
 }
 
 // inspectedToken returns the token as it is, without a renewal, which would show another one. It

@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-auth/gatehouse/cmd/output"
 )
 
 // versionInfo is what gatehouse version prints.
@@ -19,21 +21,21 @@ type versionInfo struct {
 
 // newVersionCommand returns the command that prints the version of the binary.
 func newVersionCommand(version string) *cobra.Command {
-	var out output
+	var out output.Flag
 	cmd := &cobra.Command{
 		Use: "version", Short: "Print the version of this binary", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := out.check(); err != nil {
+			if err := out.Check(); err != nil {
 				return err
 			}
 			v := versionInfo{Version: version, Revision: revision(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
-			return out.print(cmd.OutOrStdout(), v, func(w io.Writer) error {
+			return out.Print(cmd.OutOrStdout(), v, func(w io.Writer) error {
 				_, err := fmt.Fprintf(w, "gatehouse %s (%s, %s)\n", v.Version, v.Go, v.Platform)
 				return err
 			})
 		},
 	}
-	out.bind(cmd)
+	out.Bind(cmd)
 	return cmd
 }
 

@@ -9,19 +9,20 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-auth/gatehouse/cmd/output"
 	"github.com/gatehouse-auth/gatehouse/cmd/remote"
 )
 
 // newWhoamiCommand returns the command that shows whose token the context has.
 func newWhoamiCommand(version string) *cobra.Command {
 	o := &connectionOptions{version: version}
-	var out output
+	var out output.Flag
 	cmd := &cobra.Command{
 		Use:   "whoami",
 		Short: "Show who is logged in, and until when",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := out.check(); err != nil {
+			if err := out.Check(); err != nil {
 				return err
 			}
 			return o.whoami(cmd, out)
@@ -29,7 +30,7 @@ func newWhoamiCommand(version string) *cobra.Command {
 	}
 	o.bind(cmd)
 	o.bindTokenFile(cmd)
-	out.bind(cmd)
+	out.Bind(cmd)
 	return cmd
 }
 
@@ -42,7 +43,7 @@ type whoami struct {
 	Expires time.Time `json:"expires"`
 }
 
-func (o *connectionOptions) whoami(cmd *cobra.Command, out output) error {
+func (o *connectionOptions) whoami(cmd *cobra.Command, out output.Flag) error {
 	c, err := o.connect(cmd)
 	if err != nil {
 		return err
@@ -59,7 +60,7 @@ func (o *connectionOptions) whoami(cmd *cobra.Command, out output) error {
 	if c.fixed == "" {
 		w.Context = c.context.Name
 	}
-	return out.print(cmd.OutOrStdout(), w, w.table)
+	return out.Print(cmd.OutOrStdout(), w, w.table)
 }
 
 // table writes one line for each fact that is known.

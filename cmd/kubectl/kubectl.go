@@ -30,7 +30,7 @@ func New() []*cobra.Command {
 	user.AddCommand(newUserList(), newUserExplain(), newUserCreate(), newUserSetPassword(), newUserRevoke(), newUserUnlock(), newUserExpire())
 	tokens := &cobra.Command{Use: "token", Short: "List and revoke the recorded tokens of Users"}
 	tokens.AddCommand(newTokenList(), newTokenRevoke())
-	return []*cobra.Command{user, tokens}
+	return []*cobra.Command{user, tokens, newStatus()}
 }
 
 // options are the flags that every command of the plugin has.
