@@ -57,6 +57,20 @@ func runService(t *testing.T, change func(*serve.Options)) string {
 	return "https://" + app.Address().String()
 }
 
+// runStandalone runs the service on manifests and a file of trusted issuers until the test ends. It
+// returns its URL and the file in which its CA soon is.
+func runStandalone(t *testing.T, manifests, trusted string) (base, ca string) {
+	t.Helper()
+	users, state := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(users, "users.yaml"), []byte(manifests), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	base = runService(t, func(o *serve.Options) {
+		o.Manifests, o.StateDir, o.TrustedIssuers = users, state, writeFile(t, "trusted.yaml", trusted)
+	})
+	return base, filepath.Join(state, "ca.crt")
+}
+
 // script runs a script of the documentation and returns what it prints.
 func script(t *testing.T, text string, environment ...string) (string, error) {
 	t.Helper()
@@ -181,10 +195,12 @@ type standIn struct {
 	ca string // PEM
 }
 
-func newStandIn(t *testing.T) standIn {
+// newStandIn returns an issuer that calls watch with each request.
+func newStandIn(t *testing.T, watch func(*http.Request)) standIn {
 	t.Helper()
 	var issuer *assertiontest.Issuer
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		watch(r)
 		document, err := issuer.Document(r.URL.Path)
 		if err != nil {
 			http.NotFound(w, r)
@@ -201,17 +217,11 @@ func newStandIn(t *testing.T) standIn {
 func indented(ca string) string { return strings.ReplaceAll(strings.TrimSpace(ca), "\n", "\n      ") }
 
 func TestWorkflowOfGitHubLogsIn(t *testing.T) {
-	issuer := newStandIn(t)
+	issuer := newStandIn(t, func(*http.Request) {})
 	const github, gatehouse = "https://token.actions.githubusercontent.com", "https://gatehouse.example.com"
 	file := docsBlock(t, identitiesPage, "trusted issuers with GitHub Actions", github, issuer.URL)
 	file = strings.TrimRight(file, "\n") + "\n    certificateAuthority: |\n      " + indented(issuer.ca) + "\n"
-	users := t.TempDir()
-	if err := os.WriteFile(filepath.Join(users, "users.yaml"), []byte(docsBlock(t, identitiesPage, "user of the workflow", github, issuer.URL)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	base := runService(t, func(o *serve.Options) {
-		o.Manifests, o.TrustedIssuers = users, writeFile(t, "trusted.yaml", file)
-	})
+	base, ca := runStandalone(t, docsBlock(t, identitiesPage, "user of the workflow", github, issuer.URL), file)
 	// The claims of https://docs.github.com/actions/reference/security/oidc, for one job.
 	claims := issuer.Claims(time.Now(), "repo:acme/shop:environment:production", map[string]any{
 		"aud": gatehouse, "environment": "production", "ref": "refs/heads/main", "repository": "acme/shop", "repository_id": "74091",
@@ -226,7 +236,7 @@ func TestWorkflowOfGitHubLogsIn(t *testing.T) {
 			_ = json.NewEncoder(w).Encode(map[string]string{"value": issuer.Sign(t, claims)})
 		}))
 		defer runner.Close()
-		step := docsBlock(t, identitiesPage, "step of the workflow", "-X POST "+gatehouse, "--cacert "+users+"/.gatehouse/ca.crt -X POST "+base)
+		step := docsBlock(t, identitiesPage, "step of the workflow", "-X POST "+gatehouse, "--cacert "+ca+" -X POST "+base)
 		return script(t, step, "ACTIONS_ID_TOKEN_REQUEST_TOKEN=runner", "ACTIONS_ID_TOKEN_REQUEST_URL="+runner.URL+"?a=b")
 	}
 	if _, err := exec.LookPath("jq"); err != nil {
@@ -252,17 +262,11 @@ func TestSecondGatehouseIsAnIssuer(t *testing.T) {
 	const name = "https://gatehouse.west.example.com"
 	file := docsBlock(t, identitiesPage, "trusted issuers with another Gatehouse", name, west.URL,
 		"-----BEGIN CERTIFICATE-----\n      paste ca.crt of the other Gatehouse here\n      -----END CERTIFICATE-----", indented(string(west.CA)))
-	users := t.TempDir()
-	if err := os.WriteFile(filepath.Join(users, "users.yaml"), []byte(docsBlock(t, identitiesPage, "user of the other Gatehouse", name, west.URL)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	base := runService(t, func(o *serve.Options) {
-		o.Manifests, o.TrustedIssuers = users, writeFile(t, "trusted.yaml", file)
-	})
+	base, ca := runStandalone(t, docsBlock(t, identitiesPage, "user of the other Gatehouse", name, west.URL), file)
 	jwt, _ := issueTokens(t, west, west.Put(t, directory.User{Login: "billing"}))
 	other, _ := issueTokens(t, west, west.Put(t, directory.User{Login: "other"}))
 	login := func(text string) (string, error) {
-		return script(t, fmt.Sprintf("curl --silent --fail --cacert %s/.gatehouse/ca.crt -X POST %s/v1/users/authorize -u 'billing-west:%s'", users, base, text))
+		return script(t, fmt.Sprintf("curl --silent --fail --cacert %s -X POST %s/v1/users/authorize -u 'billing-west:%s'", ca, base, text))
 	}
 	eventually(t, 30*time.Second, func() bool { _, err := login(jwt); return err == nil })
 	if out, err := login(other); err == nil {

@@ -101,22 +101,40 @@ func newSigningKey(t *testing.T) string {
 
 // workload logs in all the time with the newest token of its ServiceAccount.
 type workload struct {
-	client *http.Client
-	url    string
-	token  atomic.Pointer[string]
+	loginClient
+	token atomic.Pointer[string]
 
 	logins  atomic.Int64
 	refused sync.Map // answers other than 200
 }
 
+// loginClient logs in as one user.
+type loginClient struct {
+	client     *http.Client
+	url, login string
+}
+
+// newLoginClient returns a client of the service at a URL whose CA is in a file, or soon will be.
+func newLoginClient(t *testing.T, url, caFile, login string) loginClient {
+	t.Helper()
+	roots := x509.NewCertPool()
+	eventually(t, 30*time.Second, func() bool {
+		ca, err := os.ReadFile(filepath.Clean(caFile))
+		return err == nil && roots.AppendCertsFromPEM(ca)
+	})
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, MaxIdleConnsPerHost: 8}
+	t.Cleanup(transport.CloseIdleConnections)
+	return loginClient{&http.Client{Transport: transport}, url, login}
+}
+
 // logIn returns the status of a login.
-func (w *workload) logIn(ctx context.Context, token string) (int, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url+"/v1/users/authorize", http.NoBody)
+func (c loginClient) logIn(ctx context.Context, secret string) (int, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"/v1/users/authorize", http.NoBody)
 	if err != nil {
 		return 0, err
 	}
-	request.SetBasicAuth("shop-billing", token)
-	response, err := w.client.Do(request)
+	request.SetBasicAuth(c.login, secret)
+	response, err := c.client.Do(request)
 	if err != nil {
 		return 0, err
 	}
@@ -209,14 +227,7 @@ func TestNoLoginIsRefusedWhileTheAPIServerChangesItsKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	roots := x509.NewCertPool()
-	ca, err := os.ReadFile(filepath.Clean(awaitCA(t, api)))
-	if err != nil || !roots.AppendCertsFromPEM(ca) {
-		t.Fatalf("read the CA of the service: %v", err)
-	}
-	w := &workload{url: base, client: &http.Client{Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, MaxIdleConnsPerHost: 4,
-	}}}
+	w := &workload{loginClient: newLoginClient(t, base, awaitCA(t, api), "shop-billing")}
 	w.token.Store(&old)
 	eventually(t, 60*time.Second, func() bool { status, err := w.logIn(t.Context(), old); return err == nil && status == http.StatusOK })
 
