@@ -11,7 +11,7 @@ func TestCaddyForwardAuth(t *testing.T) {
 }
 
 func testCaddy(t *testing.T, path string) {
-	g, ada, bob := newService(t)
+	g, ada, bob := newService(t, true)
 	address := freeAddress(t)
 	certificate, key, roots := newCertificate(t)
 	site := docsBlock(t, "forward-auth.md", "/etc/caddy/Caddyfile",

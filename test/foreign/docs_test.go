@@ -19,7 +19,7 @@ func docsBlock(t *testing.T, page, title string, replacements ...string) string 
 	blocks := strings.Split(string(text), "\n```")
 	for i := 1; i < len(blocks); i += 2 {
 		_, block, _ := strings.Cut(blocks[i], "\n") // what follows the backquotes names the language
-		comment := strings.TrimLeft(block, "#/")
+		comment := strings.TrimLeft(block, "#/-")
 		if comment == block || !strings.HasPrefix(comment, " "+title) {
 			continue
 		}

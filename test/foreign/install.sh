@@ -57,6 +57,9 @@ build() {
 }
 
 debian /usr/bin/caddy caddy
+debian /usr/sbin/haproxy haproxy
+debian /usr/sbin/apache2 apache2
+debian /usr/lib/apache2/modules/mod_auth_openidc.so libapache2-mod-auth-openidc
 install_missing
 build caddy
 echo "${folders%:}"

@@ -1,0 +1,48 @@
+package foreign_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
+)
+
+func TestApacheWithIntrospection(t *testing.T) {
+	path := installed(t, "/usr/sbin/apache2")
+	g, ada, bob := newService(t, false)
+	g.Put(t, directory.User{Login: "app-proxy"}, "tick tock")
+	address := freeAddress(t)
+	certificate, key, roots := newCertificate(t)
+	ca := writeFile(t, "ca.crt", string(g.CA))
+	// Workers of an Apache that root starts are another user.
+	for path, mode := range map[string]os.FileMode{ca: 0o644, filepath.Dir(ca): 0o755, filepath.Dir(filepath.Dir(ca)): 0o755} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	site := writeFile(t, "app.conf", docsBlock(t, "forward-auth.md", "/etc/apache2/sites-available/app.conf",
+		"https://auth.example.com", g.URL,
+		"a password of app-proxy", "tick tock",
+		"/etc/apache2/gatehouse-ca.crt", ca,
+		"/etc/apache2/tls.crt", certificate,
+		"/etc/apache2/tls.key", key,
+		"*:443", address,
+		"http://app.internal:8080", startApplication(t).URL))
+	// What Debian's apache2.conf has, for a server with files of its own.
+	var modules strings.Builder
+	for _, module := range []string{
+		"mpm_event", "authn_core", "authz_core", "authz_user", "env", "macro", "headers", "proxy", "proxy_http", "ssl", "auth_openidc",
+	} {
+		fmt.Fprintf(&modules, "LoadModule %[1]s_module /usr/lib/apache2/modules/mod_%[1]s.so\n", module)
+	}
+	folder := t.TempDir()
+	start(t, address, path, "-DFOREGROUND", "-d", folder, "-f", writeFile(t, "apache2.conf", fmt.Sprintf(
+		"User www-data\nGroup www-data\n%s\nServerName app.example.com\nListen %s\nPidFile %[3]s/pid\nDefaultRuntimeDir %[3]s\nErrorLog /dev/stderr\nMutex file:%[3]s\nInclude %[4]s\n",
+		modules.String(), address, folder, site)))
+	p := newProxy(t, address, roots)
+	p.bearerOnly = true
+	testProxy(t, g, p, ada, bob)
+}
