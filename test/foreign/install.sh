@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the programs that the tests beside this file run, and prints the folders that hold them,
 # separated by colons. Debian's programs come from its packages, which takes root if one is missing.
-# Go's are built from the versions that programs/*/go.mod pin.
+# Go's are built from the versions that programs/*/go.mod pin, and npm installs the libraries of
+# node/package-lock.json.
 #
 # What is built is outside the tree, in one folder for each pin:
 # $XDG_CACHE_HOME/gatehouse/foreign/PROGRAM-VERSION. With empty caches this takes half an hour on two
@@ -56,10 +57,28 @@ build() {
   mv "$folder/.$name.$$" "$folder/$name"
 }
 
+# libraries installs those of Node.js, in one folder for each lock file.
+libraries() {
+  local folder
+  folder=$cache/node-$(cksum <node/package-lock.json | cut -d' ' -f1)
+  folders+=$folder:
+  [ -e "$folder/node_modules/.package-lock.json" ] && return
+  echo "installing the libraries of Node.js" >&2
+  mkdir -p "$folder"
+  cp node/package.json node/package-lock.json "$folder"
+  (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund >&2)
+}
+
 debian /usr/bin/caddy caddy
 debian /usr/sbin/haproxy haproxy
 debian /usr/sbin/apache2 apache2
 debian /usr/lib/apache2/modules/mod_auth_openidc.so libapache2-mod-auth-openidc
+debian /usr/bin/curl curl
+debian /usr/bin/ruby ruby
+debian /usr/lib/python3/dist-packages/requests python3-requests
+command -v node >/dev/null || missing+=(nodejs)
+command -v npm >/dev/null || missing+=(npm)
 install_missing
 build caddy
+libraries
 echo "${folders%:}"

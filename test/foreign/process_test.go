@@ -22,7 +22,7 @@ func program(t *testing.T, name string) string {
 	}
 	for _, folder := range filepath.SplitList(folders) {
 		path := filepath.Join(folder, name)
-		if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		if _, err := os.Stat(path); err == nil {
 			return path
 		}
 	}
@@ -98,6 +98,20 @@ func start(t *testing.T, address, path string, args ...string) {
 		_ = connection.Close()
 		return true
 	})
+}
+
+// run runs a program to its end and returns what it prints on standard output. The environment of
+// the program has the given variables in addition.
+func run(t *testing.T, environment []string, path string, args ...string) string {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	command := exec.CommandContext(t.Context(), path, args...)
+	command.Env = append(os.Environ(), environment...)
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Run(); err != nil {
+		t.Fatalf("%s: %v\n%s%s", path, err, stdout.String(), stderr.String())
+	}
+	return stdout.String()
 }
 
 // freeAddress returns an address at which no process listens.

@@ -95,24 +95,30 @@ func newProxy(t *testing.T, address string, roots *x509.CertPool) proxy {
 // proxy.
 func (p proxy) send(t *testing.T, method string, headers []string) servertest.Answer {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, p.url+"/orders?id=1", strings.NewReader("body of "+method))
+	return send(t, p.client, method, p.url+"/orders?id=1", "body of "+method, headers...)
+}
+
+// send sends a request and returns the response. Each header has the form "Name: value".
+func send(t *testing.T, client *http.Client, method, url, body string, headers ...string) servertest.Answer {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
-		r.Header[http.CanonicalHeaderKey(name)] = append(r.Header[http.CanonicalHeaderKey(name)], value)
+		r.Header.Add(name, value)
 	}
-	response, err := p.client.Do(r)
+	response, err := client.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
+	read, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return servertest.Answer{Status: response.StatusCode, Header: response.Header, Body: string(body)}
+	return servertest.Answer{Status: response.StatusCode, Header: response.Header, Body: string(read)}
 }
 
 // passes checks that a request reaches the application as one of the user, without the credentials.
@@ -178,6 +184,13 @@ func newService(t *testing.T, seesClients bool) (g *servertest.Service, ada, bob
 	ada = g.Put(t, directory.User{Login: "ada@example.com", Groups: []string{"operators", "developers"}}, adaPassword)
 	bob = g.Put(t, directory.User{Login: "bob"}, bobPassword)
 	return g, ada, bob
+}
+
+// newIssuer starts the service, whose URL is also its issuer, with one user.
+func newIssuer(t *testing.T) (g *servertest.Service, ada *directory.User) {
+	t.Helper()
+	g = servertest.New(t, servertest.Options{OwnURL: true})
+	return g, g.Put(t, directory.User{Login: "ada@example.com", Groups: []string{"operators", "developers"}}, adaPassword)
 }
 
 // testProxy checks a proxy in front of the application, which asks g about each request.
