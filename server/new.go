@@ -107,7 +107,7 @@ func (s *Server) apis(c Config) []api.API {
 		}),
 		oauth.New(oauth.Config{
 			Passwords: s.Passwords, Assertions: s.Assertions, Tokens: s.Tokens, Grants: s.Grants, Keys: c.Keys,
-			Issuer: c.Issuer, Audience: c.Audience, Algorithm: c.Algorithm, Now: c.Now,
+			Issuer: c.Issuer, Algorithm: c.Algorithm, Now: c.Now,
 		}),
 		kubernetes.New(kubernetes.Config{Tokens: s.Tokens, Audience: c.Audience}),
 		forwardauth.New(forwardauth.Config{Logins: logins, Tokens: s.Tokens}),

@@ -72,16 +72,30 @@ type UserSpec struct {
 	// Absent: none. A group cannot contain a comma, because some services receive the groups as one
 	// list joined by commas, nor control characters and invisible format characters. It cannot begin
 	// with "system:", which is reserved for Kubernetes: an API server that trusts Gatehouse would take
-	// such a group for one of its own.
+	// such a group for one of its own. All groups have at most 4096 bytes, so that they fit in a token.
 	// Example: [operators]
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=100
+	// +kubebuilder:validation:XValidation:rule="self.map(group, bytes(group).size()).sum() <= 4096",message="the groups have more than 4096 bytes in all, too many for a token"
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=255
 	// +kubebuilder:validation:items:XValidation:rule=`self.matches(r'^[^,\x00-\x1f\x7f-\x9f\p{Cf}]+$')`,message="a group must not contain commas, control characters or invisible format characters"
 	// +kubebuilder:validation:items:XValidation:rule="!self.startsWith('system:')",message="groups that begin with system: are reserved for Kubernetes"
 	Groups []string `json:"groups,omitempty"`
+
+	// audiences are what else, beside the service's own audience, this user may get JWTs for. A client
+	// asks for one of them with the parameter "resource" or "audience" of /oauth2/token; without one,
+	// a token is for the service's own audience. A service that verifies tokens offline, or a
+	// Kubernetes API server, accepts only tokens of its own audience. Absent: none.
+	// Example: [https://kubernetes.example.com]
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=512
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches(r'^[^\s\p{Z}\x00-\x1f\x7f-\x9f\p{Cf}]+$')`,message="an audience must not contain white space, control characters or invisible format characters"
+	Audiences []string `json:"audiences,omitempty"`
 
 	// passwords are the user's passwords, at most 4, each with a name of its own. The user can log
 	// in with any of them, so that two can overlap while one is being replaced. Absent or empty: the

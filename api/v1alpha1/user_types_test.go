@@ -42,6 +42,8 @@ func TestUserSchemaAccepts(t *testing.T) {
 		"durations in every unit":              `{tokenPolicy: {defaultLifetime: 1s1ms1us1ns, maximumLifetime: 1.5h1m}}`,
 		"the same default and maximum":         `{tokenPolicy: {defaultLifetime: 60m, maximumLifetime: 1h}}`,
 		"the longest duration in whole hours":  `{tokenPolicy: {maximumLifetime: 2562047h}}`,
+		"sixteen audiences":                    `{audiences: ` + repeat(16, `"https://%d.example.com"`) + `}`,
+		"groups of almost 4096 bytes in all":   `{groups: ` + repeat(16, `"%02d`+strings.Repeat("x", 253)+`"`) + `}`,
 		"an empty token policy":                `{tokenPolicy: {}}`,
 	}
 	for name, spec := range cases {
@@ -103,6 +105,10 @@ func TestUserSchemaRefuses(t *testing.T) {
 		"a login that ends in a space":       {`{login: "a "}`, "spec.login"},
 		"a login that ends in a wide space":  {`{login: "a\u3000"}`, "spec.login"},
 		"a login that is a space":            {`{login: " "}`, "nor begin or end with a space"},
+		"groups too long for a token":        {`{groups: ` + repeat(20, `"%d`+strings.Repeat("x", 210)+`"`) + `}`, "more than 4096 bytes"},
+		"an audience with a space":           {`{audiences: ["a b"]}`, "must not contain white space"},
+		"seventeen audiences":                {`{audiences: ` + repeat(17, `"urn:%d"`) + `}`, "spec.audiences"},
+		"the same audience twice":            {`{audiences: [a, a]}`, "spec.audiences"},
 		"a group of Kubernetes":              {`{groups: ["system:masters"]}`, "reserved for Kubernetes"},
 		"a password with neither source":     {`{passwords: [{}]}`, "exactly one of hashFrom and plaintextFrom"},
 		"a password with both sources": {`{passwords: [{hashFrom: {secretKeyRef: {name: a, key: b}}, plaintextFrom: {secretKeyRef: {name: a, key: b}}}]}`,

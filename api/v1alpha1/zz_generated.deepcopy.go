@@ -413,6 +413,11 @@ func (in *UserSpec) DeepCopyInto(out *UserSpec) {
 		*out = make([]string, len(*in))
 		copy(*out, *in)
 	}
+	if in.Audiences != nil {
+		in, out := &in.Audiences, &out.Audiences
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Passwords != nil {
 		in, out := &in.Passwords, &out.Passwords
 		*out = make([]Password, len(*in))

@@ -66,6 +66,9 @@ func slimUser(object any) (any, error) {
 	for i, group := range u.Spec.Groups {
 		u.Spec.Groups[i] = projection.Intern(group)
 	}
+	for i, audience := range u.Spec.Audiences {
+		u.Spec.Audiences[i] = projection.Intern(audience)
+	}
 	for _, p := range u.Spec.Passwords {
 		if ref := p.Source(); ref != nil {
 			ref.Key = projection.Intern(ref.Key)

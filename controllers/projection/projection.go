@@ -95,7 +95,8 @@ func baseUser(u *authv1alpha1.User) *directory.User {
 		Login:              u.EffectiveLogin(),
 		DisplayName:        u.Spec.DisplayName,
 		Email:              u.Spec.Email,
-		Groups:             internGroups(u.Spec.Groups),
+		Groups:             internAll(u.Spec.Groups),
+		Audiences:          internAll(u.Spec.Audiences),
 		Created:            u.CreationTimestamp.Time,
 		Unreadable:         u.Unreadable != "",
 		Revoked:            u.Spec.Revoked,
@@ -233,15 +234,15 @@ func SamePasswords(a, b string) bool {
 	return x == y
 }
 
-// internGroups returns the groups with each name stored once in the process, regardless of the
-// number of users in it.
-func internGroups(groups []string) []string {
-	if len(groups) == 0 {
+// internAll returns names with each of them stored once in the process, regardless of the number of
+// users that have it.
+func internAll(names []string) []string {
+	if len(names) == 0 {
 		return nil
 	}
-	out := make([]string, len(groups))
-	for i, g := range groups {
-		out[i] = Intern(g)
+	out := make([]string, len(names))
+	for i, name := range names {
+		out[i] = Intern(name)
 	}
 	return out
 }

@@ -26,6 +26,7 @@ type User struct {
 	DisplayName string
 	Email       string
 	Groups      []string
+	Audiences   []string  // beside the service's own, what JWTs may be for
 	Created     time.Time // of two users with the same login, the older keeps it
 
 	Unreadable       bool // the stored object breaks the schema; it counts as revoked

@@ -16,7 +16,8 @@ const refreshLeeway = 30 * time.Second
 
 // Refresh issues a signed token to a user who holds one with the claims from, and returns it with
 // its claims. However often a token is refreshed, it ends at the latest when the longest JWT that
-// the user could have got with the credentials would. Errors: those of JWT and of CanDerive.
+// the user could have got with the credentials would. It has no audience that from lacks or that the
+// user may not ask for any more. Errors: those of JWT and of CanDerive.
 func (g *Grants) Refresh(ctx context.Context, u *directory.User, from token.Claims, lifetime time.Duration) (string, token.Claims, error) {
 	text, claims, err := g.refresh(ctx, u, from, lifetime)
 	if err = g.issued(ctx, u, claims, err); err != nil {
@@ -30,7 +31,13 @@ func (g *Grants) refresh(ctx context.Context, u *directory.User, from token.Clai
 		return "", token.Claims{}, token.ErrInvalid
 	}
 	end := from.AuthTime.Add(capLifetime(g.Lifetimes.JWTMaximum, u.MaximumLifetime) + refreshLeeway)
-	return g.jwt(ctx, u, lifetime, func(order *token.Claims) error { return g.derive(u, from, end, order) })
+	return g.jwt(ctx, u, lifetime, func(order *token.Claims) error {
+		order.Audience = slices.DeleteFunc(slices.Clone(from.Audience), func(a string) bool { return !g.mayAsk(u, a) })
+		if len(order.Audience) == 0 {
+			return token.ErrInvalid
+		}
+		return g.derive(u, from, end, order)
+	})
 }
 
 // CanDerive returns an error unless a token of a user may be exchanged for another one now: only

@@ -38,6 +38,8 @@ var (
 	ErrTooManyRecords = errors.New("too many token records; wait until some of the tokens end")
 	// ErrTooManyLabels means that the user has MaximumLabelled live tokens with a label.
 	ErrTooManyLabels = errors.New("too many live tokens with a label; revoke some of them first")
+	// ErrAudience means that the user may not get tokens for a requested audience.
+	ErrAudience = errors.New("the user may not get tokens for this audience")
 	// ErrLabelTaken means that the token with the requested label outlives the token that the client
 	// holds, so that the client may not have it.
 	ErrLabelTaken = errors.New("the token with this label outlives the token in use; log in to get it")

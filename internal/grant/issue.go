@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
@@ -12,15 +13,27 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
-// JWT issues a signed token to a user and returns it with its claims. A lifetime of 0 means the
-// default. JWT cuts a longer lifetime to the maximum of the server and of the user. Errors:
-// ErrTooManyRecords, ErrTooManyRequests, ErrUnavailable, token.ErrNoKey, token.ErrTooLong.
-func (g *Grants) JWT(ctx context.Context, u *directory.User, lifetime time.Duration) (string, token.Claims, error) {
-	text, claims, err := g.jwt(ctx, u, lifetime, func(*token.Claims) error { return nil })
+// JWT issues a signed token to a user and returns it with its claims. Without an audience it is for
+// those of the service. A lifetime of 0 means the default. JWT cuts a longer lifetime to the maximum
+// of the server and of the user. Errors: ErrAudience, ErrTooManyRecords, ErrTooManyRequests,
+// ErrUnavailable, token.ErrNoKey, token.ErrTooLong.
+func (g *Grants) JWT(ctx context.Context, u *directory.User, lifetime time.Duration, audience ...string) (string, token.Claims, error) {
+	text, claims, err := g.jwt(ctx, u, lifetime, func(order *token.Claims) error {
+		order.Audience = audience
+		if !slices.ContainsFunc(audience, func(a string) bool { return !g.mayAsk(u, a) }) {
+			return nil
+		}
+		return ErrAudience
+	})
 	if err = g.issued(ctx, u, claims, err); err != nil {
 		return "", claims, err
 	}
 	return text, claims, nil
+}
+
+// mayAsk reports whether a user may get JWTs for an audience.
+func (g *Grants) mayAsk(u *directory.User, audience string) bool {
+	return slices.Contains(g.Issuer.Audience, audience) || slices.Contains(u.Audiences, audience)
 }
 
 // jwt issues a signed token whose claims restrict has limited.

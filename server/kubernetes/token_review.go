@@ -76,7 +76,7 @@ func (v reviewer) review(w http.ResponseWriter, r *http.Request) {
 }
 
 func (v reviewer) writeReview(w http.ResponseWriter, r *http.Request, q reviewRequest) {
-	id, err := v.Tokens.Authenticate(r.Context(), q.token)
+	id, err := v.Tokens.Inspect(r.Context(), q.token)
 	if errors.Is(err, authn.ErrUnavailable) {
 		writeUnavailable(w, err)
 		return

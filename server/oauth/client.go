@@ -41,7 +41,7 @@ func (h *handler) authenticateCaller(r *http.Request, f form) error {
 // client returns the client that sent a request, by an assertion, the Authorization header or the
 // form (RFC 6749, 2.3).
 func (h *handler) client(r *http.Request, f form) (*directory.User, error) {
-	if f["client_assertion"] != "" {
+	if f.get("client_assertion") != "" {
 		return h.assertedClient(r, f)
 	}
 	readings, err := clientCredentials(r, f)
@@ -56,19 +56,19 @@ func (h *handler) client(r *http.Request, f form) (*directory.User, error) {
 // beside the header is redundant and must match the header.
 func clientCredentials(r *http.Request, f form) ([]authn.Credentials, error) {
 	if len(r.Header["Authorization"]) == 0 {
-		if f["client_id"] == "" {
+		if f.get("client_id") == "" {
 			return nil, errInvalidClient
 		}
-		return []authn.Credentials{{Login: f["client_id"], Password: f["client_secret"]}}, nil
+		return []authn.Credentials{{Login: f.get("client_id"), Password: f.get("client_secret")}}, nil
 	}
-	if f["client_secret"] != "" {
+	if f.get("client_secret") != "" {
 		return nil, invalidRequest("authenticate the client in the Authorization header or in the body, not in both")
 	}
 	readings := basicClient(r)
 	if len(readings) == 0 {
 		return nil, errInvalidClient
 	}
-	if id := f["client_id"]; id != "" {
+	if id := f.get("client_id"); id != "" {
 		readings = slices.DeleteFunc(readings, func(c authn.Credentials) bool { return c.Login != id })
 		if len(readings) == 0 {
 			return nil, invalidRequest("client_id does not match the Authorization header")

@@ -4,15 +4,28 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/gatehouse-auth/gatehouse/server/request"
 )
 
-// form maps the parameters of a request to their values. A missing parameter has the empty value,
-// because a parameter without a value counts as not sent (RFC 6749, 3.1 and 3.2). Endpoints ignore
-// parameters that they do not know.
-type form map[string]string
+// form maps the parameters of a request to their values. Endpoints ignore parameters that they do
+// not know.
+type form map[string][]string
+
+// get returns the first value of a parameter. A missing parameter has the empty value, because a
+// parameter without a value counts as not sent (RFC 6749, 3.1 and 3.2).
+func (f form) get(name string) string {
+	if len(f[name]) == 0 {
+		return ""
+	}
+	return f[name][0]
+}
+
+// repeatable reports whether a request may have a parameter several times (RFC 8707, 2, and RFC
+// 8693, 2.1). All others may occur once (RFC 6749, 3.2).
+func repeatable(name string) bool { return name == "resource" || name == "audience" }
 
 // readForm reads a form from the body of a request. It ignores the query, because parameters there
 // would end up in access logs. The error is an invalidRequest or request.ErrTooLarge.
@@ -37,12 +50,12 @@ func parseForm(body string) (form, error) {
 	f := form{}
 	for name, list := range values {
 		switch {
-		case len(list) > 1:
+		case len(list) > 1 && !repeatable(name):
 			return nil, invalidRequest("a parameter is repeated")
-		case !utf8.ValidString(name), !utf8.ValidString(list[0]):
+		case !utf8.ValidString(name), slices.ContainsFunc(list, func(value string) bool { return !utf8.ValidString(value) }):
 			return nil, invalidRequest("request body is not valid UTF-8")
 		}
-		f[name] = list[0]
+		f[name] = list
 	}
 	return f, nil
 }

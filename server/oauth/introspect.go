@@ -8,7 +8,8 @@ import (
 )
 
 // introspection is the response for a valid token (RFC 7662, 2.2): the current data of its user,
-// and the claims of the token.
+// and the claims of the token. The caller must find itself in the audience: the token may be for
+// another service.
 type introspection struct {
 	Active    bool     `json:"active"`
 	Subject   string   `json:"sub"`
@@ -34,7 +35,7 @@ func (h *handler) introspect(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, err)
 		return
 	}
-	id, err := h.Tokens.Authenticate(r.Context(), text)
+	id, err := h.Tokens.Inspect(r.Context(), text)
 	switch {
 	case authn.IsRefusal(err):
 		api.Write(w, http.StatusOK, "application/json", []byte(inactive))
@@ -68,8 +69,8 @@ func (h *handler) submittedToken(r *http.Request) (string, error) {
 	if formError != nil {
 		return "", formError
 	}
-	if f["token"] == "" {
+	if f.get("token") == "" {
 		return "", invalidRequest("token is missing")
 	}
-	return f["token"], nil
+	return f.get("token"), nil
 }

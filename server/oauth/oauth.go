@@ -21,9 +21,8 @@ type Config struct {
 	Grants     *grant.Grants
 
 	Keys      *token.KeySet
-	Issuer    string   // the iss claim of tokens, and the URL at which clients reach the service
-	Audience  []string // the aud claim of tokens
-	Algorithm string   // of new signing keys: token.ES256, token.EdDSA or token.RS256
+	Issuer    string // the iss claim of tokens, and the URL at which clients reach the service
+	Algorithm string // of new signing keys: token.ES256, token.EdDSA or token.RS256
 	Now       func() time.Time
 }
 

@@ -17,7 +17,7 @@ func (h *handler) revoke(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, err)
 		return
 	}
-	id, err := h.Tokens.Authenticate(r.Context(), text)
+	id, err := h.Tokens.Inspect(r.Context(), text)
 	if errors.Is(err, authn.ErrUnavailable) {
 		h.refuse(w, err)
 		return

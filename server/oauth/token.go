@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
@@ -37,7 +38,7 @@ func (h *handler) token(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, err)
 		return
 	}
-	text, claims, err := h.Grants.JWT(r.Context(), user, 0)
+	text, claims, err := h.Grants.JWT(r.Context(), user, 0, targets(f)...)
 	if err != nil {
 		h.refuse(w, err)
 		return
@@ -49,6 +50,18 @@ func (h *handler) token(w http.ResponseWriter, r *http.Request) {
 		TokenType:       "Bearer",
 		ExpiresIn:       int64(claims.ExpiresAt.Sub(claims.IssuedAt).Seconds()),
 	})
+}
+
+// targets returns what the client wants the token for: by address (RFC 8707, 2) or by name (RFC
+// 8693, 2.1).
+func targets(f form) []string {
+	var out []string
+	for _, target := range slices.Concat(f["resource"], f["audience"]) {
+		if target != "" && !slices.Contains(out, target) {
+			out = append(out, target)
+		}
+	}
+	return out
 }
 
 // readTokenRequest reads the form of a request for a token, and checks it before anyone checks a
@@ -67,25 +80,25 @@ func readTokenRequest(r *http.Request) (form, error) {
 // subject returns the user whom the token is for: the client itself, the user whose password the
 // client sends with the password grant, or the user for whom an assertion of another issuer speaks.
 func (h *handler) subject(r *http.Request, f form) (*directory.User, error) {
-	if f["grant_type"] == grantTokenExchange {
+	if f.get("grant_type") == grantTokenExchange {
 		return h.exchange(r.Context(), f)
 	}
 	client, err := h.client(r, f)
-	if err != nil || f["grant_type"] == grantClientCredentials {
+	if err != nil || f.get("grant_type") == grantClientCredentials {
 		return client, err
 	}
-	return h.authenticatePassword(r.Context(), errInvalidGrant, authn.Credentials{Login: f["username"], Password: f["password"]})
+	return h.authenticatePassword(r.Context(), errInvalidGrant, authn.Credentials{Login: f.get("username"), Password: f.get("password")})
 }
 
 // checkGrant returns an error unless f has a supported grant type and all parameters of that grant.
 func checkGrant(f form) error {
-	switch f["grant_type"] {
+	switch f.get("grant_type") {
 	case "":
 		return invalidRequest("grant_type is missing")
 	case grantClientCredentials:
 		return nil
 	case grantPassword:
-		if f["username"] == "" || f["password"] == "" {
+		if f.get("username") == "" || f.get("password") == "" {
 			return invalidRequest("username or password is missing")
 		}
 		return nil

@@ -50,7 +50,7 @@ func TestClientCredentialsGrant(t *testing.T) {
 		"with any scope": {
 			[]string{basic("alice", "alice-secret")}, []string{"scope", "anything else"}, "alice"},
 		"with unknown parameters": {
-			[]string{basic("alice", "alice-secret")}, []string{"resource", "x", "username", "bob"}, "alice"},
+			[]string{basic("alice", "alice-secret")}, []string{"tenant", "x", "username", "bob"}, "alice"},
 		"with a form-encoded header": {
 			[]string{encoded}, nil, oddLogin},
 		"with a form that is decoded once": {

@@ -25,7 +25,6 @@ var (
 	errInvalidToken     = errors.New("invalid token in the Authorization header")
 	errInvalidGrant     = errors.New("invalid username or password")
 	errInvalidSubject   = errors.New("invalid subject_token")
-	errInvalidTarget    = errors.New("audience and resource must be in the audience of the tokens of this service")
 	errUnsupportedGrant = errors.New("grant_type must be " + grantClientCredentials + ", " + grantPassword + " or " + grantTokenExchange)
 )
 
@@ -53,7 +52,7 @@ func newRefusals() []refusal {
 		row(errInvalidToken, http.StatusUnauthorized, "invalid_token", bearerChallenge),
 		row(errInvalidGrant, http.StatusBadRequest, "invalid_grant", ""),
 		row(errInvalidSubject, http.StatusBadRequest, "invalid_request", ""), // RFC 8693, 2.2.2
-		row(errInvalidTarget, http.StatusBadRequest, "invalid_target", ""),   // as above
+		row(grant.ErrAudience, http.StatusBadRequest, "invalid_target", ""),  // RFC 8707, 2, and RFC 8693, 2.2.2
 		row(errUnsupportedGrant, http.StatusBadRequest, "unsupported_grant_type", ""),
 		row(grant.ErrTooManyRequests, http.StatusTooManyRequests, "temporarily_unavailable", ""),
 		row(grant.ErrTooManyRecords, http.StatusConflict, "access_denied", ""),

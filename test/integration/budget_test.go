@@ -189,7 +189,8 @@ func freePort(t *testing.T) string {
 // this machine lets the test make none.
 func memoryGroup(t *testing.T, limit int) string {
 	t.Helper()
-	for parent, file := range map[string]string{"/sys/fs/cgroup/memory": "memory.limit_in_bytes", "/sys/fs/cgroup": "memory.max"} {
+	for _, file := range []string{"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory.max"} {
+		parent, name := filepath.Split(file)
 		dir := filepath.Join(parent, fmt.Sprintf("gatehouse-test-%d", os.Getpid()))
 		if os.Mkdir(dir, 0o755) != nil {
 			continue
@@ -197,7 +198,13 @@ func memoryGroup(t *testing.T, limit int) string {
 		t.Cleanup(func() {
 			apitest.Eventually(t, "the cgroup is removed", func() bool { return os.Remove(dir) == nil })
 		})
-		if os.WriteFile(filepath.Join(dir, file), []byte(strconv.Itoa(limit)), 0o600) == nil {
+		// In a folder that is no cgroup the file does not exist.
+		limits, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY, 0)
+		if err != nil {
+			continue
+		}
+		defer limits.Close()
+		if _, err := limits.WriteString(strconv.Itoa(limit)); err == nil {
 			return dir
 		}
 	}
