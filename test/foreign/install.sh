@@ -80,5 +80,8 @@ command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
 install_missing
 build caddy
+build oauth2-proxy
+build opa
+build prometheus -tags remove_all_sd
 libraries
 echo "${folders%:}"
