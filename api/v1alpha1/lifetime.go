@@ -17,7 +17,7 @@ type Lifetime string
 // Duration returns the length of the lifetime, or an error if the text is not a lifetime.
 func (l Lifetime) Duration() (time.Duration, error) {
 	if days, ok := strings.CutSuffix(string(l), "d"); ok {
-		n, err := strconv.ParseUint(days, 10, 16)
+		n, err := strconv.ParseUint(days, 10, 32)
 		if err != nil || n > 99999 {
 			return 0, fmt.Errorf("%q is not a number of days up to 99999", string(l))
 		}
