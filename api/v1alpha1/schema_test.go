@@ -2,7 +2,7 @@ package v1alpha1_test
 
 import (
 	"encoding/json"
-	"fmt"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -17,6 +17,7 @@ import (
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
+	"github.com/gatehouse-auth/gatehouse/test/schemacases"
 )
 
 func TestMain(m *testing.M) { os.Exit(apitest.Main(m)) }
@@ -90,16 +91,30 @@ func mustRefuse(t *testing.T, err error, words string) {
 	}
 }
 
-func quoted(s string) string {
-	raw, _ := json.Marshal(s) // a string always encodes
-	return string(raw)
-}
-
-// repeat returns a YAML list of n items made from a format with one %d.
-func repeat(n int, format string) string {
-	items := make([]string, n)
-	for i := range items {
-		items[i] = fmt.Sprintf(format, i)
+// decides checks that the API server accepts and refuses the objects of a kind as the table says. Go
+// must be able to read each that it accepts, because a single object that cannot be decoded would fail
+// the list of all objects.
+func (s server) decides(t *testing.T, kind string, cases map[string]schemacases.Case, newTyped func() client.Object) {
+	t.Helper()
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			o := s.object(t, kind, c.Spec)
+			err := s.Create(t.Context(), o)
+			if c.Words != "" {
+				mustRefuse(t, err, c.Words)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			typed := newTyped()
+			err = s.Get(t.Context(), client.ObjectKeyFromObject(o), typed)
+			if u, ok := typed.(*authv1alpha1.User); ok && err == nil && u.Unreadable != "" {
+				err = errors.New(u.Unreadable)
+			}
+			if err != nil {
+				t.Errorf("accepted by the schema, but Go cannot read it: %v", err)
+			}
+		})
 	}
-	return "[" + strings.Join(items, ", ") + "]"
 }
