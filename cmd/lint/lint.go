@@ -206,7 +206,7 @@ func (l *linter) administrators() map[string]bool {
 
 // report adds a finding about a field of an object.
 func (l *linter) report(o located, path string, f Finding) {
-	at := manifest.Find(o.source.text, o.source.isJSON, o.Line, path)
+	at := o.source.find(o.Line, path)
 	f.Path, f.Line, f.Column, f.Object = o.source.path, at.Line, at.Column, objectName(o.Key)
 	l.addFinding(f, o.Key)
 }

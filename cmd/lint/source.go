@@ -30,6 +30,16 @@ type source struct {
 	text   []byte
 	isJSON bool
 	named  bool // given as an argument, and not found in a folder
+
+	positions *manifest.Positions // nil until something is found in the manifest
+}
+
+// find returns the position of a field of the object at a line.
+func (s *source) find(line int, path string) manifest.Position {
+	if s.positions == nil {
+		s.positions = manifest.NewPositions(s.text, s.isJSON)
+	}
+	return s.positions.Find(line, path)
 }
 
 // kustomization is the part of a kustomization file that makes Secrets.

@@ -1,6 +1,9 @@
 package manifest
 
-import "time"
+import (
+	"sort"
+	"time"
+)
 
 // Reader reads manifests from memory, as a Folder reads its files. It is safe for concurrent use.
 type Reader struct {
@@ -41,21 +44,32 @@ func Documents(text []byte, isJSON bool) (documents [][]byte, lines []int) {
 	return documents, lines
 }
 
-// Find returns the position of a field in the text of a file. line is that of the object, and path a
-// path such as spec.passwords[0]. For a field that is missing, it returns the position of the
-// nearest field that encloses it.
-func Find(text []byte, isJSON bool, line int, path string) Position {
-	var in section
-	for _, s := range sectionsOf(text, isJSON) {
-		if s.line > line {
-			break
-		}
-		in = s
-	}
-	if in.line == 0 {
+// Positions finds fields in the text of a file. It parses a document when it is first asked about it,
+// and keeps the last one, so that many questions in the order of the file cost one pass. It is not safe
+// for concurrent use.
+type Positions struct {
+	sections []section
+	last     int                        // index of the section that find is about; -1 for none
+	find     func(path string) Position // within that section
+}
+
+// NewPositions returns the Positions of a file with this text.
+func NewPositions(text []byte, isJSON bool) *Positions {
+	return &Positions{sections: sectionsOf(text, isJSON), last: -1}
+}
+
+// Find returns the position of a field. line is that of the object, and path a path such as
+// spec.passwords[0]. For a field that is missing, it returns the position of the nearest field that
+// encloses it.
+func (p *Positions) Find(line int, path string) Position {
+	i := sort.Search(len(p.sections), func(i int) bool { return p.sections[i].line > line }) - 1
+	if i < 0 {
 		return Position{line, 1}
 	}
-	at := fieldPositions(in.text)(path)
-	at.Line += in.line - 1
+	if i != p.last {
+		p.last, p.find = i, fieldPositions(p.sections[i].text)
+	}
+	at := p.find(path)
+	at.Line += p.sections[i].line - 1
 	return at
 }
