@@ -221,12 +221,14 @@ func (p *plugin) Eventually(what string, holds func() bool) {
 
 func TestPluginErrorsSayWhatToDo(t *testing.T) {
 	p := newPlugin(t)
+	p.remove("unlucky")
+	p.must("user", "create", "unlucky", "--generate-password")
 	for name, c := range map[string]struct {
 		want string
 		args []string
 	}{
 		"no such user":         {"has the name or the login", []string{"user", "explain", "nobody-here"}},
-		"no reason":            {"Add --reason", []string{"user", "revoke", "nobody-here"}},
+		"no reason":            {"Add --reason", []string{"user", "revoke", "unlucky"}},
 		"no password":          {"--generate-password", []string{"user", "create", "someone"}},
 		"a bad expiry":         {"--expires must be", []string{"user", "create", "someone", "--generate-password", "--expires", "soon"}},
 		"a bad name":           {"Invalid value", []string{"user", "create", "Upper", "--generate-password"}},
@@ -235,10 +237,6 @@ func TestPluginErrorsSayWhatToDo(t *testing.T) {
 		"a missing right":      {"ask someone who administers", []string{"user", "list", "--as", "nobody"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if c.args[0] == "user" && c.args[1] == "revoke" {
-				p.remove("nobody-here")
-				p.must("user", "create", "nobody-here", "--generate-password")
-			}
 			out, errOut, err := p.run("", c.args...)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got error %v, want one with %q (%s%s)", err, c.want, out, errOut)
