@@ -173,11 +173,32 @@ func (i *Issuer) SignWith(t testing.TB, id string, claims map[string]any) string
 	return sign(t, signer, map[string]any{"alg": methodOf(signer).Alg(), "kid": id, "typ": "JWT"}, encode(t, claims))
 }
 
+// SignHeader returns an assertion with any header, signed with a key as RS256 does.
+func (i *Issuer) SignHeader(t testing.TB, id, header string, claims map[string]any) string {
+	t.Helper()
+	i.mu.Lock()
+	signer := i.keys[id]
+	i.mu.Unlock()
+	return forger{jwt.SigningMethodRS256, signer}.sign(t, header, encode(t, claims))
+}
+
 // sign returns a JWT with any header and any payload.
 func sign(t testing.TB, key any, header map[string]any, payload string) string {
 	t.Helper()
-	signed := base64.RawURLEncoding.EncodeToString([]byte(encode(t, header))) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
-	signature, err := methodOf(key).Sign(signed, key)
+	return forger{methodOf(key), key}.sign(t, encode(t, header), payload)
+}
+
+// forger signs what a genuine issuer would not.
+type forger struct {
+	method jwt.SigningMethod
+	key    any
+}
+
+// sign returns a JWT with any header and any payload.
+func (f forger) sign(t testing.TB, header, payload string) string {
+	t.Helper()
+	signed := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
+	signature, err := f.method.Sign(signed, f.key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,23 +252,30 @@ func (i *Issuer) Forgeries(t testing.TB, now time.Time, subject string) map[stri
 	genuine := sign(t, rsaKey, header("RS256", RS256), good)
 	unsigned := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + base64.RawURLEncoding.EncodeToString([]byte(good)) + "."
 	forged := map[string]string{
-		"with another key and the kid":     sign(t, other, header("RS256", RS256), good),
-		"with another key and its own kid": sign(t, other, header("RS256", "unknown"), good),
-		"without a kid":                    sign(t, rsaKey, map[string]any{"alg": "RS256"}, good),
-		"with the kid of another key":      sign(t, rsaKey, header("RS256", ES256), good),
-		"with the algorithm of the kid":    sign(t, ecKey, header("RS256", RS256), good),
-		"with no algorithm":                unsigned,
-		"with no algorithm but the kid":    base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","kid":"rs256"}`)) + strings.TrimLeft(unsigned, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
-		"with HS256 and the public key":    sign(t, public, header("HS256", RS256), good),
-		"with the key in the header":       sign(t, other, headerWith("jwk", jose.JSONWebKey{Key: other.Public()}), good),
-		"with a URL of keys":               sign(t, rsaKey, headerWith("jku", "https://evil.test/keys"), good),
-		"with a certificate":               sign(t, rsaKey, headerWith("x5c", []string{"MIIB"}), good),
-		"with a critical extension":        sign(t, rsaKey, headerWith("crit", []string{"b64"}), good),
-		"with a duplicate claim":           sign(t, rsaKey, header("RS256", RS256), strings.TrimSuffix(good, "}")+`,"sub":"`+subject+`"}`),
-		"with another claim after it":      sign(t, rsaKey, header("RS256", RS256), good+`{}`),
-		"with a changed payload":           changePayload(genuine),
-		"with a changed signature":         genuine[:len(genuine)-4] + "AAAA",
-		"without a signature":              genuine[:strings.LastIndexByte(genuine, '.')+1],
+		"with another key and the kid":       sign(t, other, header("RS256", RS256), good),
+		"with another key and its own kid":   sign(t, other, header("RS256", "unknown"), good),
+		"without a kid":                      sign(t, rsaKey, map[string]any{"alg": "RS256"}, good),
+		"with the kid of another key":        sign(t, rsaKey, header("RS256", ES256), good),
+		"with the algorithm of the kid":      sign(t, ecKey, header("RS256", RS256), good),
+		"with no algorithm":                  unsigned,
+		"with no algorithm but the kid":      base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","kid":"rs256"}`)) + strings.TrimLeft(unsigned, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
+		"with HS256 and the public key":      sign(t, public, header("HS256", RS256), good),
+		"with the key in the header":         sign(t, other, headerWith("jwk", jose.JSONWebKey{Key: other.Public()}), good),
+		"with a URL of keys":                 sign(t, rsaKey, headerWith("jku", "https://evil.test/keys"), good),
+		"with a certificate":                 sign(t, rsaKey, headerWith("x5c", []string{"MIIB"}), good),
+		"with a URL of certificates":         sign(t, rsaKey, headerWith("x5u", "https://evil.test/chain"), good),
+		"with an encoding of its payload":    sign(t, rsaKey, headerWith("b64", true), good),
+		"with a wrong name of its algorithm": sign(t, rsaKey, header("RS512", RS256), good),
+		"with another algorithm of its key":  forger{jwt.SigningMethodRS512, rsaKey}.sign(t, encode(t, header("RS512", RS256)), good),
+		"with PSS":                           forger{jwt.SigningMethodPS256, rsaKey}.sign(t, encode(t, header("PS256", RS256)), good),
+		"with a duplicate header":            forger{jwt.SigningMethodRS256, rsaKey}.sign(t, `{"alg":"RS256","kid":"rs256","kid":"rs256"}`, good),
+		"with another spelling":              genuine[:len(genuine)-1] + respell(genuine[len(genuine)-1:]),
+		"with a critical extension":          sign(t, rsaKey, headerWith("crit", []string{"b64"}), good),
+		"with a duplicate claim":             sign(t, rsaKey, header("RS256", RS256), strings.TrimSuffix(good, "}")+`,"sub":"`+subject+`"}`),
+		"with another claim after it":        sign(t, rsaKey, header("RS256", RS256), good+`{}`),
+		"with a changed payload":             changePayload(genuine),
+		"with a changed signature":           genuine[:len(genuine)-4] + "AAAA",
+		"without a signature":                genuine[:strings.LastIndexByte(genuine, '.')+1],
 	}
 	maps.Copy(forged, i.wrongClaims(t, now, subject))
 	return forged
@@ -272,6 +300,7 @@ func (i *Issuer) wrongClaims(t testing.TB, now time.Time, subject string) map[st
 		"that is not valid yet":           with(map[string]any{"nbf": at(40 * time.Second)}),
 		"issued in the future":            with(map[string]any{"iat": at(40 * time.Second)}),
 		"that lives longer than a day":    with(map[string]any{"exp": at(24*time.Hour + time.Second)}),
+		"with a beginning that is a text": with(map[string]any{"nbf": "tomorrow"}),
 		"without an end":                  with(map[string]any{"exp": nil}),
 		"of a legacy Secret": with(map[string]any{
 			"aud": nil, "iat": nil, "nbf": nil, "exp": nil, "kubernetes.io/serviceaccount/secret.name": "billing-token",
@@ -283,6 +312,13 @@ func (i *Issuer) wrongClaims(t testing.TB, now time.Time, subject string) map[st
 		"of 17 KiB":                    with(map[string]any{"padding": strings.Repeat("x", 12<<10)}),
 		"of 100 KiB":                   with(map[string]any{"padding": strings.Repeat("x", 75<<10)}),
 	}
+}
+
+// respell returns another last character of a signature of 256 bytes, which stands for the same
+// bytes: four of its six bits are not used.
+func respell(last string) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	return string(alphabet[strings.Index(alphabet, last)+1])
 }
 
 // changePayload changes one claim and leaves the signature as it is.
