@@ -109,7 +109,7 @@ fuzz-long: ## Run each fuzz target for an hour; what it finds interesting stays 
 	hack/fuzz.sh 1h
 
 .PHONY: bench
-bench: build ## Measure the service against what this machine allows, and write docs/benchmarks.md (six minutes; BENCH_ARGS)
+bench: build ## Measure the service against what this machine allows, and write docs/benchmarks.md (eight minutes; BENCH_ARGS)
 	go -C hack/bench build -o $(CURDIR)/bin/bench .
 	bin/bench run -gatehouse bin/gatehouse -report docs/benchmarks.md $(BENCH_ARGS)
 

@@ -18,7 +18,7 @@ func (p plan) firstLoginsPerRound() int {
 }
 
 // newcomers is how many users the measurements need who have never logged in.
-func (p plan) newcomers() int { return p.rounds*p.firstLoginsPerRound() + int(p.flood.Seconds()) + 1 }
+func (p plan) newcomers() int { return p.rounds*p.firstLoginsPerRound() + 2*int(p.flood.Seconds()) + 1 }
 
 // measureFirstLogins logs in users whose passwords the service has never verified, in turn with
 // bare hashes on as many cores as the service gives them.

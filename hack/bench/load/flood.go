@@ -13,9 +13,8 @@ import (
 	"time"
 )
 
-// The flood: so many clients guess passwords without pause, of users that exist and of some that do
-// not, while others check tokens at a steady rate, and once a second a user with the right password
-// logs in for the first time.
+// A flood: so many clients send credentials without pause that are refused, while others check tokens
+// at a steady rate, and once a second a user with the right password logs in for the first time.
 const (
 	guessers  = 64
 	probes    = 8                     // connections that check tokens
@@ -31,20 +30,43 @@ const (
 // sample is one checked token: when the check was due, and how long after that the answer came.
 type sample struct{ due, took time.Duration }
 
-// flood is what a measurement saw before, during and after a flood of guesses.
+// attack is what the clients of a flood send.
+type attack struct {
+	what string // they do
+	next func() call
+}
+
+// guesses are passwords of users that exist and of some that do not.
+func (b *testbed) guesses() attack {
+	return attack{"guessing passwords", func() call {
+		login := victim(rand.IntN(victims * 5 / 4))                                     //nolint:gosec // guards nothing
+		body := fmt.Sprintf(`{"login":%q,"password":"guess-%d"}`, login, rand.Uint64()) //nolint:gosec // as above
+		return call{http.MethodPost, "/rbac-api/v1/auth/token", header(jsonType, ""), body}
+	}}
+}
+
+// forgeries are assertions of keys that their issuer does not have.
+func (b *testbed) forgeries() attack {
+	return attack{"sending assertions with unknown keys", func() call { return assertCall(b.issuer.forge(rand.Uint64())) }} //nolint:gosec // as above
+}
+
+// flood is what a measurement saw before, during and after a flood.
 type flood struct {
-	begin, end      time.Duration // of the guesses
+	what            string        // the clients of the flood did
+	begin, end      time.Duration // of the flood
+	fetches         int           // of the key of the issuer
 	samples         []sample
-	guesses         map[int]int // by the status of the answer
+	answers         map[int]int // by their status
 	firstLogins     []time.Duration
 	firstLoginsBusy int   // answered with 503
 	memory          []int // resident, in bytes, once a second
 	errs            []error
 }
 
-func (b *testbed) measureFlood(ctx context.Context) (*flood, error) {
-	fmt.Fprintf(os.Stderr, "measuring: flood of guesses for %s\n", b.flood)
-	f := &flood{begin: b.quiet, end: b.quiet + b.flood, guesses: map[int]int{}}
+func (b *testbed) measureFlood(ctx context.Context, a attack) (*flood, error) {
+	fmt.Fprintf(os.Stderr, "measuring: clients %s for %s\n", a.what, b.flood)
+	f := &flood{what: a.what, begin: b.quiet, end: b.quiet + b.flood, answers: map[int]int{}}
+	fetches := b.issuer.fetches.Load()
 	total := b.flood + 2*b.quiet
 	ctx, cancel := context.WithTimeout(ctx, total)
 	defer cancel()
@@ -78,17 +100,18 @@ func (b *testbed) measureFlood(ctx context.Context) (*flood, error) {
 		var flooding sync.WaitGroup
 		var counts [600]atomic.Int64
 		for range guessers {
-			flooding.Go(func() { fail(ignoreEnd(during, b.guess(during, &counts))) })
+			flooding.Go(func() { fail(ignoreEnd(during, b.attack(during, a, &counts))) })
 		}
 		flooding.Go(func() { fail(ignoreEnd(during, b.newcomersLogIn(during, f))) })
 		flooding.Wait()
 		for status := range counts {
 			if n := int(counts[status].Load()); n > 0 {
-				f.guesses[status] = n
+				f.answers[status] = n
 			}
 		}
 	})
 	all.Wait()
+	f.fetches = int(b.issuer.fetches.Load() - fetches)
 	slices.SortFunc(f.samples, func(a, b sample) int { return int(a.due - b.due) })
 	return f, errors.Join(f.errs...)
 }
@@ -111,16 +134,14 @@ func (b *testbed) probe(ctx context.Context, start time.Time, offset time.Durati
 	}
 }
 
-// guess guesses passwords until the context ends, and counts the answers by status.
-func (b *testbed) guess(ctx context.Context, counts *[600]atomic.Int64) error {
+// attack sends what is refused until the context ends, and counts the answers by status.
+func (b *testbed) attack(ctx context.Context, a attack, counts *[600]atomic.Int64) error {
 	t := b.toGatehouse
 	t.from = guessersAddress
 	c := t.client()
 	defer c.hangUp()
 	for ctx.Err() == nil {
-		login := victim(rand.IntN(victims * 5 / 4))                                     //nolint:gosec // guards nothing
-		body := fmt.Sprintf(`{"login":%q,"password":"guess-%d"}`, login, rand.Uint64()) //nolint:gosec // as above
-		status, _, err := c.do(ctx, call{http.MethodPost, "/rbac-api/v1/auth/token", header(jsonType, ""), body})
+		status, _, err := c.do(ctx, a.next())
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/server"
@@ -27,9 +28,10 @@ const identityLogin = "workload"
 
 // issuer signs assertions with RS256, as most issuers do, and publishes its key over HTTPS.
 type issuer struct {
-	url string
-	key *rsa.PrivateKey
-	web *http.Server
+	url     string
+	key     *rsa.PrivateKey
+	web     *http.Server
+	fetches atomic.Int64 // of the key
 }
 
 // startIssuer serves the documents of an issuer with the certificate in certDir, and writes the file
@@ -58,9 +60,13 @@ func startIssuer(certDir, trustedFile string) (*issuer, error) {
 	i := &issuer{url: "https://localhost:" + port, key: key}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/.well-known/openid-configuration", answerDocument(map[string]string{"issuer": i.url, "jwks_uri": i.url + "/keys"}))
-	mux.HandleFunc("/keys", answerDocument(map[string]any{"keys": []map[string]string{{
+	answerKeys := answerDocument(map[string]any{"keys": []map[string]string{{
 		"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "bench", "n": encode(key.N.Bytes()), "e": encode(big.NewInt(int64(key.E)).Bytes()),
-	}}}))
+	}}})
+	mux.HandleFunc("/keys", func(w http.ResponseWriter, r *http.Request) {
+		i.fetches.Add(1)
+		answerKeys(w, r)
+	})
 	i.web = server.NewHTTP(mux)
 	go func() {
 		_ = i.web.Serve(tls.NewListener(listener, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}}))
@@ -81,11 +87,21 @@ func answerDocument(document any) http.HandlerFunc {
 
 func encode(raw []byte) string { return base64.RawURLEncoding.EncodeToString(raw) }
 
-// sign returns an assertion with an id.
-func (i *issuer) sign(id int) (string, error) {
+// unsigned returns an assertion with an id, without the signature of a key.
+func (i *issuer) unsigned(key string, id uint64) string {
 	now := time.Now().Unix()
 	claims := fmt.Sprintf(`{"iss":%q,"sub":%q,"aud":["bench"],"iat":%d,"exp":%d,"jti":"%d"}`, i.url, identityLogin, now, now+3600, id)
-	signed := encode([]byte(`{"alg":"RS256","kid":"bench","typ":"JWT"}`)) + "." + encode([]byte(claims))
+	return encode(fmt.Appendf(nil, `{"alg":"RS256","kid":%q,"typ":"JWT"}`, key)) + "." + encode([]byte(claims))
+}
+
+// forge returns an assertion of a key that the issuer does not have.
+func (i *issuer) forge(id uint64) string {
+	return i.unsigned(fmt.Sprint("unknown-", id), id) + "." + encode(make([]byte, i.key.Size()))
+}
+
+// sign returns an assertion with an id.
+func (i *issuer) sign(id int) (string, error) {
+	signed := i.unsigned("bench", uint64(id)) //nolint:gosec // a count
 	digest := sha256.Sum256([]byte(signed))
 	signature, err := rsa.SignPKCS1v15(rand.Reader, i.key, crypto.SHA256, digest[:])
 	return signed + "." + encode(signature), err

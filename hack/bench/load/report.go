@@ -17,7 +17,8 @@ import (
 type results struct {
 	origin   string // when, where and with what it was measured
 	rows     []row
-	flood    *flood
+	flood    *flood // of guesses
+	forged   *flood // of assertions
 	profiles profiles
 }
 
@@ -45,8 +46,10 @@ func (r results) markdown() string {
 	for _, row := range r.rows {
 		row.write(&b)
 	}
-	if r.flood != nil {
-		r.flood.write(&b)
+	for _, f := range []*flood{r.flood, r.forged} {
+		if f != nil {
+			f.write(&b)
+		}
 	}
 	if r.profiles.cpu != "" {
 		fmt.Fprintf(&b, "\nCPU, requests of all kinds that need no hash in turn:\n\n```\n%s\n```\n\nBytes allocated since the start:\n\n```\n%s\n```\n",
@@ -83,8 +86,8 @@ func verdict(met bool, text string) string {
 // write adds the table of the flood, and what the table has no columns for.
 func (f *flood) write(b *strings.Builder) {
 	before, during := f.quietPercentile(.99), f.floodedPercentile(.99)
-	fmt.Fprintf(b, "\n| `authenticate`, %d a second, %d clients guessing passwords for %s | without | with | must |\n| --- | ---: | ---: | ---: |\n",
-		int(probes*time.Second/probeRate), guessers, f.end-f.begin)
+	fmt.Fprintf(b, "\n| `authenticate`, %d a second, %d clients %s for %s | without | with | must |\n| --- | ---: | ---: | ---: |\n",
+		int(probes*time.Second/probeRate), guessers, f.what, f.end-f.begin)
 	for _, p := range []float64{.5, .99, .999} {
 		must := ""
 		got := milliseconds(f.floodedPercentile(p))
@@ -95,12 +98,12 @@ func (f *flood) write(b *strings.Builder) {
 		fmt.Fprintf(b, "| p%g | %s | %s | %s |\n", 100*p, milliseconds(f.quietPercentile(p)), got, must)
 	}
 	var statuses []string
-	for status, n := range f.guesses {
+	for status, n := range f.answers {
 		statuses = append(statuses, fmt.Sprintf("%d answered %d", n, status))
 	}
 	slices.Sort(statuses)
-	fmt.Fprintf(b, "\nGuesses: %s. First logins of others meanwhile: %d, the slowest after %s", strings.Join(statuses, ", "),
-		len(f.firstLogins), milliseconds(slices.Max(append(f.firstLogins, 0))))
+	fmt.Fprintf(b, "\nThe flood: %s; fetches of the issuer's key: %d. First logins of others meanwhile: %d, the slowest after %s",
+		strings.Join(statuses, ", "), f.fetches, len(f.firstLogins), milliseconds(slices.Max(append(f.firstLogins, 0))))
 	fmt.Fprintf(b, "; %d were told 503 with Retry-After. Resident memory: %s.\n", f.firstLoginsBusy, f.memoryText())
 }
 

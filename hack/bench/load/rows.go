@@ -40,9 +40,10 @@ type spec struct {
 	kernel     func()
 	kernelName string
 	prepare    prepareCalls
-	bare       call // to the bare handler, whose answer has the same length
-	fresh      bool // a new connection for each request
-	resume     bool // which resumes the TLS session of the one before
+	bare       call  // to the bare handler, whose answer has the same length
+	than       *call // to the service, which is the limit in the place of the bare handler
+	fresh      bool  // a new connection for each request
+	resume     bool  // which resumes the TLS session of the one before
 }
 
 // prepareCalls returns the calls of one window. A nil call ends the window.
@@ -105,6 +106,7 @@ func (b *testbed) specs(ctx context.Context, k kernels) ([]spec, error) {
 	specs := []spec{
 		{name: "known credential at `/v1/users/authorize`, ES256", must: .85, kernel: k.sign, kernelName: signKernel, prepare: repeated(authorize), bare: authorize},
 		{name: "known assertion at `/v1/users/authorize`, ES256", must: .8, kernel: k.sign, kernelName: signKernel, prepare: repeated(assert), bare: assert},
+		{name: "known assertion at `/v1/users/authorize`, against a password", must: .95, prepare: repeated(assert), bare: assert, than: &authorize},
 		{name: "assertion at `/v1/users/authorize`, first time, RS256", must: .77, kernel: k.assert, kernelName: assertKernel, prepare: firstAssertions, bare: assert},
 		{name: "known credential at `/rbac-api/v1/auth/token`, opaque", must: .7, prepare: repeated(login), bare: login},
 		{name: "`authenticate` of an opaque token", must: .7, prepare: repeated(authenticate), bare: authenticate},
@@ -138,6 +140,9 @@ func bareTwin(ctx context.Context, c *client, what call) (call, error) {
 
 func (b *testbed) measureRow(ctx context.Context, s spec) (row, error) {
 	measured := row{name: s.name, must: s.must, limit: "bare handler"}
+	if s.than != nil {
+		measured.limit = "known credential"
+	}
 	if s.kernel != nil {
 		measured.limit += " + " + strings.ReplaceAll(s.kernelName, "-", " ")
 	}
@@ -166,7 +171,12 @@ func (b *testbed) measureRound(ctx context.Context, s spec, toService, toBare lo
 	if err != nil {
 		return one, err
 	}
-	if one.bare, err = toBare.drive(ctx, b.window, expectOK(always(s.bare))); err != nil {
+	if s.than != nil {
+		one.bare, err = toService.drive(ctx, b.window, expectOK(always(*s.than)))
+	} else {
+		one.bare, err = toBare.drive(ctx, b.window, expectOK(always(s.bare)))
+	}
+	if err != nil {
 		return one, err
 	}
 	if one.got, err = toService.drive(ctx, b.window, expectOK(next)); err != nil {

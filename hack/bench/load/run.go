@@ -42,8 +42,8 @@ func parsePlan(args []string) (plan, error) {
 	f.DurationVar(&p.window, "window", time.Second, "length of one measurement")
 	f.IntVar(&p.rounds, "rounds", 7, "how often a row and its limit take turns; the median counts")
 	f.IntVar(&p.connections, "connections", 32, "connections that are kept busy")
-	f.DurationVar(&p.quiet, "quiet", 15*time.Second, "time before and after the flood of guesses")
-	f.DurationVar(&p.flood, "flood", 30*time.Second, "length of the flood of guesses")
+	f.DurationVar(&p.quiet, "quiet", 15*time.Second, "time before and after a flood")
+	f.DurationVar(&p.flood, "flood", 30*time.Second, "length of a flood")
 	f.StringVar(&p.only, "only", "", "measure only the rows whose name contains this")
 	return p, f.Parse(args)
 }
@@ -76,7 +76,10 @@ func (b *testbed) measure(ctx context.Context, r *results) (err error) {
 		return err
 	}
 	if b.only == "" || b.only == "flood" {
-		if r.flood, err = b.measureFlood(ctx); err != nil {
+		if r.flood, err = b.measureFlood(ctx, b.guesses()); err != nil {
+			return err
+		}
+		if r.forged, err = b.measureFlood(ctx, b.forgeries()); err != nil {
 			return err
 		}
 	}
