@@ -57,6 +57,20 @@ func typeAnswers(t *testing.T, user io.ReadWriter, answers []string) (screen str
 	return screen + string(rest)
 }
 
+// next writes to the terminal what another program would after this one, and returns what the screen
+// shows from where typeAnswers has left off.
+func next(t *testing.T, user io.Reader, program io.Writer) string {
+	t.Helper()
+	if _, err := io.WriteString(program, "next:"); err != nil {
+		t.Error(err)
+	}
+	text, err := bufio.NewReader(user).ReadString(':')
+	if err != nil {
+		t.Error(err)
+	}
+	return text
+}
+
 func TestHashPasswordPromptsWithoutEcho(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -85,8 +99,8 @@ func TestHashPasswordPromptsWithoutEcho(t *testing.T) {
 			screen := make(chan string, 1)
 			go func() { screen <- typeAnswers(t, user, c.answers) }()
 			err = cmd.Execute()
-			if text := <-screen; strings.Contains(text, longPhrase[:7]) {
-				t.Errorf("the screen shows the password: %q", text)
+			if text := <-screen + next(t, user, program); strings.Contains(text, longPhrase[:7]) || !strings.HasSuffix(text, "\nnext:") {
+				t.Errorf("the screen shows the password, or the cursor is not at the beginning of a line: %q", text)
 			}
 			after, stateErr := unix.IoctlGetTermios(int(program.Fd()), unix.TCGETS)
 			if stateErr != nil || *after != *before {

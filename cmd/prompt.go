@@ -44,6 +44,7 @@ func prompt(f *os.File, prompts io.Writer, questions func(ask func(question stri
 			answer, err = t.ReadLine()
 		}
 		if errors.Is(err, io.EOF) {
+			_, _ = io.WriteString(prompts, "\r\n") // so that what follows does not continue the question
 			return "", errInterrupted
 		}
 		if err != nil {
