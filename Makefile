@@ -17,7 +17,10 @@ BENCH     ?= .
 BENCH_ARGS ?=
 SIZES     ?= 1000,10000,100000
 
-# Helm accepts only semantic versions: v1.2.3 becomes 1.2.3, and a commit sorts before all of them.
+CLI_PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+CLI_URL   ?= https://github.com/gatehouse-auth/gatehouse/releases/download/$(VERSION)
+
+# Helm and krew accept only semantic versions: v1.2.3 becomes 1.2.3, and a commit sorts before all of them.
 CHART_VERSION = $(if $(filter v%,$(VERSION)),$(VERSION:v%=%),0.0.0-g$(VERSION))
 
 # Slow builds are outside the tree, so that a fresh clone finds them.
@@ -54,7 +57,7 @@ test: ## Run every test, also against a real API server (the first run builds on
 	$(if $(RACE),,@echo "no C compiler found: testing without the race detector")
 	assets=$$(hack/envtest/build.sh | tail -n 1); \
 	KUBEBUILDER_ASSETS="$$assets" go test $(RACE) -shuffle=on -timeout 20m ./...
-	$(MAKE) test-timing test-bench test-chart test-observability test-gitops
+	$(MAKE) test-timing test-bench test-chart test-observability test-gitops test-krew
 
 ##@ Develop
 
@@ -86,6 +89,10 @@ test-observability: ## Compare the alerts, the dashboard and their documentation
 .PHONY: test-gitops
 test-gitops: ## Test what tools that apply Users from Git make of their conditions
 	go -C test/gitops test -count=1 -shuffle=on ./...
+
+.PHONY: test-krew
+test-krew: ## Build the archive of the plugin for this machine, and let krew validate and install it
+	go -C hack/krew test -count=1 -shuffle=on ./...
 
 .PHONY: test-foreign
 test-foreign: ## Run other projects' programs with the configurations in docs/ (the first run builds them: half an hour)
@@ -138,7 +145,7 @@ fmt: $(GOLANGCI_LINT) ## Format the Go code and sort its imports
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters, which also enforce the law of imports
 	$(GOLANGCI_LINT) run
-	for module in hack/bench hack/chart test/observability test/gitops test/foreign; do (cd $$module && $(GOLANGCI_LINT) run); done
+	for module in hack/bench hack/chart hack/krew test/observability test/gitops test/foreign; do (cd $$module && $(GOLANGCI_LINT) run); done
 
 .PHONY: vulncheck
 vulncheck: ## Fail if the code calls anything with a known vulnerability; asks https://vuln.go.dev
@@ -185,6 +192,14 @@ docker-build: ## Build the image IMAGE; set PLATFORMS=linux/amd64,linux/arm64 fo
 .PHONY: reproducible
 reproducible: ## Fail unless builds in two folders give the same bytes (for ARCHITECTURES, such as "amd64 arm64")
 	hack/reproducible.sh $(VERSION) $(ARCHITECTURES)
+
+.PHONY: cli-archives
+cli-archives: ## Write dist/*.tar.gz, dist/*.zip and dist/SHA256SUMS, the command line for CLI_PLATFORMS: static and reproducible
+	go run ./hack/archives build $(VERSION) dist $(CLI_PLATFORMS)
+
+.PHONY: krew
+krew: cli-archives ## Write dist/gatehouse.yaml, the manifest for krew, with archives below CLI_URL
+	go run ./hack/archives krew v$(CHART_VERSION) dist $(CLI_URL)
 
 .PHONY: sbom
 sbom: build ## Write dist/gatehouse.cdx.json, the modules in the binary with their licences
