@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	commandline "github.com/gatehouse-auth/gatehouse/cmd"
 )
 
 const (
@@ -120,6 +121,20 @@ func kubectl(stdin string, args ...string) (string, error) {
 		return "", fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, stderr.String())
 	}
 	return string(out), nil
+}
+
+// plugin runs kubectl gatehouse, which must succeed, and returns what it prints.
+func plugin(t *testing.T, args ...string) string {
+	t.Helper()
+	var out, errOut strings.Builder
+	command := commandline.NewPlugin("e2e")
+	command.SetOut(&out)
+	command.SetErr(&errOut)
+	command.SetArgs(args)
+	if err := command.ExecuteContext(t.Context()); err != nil {
+		t.Fatalf("kubectl gatehouse %s: %v: %s", strings.Join(args, " "), err, errOut.String())
+	}
+	return out.String()
 }
 
 // imageName returns the image that an environment variable names, or the one that hack/e2e.sh
