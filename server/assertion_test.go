@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +110,36 @@ func TestAssertionLogsIn(t *testing.T) {
 # HELP gatehouse_assertions_total Logins with a token of another issuer, by trusted issuer and outcome; no issuer if it is not trusted.
 # TYPE gatehouse_assertions_total counter
 gatehouse_assertions_total{issuer="https://ci.test",outcome="allowed"} 10
+`), "gatehouse_assertions_total")
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// Names of issuers and subjects that anyone can make up enter neither the metrics nor the log.
+func TestOnlyTrustedIssuersAreNamed(t *testing.T) {
+	t.Parallel()
+	s, i := newAssertionService(t)
+	redis := assertionPlaces(t)[0]
+	i.AddKey(t, "unknown", assertiontest.ES256)
+	redis.send(s, "shop", i.Sign(t, i.Claims(s.Now(), repo, map[string]any{"iss": "https://made-up.test"})))
+	redis.send(s, "shop", i.SignWith(t, "unknown", production(i, s, "made up")))
+	redis.send(s, "shop", i.Sign(t, production(i, s, "no-one")))
+	var got []string
+	for _, e := range s.Events() {
+		got = append(got, e.Reason+" "+e.Issuer+" "+e.Subject)
+	}
+	want := []string{
+		"assertion_untrusted_issuer  ", "assertion_unknown_key https://ci.test ", "assertion_of_no_user https://ci.test no-one",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the events are %q, want %q", got, want)
+	}
+	err := testutil.GatherAndCompare(s.Registry, strings.NewReader(`
+# HELP gatehouse_assertions_total Logins with a token of another issuer, by trusted issuer and outcome; no issuer if it is not trusted.
+# TYPE gatehouse_assertions_total counter
+gatehouse_assertions_total{issuer="",outcome="refused"} 1
+gatehouse_assertions_total{issuer="https://ci.test",outcome="refused"} 2
 `), "gatehouse_assertions_total")
 	if err != nil {
 		t.Error(err)

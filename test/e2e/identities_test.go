@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -26,8 +27,8 @@ spec:
   - serviceAccount: {name: e2e-identity, namespace: gatehouse-users}
 `
 
-// A Pod without a Secret logs in at both APIs with its projected token, and a Pod of another
-// ServiceAccount does not.
+// A Pod without a Secret logs in at both APIs with its projected token. A Pod of another
+// ServiceAccount gets the answer that a wrong password gets.
 func TestPodLogsInWithItsToken(t *testing.T) {
 	if _, err := kubectl(identityUser, "apply", "-f", "-"); err != nil {
 		t.Fatal(err)
@@ -47,15 +48,21 @@ func TestPodLogsInWithItsToken(t *testing.T) {
 		t.Errorf("%+v, want all", got)
 	}
 	stranger := startAs(t, "e2e-stranger", "login", "-login", "e2e-identity", "-password-file", tokenFile)
-	eventually(t, time.Minute, "a Pod of another ServiceAccount is refused", func() error {
-		if text := stranger.logs(t); !strings.Contains(text, "401") {
-			return errNotRefused(text)
+	wrong := startAs(t, "e2e-stranger", "login", "-login", "e2e-identity", "-password", "Lantern-Orchard-27-Wrong")
+	if got, want := refusal(t, stranger), refusal(t, wrong); got != want {
+		t.Errorf("a Pod of another ServiceAccount gets %q, and a wrong password %q", got, want)
+	}
+}
+
+// refusal waits until a client has printed that the service refused it, and returns that.
+func refusal(t *testing.T, e *experiment) string {
+	t.Helper()
+	var text string
+	eventually(t, time.Minute, "the client is refused", func() error {
+		if text = e.logs(t); !strings.Contains(text, "401") || !strings.HasSuffix(text, "\n") {
+			return fmt.Errorf("the client printed %q", text)
 		}
 		return nil
 	})
+	return text
 }
-
-// errNotRefused is what a client printed that was not refused.
-type errNotRefused string
-
-func (e errNotRefused) Error() string { return "the client printed: " + string(e) }
