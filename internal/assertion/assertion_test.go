@@ -427,6 +427,7 @@ func TestPasswordsAreNoAssertions(t *testing.T) {
 		base64.RawURLEncoding.EncodeToString([]byte(`"alg"`)) + ".e30.x",
 		base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256"}`)) + "..x",
 		base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256"}`)) + ".e30",
+		base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256"}`)) + ".e30.x.y",
 	} {
 		if assertion.HasForm(text) {
 			t.Errorf("%q is taken for an assertion", text)
