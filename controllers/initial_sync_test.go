@@ -94,7 +94,7 @@ func TestReplicaHoldsEveryUserOnceSynced(t *testing.T) {
 	for i := range many {
 		w.NewUser("user-"+string(rune('a'+i/26))+string(rune('a'+i%26)), `{}`)
 	}
-	if got := replica(w).Len(); got != many {
+	if got := newReplica(w).Len(); got != many {
 		t.Errorf("%d users when synced, want %d", got, many)
 	}
 }

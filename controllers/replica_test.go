@@ -1,41 +1,154 @@
 package controllers
 
 import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
+	"github.com/gatehouse-auth/gatehouse/controllers/replica"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
-// replica starts a manager with all controllers, with the rights of config/rbac/role.yaml and no
+// newReplica starts a manager with all controllers, with the rights of config/rbac/role.yaml and no
 // others, and returns the directory that they fill. It stops with the test.
-func replica(w *apitest.World) *directory.Directory {
+func newReplica(w *apitest.World) *directory.Directory {
+	w.T.Helper()
+	d, _ := startReplica(w, w.Restricted(), w.NS, "")
+	return d
+}
+
+// startReplica is newReplica with a connection. A replica with a name has a Lease in the namespace
+// system; its set of replicas is returned.
+func startReplica(w *apitest.World, connection *rest.Config, system, name string) (*directory.Directory, *replica.Set) {
 	w.T.Helper()
 	options := ctrl.Options{
 		Scheme:     apitest.Scheme(w.T),
-		Cache:      informer.CacheOptions([]string{w.NS}),
+		Cache:      informer.CacheOptions([]string{w.NS}, system),
 		Client:     informer.ClientOptions(),
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	}
-	mgr, err := ctrl.NewManager(w.Restricted(), options)
+	mgr, err := ctrl.NewManager(connection, options)
 	if err != nil {
 		w.T.Fatal(err)
 	}
 	d := directory.New()
 	cfg := Config{Directory: d, Keyer: password.NewKeyer(), Now: time.Now, Namespaces: []string{w.NS}}
+	if name != "" {
+		cfg.Replicas, err = replica.Setup(mgr, replica.Config{Namespace: system, Pod: name, Now: time.Now})
+		if err != nil {
+			w.T.Fatal(err)
+		}
+	}
 	if err := Setup(w.T.Context(), mgr, cfg); err != nil {
 		w.T.Fatal(err)
 	}
 	w.Run("the manager", mgr.Start)
 	w.Eventually("the directory is synced", d.HasSynced)
-	return d
+	return d, cfg.Replicas
+}
+
+// systemOf makes the namespace of the service, with the rights of config/rbac/role.yaml in it.
+func systemOf(w *apitest.World) string {
+	w.T.Helper()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.NS + "-system"}}
+	w.MustCreate(ns)
+	apitest.GrantRole(w.T, w.Client, apitest.SystemRole, ns.Name, w.NS)
+	return ns.Name
+}
+
+// statusWrites counts the attempts to write the status of a User through a connection.
+func statusWrites(connection *rest.Config, count *atomic.Int32) {
+	connection.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/status") {
+				count.Add(1)
+			}
+			return next.RoundTrip(r)
+		})
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// Of three replicas that compute the same status, one writes it.
+func TestEachStatusHasOneWriter(t *testing.T) {
+	w := apitest.NewWorld(t)
+	connection := w.Restricted()
+	system := systemOf(w)
+	var writes atomic.Int32
+	statusWrites(connection, &writes)
+	var sets []*replica.Set
+	for i := range 3 {
+		_, set := startReplica(w, connection, system, fmt.Sprint("replica-", i))
+		sets = append(sets, set)
+	}
+	probe := types.UID("4fe8a1d0-0000-4000-8000-000000000000")
+	w.Eventually("the replicas know each other", func() bool {
+		return sets[0].Rank(probe)+sets[1].Rank(probe)+sets[2].Rank(probe) == 0+1+2
+	})
+	const users = 50
+	for i := range users {
+		w.NewUser(fmt.Sprint("user-", i), `{}`)
+	}
+	w.Eventually("every User has a status", func() bool {
+		list := &authv1alpha1.UserList{}
+		if err := w.List(t.Context(), list, client.InNamespace(w.NS)); err != nil {
+			t.Fatal(err)
+		}
+		return !slices.ContainsFunc(list.Items, func(u authv1alpha1.User) bool { return u.Status.ObservedGeneration == 0 })
+	})
+	w.Consistently("no more writes", 3*informer.WriteJitter, func() bool { return writes.Load() <= users*12/10 })
+}
+
+// A replica whose Lease lives may still be unable to write.
+func TestAnotherReplicaWritesAfterAWhile(t *testing.T) {
+	w := apitest.NewWorld(t)
+	connection := w.Restricted()
+	system := systemOf(w)
+	_, set := startReplica(w, connection, system, "running")
+	silent := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "gatehouse-silent"}}
+	silent.Spec.RenewTime = &metav1.MicroTime{Time: time.Now()}
+	w.MustCreate(silent)
+	w.Eventually("the Lease is known", func() bool { return knows(set) })
+	for i := 0; ; i++ {
+		u := w.NewUser(fmt.Sprint("user-", i), `{}`)
+		if set.Rank(u.UID) == 0 {
+			continue
+		}
+		w.Eventually("the other replica writes", func() bool { return w.ReadUser(u.Name).Status.ObservedGeneration != 0 })
+		return
+	}
+}
+
+// knows reports whether a set has another replica: of a hundred objects, some belong to that.
+func knows(set *replica.Set) bool {
+	for i := range 100 {
+		if set.Rank(types.UID(fmt.Sprint(i))) != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // staysUnchanged checks that no replica writes to a User until the queues are empty: no item waits

@@ -38,7 +38,7 @@ func newRevocationOf(w *apitest.World, name, user string) *authv1alpha1.Revocati
 
 func TestRevokedTokensStayVoid(t *testing.T) {
 	w := apitest.NewWorld(t)
-	one, two := replica(w), replica(w)
+	one, two := newReplica(w), newReplica(w)
 	w.NewSecret("shared", map[string]string{"password": "some-password"})
 	byObject, bySpec := w.NewUser("object", fromSecret), w.NewUser("spec", fromSecret)
 	for _, name := range []string{"object", "spec"} {
@@ -64,7 +64,7 @@ func TestRevokedTokensStayVoid(t *testing.T) {
 		w.Eventually(name+" may log in again", allowed(name, two))
 		staysUnchanged(w, name)
 	}
-	restarted := replica(w)
+	restarted := newReplica(w)
 	for _, name := range []string{"object", "spec"} {
 		if !tokenIsVoid(name, issued, one, two, restarted) {
 			t.Errorf("a token of %s came back to life", name)
@@ -100,7 +100,7 @@ func awaitEvents(w *apitest.World, want ...string) {
 
 func TestRevocationOfLaterUser(t *testing.T) {
 	w := apitest.NewWorld(t)
-	d := replica(w)
+	d := newReplica(w)
 	w.NewSecret("shared", map[string]string{"password": "some-password"})
 	newRevocationOf(w, "stop", "late")
 	w.NewUser("late", fromSecret)
@@ -112,7 +112,7 @@ func TestRevocationOfLaterUser(t *testing.T) {
 
 func TestRevocationEndsByItself(t *testing.T) {
 	w := apitest.NewWorld(t)
-	d := replica(w)
+	d := newReplica(w)
 	w.NewSecret("shared", map[string]string{"password": "some-password"})
 	w.NewUser("jean", fromSecret)
 	w.AwaitStatus("jean", "Active", "Active")
@@ -129,7 +129,7 @@ func TestRevocationEndsByItself(t *testing.T) {
 
 func TestTokensRevokedInTheFuture(t *testing.T) {
 	w := apitest.NewWorld(t)
-	d := replica(w)
+	d := newReplica(w)
 	w.NewSecret("shared", map[string]string{"password": "some-password"})
 	u := w.NewUser("jean", fromSecret)
 	w.AwaitStatus("jean", "Active", "Active")

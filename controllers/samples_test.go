@@ -16,7 +16,7 @@ import (
 // The samples are the first thing that anyone tries, and their comments say how to log in.
 func TestSamplesLogIn(t *testing.T) {
 	w := apitest.NewWorld(t)
-	d := replica(w)
+	d := newReplica(w)
 	files, err := filepath.Glob("../config/samples/*.yaml")
 	if err != nil || len(files) < 2 {
 		t.Fatalf("the samples are %v (%v)", files, err)

@@ -16,6 +16,7 @@ import (
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
+	"github.com/gatehouse-auth/gatehouse/controllers/replica"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
@@ -32,6 +33,8 @@ type Config struct {
 	Trusts        func(issuer string) bool
 	OnTrustChange func(func())
 	HashMemory    int64 // bytes that password hashes may take; 0: any number
+	// Replicas decides which replica writes the status of a User; nil: this is the only one.
+	Replicas *replica.Set
 }
 
 // Setup adds the controllers and InitialSync to a manager. All of them run on every replica.
@@ -58,7 +61,7 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 			users: users, client: mgr.GetClient(), secrets: secrets, logins: informer.NewLoginIndex(), identities: informer.NewIdentityIndex(),
 			trusts: cfg.Trusts, onTrustChange: cfg.OnTrustChange,
 			directory: cfg.Directory, projector: projector, lockouts: lockouts, now: cfg.Now,
-			recorder: mgr.GetEventRecorder("gatehouse"), revised: revised,
+			recorder: mgr.GetEventRecorder("gatehouse"), revised: revised, turns: replica.NewTurns(cfg.Replicas, cfg.Now),
 		}).SetupWithManager(mgr),
 		(&RevocationReconciler{
 			reader: mgr.GetCache(), directory: cfg.Directory, observed: observedRevocations, revised: revised, now: cfg.Now,

@@ -28,7 +28,7 @@ func TestRecordReachesDirectory(t *testing.T) {
 	w := apitest.NewWorld(t)
 	ends := time.Now().Add(time.Hour).Truncate(time.Millisecond)
 	newToken(w, "before-start", ends)
-	d := replica(w)
+	d := newReplica(w)
 	if _, ok := d.Record("some-uid", "id-of-before-start"); !ok {
 		t.Error("a record from before the start is missing although the directory is synced")
 	}
@@ -48,7 +48,7 @@ func TestRecordReachesDirectory(t *testing.T) {
 // record must keep that token void.
 func TestRevokedTokenStaysVoidAfterRelabel(t *testing.T) {
 	w := apitest.NewWorld(t)
-	d := replica(w)
+	d := newReplica(w)
 	ends := time.Now().Add(time.Hour).Truncate(time.Millisecond)
 	labelled := newToken(w, "t", ends)
 	w.MustPatch(labelled, `{"spec":{"revoked":true}}`)
@@ -76,7 +76,7 @@ func TestExpiredTokenIsDeleted(t *testing.T) {
 	w := apitest.NewWorld(t)
 	ended := newToken(w, "ended", time.Now().Add(-removalDelay-time.Second))
 	fresh := newToken(w, "fresh", time.Now().Add(-removalDelay/2))
-	d := replica(w)
+	d := newReplica(w)
 	w.Eventually("the expired token is deleted", func() bool {
 		err := w.Get(t.Context(), client.ObjectKeyFromObject(ended), &authv1alpha1.Token{})
 		_, known := d.Record("some-uid", "id-of-ended")
@@ -89,7 +89,7 @@ func TestExpiredTokenIsDeleted(t *testing.T) {
 
 func TestForgedRecordRevivesNothing(t *testing.T) {
 	w := apitest.NewWorld(t)
-	d := replica(w)
+	d := newReplica(w)
 	token := newToken(w, "t", time.Now().Add(time.Hour).Truncate(time.Millisecond))
 	w.MustPatch(token, `{"spec":{"revoked":true}}`)
 	w.Eventually("the record is revoked", func() bool { r, _ := d.Record("some-uid", "id-of-t"); return r.Revoked })

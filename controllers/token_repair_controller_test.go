@@ -45,7 +45,7 @@ const foreignOwner = `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":
 
 func TestTokenGetsItsOwnerBack(t *testing.T) {
 	w := apitest.NewWorld(t)
-	token := ownedToken(w, replica(w))
+	token := ownedToken(w, newReplica(w))
 	for _, patch := range []string{
 		foreignOwner, `{"metadata":{"ownerReferences":null}}`, `{"metadata":{"labels":null}}`,
 		`{"metadata":{"managedFields":[{}],"ownerReferences":null}}`,
@@ -59,7 +59,7 @@ func TestTokenGetsItsOwnerBack(t *testing.T) {
 // none, so the test deletes it.
 func TestCollectedTokenIsCreatedAgain(t *testing.T) {
 	w := apitest.NewWorld(t)
-	token := ownedToken(w, replica(w))
+	token := ownedToken(w, newReplica(w))
 	for range 5 { // to be faster than the reconciler at least once
 		forged := token.DeepCopy()
 		w.MustPatch(forged, foreignOwner)
@@ -78,7 +78,7 @@ func TestCollectedTokenIsCreatedAgain(t *testing.T) {
 // To delete a record takes its revocation back.
 func TestTokenDeletedByHandStaysDeleted(t *testing.T) {
 	w := apitest.NewWorld(t)
-	d := replica(w)
+	d := newReplica(w)
 	token := ownedToken(w, d)
 	w.Eventually("the record is there", func() bool { _, ok := d.Record(token.Spec.UserRef.UID, token.Spec.TokenID); return ok })
 	w.MustDelete(token)
@@ -91,7 +91,7 @@ func TestTokenDeletedByHandStaysDeleted(t *testing.T) {
 
 func TestRevokedTokenLosesItsTexts(t *testing.T) {
 	w := apitest.NewWorld(t)
-	replica(w)
+	newReplica(w)
 	token := newToken(w, "t", time.Now().Add(time.Hour))
 	w.MustPatch(token, `{"spec":{"revoked":true}}`)
 	w.Eventually("the label is gone", func() bool {

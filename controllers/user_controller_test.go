@@ -15,7 +15,7 @@ const fromSecret = `{passwords: [{plaintextFrom: {secretKeyRef: {name: shared, k
 
 func TestSecretChangeReachesEveryUser(t *testing.T) {
 	w := apitest.NewWorld(t)
-	d := replica(w)
+	d := newReplica(w)
 	names := []string{"one", "two", "three"}
 	for _, name := range names {
 		w.NewUser(name, fromSecret)
@@ -55,7 +55,7 @@ func TestSecretChangeReachesEveryUser(t *testing.T) {
 
 func TestRevocationWithinASecond(t *testing.T) {
 	w := apitest.NewWorld(t)
-	d := replica(w)
+	d := newReplica(w)
 	w.NewSecret("shared", map[string]string{"password": "some-password"})
 	u := w.NewUser("jean", fromSecret)
 	w.Eventually("jean is in the directory", func() bool { return apitest.Verifies(d, "jean", "some-password") })
@@ -75,7 +75,7 @@ func TestRevocationWithinASecond(t *testing.T) {
 
 func TestRecreatedUserIsAnotherUser(t *testing.T) {
 	w := apitest.NewWorld(t)
-	d := replica(w)
+	d := newReplica(w)
 	first := w.NewUser("jean", `{login: jean@example.com}`)
 	w.Eventually("jean is in the directory", func() bool { _, ok := d.ByUID(string(first.UID)); return ok })
 	w.MustDelete(first)
@@ -89,7 +89,7 @@ func TestRecreatedUserIsAnotherUser(t *testing.T) {
 
 func TestTerminatingUserIsRemoved(t *testing.T) {
 	w := apitest.NewWorld(t)
-	d := replica(w)
+	d := newReplica(w)
 	u := w.NewUser("jean", `{}`)
 	w.MustPatch(u, `{"metadata":{"finalizers":["example.com/slow"]}}`)
 	w.Eventually("jean is in the directory", func() bool { _, ok := d.ByLogin("jean"); return ok })
@@ -100,7 +100,7 @@ func TestTerminatingUserIsRemoved(t *testing.T) {
 
 func TestBulkySecretsAreNotCached(t *testing.T) {
 	w := apitest.NewWorld(t)
-	d := replica(w)
+	d := newReplica(w)
 	w.MustCreate(&corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.NS, Name: "release"}, Type: "helm.sh/release.v1",
 		StringData: map[string]string{"password": "hidden-password"},
@@ -119,7 +119,7 @@ func TestBulkySecretsAreNotCached(t *testing.T) {
 
 func TestLockIsLiftedThroughStatus(t *testing.T) {
 	w := apitest.NewWorld(t)
-	d := replica(w)
+	d := newReplica(w)
 	w.NewSecret("shared", map[string]string{"password": "some-password"})
 	u := w.NewUser("jean", fromSecret)
 	w.AwaitStatus("jean", "Active", "Active")
@@ -136,7 +136,7 @@ func TestLockIsLiftedThroughStatus(t *testing.T) {
 
 func TestChangedPasswordLiftsLock(t *testing.T) {
 	w := apitest.NewWorld(t)
-	d, other := replica(w), replica(w)
+	d, other := newReplica(w), newReplica(w)
 	secret := w.NewSecret("shared", map[string]string{"password": "some-password"})
 	u := w.NewUser("jean", fromSecret)
 	w.AwaitStatus("jean", "Active", "Active")

@@ -13,7 +13,7 @@ import (
 
 func TestIdentityConflict(t *testing.T) {
 	w := apitest.NewWorld(t)
-	d := replica(w)
+	d := newReplica(w)
 	const spec = `{identities: [{serviceAccount: {name: billing, namespace: shop}}]}`
 	older := w.NewUser("older", spec)
 	w.AwaitStatus("older", "Active", "Active")

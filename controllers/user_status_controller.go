@@ -23,13 +23,14 @@ import (
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
+	"github.com/gatehouse-auth/gatehouse/controllers/replica"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
 // UserStatusReconciler writes the status of Users. Every replica runs it and computes the same
-// status. After a random delay a replica writes what still differs, with an optimistic lock, so
-// that the first one writes and the others have nothing left to do. It has its own queue, so that a
-// revocation never waits behind it. It writes only what the directory of its own replica already
+// status. One of them writes it, after a random delay and with an optimistic lock; another one writes
+// what still differs if that one has not for a while. It has its own queue, so that a revocation
+// never waits behind it. It writes only what the directory of its own replica already
 // holds, so that no one sees Ready for a password that is not in force anywhere.
 type UserStatusReconciler struct {
 	users         *informer.Users
@@ -42,6 +43,7 @@ type UserStatusReconciler struct {
 	directory     *directory.Directory
 	projector     *projection.Projector
 	lockouts      *liftedLockouts
+	turns         *replica.Turns
 	recorder      events.EventRecorder
 	revised       <-chan event.GenericEvent // Users whose revocations have changed
 	now           func() time.Time
@@ -78,6 +80,7 @@ func (r *UserStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	}
 	u := r.users.Get(req.NamespacedName)
 	if u == nil || u.DeletionTimestamp != nil {
+		r.turns.Done(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	s, err := r.desiredStatus(ctx, u)
@@ -87,7 +90,15 @@ func (r *UserStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	if s.Current = r.inForce(s.Projection.User); s.Current == nil {
 		return ctrl.Result{RequeueAfter: compareInterval}, nil
 	}
-	if err := r.write(ctx, u, s.Next()); err != nil {
+	next := s.Next()
+	if equality.Semantic.DeepEqual(u.Status, next) {
+		r.turns.Done(req.NamespacedName)
+		return ctrl.Result{RequeueAfter: s.RequeueAfter()}, nil
+	}
+	if wait := r.turns.Wait(req.NamespacedName, u.UID); wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}, nil
+	}
+	if err := r.write(ctx, u, next); err != nil {
 		return ctrl.Result{}, err
 	}
 	return ctrl.Result{RequeueAfter: s.RequeueAfter()}, nil
@@ -139,9 +150,6 @@ func compareAge(a, b *authv1alpha1.User) int {
 // write patches what differs. Losing to another writer is not an error: the version that won
 // reaches the cache soon and triggers another Reconcile.
 func (r *UserStatusReconciler) write(ctx context.Context, u *authv1alpha1.User, next authv1alpha1.UserStatus) error {
-	if equality.Semantic.DeepEqual(u.Status, next) {
-		return nil
-	}
 	changed := u.DeepCopy()
 	changed.Status = next
 	err := r.client.Status().Patch(ctx, changed, client.MergeFromWithOptions(u, client.MergeFromWithOptimisticLock{}))

@@ -18,7 +18,7 @@ import (
 
 func TestConditions(t *testing.T) {
 	w := apitest.NewWorld(t)
-	replica(w)
+	newReplica(w)
 	strong, err := password.Generate([]byte("strong-password"), password.Parameters{})
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +111,7 @@ func objectName(sentence string) string {
 
 func TestLoginConflict(t *testing.T) {
 	w := apitest.NewWorld(t)
-	d := replica(w)
+	d := newReplica(w)
 	w.NewSecret("shared", map[string]string{"password": "some-password"})
 	spec := `{login: jean@example.com, ` + strings.TrimPrefix(fromSecret, "{")
 	older := w.NewUser("older", spec)
@@ -144,7 +144,7 @@ func TestLoginConflict(t *testing.T) {
 
 func TestLoginConflictWithName(t *testing.T) {
 	w := apitest.NewWorld(t)
-	replica(w)
+	newReplica(w)
 	w.NewSecret("shared", map[string]string{"password": "some-password"})
 	first := w.NewUser("jean", fromSecret)
 	w.Eventually("the next second has begun", func() bool { return time.Now().Unix() > first.CreationTimestamp.Unix() })
@@ -155,7 +155,7 @@ func TestLoginConflictWithName(t *testing.T) {
 func TestStateChangesOnTime(t *testing.T) {
 	t.Parallel()
 	w := apitest.NewWorld(t)
-	replica(w)
+	newReplica(w)
 	w.NewSecret("shared", map[string]string{"password": "some-password"})
 	soon := time.Now().Add(5 * time.Second).UTC().Format(time.RFC3339)
 	ref := `plaintextFrom: {secretKeyRef: {name: shared, key: password}}`
@@ -184,8 +184,8 @@ func TestStateChangesOnTime(t *testing.T) {
 // An unchanged resourceVersion shows that there was no write.
 func TestUnrelatedChangesWriteNothing(t *testing.T) {
 	w := apitest.NewWorld(t)
-	d := replica(w)
-	replica(w)
+	d := newReplica(w)
+	newReplica(w)
 	secret := w.NewSecret("shared", map[string]string{"password": "some-password"})
 	w.NewUser("jean", fromSecret)
 	u := w.AwaitStatus("jean", "Active", "Active")
@@ -223,8 +223,8 @@ func TestStaleStatusIsNotWritten(t *testing.T) {
 
 func TestOneEventPerTransition(t *testing.T) {
 	w := apitest.NewWorld(t)
-	replica(w)
-	replica(w)
+	newReplica(w)
+	newReplica(w)
 	w.NewSecret("s", map[string]string{"bad": "not a hash", "weak": apitest.WeakHash(t, "weak-password")})
 	w.NewUser("bad", `{passwords: [{hashFrom: {secretKeyRef: {name: s, key: bad}}}]}`)
 	weak := w.NewUser("weak", `{passwords: [{hashFrom: {secretKeyRef: {name: s, key: weak}}}]}`)

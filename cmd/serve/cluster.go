@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,10 +12,12 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,6 +29,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/record"
+	"github.com/gatehouse-auth/gatehouse/controllers/replica"
 	"github.com/gatehouse-auth/gatehouse/internal/logging"
 )
 
@@ -44,7 +48,7 @@ const shutdownGrace = drainTimeout + 5*time.Second
 func (a *App) serveCluster(ctx context.Context) error {
 	o, namespace := a.options, ownNamespace()
 	o.setIssuerDefaults("https://gatehouse." + namespace + ".svc")
-	mgr, err := newManager(o, a.log)
+	mgr, err := newManager(o, namespace, a.log)
 	if err != nil {
 		return err
 	}
@@ -55,9 +59,15 @@ func (a *App) serveCluster(ctx context.Context) error {
 	if err := trusted.followCluster(mgr); err != nil {
 		return err
 	}
+	replicas, err := replica.Setup(mgr, replica.Config{
+		Namespace: namespace, Pod: ownName(), PodUID: types.UID(os.Getenv("POD_UID")), Now: a.now,
+	})
+	if err != nil {
+		return err
+	}
 	config := controllers.Config{
 		Directory: a.directory, Keyer: a.keyer, Now: a.now, Namespaces: o.Namespaces, Trusts: trusted.Trusts, OnTrustChange: trusted.OnChange,
-		HashMemory: hashMemory(),
+		HashMemory: hashMemory(), Replicas: replicas,
 	}
 	if err := controllers.Setup(ctx, mgr, config); err != nil {
 		return err
@@ -94,15 +104,17 @@ func (a *App) serveCluster(ctx context.Context) error {
 	return startWithGrace(a.drainContext(ctx, o.DrainDelay), shutdownGrace+time.Second, mgr.Start)
 }
 
-func newManager(o *Options, log *slog.Logger) (manager.Manager, error) {
+func newManager(o *Options, namespace string, log *slog.Logger) (manager.Manager, error) {
 	connection, err := clusterConfig()
 	if err != nil {
 		return nil, err
 	}
 	connection.QPS, connection.Burst = apiQPS, apiBurst
 	scheme := runtime.NewScheme()
-	if err := corev1.AddToScheme(scheme); err != nil { // only this group is used; all groups take megabytes
-		return nil, fmt.Errorf("register Kubernetes types: %w", err)
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, coordinationv1.AddToScheme} { // all groups take megabytes
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("register Kubernetes types: %w", err)
+		}
 	}
 	if err := authv1alpha1.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("register Gatehouse types: %w", err)
@@ -111,7 +123,7 @@ func newManager(o *Options, log *slog.Logger) (manager.Manager, error) {
 	mgr, err := manager.New(connection, manager.Options{
 		Scheme:                  scheme,
 		MapperProvider:          newRESTMapper,
-		Cache:                   informer.CacheOptions(o.Namespaces),
+		Cache:                   informer.CacheOptions(o.Namespaces, namespace),
 		Client:                  informer.ClientOptions(),
 		Logger:                  logr.FromSlogHandler(logging.Demote(log.Handler(), routine)),
 		Metrics:                 metricsserver.Options{BindAddress: noAddress},    // App serves metrics itself
@@ -177,10 +189,17 @@ func newRESTMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{corev1.SchemeGroupVersion, authv1alpha1.GroupVersion})
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("ConfigMap"), meta.RESTScopeNamespace)
+	mapper.Add(coordinationv1.SchemeGroupVersion.WithKind("Lease"), meta.RESTScopeNamespace)
 	mapper.Add(authv1alpha1.GroupVersion.WithKind("User"), meta.RESTScopeNamespace)
 	mapper.Add(authv1alpha1.GroupVersion.WithKind("Token"), meta.RESTScopeNamespace)
 	mapper.Add(authv1alpha1.GroupVersion.WithKind("Revocation"), meta.RESTScopeNamespace)
 	return mapper, nil
+}
+
+// ownName returns the name of the Pod: POD_NAME, else the name of the host, which is the same in a Pod.
+func ownName() string {
+	name, _ := os.Hostname() // the other replicas then take this one for one without a name
+	return cmp.Or(os.Getenv("POD_NAME"), name)
 }
 
 // ownNamespace returns the namespace of the Pod: POD_NAMESPACE, else that of its service account,

@@ -1,6 +1,7 @@
 package informer
 
 import (
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -11,13 +12,14 @@ import (
 )
 
 // CacheOptions returns options that restrict the manager's cache to the namespaces of the users and
-// to the parts of their objects that Gatehouse needs. At least one namespace is required. The
-// options do not cover Users, which have their own cache. The API server itself leaves out bulky
-// Secrets, because an object that a transform drops has already been received and decoded.
+// to the parts of their objects that Gatehouse needs, and to the Leases in the service's own
+// namespace. At least one namespace is required. The options do not cover Users, which have their
+// own cache. The API server itself leaves out bulky Secrets, because an object that a transform
+// drops has already been received and decoded.
 //
 // Readers of this cache share its objects and must not change them. The parts that are dropped here
 // still exist on the API server, so write with a patch, never with an update.
-func CacheOptions(namespaces []string) cache.Options {
+func CacheOptions(namespaces []string, own string) cache.Options {
 	watched := make(map[string]cache.Config, len(namespaces))
 	for _, ns := range namespaces {
 		watched[ns] = cache.Config{}
@@ -27,8 +29,9 @@ func CacheOptions(namespaces []string) cache.Options {
 		DefaultNamespaces: watched,
 		NewInformer:       NewRetryingInformer,
 		ByObject: map[client.Object]cache.ByObject{
-			&authv1alpha1.Token{}: {Transform: projection.SlimToken, UnsafeDisableDeepCopy: &shared},
-			&corev1.Secret{}:      {Transform: projection.SlimSecret, UnsafeDisableDeepCopy: &shared, Field: exceptBulkySecrets()},
+			&authv1alpha1.Token{}:   {Transform: projection.SlimToken, UnsafeDisableDeepCopy: &shared},
+			&coordinationv1.Lease{}: {Namespaces: map[string]cache.Config{own: {}}},
+			&corev1.Secret{}:        {Transform: projection.SlimSecret, UnsafeDisableDeepCopy: &shared, Field: exceptBulkySecrets()},
 		},
 	}
 }

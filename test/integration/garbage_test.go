@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -76,7 +77,9 @@ func newStore(t *testing.T) *store {
 		t.Fatal(err)
 	}
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, authv1alpha1.AddToScheme, apiextensionsv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{
+		coordinationv1.AddToScheme, corev1.AddToScheme, authv1alpha1.AddToScheme, apiextensionsv1.AddToScheme,
+	} {
 		if err := add(scheme); err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +163,7 @@ func (s *store) patch(kind, name, patch string) {
 func (s *store) replica() *directory.Directory {
 	s.t.Helper()
 	mgr, err := ctrl.NewManager(s.config, ctrl.Options{
-		Scheme: s.Scheme(), Cache: informer.CacheOptions([]string{usersNamespace}), Client: informer.ClientOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
+		Scheme: s.Scheme(), Cache: informer.CacheOptions([]string{usersNamespace}, usersNamespace), Client: informer.ClientOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
 	s.must(err)
