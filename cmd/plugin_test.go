@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"path/filepath"
@@ -202,6 +203,31 @@ func TestCreatePrintsManifestsThatTheAPIServerAccepts(t *testing.T) {
 	apitest.Eventually(t, "the user logs in", func() bool { return p.logsIn("for-git", password) })
 }
 
+func TestUserOfAServiceAccountNeedsNoPassword(t *testing.T) {
+	p := newPlugin(t)
+	p.remove("billing")
+	out, errOut := p.must("user", "create", "billing", "--service-account", "shop/billing,stock/billing", "--group", "machines")
+	if out != "user/billing created\n" || errOut != "" {
+		t.Errorf("user create prints %q and %q, want no Secret and no password", out, errOut)
+	}
+	p.Eventually("the service takes the identities", func() bool {
+		out, _ := p.must("user", "explain", "billing")
+		return strings.Contains(out, "can log in.") && strings.Contains(out, "✓ identities[1] (serviceaccount:stock:billing)")
+	})
+	var users authv1alpha1.UserList
+	for format, decode := range map[string]func([]byte, any) error{
+		"json": json.Unmarshal, "yaml": func(text []byte, v any) error { return yaml.UnmarshalStrict(text, v) },
+	} {
+		out, _ := p.must("user", "list", "-o", format)
+		if err := decode([]byte(out), &users); err != nil || users.Kind != "UserList" || len(users.Items) == 0 || users.Items[0].ManagedFields != nil {
+			t.Errorf("user list -o %s prints %q: %v", format, out, err)
+		}
+	}
+	if out, _ := p.must("token", "list", "-o", "json"); !strings.Contains(out, `"kind": "TokenList"`) {
+		t.Errorf("token list -o json prints %q", out)
+	}
+}
+
 // apply creates an object from YAML.
 func (p *plugin) apply(text []byte, o client.Object) {
 	p.Helper()
@@ -230,6 +256,7 @@ func TestPluginErrorsSayWhatToDo(t *testing.T) {
 		"no such user":         {"has the name or the login", []string{"user", "explain", "nobody-here"}},
 		"no reason":            {"Add --reason", []string{"user", "revoke", "unlucky"}},
 		"no password":          {"--generate-password", []string{"user", "create", "someone"}},
+		"a bad account":        {"--service-account must be NAMESPACE/NAME", []string{"user", "create", "someone", "--service-account", "billing"}},
 		"a bad expiry":         {"--expires must be", []string{"user", "create", "someone", "--generate-password", "--expires", "soon"}},
 		"a bad name":           {"Invalid value", []string{"user", "create", "Upper", "--generate-password"}},
 		"a bad dry run":        {"--dry-run must be", []string{"user", "create", "someone", "--dry-run", "maybe"}},

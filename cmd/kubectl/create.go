@@ -77,7 +77,7 @@ type createOptions struct {
 	*options
 	passwordOptions
 	login, displayName, email string
-	groups                    []string
+	groups, serviceAccounts   []string
 	expires                   string
 	dryRun, output            string
 }
@@ -87,11 +87,13 @@ func newUserCreate() *cobra.Command {
 	o := &createOptions{options: newOptions()}
 	cmd := &cobra.Command{
 		Use:   "create NAME",
-		Short: "Create a User and the Secret with the hash of the password",
+		Short: "Create a User, and the Secret with the hash of the password",
 		Long: "Creates a User, and a Secret NAME-password with the hash of the password. A generated password is printed once, to\n" +
-			"standard error, and stored nowhere. With --dry-run=client -o yaml nothing is created, and the manifests for Git are\n" +
-			"printed; keep the Secret in Git only in encrypted form.",
+			"standard error, and stored nowhere. A User with --service-account needs no password: Pods of the ServiceAccount log in\n" +
+			"with their own token. With --dry-run=client -o yaml nothing is created, and the manifests for Git are printed; keep the\n" +
+			"Secret in Git only in encrypted form.",
 		Example: "  kubectl gatehouse user create jean --generate-password --group operators --expires 90d\n" +
+			"  kubectl gatehouse user create billing --service-account shop/billing\n" +
 			"  kubectl gatehouse user create jean --generate-password --dry-run=client -o yaml >jean.yaml",
 		Args: cobra.ExactArgs(1),
 		RunE: o.run,
@@ -103,6 +105,7 @@ func newUserCreate() *cobra.Command {
 	f.StringVar(&o.displayName, "display-name", "", "name of the user for people to read")
 	f.StringVar(&o.email, "email", "", "email address of the user")
 	f.StringSliceVar(&o.groups, "group", nil, "group of the user; may be given several times")
+	f.StringSliceVar(&o.serviceAccounts, "service-account", nil, "ServiceAccount whose token logs in, as NAMESPACE/NAME; may be given several times")
 	f.StringVar(&o.expires, "expires", "", "when the account expires: a duration such as 90d, or a time (default: never)")
 	f.StringVar(&o.dryRun, "dry-run", "none", "none; client: only print what would be created; server: let the API server check it")
 	f.StringVarP(&o.output, "output", "o", "", "print the objects: yaml")
@@ -121,24 +124,40 @@ func (o *createOptions) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	hash, generated, err := o.hash(cmd)
+	secret, generated, err := o.secret(cmd, namespace, args[0])
 	if err != nil {
 		return err
 	}
-	secret := newHashSecret(namespace, args[0]+"-password", hash)
-	user.Spec.Passwords = []authv1alpha1.Password{{HashFrom: sourceOf(secret)}}
+	objects := []client.Object{user}
+	if secret != nil {
+		user.Spec.Passwords = []authv1alpha1.Password{{HashFrom: sourceOf(secret)}}
+		objects = []client.Object{secret, user} // the Secret first, so that the User is never without it
+	}
 	if o.dryRun != "client" {
-		if err := o.create(cmd, secret, user); err != nil {
+		if err := o.create(cmd, objects); err != nil {
 			return err
 		}
 	}
-	if err := o.print(cmd, secret, user); err != nil {
+	if err := o.print(cmd, objects); err != nil {
 		return err
 	}
 	if generated != "" {
 		say(cmd, "Password of %s, which is shown only now: %s", user.EffectiveLogin(), generated)
 	}
 	return nil
+}
+
+// secret returns the Secret of the password, and the password if it was generated. It returns none if
+// the user has another way to log in and no password was asked for.
+func (o *createOptions) secret(cmd *cobra.Command, namespace, name string) (_ *corev1.Secret, generated string, err error) {
+	if len(o.serviceAccounts) > 0 && !o.generate && !o.hashStdin {
+		return nil, "", nil
+	}
+	hash, generated, err := o.hash(cmd)
+	if err != nil {
+		return nil, "", err
+	}
+	return newHashSecret(namespace, name+"-password", hash), generated, nil
 }
 
 func (o *createOptions) check() error {
@@ -160,6 +179,15 @@ func (o *createOptions) user(namespace, name string) (*authv1alpha1.User, error)
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec:       authv1alpha1.UserSpec{Login: o.login, DisplayName: o.displayName, Email: o.email, Groups: o.groups},
 	}
+	for _, account := range o.serviceAccounts {
+		ns, account, found := strings.Cut(account, "/")
+		if !found {
+			return nil, errors.New("--service-account must be NAMESPACE/NAME, such as shop/billing")
+		}
+		u.Spec.Identities = append(u.Spec.Identities, authv1alpha1.Identity{
+			ServiceAccount: &authv1alpha1.ServiceAccountIdentity{Namespace: ns, Name: account},
+		})
+	}
 	if o.expires != "" {
 		at, err := parseWhen(o.expires, o.now())
 		if err != nil {
@@ -170,9 +198,8 @@ func (o *createOptions) user(namespace, name string) (*authv1alpha1.User, error)
 	return u, nil
 }
 
-// create creates the Secret first, so that the User is never without it, and removes it again if the
-// User is refused.
-func (o *createOptions) create(cmd *cobra.Command, secret *corev1.Secret, user *authv1alpha1.User) error {
+// create creates the objects, and removes those before the one that is refused.
+func (o *createOptions) create(cmd *cobra.Command, objects []client.Object) error {
 	c, _, err := o.connect()
 	if err != nil {
 		return err
@@ -181,17 +208,28 @@ func (o *createOptions) create(cmd *cobra.Command, secret *corev1.Secret, user *
 	if o.dryRun == "server" {
 		options = append(options, client.DryRunAll)
 	}
-	if err := c.Create(cmd.Context(), secret, options...); err != nil {
-		return explainExisting(err, "Secret", secret.Name)
-	}
-	if err := c.Create(cmd.Context(), user, options...); err != nil {
-		err = explainExisting(err, "User", user.Name)
-		if o.dryRun != "server" {
-			err = errors.Join(err, c.Delete(cmd.Context(), secret))
+	for i, object := range objects {
+		err := c.Create(cmd.Context(), object, options...)
+		if err == nil {
+			continue
+		}
+		err = explainExisting(err, kindOf(object), object.GetName())
+		for _, created := range objects[:i] {
+			if o.dryRun != "server" {
+				err = errors.Join(err, c.Delete(cmd.Context(), created))
+			}
 		}
 		return err
 	}
 	return nil
+}
+
+// kindOf returns the kind of an object that this command creates.
+func kindOf(object client.Object) string {
+	if _, ok := object.(*corev1.Secret); ok {
+		return "Secret"
+	}
+	return "User"
 }
 
 // explainExisting adds to the refusal of an object that exists what to do.
@@ -203,14 +241,18 @@ func explainExisting(err error, kind, name string) error {
 }
 
 // print prints the objects as YAML, or says what was created.
-func (o *createOptions) print(cmd *cobra.Command, secret *corev1.Secret, user *authv1alpha1.User) error {
-	if o.output == "" {
-		suffix := map[string]string{"none": "", "client": " (dry run)", "server": " (server dry run)"}[o.dryRun]
-		writeLine(cmd.OutOrStdout(), "secret/%s created%s\nuser/%s created%s", secret.Name, suffix, user.Name, suffix)
-		return nil
-	}
-	for _, object := range []any{manifestOf(user), secret} {
-		text, err := yaml.Marshal(object)
+func (o *createOptions) print(cmd *cobra.Command, objects []client.Object) error {
+	suffix := map[string]string{"none": "", "client": " (dry run)", "server": " (server dry run)"}[o.dryRun]
+	for _, object := range objects {
+		if o.output == "" {
+			writeLine(cmd.OutOrStdout(), "%s/%s created%s", strings.ToLower(kindOf(object)), object.GetName(), suffix)
+			continue
+		}
+		var manifest any = object
+		if user, ok := object.(*authv1alpha1.User); ok {
+			manifest = manifestOf(user)
+		}
+		text, err := yaml.Marshal(manifest)
 		if err != nil {
 			return fmt.Errorf("encode the objects: %w", err)
 		}

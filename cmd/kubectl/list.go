@@ -2,23 +2,30 @@ package kubectl
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/cmd/output"
 )
 
 // newUserList returns the command that lists Users.
 func newUserList() *cobra.Command {
 	o := newOptions()
+	var out output.Flag
 	all := false
 	cmd := &cobra.Command{
 		Use: "list", Short: "List Users with their state, groups and last token", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := out.Check(); err != nil {
+				return err
+			}
 			c, namespace, err := o.connect()
 			if err != nil {
 				return err
@@ -30,16 +37,26 @@ func newUserList() *cobra.Command {
 			if err := c.List(cmd.Context(), &users, client.InNamespace(namespace)); err != nil {
 				return explain(err)
 			}
-			return writeUsers(cmd, users.Items)
+			users.TypeMeta = listType("UserList")
+			for i := range users.Items {
+				users.Items[i].ManagedFields = nil // as kubectl does
+			}
+			return out.Print(cmd.OutOrStdout(), &users, func(w io.Writer) error { return writeUsers(w, users.Items) })
 		},
 	}
 	o.bind(cmd)
+	out.Bind(cmd)
 	cmd.Flags().BoolVarP(&all, "all-namespaces", "A", false, "list the Users of all namespaces")
 	return cmd
 }
 
-func writeUsers(cmd *cobra.Command, users []authv1alpha1.User) error {
-	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 3, ' ', 0)
+// listType returns the type of a list, which a client leaves out when it decodes one.
+func listType(kind string) metav1.TypeMeta {
+	return metav1.TypeMeta{APIVersion: authv1alpha1.GroupVersion.String(), Kind: kind}
+}
+
+func writeUsers(w io.Writer, users []authv1alpha1.User) error {
+	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	writeLine(table, "NAMESPACE\tNAME\tLOGIN\tSTATE\tREASON\tGROUPS\tEXPIRES\tLAST TOKEN") // Flush has the error
 	for i := range users {
 		u := &users[i]
@@ -63,9 +80,13 @@ func orDash(text string) string {
 // newTokenList returns the command that lists recorded tokens.
 func newTokenList() *cobra.Command {
 	o := newOptions()
+	var out output.Flag
 	cmd := &cobra.Command{
 		Use: "list [USER]", Short: "List the recorded tokens of all Users, or of one", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := out.Check(); err != nil {
+				return err
+			}
 			c, namespace, err := o.connect()
 			if err != nil {
 				return err
@@ -82,16 +103,21 @@ func newTokenList() *cobra.Command {
 			if err := c.List(cmd.Context(), &tokens, options...); err != nil {
 				return explain(err)
 			}
-			return writeTokens(cmd, tokens.Items)
+			tokens.TypeMeta = listType("TokenList")
+			for i := range tokens.Items {
+				tokens.Items[i].ManagedFields = nil
+			}
+			return out.Print(cmd.OutOrStdout(), &tokens, func(w io.Writer) error { return writeTokens(w, tokens.Items) })
 		},
 	}
 	o.bind(cmd)
+	out.Bind(cmd)
 	cmd.ValidArgsFunction = o.completeUsers
 	return cmd
 }
 
-func writeTokens(cmd *cobra.Command, tokens []authv1alpha1.Token) error {
-	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 3, ' ', 0)
+func writeTokens(w io.Writer, tokens []authv1alpha1.Token) error {
+	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	writeLine(table, "NAME\tUSER\tLABEL\tISSUED\tENDS\tREVOKED") // Flush has the error
 	for i := range tokens {
 		t := &tokens[i]
