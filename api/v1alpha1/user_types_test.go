@@ -1,13 +1,18 @@
 package v1alpha1_test
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/test/apitest"
 	"github.com/gatehouse-auth/gatehouse/test/schemacases"
 )
 
@@ -53,6 +58,42 @@ func TestUserStatusSchema(t *testing.T) {
 	}
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"status":null}`))
 	mustRefuse(t, s.Status().Patch(t.Context(), o.DeepCopy(), patch), "cannot be removed")
+}
+
+// The wide columns of kubectl get name the identities.
+func TestColumnsOfAUserWithIdentities(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	o := s.object(t, "User", `{"identities":[
+		{"federated":{"issuer":"https://ci.example.com","subject":"a"}},
+		{"serviceAccount":{"name":"billing","namespace":"shop"}},
+		{"serviceAccount":{"name":"orders","namespace":"shop"}}]}`)
+	if err := s.Create(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	config := apitest.Config(t)
+	config.APIPath, config.GroupVersion = "/apis", &authv1alpha1.GroupVersion
+	config.NegotiatedSerializer = serializer.NewCodecFactory(apitest.Scheme(t)).WithoutConversion()
+	api, err := rest.RESTClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := api.Get().Namespace(o.GetNamespace()).Resource("users").Name(o.GetName()).
+		SetHeader("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io").DoRaw(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table metav1.Table
+	if err := json.Unmarshal(raw, &table); err != nil || len(table.Rows) != 1 {
+		t.Fatalf("%v: %s", err, raw)
+	}
+	got := map[string]any{}
+	for i, column := range table.ColumnDefinitions {
+		got[column.Name] = table.Rows[0].Cells[i]
+	}
+	if got["Service accounts"] != "billing" || got["Issuers"] != "https://ci.example.com" {
+		t.Errorf("the columns are %v", got)
+	}
 }
 
 func TestNewUserIsPending(t *testing.T) {

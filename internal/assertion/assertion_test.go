@@ -441,7 +441,9 @@ func FuzzVerify(f *testing.F) {
 	good := i.SignWith(f, assertiontest.ES256, i.Claims(now, subject, nil))
 	f.Add(good)
 	for _, text := range i.Forgeries(f, now, subject) {
-		f.Add(text)
+		if len(text) < 2<<10 { // the engine takes a minute to make a large one smaller
+			f.Add(text)
+		}
 	}
 	f.Add("..")
 	trusted := assertion.NewIssuer(assertion.Config{
