@@ -298,6 +298,7 @@ func TestChangedKeysAreNoticed(t *testing.T) {
 		i.AddKey(t, assertiontest.RS256, assertiontest.RS256)
 		i.Publish(assertiontest.RS256)
 		time.Sleep(6 * time.Minute)
+		synctest.Wait()
 		if want := []bool{true, false, true}; !slices.Equal(changes, want) {
 			t.Errorf("the fetches bring changes: %v, want %v", changes, want)
 		}
