@@ -83,5 +83,6 @@ build caddy
 build oauth2-proxy
 build opa
 build prometheus -tags remove_all_sd
+build traefik
 libraries
 echo "${folders%:}"
