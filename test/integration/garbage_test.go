@@ -42,6 +42,8 @@ const (
 const garbage = `
 {metadata: {name: groups-are-text}, spec: {login: grace, groups: operators}}
 ---
+{metadata: {name: email-is-a-list}, spec: {email: [grace@example.com]}}
+---
 {metadata: {name: passwords-are-a-map}, spec: {passwords: {hashFrom: good}}}
 ---
 {metadata: {name: no-such-day}, spec: {expiresAt: "2031-02-31T00:00:00Z"}}
@@ -54,6 +56,10 @@ const garbage = `
 ---
 {metadata: {name: unknown-fields}, spec: {shoeSize: 43, passwords: [{hashFrom: {secretKeyRef: {name: good, key: passwordHash}}, colour: red}]}}
 `
+
+// wrongTypes are the objects of which the API server accepts no new status: a rule of the schema is
+// about a field whose value does not have the type that the rule expects.
+var wrongTypes = map[string]bool{"groups-are-text": true, "email-is-a-list": true}
 
 // store is an API server whose schema of Users and Tokens can be made loose, as that of an older
 // version may have been.
@@ -235,7 +241,9 @@ func TestStoredGarbageDoesNotAffectOtherUsers(t *testing.T) {
 			if u, ok := d.ByKey(usersNamespace + "/" + name); !ok || !u.Revoked {
 				t.Errorf("%s is %+v, want revoked", name, u)
 			}
-			eventually(t, syncTimeout, func() bool { return strings.HasPrefix(s.ready(name), "Invalid False Unreadable: the stored object") })
+			if !wrongTypes[name] {
+				eventually(t, syncTimeout, func() bool { return strings.HasPrefix(s.ready(name), "Invalid False Unreadable: the stored object") })
+			}
 		}
 		if u, ok := d.ByLogin("grace"); !ok || u.Key != usersNamespace+"/groups-are-text" {
 			t.Errorf("the login of a broken User belongs to %+v: another user could take it", u)
