@@ -2,21 +2,25 @@ package foreign_test
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
 func TestApacheWithIntrospection(t *testing.T) {
 	path := installed(t, "/usr/sbin/apache2")
-	g, ada, bob := newService(t, false)
-	g.Put(t, directory.User{Login: "app-proxy"}, "tick tock")
+	proxies{
+		away: http.StatusUnauthorized, bearerOnly: true, hidesClients: true,
+		start: func(t *testing.T, url, ca string) proxy { return startApache(t, path, url, ca) },
+	}.test(t)
+}
+
+func startApache(t *testing.T, path, url, ca string) proxy {
+	t.Helper()
 	address := freeAddress(t)
 	certificate, key, roots := newCertificate(t)
-	ca := writeFile(t, "ca.crt", string(g.CA))
 	// Workers of an Apache that root starts are another user.
 	for path, mode := range map[string]os.FileMode{ca: 0o644, filepath.Dir(ca): 0o755, filepath.Dir(filepath.Dir(ca)): 0o755} {
 		if err := os.Chmod(path, mode); err != nil {
@@ -24,8 +28,8 @@ func TestApacheWithIntrospection(t *testing.T) {
 		}
 	}
 	site := writeFile(t, "app.conf", docsBlock(t, "forward-auth.md", "/etc/apache2/sites-available/app.conf",
-		"https://auth.example.com", g.URL,
-		"a password of app-proxy", "tick tock",
+		"https://auth.example.com", url,
+		"a password of app-proxy", appProxyPassword,
 		"/etc/apache2/gatehouse-ca.crt", ca,
 		"/etc/apache2/tls.crt", certificate,
 		"/etc/apache2/tls.key", key,
@@ -40,9 +44,7 @@ func TestApacheWithIntrospection(t *testing.T) {
 	}
 	folder := t.TempDir()
 	start(t, address, path, "-DFOREGROUND", "-d", folder, "-f", writeFile(t, "apache2.conf", fmt.Sprintf(
-		"User www-data\nGroup www-data\n%s\nServerName app.example.com\nListen %s\nPidFile %[3]s/pid\nDefaultRuntimeDir %[3]s\nErrorLog /dev/stderr\nMutex file:%[3]s\nInclude %[4]s\n",
-		modules.String(), address, folder, site)))
-	p := newProxy(t, address, roots)
-	p.bearerOnly = true
-	testProxy(t, g, p, ada, bob)
+		"User www-data\nGroup www-data\n%s\nServerName app.example.com\nListen %s\nPidFile %[3]s/pid\nDefaultRuntimeDir %[3]s\n"+
+			"ErrorLog /dev/stderr\nMutex file:%[3]s\nInclude %[4]s\n", modules.String(), address, folder, site)))
+	return newProxy(t, address, roots)
 }

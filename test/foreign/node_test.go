@@ -78,6 +78,26 @@ console.log(await verify(process.argv[2]).then((claims) => JSON.stringify(claims
 	})
 }
 
+// TestOAuth4WebAPI validates a JWT by all rules of RFC 9068, as openid-client's own library does.
+func TestOAuth4WebAPI(t *testing.T) {
+	n := newNode(t)
+	g, ada := newIssuer(t)
+	script := n.write(t, "main.mjs", `import * as oauth from 'oauth4webapi';
+const [issuer, token] = process.argv.slice(2);
+const server = await oauth.processDiscoveryResponse(new URL(issuer), await oauth.discoveryRequest(new URL(issuer)));
+const request = new Request(issuer, { headers: { authorization: 'Bearer ' + token } });
+console.log(await oauth.validateJwtAccessToken(server, request, issuer).then((claims) => claims.client_id, (error) => error.code));
+`)
+	jwt, opaque := login(t, g, ada.Login, adaPassword)
+	for token, want := range map[string]string{
+		jwt: ada.Login, jwt[:len(jwt)-4] + "AAAA": "OAUTH_INVALID_RESPONSE", opaque: "OAUTH_INVALID_RESPONSE",
+	} {
+		if out := strings.TrimSpace(run(t, n.environment(t, g), n.path, script, g.URL, token)); out != want {
+			t.Errorf("validates %s as %q, want %q", token, out, want)
+		}
+	}
+}
+
 func TestExpressOAuth2JWTBearer(t *testing.T) {
 	n := newNode(t)
 	g, ada := newIssuer(t)

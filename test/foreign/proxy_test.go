@@ -26,6 +26,8 @@ import (
 const (
 	adaPassword = "correct horse"
 	bobPassword = "battery staple"
+	// appProxyPassword is that of the user app-proxy, for proxies that need one.
+	appProxyPassword = "tick tock"
 	// clientAddress is where the clients of proxies are, and forgedAddress where they pretend to be.
 	clientAddress, forgedAddress = "127.1.0.1", "203.0.113.9"
 )
@@ -77,8 +79,18 @@ func startApplication(t *testing.T) *httptest.Server {
 type proxy struct {
 	url    string
 	client *http.Client
+}
+
+// proxies are those of one program with one configuration.
+type proxies struct {
+	// start starts a proxy that asks the service at a URL and trusts the CA in a file.
+	start func(t *testing.T, url, ca string) proxy
 	// bearerOnly says that the proxy takes tokens in Authorization alone, and no passwords.
 	bearerOnly bool
+	// hidesClients says that the proxy does not tell the service the addresses of its clients.
+	hidesClients bool
+	// away is the status of its answers while it cannot reach the service.
+	away int
 }
 
 // newProxy returns the proxy that listens at address with a certificate of roots.
@@ -152,7 +164,7 @@ func (p proxy) refuses(t *testing.T, headers []string) {
 }
 
 // credentials returns headers with each kind of credential that the proxy takes.
-func (p proxy) credentials(jwt, opaque string) map[string][]string {
+func (p proxies) credentials(jwt, opaque string) map[string][]string {
 	kinds := map[string][]string{
 		"a JWT":           {"Authorization: Bearer " + jwt},
 		"an opaque token": {"Authorization: Bearer " + opaque},
@@ -164,13 +176,13 @@ func (p proxy) credentials(jwt, opaque string) map[string][]string {
 	return kinds
 }
 
-// newService starts the service with two users, of whom the second has no groups. If seesClients is
-// set, the proxy must tell the service the addresses of its clients.
-func newService(t *testing.T, seesClients bool) (g *servertest.Service, ada, bob *directory.User) {
+// newService starts the service with two users, of whom the second has no groups, and one for the proxy. Unless
+// hidesClients is set, the proxy must tell the service the addresses of its clients.
+func newService(t *testing.T, hidesClients bool) (g *servertest.Service, ada, bob *directory.User) {
 	t.Helper()
 	var log output
 	t.Cleanup(func() {
-		if seesClients && !strings.Contains(log.String(), `"source":"`+clientAddress+`"`) {
+		if !hidesClients && !strings.Contains(log.String(), `"source":"`+clientAddress+`"`) {
 			t.Errorf("no event is of the address of the clients:\n%s", log.String())
 		}
 		if strings.Contains(log.String(), forgedAddress) {
@@ -183,6 +195,7 @@ func newService(t *testing.T, seesClients bool) (g *servertest.Service, ada, bob
 	})
 	ada = g.Put(t, directory.User{Login: "ada@example.com", Groups: []string{"operators", "developers"}}, adaPassword)
 	bob = g.Put(t, directory.User{Login: "bob"}, bobPassword)
+	g.Put(t, directory.User{Login: "app-proxy"}, appProxyPassword)
 	return g, ada, bob
 }
 
@@ -193,12 +206,15 @@ func newIssuer(t *testing.T) (g *servertest.Service, ada *directory.User) {
 	return g, g.Put(t, directory.User{Login: "ada@example.com", Groups: []string{"operators", "developers"}}, adaPassword)
 }
 
-// testProxy checks a proxy in front of the application, which asks g about each request.
-func testProxy(t *testing.T, g *servertest.Service, p proxy, ada, bob *directory.User) {
+// test checks a proxy in front of the application.
+func (proxies proxies) test(t *testing.T) {
+	g, ada, bob := newService(t, proxies.hidesClients)
+	ca := writeFile(t, "ca.crt", string(g.CA))
+	p := proxies.start(t, g.URL, ca)
 	jwt, opaque := login(t, g, ada.Login, adaPassword)
 	other, lost := login(t, g, ada.Login, adaPassword)
 	bobs, _ := login(t, g, bob.Login, bobPassword)
-	for name, credentials := range p.credentials(jwt, opaque) {
+	for name, credentials := range proxies.credentials(jwt, opaque) {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			t.Run(method+" with "+name+" reaches the application under the name of the user", func(t *testing.T) {
 				p.passes(t, method, credentials, ada)
@@ -222,6 +238,7 @@ func testProxy(t *testing.T, g *servertest.Service, p proxy, ada, bob *directory
 		"with forged headers only": forged(),
 		"with a token of no user":  {"Authorization: Bearer garbage"},
 		"with a wrong password":    {basic("ada@example.com", "wrong")},
+		"with two credentials":     {"Authorization: Bearer " + jwt, "Authorization: Bearer " + bobs},
 	} {
 		t.Run("refuses a request "+name, func(t *testing.T) { p.refuses(t, credentials) })
 	}
@@ -233,10 +250,16 @@ func testProxy(t *testing.T, g *servertest.Service, p proxy, ada, bob *directory
 			p.refuses(t, credentials)
 		})
 	}
+	t.Run("lets no one pass while it cannot reach the service", func(t *testing.T) {
+		alone := proxies.start(t, "https://"+freeAddress(t), ca)
+		if a := alone.send(t, http.MethodGet, []string{"Authorization: Bearer " + jwt}); a.Status != proxies.away {
+			t.Errorf("answered %d %q, want %d", a.Status, a.Body, proxies.away)
+		}
+	})
 	revoked := *ada
 	revoked.Revoked = true
 	g.Put(t, revoked)
-	for name, credentials := range p.credentials(jwt, opaque) {
+	for name, credentials := range proxies.credentials(jwt, opaque) {
 		t.Run("refuses "+name+" as soon as the user is revoked", func(t *testing.T) { p.refuses(t, credentials) })
 	}
 }
