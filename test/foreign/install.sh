@@ -73,6 +73,7 @@ debian /usr/bin/caddy caddy
 debian /usr/sbin/haproxy haproxy
 debian /usr/sbin/apache2 apache2
 debian /usr/lib/apache2/modules/mod_auth_openidc.so libapache2-mod-auth-openidc
+debian /usr/sbin/nginx nginx-light
 debian /usr/bin/curl curl
 debian /usr/bin/ruby ruby
 debian /usr/lib/python3/dist-packages/requests python3-requests
