@@ -73,12 +73,13 @@ func New(c Config) *Server {
 		log(ctx, e)
 		metrics.Count(ctx, e)
 	}
+	passwords := authn.NewPassword(authn.PasswordConfig{
+		Directory: c.Directory, Audit: c.Audit, Observer: metrics, LoginUpdated: c.LoginUpdated, Now: c.Now,
+		CacheTTL: c.PasswordCacheTTL, HashConcurrency: c.HashConcurrency, HashMemory: c.HashMemory, LockAfter: c.LockAfter, LockDuration: c.LockDuration,
+	})
 	s := &Server{
-		Passwords: authn.NewPassword(authn.PasswordConfig{
-			Directory: c.Directory, Audit: c.Audit, Observer: metrics, LoginUpdated: c.LoginUpdated, Now: c.Now,
-			CacheTTL: c.PasswordCacheTTL, HashConcurrency: c.HashConcurrency, HashMemory: c.HashMemory, LockAfter: c.LockAfter, LockDuration: c.LockDuration,
-		}),
-		Assertions: &authn.Assertion{Directory: c.Directory, Verifier: c.Assertions, Audit: c.Audit, Now: c.Now},
+		Passwords:  passwords,
+		Assertions: &authn.Assertion{Passwords: passwords, Directory: c.Directory, Verifier: c.Assertions, Audit: c.Audit, Now: c.Now},
 		Tokens: &authn.Token{
 			Directory: c.Directory, Audit: c.Audit, Now: c.Now,
 			Verifier: &token.Verifier{Keys: c.Keys, Issuer: c.Issuer, Audience: c.Audience},

@@ -11,14 +11,20 @@ import (
 )
 
 // Assertion checks tokens of other issuers that speak for users. Nothing can be guessed here, so
-// that a wrong assertion costs no failure of the account, and no lock concerns it. It is safe for
-// concurrent use.
+// that a wrong assertion costs no failure of the account, and no lock concerns it. Its refusal takes
+// the work and the turn of a wrong password, so that a flood of forged assertions leaves others as
+// much room as one of guesses. It is safe for concurrent use.
 type Assertion struct {
+	Passwords *Password // whose hashes a refusal takes
 	Directory *directory.Directory
 	Verifier  *assertion.Verifier
 	Audit     audit.Sink
 	Now       func() time.Time
 }
+
+// typicalPassword is how many bytes of a refused assertion are hashed: some hashes take longer for a
+// long text, and an assertion is longer than any password.
+const typicalPassword = 32
 
 // The reasons to refuse a genuine assertion, for logs and metrics.
 const (
@@ -43,6 +49,12 @@ func (a *Assertion) AuthenticateLogin(ctx context.Context, login, text string) (
 // user.
 func (a *Assertion) authenticate(ctx context.Context, text, login string, anyUser bool) (Identity, error) {
 	user, claims, reason, err := a.check(ctx, text, login, anyUser)
+	if IsRefusal(err) {
+		guess := text[max(0, len(text)-typicalPassword):]
+		if busy := a.Passwords.payForRefusal(ctx, login, guess); busy != nil {
+			reason, err = Reason(busy), busy
+		}
+	}
 	event := audit.Event{
 		Name: audit.Login, Outcome: audit.Allowed, Reason: reason, Login: truncateLogin(login),
 		Credential: audit.Identity, Issuer: claims.Issuer, Subject: claims.Subject,

@@ -25,7 +25,7 @@ func newAssertions(t testing.TB, h *fixture) (*authn.Assertion, *assertiontest.I
 	v := &assertion.Verifier{}
 	v.Trust([]*assertion.Issuer{trusted})
 	go trusted.Run(t.Context())
-	return &authn.Assertion{Directory: h.directory, Verifier: v, Audit: h.Audit, Now: h.clock}, i
+	return &authn.Assertion{Passwords: h.Password, Directory: h.directory, Verifier: v, Audit: h.Audit, Now: h.clock}, i
 }
 
 func putIdentity(t testing.TB, h *fixture, issuer, login string, passwords ...directory.Password) {
@@ -46,6 +46,34 @@ func TestUserMustHoldLoginOfIdentity(t *testing.T) {
 	text := i.Sign(t, i.Claims(h.clock(), "rival", nil))
 	if _, err := a.Authenticate(t.Context(), text); !errors.Is(err, authn.ErrWrongPassword) {
 		t.Errorf("a user who does not hold its login: %v", err)
+	}
+}
+
+// Otherwise a flood of forged assertions would leave others less room than one of guesses.
+func TestRefusedAssertionCostsTheHashesOfARefusedPassword(t *testing.T) {
+	t.Parallel()
+	h := newFixture(nil)
+	a, i := newAssertions(t, h)
+	putIdentity(t, h, i.URL, "jean", bcrypt4(t, right))
+	hashes := func(login func() error) int64 {
+		before := h.computed.Load()
+		_ = login()
+		return h.computed.Load() - before
+	}
+	guess := hashes(func() error { return h.login("nobody", wrong) })
+	if guess == 0 {
+		t.Fatal("a wrong password costs no hash")
+	}
+	for name, forged := range i.Forgeries(t, h.clock(), "jean") {
+		for _, login := range []string{"jean", "nobody"} {
+			if got := hashes(func() error { _, err := a.AuthenticateLogin(t.Context(), login, forged); return err }); got != guess {
+				t.Errorf("an assertion %s for %s costs %d hashes, and a wrong password %d", name, login, got, guess)
+			}
+		}
+	}
+	good := i.Sign(t, i.Claims(h.clock(), "jean", nil))
+	if got := hashes(func() error { _, err := a.AuthenticateLogin(t.Context(), "jean", good); return err }); got != 0 {
+		t.Errorf("a good assertion costs %d hashes", got)
 	}
 }
 

@@ -227,9 +227,7 @@ func (a *Password) passesLock(user *directory.User, match int, t *attempt, now t
 // succeeds. For a login that no user has, it takes the time of one that a user has.
 func (a *Password) match(ctx context.Context, t *attempt) (int, error) {
 	if t.user == nil {
-		q := a.question(ctx, t.login, t.plaintext)
-		q.decoys = a.Directory.Decoys(t.login)
-		return a.compute(ctx, flightKey{digest: a.digester.digest("", t.login, t.plaintext)}, q)
+		return -1, a.payForRefusal(ctx, t.login, t.plaintext)
 	}
 	user, passwords := t.user, t.user.Credentials.Passwords
 	hashes := make([]*password.Hash, len(passwords))
@@ -245,6 +243,14 @@ func (a *Password) match(ctx context.Context, t *attempt) (int, error) {
 		return good && !passwords[i].Expired(now) && (!locked || a.passesLock(user, i, t, now))
 	}
 	return a.compute(ctx, flightKey{user.Credentials, t.digest}, q)
+}
+
+// payForRefusal takes the time that the refusal of a password takes, without looking at any user.
+func (a *Password) payForRefusal(ctx context.Context, login, secret string) error {
+	q := a.question(ctx, login, secret)
+	q.decoys = a.Directory.Decoys(login)
+	_, err := a.compute(ctx, flightKey{digest: a.digester.digest("", login, secret)}, q)
+	return err
 }
 
 func (a *Password) question(ctx context.Context, login, plaintext string) question {
