@@ -164,12 +164,12 @@ func (p proxy) refuses(t *testing.T, headers []string) {
 }
 
 // credentials returns headers with each kind of credential that the proxy takes.
-func (p proxies) credentials(jwt, opaque string) map[string][]string {
+func (k proxies) credentials(jwt, opaque string) map[string][]string {
 	kinds := map[string][]string{
 		"a JWT":           {"Authorization: Bearer " + jwt},
 		"an opaque token": {"Authorization: Bearer " + opaque},
 	}
-	if !p.bearerOnly {
+	if !k.bearerOnly {
 		kinds["an opaque token in X-Authentication"] = []string{"X-Authentication: " + opaque}
 		kinds["a password"] = []string{basic("ada@example.com", adaPassword)}
 	}
@@ -207,14 +207,14 @@ func newIssuer(t *testing.T) (g *servertest.Service, ada *directory.User) {
 }
 
 // test checks a proxy in front of the application.
-func (proxies proxies) test(t *testing.T) {
-	g, ada, bob := newService(t, proxies.hidesClients)
+func (k proxies) test(t *testing.T) {
+	g, ada, bob := newService(t, k.hidesClients)
 	ca := writeFile(t, "ca.crt", string(g.CA))
-	p := proxies.start(t, g.URL, ca)
+	p := k.start(t, g.URL, ca)
 	jwt, opaque := login(t, g, ada.Login, adaPassword)
 	other, lost := login(t, g, ada.Login, adaPassword)
 	bobs, _ := login(t, g, bob.Login, bobPassword)
-	for name, credentials := range proxies.credentials(jwt, opaque) {
+	for name, credentials := range k.credentials(jwt, opaque) {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			t.Run(method+" with "+name+" reaches the application under the name of the user", func(t *testing.T) {
 				p.passes(t, method, credentials, ada)
@@ -256,15 +256,15 @@ func (proxies proxies) test(t *testing.T) {
 		})
 	}
 	t.Run("lets no one pass while it cannot reach the service", func(t *testing.T) {
-		alone := proxies.start(t, "https://"+freeAddress(t), ca)
-		if a := alone.send(t, http.MethodGet, []string{"Authorization: Bearer " + jwt}); a.Status != proxies.away {
-			t.Errorf("answered %d %q, want %d", a.Status, a.Body, proxies.away)
+		alone := k.start(t, "https://"+freeAddress(t), ca)
+		if a := alone.send(t, http.MethodGet, []string{"Authorization: Bearer " + jwt}); a.Status != k.away {
+			t.Errorf("answered %d %q, want %d", a.Status, a.Body, k.away)
 		}
 	})
 	revoked := *ada
 	revoked.Revoked = true
 	g.Put(t, revoked)
-	for name, credentials := range proxies.credentials(jwt, opaque) {
+	for name, credentials := range k.credentials(jwt, opaque) {
 		t.Run("refuses "+name+" as soon as the user is revoked", func(t *testing.T) { p.refuses(t, credentials) })
 	}
 }
