@@ -267,3 +267,19 @@ func TestTenantRole(t *testing.T) {
 			},
 		})
 }
+
+func TestOperatorRole(t *testing.T) {
+	t.Parallel()
+	newPerson(t, "operator").test(
+		map[string]attempt{"list Pods": func(p *person) error {
+			return p.own.List(p.T.Context(), &corev1.PodList{}, client.InNamespace(p.NS))
+		}},
+		map[string]attempt{
+			"list Secrets": listSecrets, "read a password": readSecret("", "jean"), "list Users": listUsers, "list Tokens": listTokens,
+			"change a User": patchUser(`{"spec":{"revoked":true}}`), "lift a lock": patchStatus(`{"status":{"lockedUntil":null}}`),
+			"revoke a token": patchToken("good", `{"spec":{"revoked":true}}`), "create a Secret": create(secret("rosa")),
+			"create a Pod": create(func(p *person) client.Object {
+				return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: p.NS, Name: "shell"}}
+			}),
+		})
+}
