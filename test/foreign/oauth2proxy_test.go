@@ -15,7 +15,8 @@ func TestOAuth2Proxy(t *testing.T) {
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got := map[string][]string{}
 		for name, values := range r.Header {
-			if strings.HasPrefix(strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name)), "x-forwarded-") {
+			plain := strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name))
+			if strings.HasPrefix(plain, "x-forwarded-") || plain == "x-auth-user" {
 				got[name] = values
 			}
 		}
@@ -49,6 +50,12 @@ func TestOAuth2Proxy(t *testing.T) {
 		}
 		if strings.Contains(a.Body, "root") || strings.Contains(a.Body, "admins") {
 			t.Errorf("the application got forged headers: %s", a.Body)
+		}
+	})
+	t.Run("passes on X-Auth-User of a client, as the page says", func(t *testing.T) {
+		a := p.send(t, http.MethodGet, []string{"X-Auth-User: mallory", "Authorization: Bearer " + jwt})
+		if !strings.Contains(a.Body, "mallory") {
+			t.Errorf("the application got %s", a.Body)
 		}
 	})
 	for name, headers := range map[string][]string{"no credentials": nil, "forged headers only": forged} {

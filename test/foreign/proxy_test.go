@@ -93,10 +93,11 @@ type proxies struct {
 	away int
 }
 
-// newProxy returns the proxy that listens at address with a certificate of roots.
+// newProxy returns the proxy that listens at address with a certificate of roots. Its client speaks
+// HTTP/2 if the proxy does.
 func newProxy(t *testing.T, address string, roots *x509.CertPool) proxy {
 	t.Helper()
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: "app.example.com"}}
+	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: "app.example.com"}}
 	t.Cleanup(transport.CloseIdleConnections)
 	// The service trusts proxies at 127.0.0.1, so clients must be elsewhere.
 	transport.DialContext = (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(clientAddress)}}).DialContext
