@@ -96,8 +96,8 @@ test-krew: ## Build the archive of the plugin for this machine, and let krew val
 
 .PHONY: test-foreign
 test-foreign: ## Run other projects' programs with the configurations in docs/ (the first run builds them: half an hour)
-	programs=$$(test/foreign/install.sh | tail -n 1); \
-	FOREIGN_PROGRAMS="$$programs" go -C test/foreign test -count=1 -shuffle=on ./...
+	assets=$$(hack/envtest/build.sh | tail -n 1); programs=$$(test/foreign/install.sh | tail -n 1); \
+	KUBEBUILDER_ASSETS="$$assets" FOREIGN_PROGRAMS="$$programs" go -C test/foreign test -count=1 -shuffle=on ./...
 
 .PHONY: e2e
 e2e: ## Test IMAGE on the cluster of KUBECONFIG; without IMAGE, build the images and load them into kind

@@ -43,3 +43,13 @@ func writeFile(t *testing.T, name, content string) string {
 	}
 	return path
 }
+
+// readFile returns the content of a file.
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}

@@ -49,10 +49,10 @@ func TestPrometheusScrapesWithOAuth2(t *testing.T) {
 			return answer.Data.Result[0].Value[1] == want
 		}
 	}
-	eventually(t, 30*time.Second, scraped("orders_total", "3"))
-	eventually(t, 10*time.Second, scraped("up", "1"))
+	eventually(t, 60*time.Second, scraped("orders_total", "3"))
+	eventually(t, 60*time.Second, scraped("up", "1"))
 	revoked := *user
 	revoked.Revoked = true
 	g.Put(t, revoked)
-	eventually(t, 30*time.Second, scraped("up", "0"))
+	eventually(t, 60*time.Second, scraped("up", "0"))
 }

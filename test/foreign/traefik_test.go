@@ -3,7 +3,6 @@ package foreign_test
 import (
 	"net/http"
 	"testing"
-	"time"
 )
 
 func TestTraefikForwardAuth(t *testing.T) {
@@ -21,15 +20,7 @@ func TestTraefikForwardAuth(t *testing.T) {
 		start(t, address, path, "--configFile", writeFile(t, "traefik.yaml", docsBlock(t, "forward-auth.md", "/etc/traefik/traefik.yaml",
 			":443", address, "/etc/traefik/dynamic.yaml", dynamic)))
 		p := newProxy(t, address, roots)
-		// Traefik listens before it has read the routes.
-		eventually(t, 30*time.Second, func() bool {
-			response, err := p.client.Get(p.url)
-			if err != nil {
-				return false
-			}
-			_ = response.Body.Close()
-			return response.StatusCode != http.StatusNotFound
-		})
+		p.awaitRoutes(t)
 		return p
 	}}.test(t)
 }
