@@ -114,15 +114,24 @@ func run(t *testing.T, environment []string, path string, args ...string) string
 	return stdout.String()
 }
 
-// freeAddress returns an address at which no process listens.
+// handedOut holds the addresses that freeAddress has returned.
+var handedOut sync.Map
+
+// freeAddress returns an address at which no process listens. It never returns one twice, because
+// the one that asked for it first may not listen yet.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := listener.Addr().String()
+		_ = listener.Close()
+		if _, again := handedOut.LoadOrStore(address, true); !again {
+			return address
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // eventually waits until holds returns true. It fails the test if that takes longer than limit.

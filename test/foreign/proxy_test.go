@@ -29,7 +29,7 @@ const (
 	// appProxyPassword is that of the user app-proxy, for proxies that need one.
 	appProxyPassword = "tick tock"
 	// clientAddress is where the clients of proxies are, and forgedAddress where they pretend to be.
-	clientAddress, forgedAddress = "127.1.0.1", "203.0.113.9"
+	clientAddress, clientNetwork, forgedAddress = "127.1.0.1", "127.1.0.", "203.0.113.9"
 )
 
 // forged are the headers of a client that pretends to be someone else.
@@ -79,6 +79,7 @@ func startApplication(t *testing.T) *httptest.Server {
 type proxy struct {
 	url    string
 	client *http.Client
+	http2  *http.Client
 }
 
 // proxies are those of one program with one configuration.
@@ -93,15 +94,19 @@ type proxies struct {
 	away int
 }
 
-// newProxy returns the proxy that listens at address with a certificate of roots. Its client speaks
-// HTTP/2 if the proxy does.
+// newProxy returns the proxy that listens at address with a certificate of roots.
 func newProxy(t *testing.T, address string, roots *x509.CertPool) proxy {
 	t.Helper()
-	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: "app.example.com"}}
-	t.Cleanup(transport.CloseIdleConnections)
-	// The service trusts proxies at 127.0.0.1, so clients must be elsewhere.
-	transport.DialContext = (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(clientAddress)}}).DialContext
-	return proxy{url: "https://" + address, client: &http.Client{Transport: transport}}
+	client := func(http2 bool) *http.Client {
+		transport := &http.Transport{
+			ForceAttemptHTTP2: http2, TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: "app.example.com"},
+			// The service trusts proxies at 127.0.0.1, so clients must be elsewhere.
+			DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(clientAddress)}}).DialContext,
+		}
+		t.Cleanup(transport.CloseIdleConnections)
+		return &http.Client{Transport: transport}
+	}
+	return proxy{url: "https://" + address, client: client(false), http2: client(true)}
 }
 
 // send sends a request through the proxy and returns the answer, of the application or of the
@@ -186,6 +191,11 @@ func newService(t *testing.T, hidesClients bool) (g *servertest.Service, ada, bo
 		if !hidesClients && !strings.Contains(log.String(), `"source":"`+clientAddress+`"`) {
 			t.Errorf("no event is of the address of the clients:\n%s", log.String())
 		}
+		for line := range strings.Lines(log.String()) {
+			if strings.Contains(line, `"api":"forward`) && !strings.Contains(line, `"source":"`+clientNetwork) {
+				t.Errorf("an event is not of the address of the client: %s", line)
+			}
+		}
 		if strings.Contains(log.String(), forgedAddress) {
 			t.Errorf("the service takes the address that clients claim for theirs:\n%s", log.String())
 		}
@@ -228,6 +238,16 @@ func (k proxies) test(t *testing.T) {
 			p.passes(t, http.MethodPost, slices.Concat(misspelled(), credentials), ada)
 		})
 	}
+	t.Run("the client cannot have the headers of the proxy dropped", func(t *testing.T) {
+		p.passes(t, http.MethodGet, []string{"Connection: X-Auth-User, X-Auth-Groups, X-Auth-Uid", "Authorization: Bearer " + jwt}, ada)
+	})
+	t.Run("the client cannot hide its address", func(t *testing.T) {
+		p.refuses(t, []string{"Connection: X-Forwarded-For", basic(ada.Login, "wrong")})
+	})
+	t.Run("forged headers do not reach the application over HTTP/2, where the proxy has it", func(t *testing.T) {
+		proxy{url: p.url, client: p.http2}.passes(t, http.MethodGet,
+			slices.Concat(forged(), misspelled(), []string{"Authorization: Bearer " + bobs}), bob)
+	})
 	t.Run("a user without groups gets none", func(t *testing.T) {
 		p.passes(t, http.MethodGet, []string{"Authorization: Bearer " + bobs}, bob)
 	})
@@ -257,7 +277,7 @@ func (k proxies) test(t *testing.T) {
 		})
 	}
 	t.Run("lets no one pass while it cannot reach the service", func(t *testing.T) {
-		alone := k.start(t, "https://"+freeAddress(t), ca)
+		alone := k.start(t, "https://127.0.0.9:1", ca) // nothing listens there
 		if a := alone.send(t, http.MethodGet, []string{"Authorization: Bearer " + jwt}); a.Status != k.away {
 			t.Errorf("answered %d %q, want %d", a.Status, a.Body, k.away)
 		}
