@@ -58,6 +58,12 @@ func TestOAuth2Proxy(t *testing.T) {
 			t.Errorf("the application got %s", a.Body)
 		}
 	})
+	t.Run("lets a client have its headers dropped, as the page says", func(t *testing.T) {
+		a := p.send(t, http.MethodGet, []string{"Connection: X-Forwarded-User, X-Forwarded-Groups", "Authorization: Bearer " + jwt})
+		if a.Status != http.StatusOK || strings.Contains(a.Body, "X-Forwarded-User") {
+			t.Errorf("answered %d, and the application got %s", a.Status, a.Body)
+		}
+	})
 	for name, headers := range map[string][]string{"no credentials": nil, "forged headers only": forged} {
 		t.Run("asks for credentials with "+name, func(t *testing.T) { wantStatus(t, p, http.StatusUnauthorized, headers) })
 	}
