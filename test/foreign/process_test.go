@@ -26,6 +26,9 @@ func program(t *testing.T, name string) string {
 			return path
 		}
 	}
+	if os.Getenv("BUILD_UNTIL") != "" {
+		t.Skipf("there was no time to build %s", name)
+	}
 	t.Fatalf("%s is in none of the folders %s", name, folders)
 	return ""
 }
