@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"sync"
 	"sync/atomic"
 )
 
@@ -10,10 +11,25 @@ import (
 // server stops. It is safe for concurrent use.
 type Drain struct {
 	begun atomic.Bool
+	once  sync.Once
+	start chan struct{} // closed by Begin
 }
 
 // Begin starts the drain, for good.
-func (d *Drain) Begin() { d.begun.Store(true) }
+func (d *Drain) Begin() {
+	started := d.channel()
+	if d.begun.CompareAndSwap(false, true) {
+		close(started)
+	}
+}
+
+// Started returns a channel that Begin closes.
+func (d *Drain) Started() <-chan struct{} { return d.channel() }
+
+func (d *Drain) channel() chan struct{} {
+	d.once.Do(func() { d.start = make(chan struct{}) })
+	return d.start
+}
 
 // Begun reports whether the drain has begun.
 func (d *Drain) Begun() bool { return d.begun.Load() }

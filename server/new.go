@@ -48,9 +48,16 @@ type Config struct {
 	HashConcurrency  int           // 0: chosen by the number of cores
 	HashMemory       int64         // bytes that password hashes may take; 0: any number
 
+	// Draining is closed when the service is about to stop; nil: it never is.
+	Draining <-chan struct{}
+
 	// CertificateEnds returns when the served certificate expires; nil if the service has none.
 	CertificateEnds func() time.Time
 }
+
+// minimumTracked is how long a change of a user concerns JWTs at least: one issued before
+// Lifetimes.JWTMaximum was lowered may live for longer than that.
+const minimumTracked = 24 * time.Hour
 
 // Server is the service without its connections: the verdicts, and the handler for all APIs.
 type Server struct {
@@ -99,6 +106,10 @@ func New(c Config) *Server {
 }
 
 func (s *Server) apis(c Config) []api.API {
+	waiting := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "gatehouse_revocations_waiting", Help: "Requests waiting for revocations.",
+	})
+	c.Registry.MustRegister(waiting)
 	logins := &authn.Logins{Passwords: s.Passwords, Assertions: s.Assertions}
 	return []api.API{
 		redis.New(redis.Config{Logins: logins, Tokens: s.Tokens, Grants: s.Grants}),
@@ -108,7 +119,8 @@ func (s *Server) apis(c Config) []api.API {
 		}),
 		oauth.New(oauth.Config{
 			Passwords: s.Passwords, Assertions: s.Assertions, Tokens: s.Tokens, Grants: s.Grants, Keys: c.Keys,
-			Issuer: c.Issuer, Algorithm: c.Algorithm, Now: c.Now,
+			Issuer: c.Issuer, Algorithm: c.Algorithm, Now: c.Now, Directory: c.Directory, Draining: c.Draining, Waiting: waiting,
+			Changes: c.Directory.TrackChanges(max(c.Lifetimes.JWTMaximum, minimumTracked), c.Now),
 		}),
 		kubernetes.New(kubernetes.Config{Tokens: s.Tokens, Audience: c.Audience}),
 		forwardauth.New(forwardauth.Config{Logins: logins, Tokens: s.Tokens}),

@@ -48,7 +48,7 @@ const shutdownGrace = drainTimeout + 5*time.Second
 func (a *App) serveCluster(ctx context.Context) error {
 	o, namespace := a.options, ownNamespace()
 	o.setIssuerDefaults("https://gatehouse." + namespace + ".svc")
-	mgr, err := newManager(o, namespace, a.log)
+	mgr, err := newManager(o, namespace, a.log, func() { a.directory.Hear(a.now()) })
 	if err != nil {
 		return err
 	}
@@ -104,12 +104,14 @@ func (a *App) serveCluster(ctx context.Context) error {
 	return startWithGrace(a.drainContext(ctx, o.DrainDelay), shutdownGrace+time.Second, mgr.Start)
 }
 
-func newManager(o *Options, namespace string, log *slog.Logger) (manager.Manager, error) {
+// newManager returns a manager that calls heard for each sign of life of the API server.
+func newManager(o *Options, namespace string, log *slog.Logger, heard func()) (manager.Manager, error) {
 	connection, err := clusterConfig()
 	if err != nil {
 		return nil, err
 	}
 	connection.QPS, connection.Burst = apiQPS, apiBurst
+	connection.Wrap(informer.SignsOfLife(heard))
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, coordinationv1.AddToScheme} { // all groups take megabytes
 		if err := add(scheme); err != nil {

@@ -37,7 +37,7 @@ func (a *App) newService(s source) (web *manager.Server, logins *loginstate.Queu
 			logins.Add(loginstate.User{Key: u.Key, UID: u.UID}, update)
 		},
 		Version: o.Version, Issuer: o.IssuerURL, Audience: o.Audience, Algorithm: o.SigningAlgorithm, Lifetimes: o.lifetimes(),
-		AdminGroups: o.AdminGroups, TrustedProxies: o.proxies, CertificateEnds: s.certificate.ends,
+		AdminGroups: o.AdminGroups, TrustedProxies: o.proxies, CertificateEnds: s.certificate.ends, Draining: a.drain.Started(),
 		LockAfter: o.FailedAttemptsLockout, LockDuration: o.LockoutDuration,
 		PasswordCacheTTL: o.PasswordMemoTTL, HashConcurrency: o.PasswordHashConcurrency, HashMemory: hashMemory(),
 	})

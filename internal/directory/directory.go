@@ -33,9 +33,12 @@ type Directory struct {
 	lifted      atomic.Int64
 	deleted     atomic.Int64
 
+	changes *Changes // nil: not tracked
+
 	synced    chan struct{} // closed by MarkSynced
 	syncOnce  sync.Once
 	lastEvent atomic.Int64
+	lastHeard atomic.Int64
 }
 
 // New returns an empty directory that is not synced.
@@ -76,6 +79,13 @@ func (d *Directory) Put(u *User) {
 // put does the work of Put. The caller holds mu.
 func (d *Directory) put(u *User) {
 	old := d.byKey[u.Key]
+	concerned := d.concerned(old, u)
+	d.replace(old, u)
+	d.noteChange(concerned, old, u)
+}
+
+// replace makes u the next version of old, which is nil if the user is new. The caller holds mu.
+func (d *Directory) replace(old, u *User) {
 	u.boundRevocation()
 	if old != nil && old.UID == u.UID {
 		u.succeed(old)
@@ -122,6 +132,7 @@ func (d *Directory) Delete(key string) {
 	if old == nil {
 		return
 	}
+	concerned := d.concerned(old, nil)
 	delete(d.byKey, key)
 	if d.HasSynced() {
 		d.deleted.Add(1)
@@ -130,6 +141,7 @@ func (d *Directory) Delete(key string) {
 	d.replaceIdentities(old, nil)
 	d.releaseUID(old)
 	d.release(old)
+	d.noteChange(concerned, old, nil)
 }
 
 // ByLogin returns the user who holds a login. Logins compare byte for byte.
@@ -192,14 +204,25 @@ func (d *Directory) AwaitSync(ctx context.Context) error {
 }
 
 // Touch records that an event of the source of truth has arrived at now.
-func (d *Directory) Touch(now time.Time) { d.lastEvent.Store(now.UnixNano()) }
+func (d *Directory) Touch(now time.Time) {
+	d.lastEvent.Store(now.UnixNano())
+	d.Hear(now)
+}
 
 // LastEvent returns the time of the last Touch, or the zero time if there was none.
-func (d *Directory) LastEvent() time.Time {
-	if n := d.lastEvent.Load(); n != 0 {
-		return time.Unix(0, n)
+func (d *Directory) LastEvent() time.Time { return unixNano(d.lastEvent.Load()) }
+
+// Hear records a sign of life of the source of truth at now, even if it has nothing new to say.
+func (d *Directory) Hear(now time.Time) { d.lastHeard.Store(now.UnixNano()) }
+
+// LastHeard returns the time of the last Hear or Touch, or the zero time if there was none.
+func (d *Directory) LastHeard() time.Time { return unixNano(d.lastHeard.Load()) }
+
+func unixNano(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
 	}
-	return time.Time{}
+	return time.Unix(0, n)
 }
 
 // claim adds u to those who claim its login, in place of an earlier version of u, and decides who
@@ -258,6 +281,7 @@ func sameKey(u *User) func(*User) bool { return func(c *User) bool { return c.Ke
 func (d *Directory) PutRecord(r Record) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	defer d.changes.token(r.UserUID, r.ID)
 	records, _ := d.records.get(r.ID)
 	records = slices.Clone(records)
 	if i := indexOfUser(records, r.UserUID); i >= 0 {
@@ -282,6 +306,7 @@ func (d *Directory) DeleteRecord(uid, id string) {
 	if _, ok := d.Record(uid, id); !ok {
 		return
 	}
+	defer d.changes.token(uid, id)
 	records, _ := d.records.get(id)
 	setOrDelete(d.records, id, slices.DeleteFunc(slices.Clone(records), func(r Record) bool { return r.UserUID == uid }))
 	ids, _ := d.tokens.get(uid)

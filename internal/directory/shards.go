@@ -65,6 +65,18 @@ func setOrDelete[E any](s *shards[[]E], key string, list []E) {
 	s.set(key, list)
 }
 
+// each calls f with every entry. Writers of the same shard wait meanwhile.
+func (s *shards[V]) each(f func(key string, v V)) {
+	for i := range s.all {
+		sh := &s.all[i]
+		sh.mu.RLock()
+		for key, v := range sh.m {
+			f(key, v)
+		}
+		sh.mu.RUnlock()
+	}
+}
+
 func (s *shards[V]) len() int {
 	n := 0
 	for i := range s.all {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 	"github.com/gatehouse-auth/gatehouse/server/api"
@@ -19,16 +20,22 @@ type Config struct {
 	Assertions *authn.Assertion
 	Tokens     *authn.Token
 	Grants     *grant.Grants
+	Directory  *directory.Directory
+	Changes    *directory.Changes // of Directory
 
 	Keys      *token.KeySet
 	Issuer    string // the iss claim of tokens, and the URL at which clients reach the service
 	Algorithm string // of new signing keys: token.ES256, token.EdDSA or token.RS256
 	Now       func() time.Time
+	// Waiting counts the requests that wait for revocations.
+	Waiting interface{ Add(delta float64) }
+	// Draining is closed when the service is about to stop: no request waits any longer.
+	Draining <-chan struct{}
 }
 
 // New returns the API.
 func New(c Config) api.API {
-	h := &handler{Config: c, refusals: newRefusals(), unavailable: newUnavailable()}
+	h := &handler{Config: c, refusals: newRefusals(), unavailable: newUnavailable(), feed: newFeed(c.Changes)}
 	get := func(f http.HandlerFunc) map[string]http.HandlerFunc {
 		return map[string]http.HandlerFunc{http.MethodGet: f}
 	}
@@ -45,6 +52,7 @@ func New(c Config) api.API {
 			{Path: tokenPath, Methods: post(h.token)},
 			{Path: introspectPath, Methods: post(h.introspect)},
 			{Path: revokePath, Methods: post(h.revoke)},
+			{Path: revocationsPath, Methods: get(h.followRevocations)},
 		},
 		NotFound:         notFound,
 		MethodNotAllowed: methodNotAllowed,
@@ -58,10 +66,13 @@ const (
 	tokenPath      = "/oauth2/token" //nolint:gosec // a path
 	introspectPath = "/oauth2/introspect"
 	revokePath     = "/oauth2/revoke"
+
+	revocationsPath = "/oauth2/revocations"
 )
 
 type handler struct {
 	Config
 	refusals    []refusal
 	unavailable refusal
+	feed        *feed
 }

@@ -46,6 +46,8 @@ type Options struct {
 	Unsynced bool
 	// Assertions verify tokens of other issuers. If it is nil, no issuer is trusted.
 	Assertions *assertion.Verifier
+	// Draining is closed when the service is to answer those who wait.
+	Draining <-chan struct{}
 	// Log receives the audit events. If it is nil, Events returns them.
 	Log *slog.Logger
 }
@@ -84,6 +86,7 @@ func New(t testing.TB, o Options) *Service {
 		t.Fatal(err)
 	}
 	s.Keys.Use(keys)
+	s.Directory.Touch(s.Now())
 	if !o.Unsynced {
 		s.Directory.MarkSynced()
 	}
@@ -99,6 +102,7 @@ func New(t testing.TB, o Options) *Service {
 		Version:      "1.2.3", Issuer: s.Issuer, Audience: []string{s.Issuer}, Algorithm: cmp.Or(o.Algorithm, token.ES256),
 		AdminGroups: []string{"wheel", "gatehouse-admins"}, TrustedProxies: o.TrustedProxies,
 		PasswordCacheTTL: o.PasswordCacheTTL, LockAfter: o.LockAfter, LockDuration: 30 * time.Minute,
+		Draining: o.Draining,
 		Lifetimes: grant.Lifetimes{
 			JWTDefault: 300 * time.Second, JWTMaximum: 86400 * time.Second,
 			OpaqueDefault: time.Hour, OpaqueMaximum: 10 * 365 * 24 * time.Hour,
