@@ -58,7 +58,7 @@ func createLargestSecret(t *testing.T) {
 	user := &authv1alpha1.User{ObjectMeta: meta}
 	for _, key := range []string{"large", "passwordHash"} {
 		source := &authv1alpha1.SecretSource{SecretKeyRef: authv1alpha1.SecretKeyRef{Name: meta.Name, Key: key}}
-		user.Spec.Passwords = append(user.Spec.Passwords, authv1alpha1.Password{HashFrom: source})
+		user.Spec.Passwords = append(user.Spec.Passwords, authv1alpha1.Password{Name: strings.ToLower(key), HashFrom: source})
 	}
 	removeCrowd(t)
 	for _, o := range []client.Object{secret, user} {
