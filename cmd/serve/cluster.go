@@ -189,12 +189,14 @@ func routine(message string) bool {
 // of the cache.
 func newRESTMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{corev1.SchemeGroupVersion, authv1alpha1.GroupVersion})
-	mapper.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
-	mapper.Add(corev1.SchemeGroupVersion.WithKind("ConfigMap"), meta.RESTScopeNamespace)
-	mapper.Add(coordinationv1.SchemeGroupVersion.WithKind("Lease"), meta.RESTScopeNamespace)
-	mapper.Add(authv1alpha1.GroupVersion.WithKind("User"), meta.RESTScopeNamespace)
-	mapper.Add(authv1alpha1.GroupVersion.WithKind("Token"), meta.RESTScopeNamespace)
-	mapper.Add(authv1alpha1.GroupVersion.WithKind("Revocation"), meta.RESTScopeNamespace)
+	for _, kind := range []schema.GroupVersionKind{
+		corev1.SchemeGroupVersion.WithKind("Secret"), corev1.SchemeGroupVersion.WithKind("ConfigMap"),
+		coordinationv1.SchemeGroupVersion.WithKind("Lease"),
+		authv1alpha1.GroupVersion.WithKind("User"), authv1alpha1.GroupVersion.WithKind("Token"), authv1alpha1.GroupVersion.WithKind("Revocation"),
+	} {
+		mapper.Add(kind, meta.RESTScopeNamespace)
+		mapper.Add(kind.GroupVersion().WithKind(kind.Kind+"List"), meta.RESTScopeNamespace) // the cache asks for it before it lists
+	}
 	return mapper, nil
 }
 

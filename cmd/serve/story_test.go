@@ -68,6 +68,22 @@ func TestUserLifecycle(t *testing.T) {
 	s.mustVerify(opaque, http.StatusUnauthorized)
 }
 
+// Deleting a record by hand forgets its revocation (docs/operations.md). It proves that the directory
+// of the service follows the deletion of records.
+func TestDeletedRecordLeavesTheDirectory(t *testing.T) {
+	s := newStory(t)
+	s.declare()
+	opaque := s.authToken()
+	if status, body := s.send(http.MethodDelete, "/rbac-api/v2/tokens/"+opaque, "", func(*http.Request) {}); status != http.StatusNoContent {
+		t.Fatalf("revoke: %d %s", status, body)
+	}
+	s.mustVerify(opaque, http.StatusUnauthorized)
+	if err := s.api.DeleteAllOf(t.Context(), &authv1alpha1.Token{}, client.InNamespace("gatehouse-users")); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually("the record is forgotten", func() bool { return s.verify(opaque) == http.StatusOK })
+}
+
 // newStory starts the service on the API server and waits until it is running.
 func newStory(t *testing.T) *story {
 	t.Helper()
