@@ -27,7 +27,7 @@ type Change struct {
 	UID string // of the user
 	ID  string // of the token; empty: the change is about the user
 
-	// Gone means that the user was deleted or lost its login. No token of the user is good.
+	// Gone means that the user was deleted. No token of the user is good again.
 	Gone bool
 	// IssuedBefore is a UNIX time in seconds: tokens of the user that were issued before it are void.
 	// If it is 0, no longer.
@@ -98,8 +98,7 @@ type Page struct {
 }
 
 // Since returns the page of at most limit changes after a Position, which is zero or the Next of an
-// earlier page. If a change after it has been removed, the page begins the whole log. That leaves out
-// changes that make nothing void.
+// earlier page. If a change after it has been removed, the page begins the whole log.
 func (c *Changes) Since(p Position, limit int) Page {
 	c.Advance()
 	c.mu.RLock()
@@ -110,7 +109,7 @@ func (c *Changes) Since(p Position, limit int) Page {
 	}
 	first := sort.Search(len(c.log), func(i int) bool { return c.log[i].sequence > p.After })
 	for _, change := range c.log[first:] {
-		if c.latest[keyOf(change)] != change || page.Complete && change.lifts() {
+		if c.latest[keyOf(change)] != change {
 			continue
 		}
 		if len(page.Changes) == limit {
@@ -133,21 +132,26 @@ func (c *Changes) Head() (uint64, <-chan struct{}) {
 // Advance adds the changes that the passing of time has made. Whoever waits for changes relies on
 // someone to call it from time to time.
 func (c *Changes) Advance() {
-	now := c.now()
-	if c.begun.Load() && !c.isDue(now) {
+	if c.begun.Load() && !c.isDue(c.now()) {
 		return
 	}
 	c.directory.mu.Lock()
 	defer c.directory.mu.Unlock()
-	c.update(func(now time.Time) {
-		for len(c.due) > 0 && !c.due[0].at.After(now) {
-			next, _ := heap.Pop(&c.due).(dueTime)
-			if c.dueAt[next.uid].Equal(next.at) {
-				delete(c.dueAt, next.uid)
-			}
-			c.evaluateUser(next.uid, now, false)
+	c.update(c.turn)
+}
+
+// turn evaluates users whose verdict time has changed, each at that time: one whose revocation has
+// ended may have got tokens, even if the user is revoked again by now.
+func (c *Changes) turn(now time.Time) {
+	for len(c.due) > 0 && !c.due[0].at.After(now) {
+		next, _ := heap.Pop(&c.due).(dueTime)
+		if c.dueAt[next.uid].Equal(next.at) {
+			delete(c.dueAt, next.uid)
 		}
-	})
+		if _, ok := c.directory.byUID.get(next.uid); ok { // else its end is known already
+			c.evaluateUser(next.uid, next.at, false)
+		}
+	}
 }
 
 func (c *Changes) isDue(now time.Time) bool {
@@ -211,10 +215,13 @@ func (c *Changes) begin(now time.Time) {
 // evaluateUser adds a change if the verdict on the tokens of a user differs from the last change, and
 // remembers when time alone changes it next.
 func (c *Changes) evaluateUser(uid string, now time.Time, beginning bool) {
-	u, ok := c.directory.holder(uid)
+	u, ok := c.directory.byUID.get(uid)
 	next := &Change{UID: uid, Gone: !ok}
 	since := now
-	if ok {
+	switch {
+	case ok && !c.directory.holds(u):
+		next.IssuedBefore = EveryToken
+	case ok:
 		next.IssuedBefore, since = u.voidBefore(now, beginning)
 		c.schedule(uid, u.nextTurn(now))
 	}
@@ -312,14 +319,10 @@ func (c *Changes) schedule(uid string, at time.Time) {
 	heap.Push(&c.due, dueTime{at, uid})
 }
 
-// holder returns the user with a UID, if it holds its login: only then are its tokens good.
-func (d *Directory) holder(uid string) (*User, bool) {
-	u, ok := d.byUID.get(uid)
-	if !ok {
-		return nil, false
-	}
+// holds reports whether a user holds its login: only then are its tokens good.
+func (d *Directory) holds(u *User) bool {
 	holder, ok := d.byLogin.get(u.Login)
-	return u, ok && holder.UID == uid
+	return ok && holder.UID == u.UID
 }
 
 // voidBefore returns the time in UNIX seconds before which tokens of the user were issued that are
@@ -364,6 +367,9 @@ func (u *User) nextTurn(now time.Time) time.Time {
 func (d *Directory) concerned(old, u *User) []string {
 	if d.changes == nil {
 		return nil
+	}
+	if d.changes.isDue(d.changes.now()) {
+		d.changes.update(d.changes.turn) // before the write hides it
 	}
 	uids := make([]string, 0, 4)
 	for _, v := range []*User{old, u} {

@@ -105,7 +105,7 @@ func TestRevocationsTellWhatMakesTokensVoid(t *testing.T) {
 	s.Put(t, young)
 	s.Put(t, rival)
 	next := s.follow(t, "?after="+begin.Cursor)
-	if next.Complete || next.about("alice") != fmt.Sprint(now.Unix()+1) || next.about("raw") != "gone" || next.about("plus") != "gone" || next.about("revoked") != "nothing" {
+	if next.Complete || next.about("alice") != fmt.Sprint(now.Unix()+1) || next.about("raw") != "gone" || next.about("plus") != "every token" || next.about("revoked") != "nothing" {
 		t.Errorf("got %+v", next)
 	}
 	if len(next.Tokens) != 1 || next.Tokens[0].ID != id.Claims.ID || next.Tokens[0].UID != id.Claims.UID || next.Tokens[0].ExpiresAt != id.Claims.ExpiresAt.Unix() {
