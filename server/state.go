@@ -28,6 +28,7 @@ func registerState(r prometheus.Registerer, s state) {
 		state:       s,
 		synced:      describe("gatehouse_directory_synced", "1 if the directory holds every user that was listed at startup."),
 		age:         describe("gatehouse_directory_last_event_age_seconds", "Time since the last update of users, Secrets or tokens arrived."),
+		heard:       describe("gatehouse_source_last_heard_age_seconds", "Time since the last sign of life of the API server, or since the folder was last read."),
 		users:       describe("gatehouse_users", "Users in the directory, by state.", "state"),
 		records:     describe("gatehouse_token_records", "Token records: labelled tokens and individually revoked tokens."),
 		waiting:     describe("gatehouse_password_hash_queue_length", "Logins waiting for a slot to compute a password hash."),
@@ -46,12 +47,12 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 type stateCollector struct {
 	state
-	synced, age, users, records, waiting, key, certificate, lifted, deleted, expiry, build *prometheus.Desc
+	synced, age, heard, users, records, waiting, key, certificate, lifted, deleted, expiry, build *prometheus.Desc
 }
 
 // Describe implements prometheus.Collector.
 func (c *stateCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.synced, c.age, c.users, c.records, c.waiting, c.key, c.certificate, c.lifted, c.deleted, c.expiry, c.build} {
+	for _, d := range []*prometheus.Desc{c.synced, c.age, c.heard, c.users, c.records, c.waiting, c.key, c.certificate, c.lifted, c.deleted, c.expiry, c.build} {
 		out <- d
 	}
 }
@@ -77,6 +78,9 @@ func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(c.waiting, float64(c.queued()))
 	if last := c.directory.LastEvent(); !last.IsZero() {
 		gauge(c.age, now.Sub(last).Seconds())
+	}
+	if last := c.directory.LastHeard(); !last.IsZero() {
+		gauge(c.heard, now.Sub(last).Seconds())
 	}
 	for state, n := range c.directory.CountByState(now) {
 		gauge(c.users, float64(n), state)

@@ -65,6 +65,7 @@ func (a *App) serveCluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.directory.LimitStaleness(o.MaximumStaleness)
 	config := controllers.Config{
 		Directory: a.directory, Keyer: a.keyer, Now: a.now, Namespaces: o.Namespaces, Trusts: trusted.Trusts, OnTrustChange: trusted.OnChange,
 		HashMemory: hashMemory(), Replicas: replicas,

@@ -58,10 +58,14 @@ type Options struct {
 	TrustedProxies          []string
 	AdminGroups             []string
 	DrainDelay              time.Duration // in a cluster
+	MaximumStaleness        time.Duration // in a cluster; 0: serve for ever
 
 	proxies           []netip.Prefix // TrustedProxies, parsed by Validate
 	stateDirIsDefault bool           // Validate has chosen StateDir
 }
+
+// leastStaleness leaves room for a call or two that fail: the service renews its Lease every 10 s.
+const leastStaleness = 30 * time.Second
 
 // NewOptions returns the options with their defaults.
 func NewOptions() *Options {
@@ -102,6 +106,8 @@ func (o *Options) Bind(f *pflag.FlagSet) {
 		"File to append audit events to as JSON, beside the log. It is reopened on SIGHUP and when it has been moved.")
 	f.Var((*duration.Value)(&o.DrainDelay), "drain-delay",
 		"How long to keep accepting requests after SIGTERM, while endpoints are withdrawn. Ignored with --manifests.")
+	f.Var((*duration.Value)(&o.MaximumStaleness), "maximum-staleness",
+		"How long to serve without a sign of life of the API server, at least 30s, or 0 to serve for ever. After that, answer 503. Ignored with --manifests.")
 	o.bindSource(f)
 	o.bindTokens(f)
 	o.bindPasswords(f)
@@ -169,6 +175,9 @@ func (o *Options) Validate() error {
 	}
 	if o.FailedAttemptsLockout < 0 || o.LockoutDuration < 0 || o.PasswordMemoTTL < 0 || o.PasswordHashConcurrency < 0 || o.DrainDelay < 0 {
 		addError("--failed-attempts-lockout, --lockout-duration, --password-memo-ttl, --password-hash-concurrency and --drain-delay must not be negative")
+	}
+	if o.MaximumStaleness != 0 && o.MaximumStaleness < leastStaleness {
+		addError("--maximum-staleness %s must be 0 or at least %s: the API server gives a sign of life about every 10s", duration.Format(o.MaximumStaleness), duration.Format(leastStaleness))
 	}
 	if len(o.Namespaces) == 0 {
 		addError("--namespaces must not be empty")

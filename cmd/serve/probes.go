@@ -34,6 +34,8 @@ func (a *App) ready(cert certificate) error {
 		return errors.New("shutting down")
 	case !a.directory.HasSynced():
 		return errors.New("users are not loaded yet")
+	case a.directory.Stale(a.now()):
+		return errors.New("no sign of life of the API server for longer than --maximum-staleness")
 	case !a.keys.Ready(a.now()):
 		return errors.New("no key can issue tokens yet")
 	case cert.ends != nil && cert.ends().IsZero():

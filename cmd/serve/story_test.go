@@ -87,7 +87,15 @@ func TestDeletedRecordLeavesTheDirectory(t *testing.T) {
 // newStory starts the service on the API server and waits until it is running.
 func newStory(t *testing.T) *story {
 	t.Helper()
-	t.Setenv("KUBECONFIG", apitest.Kubeconfig(t))
+	s, _ := newStoryWith(t, NewOptions(), apitest.Kubeconfig(t))
+	return s
+}
+
+// newStoryWith is newStory with options and a way to reach the API server. It also returns the
+// service itself.
+func newStoryWith(t *testing.T, o *Options, kubeconfig string) (*story, *App) {
+	t.Helper()
+	t.Setenv("KUBECONFIG", kubeconfig)
 	t.Setenv("POD_NAMESPACE", "gatehouse-system")
 	s := &story{T: t, api: storyClient(t)}
 	for _, name := range []string{"gatehouse-system", "gatehouse-users"} {
@@ -96,15 +104,15 @@ func newStory(t *testing.T) *story {
 			t.Fatal(err)
 		}
 	}
-	o := NewOptions()
 	o.BindAddress, o.HealthProbeBindAddress, o.MetricsBindAddress, o.DrainDelay = "127.0.0.1:0", "127.0.0.1:0", noAddress, 0
-	s.base = "https://" + startApp(t, o).Address().String()
+	app := startApp(t, o)
+	s.base = "https://" + app.Address().String()
 	s.http = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.publishedCA()}}}
 	s.eventually("the service is running", func() bool {
 		status, body := s.get("/status/v1/simple", "")
 		return status == http.StatusOK && body == "running"
 	})
-	return s
+	return s, app
 }
 
 func storyClient(t *testing.T) client.Client {

@@ -77,10 +77,10 @@ func (a *Assertion) authenticate(ctx context.Context, text, login string, anyUse
 
 // check returns the user of a good assertion. With an error it returns the reason for the log.
 func (a *Assertion) check(ctx context.Context, text, login string, anyUser bool) (_ *directory.User, _ assertion.Claims, reason string, _ error) {
-	if !a.Directory.HasSynced() {
-		return nil, assertion.Claims{}, Reason(ErrUnavailable), ErrUnavailable
-	}
 	now := a.Now()
+	if err := undecided(a.Directory, now); err != nil {
+		return nil, assertion.Claims{}, Reason(err), err
+	}
 	claims, err := a.Verifier.Verify(ctx, text, now)
 	if refusal, ok := errors.AsType[assertion.Refusal](err); ok {
 		return nil, claims, string(refusal), ErrWrongPassword

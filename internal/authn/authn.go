@@ -5,6 +5,7 @@ package authn
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -26,9 +27,25 @@ var (
 	ErrUserGone        = errors.New("user of the token is gone")
 )
 
-// ErrUnavailable means that there is no verdict because the directory is not complete yet. Clients
+// ErrUnavailable means that there is no verdict because the directory is not complete, or stale. Clients
 // may try again.
-var ErrUnavailable = errors.New("users are still being loaded; try again soon")
+var ErrUnavailable = errors.New("users are not loaded or may be out of date; try again soon")
+
+// ErrStale is ErrUnavailable because the directory may be too old: it has had no sign of life of its
+// source for longer than the operator allows.
+var ErrStale = fmt.Errorf("no sign of life of the API server for too long: %w", ErrUnavailable)
+
+// undecided returns nil if a directory can be the ground of a verdict at now, or else why not. Every
+// verdict asks it first.
+func undecided(d *directory.Directory, now time.Time) error {
+	switch {
+	case !d.HasSynced():
+		return ErrUnavailable
+	case d.Stale(now):
+		return ErrStale
+	}
+	return nil
+}
 
 // BusyError means that there is no verdict because more passwords wait to be hashed than the
 // service can hash in good time.
@@ -91,6 +108,8 @@ func Reason(err error) string {
 	switch {
 	case err == nil:
 		return ""
+	case errors.Is(err, ErrStale):
+		return "stale"
 	case errors.Is(err, ErrUnavailable):
 		return "not_synced"
 	case errors.Is(err, assertion.ErrNoKeys):

@@ -114,7 +114,10 @@ func truncateLogin(login string) string {
 
 // check checks a login again while its user changes.
 func (a *Password) check(ctx context.Context, readings []Credentials) (user *directory.User, cached bool, err error) {
-	if !a.Directory.HasSynced() || !a.Directory.HasDecoySecret() {
+	if err := undecided(a.Directory, a.Now()); err != nil {
+		return nil, false, err
+	}
+	if !a.Directory.HasDecoySecret() {
 		return nil, false, ErrUnavailable
 	}
 	for range attempts {

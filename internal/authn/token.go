@@ -54,10 +54,10 @@ func (a *Token) audited(ctx context.Context, text string, verify verify) (Identi
 }
 
 func (a *Token) check(text string, verify verify) (Identity, error) {
-	if !a.Directory.HasSynced() {
-		return Identity{}, ErrUnavailable
-	}
 	now := a.Now()
+	if err := undecided(a.Directory, now); err != nil {
+		return Identity{}, err
+	}
 	claims, err := verify(text, now)
 	id := Identity{Claims: claims}
 	if err != nil {

@@ -39,6 +39,7 @@ type Directory struct {
 	syncOnce  sync.Once
 	lastEvent atomic.Int64
 	lastHeard atomic.Int64
+	staleness atomic.Int64 // how old lastHeard may become; 0: any age
 }
 
 // New returns an empty directory that is not synced.
@@ -217,6 +218,16 @@ func (d *Directory) Hear(now time.Time) { d.lastHeard.Store(now.UnixNano()) }
 
 // LastHeard returns the time of the last Hear or Touch, or the zero time if there was none.
 func (d *Directory) LastHeard() time.Time { return unixNano(d.lastHeard.Load()) }
+
+// LimitStaleness bounds how long the directory is used without a sign of life of the source of truth.
+// Zero is no bound.
+func (d *Directory) LimitStaleness(bound time.Duration) { d.staleness.Store(int64(bound)) }
+
+// Stale reports whether there was no sign of life for longer than the directory may be used without.
+func (d *Directory) Stale(now time.Time) bool {
+	bound := time.Duration(d.staleness.Load())
+	return bound > 0 && now.Sub(d.LastHeard()) > bound
+}
 
 func unixNano(n int64) time.Time {
 	if n == 0 {

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/server/api"
 )
@@ -50,10 +49,6 @@ type revokedToken struct {
 func (h *handler) followRevocations(w http.ResponseWriter, r *http.Request) {
 	if err := h.authenticateCaller(r, form{}); err != nil {
 		h.refuse(w, err)
-		return
-	}
-	if !h.Directory.HasSynced() {
-		h.refuse(w, authn.ErrUnavailable)
 		return
 	}
 	query := r.URL.Query()

@@ -23,9 +23,9 @@ type serviceStatus struct {
 }
 
 // state returns the state of the service and the matching status code: running once the directory
-// is complete, and starting before that.
+// is complete, and starting before that or while it is stale.
 func (h *handler) state() (string, int) {
-	if h.Directory.HasSynced() {
+	if h.Directory.HasSynced() && !h.Directory.Stale(h.Now()) {
 		return "running", http.StatusOK
 	}
 	return "starting", http.StatusServiceUnavailable
