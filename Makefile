@@ -57,7 +57,7 @@ test: ## Run every test, also against a real API server (the first run builds on
 	$(if $(RACE),,@echo "no C compiler found: testing without the race detector")
 	assets=$$(hack/envtest/build.sh | tail -n 1); \
 	KUBEBUILDER_ASSETS="$$assets" go test $(RACE) -shuffle=on -timeout 20m ./...
-	$(MAKE) test-timing test-bench test-chart test-observability test-gitops test-krew
+	$(MAKE) test-timing test-verify test-bench test-chart test-observability test-gitops test-krew
 
 ##@ Develop
 
@@ -73,6 +73,11 @@ test-fast: ## Run the tests that need no API server
 .PHONY: test-timing
 test-timing: ## Test that no refusal can be told from another by the time it takes, without the race detector
 	go test -count=1 -run 'SameTime|CannotBeTimed' ./internal/authn
+
+.PHONY: test-verify
+test-verify: ## Test the package for other services, its examples, against the real service
+	go -C verify test -count=1 -shuffle=on ./...
+	go -C test/verify test $(RACE) -count=1 -shuffle=on ./...
 
 .PHONY: test-bench
 test-bench: ## Test what the measuring commands share
@@ -145,7 +150,7 @@ fmt: $(GOLANGCI_LINT) ## Format the Go code and sort its imports
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters, which also enforce the law of imports
 	$(GOLANGCI_LINT) run
-	for module in hack/bench hack/chart hack/krew test/observability test/gitops test/foreign; do (cd $$module && $(GOLANGCI_LINT) run); done
+	for module in verify test/verify hack/bench hack/chart hack/krew test/observability test/gitops test/foreign; do (cd $$module && $(GOLANGCI_LINT) run); done
 
 .PHONY: vulncheck
 vulncheck: ## Fail if the code calls anything with a known vulnerability; asks https://vuln.go.dev

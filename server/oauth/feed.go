@@ -17,7 +17,7 @@ const (
 	maximumWaiting = 4096
 	// tickEvery is how exact the end of a wait is, and how late a change by the passing of time is
 	// heard of.
-	tickEvery = time.Second
+	tickEvery = 250 * time.Millisecond
 	// keptPages is how many encoded answers are kept: verifiers that follow closely ask for the same.
 	keptPages = 16
 	// worthZipping is the size in bytes above which compression saves more than it costs.
