@@ -77,6 +77,7 @@ test-timing: ## Test that no refusal can be told from another by the time it tak
 .PHONY: test-verify
 test-verify: ## Test the package for other services, its examples, against the real service
 	go -C verify test -count=1 -shuffle=on ./...
+	go -C verify/examples/grpc test -count=1 ./...
 	go -C test/verify test $(RACE) -count=1 -shuffle=on ./...
 
 .PHONY: test-bench
@@ -150,7 +151,7 @@ fmt: $(GOLANGCI_LINT) ## Format the Go code and sort its imports
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters, which also enforce the law of imports
 	$(GOLANGCI_LINT) run
-	for module in verify test/verify hack/bench hack/chart hack/krew test/observability test/gitops test/foreign; do (cd $$module && $(GOLANGCI_LINT) run); done
+	for module in verify verify/examples/grpc test/verify hack/bench hack/chart hack/krew test/observability test/gitops test/foreign; do (cd $$module && $(GOLANGCI_LINT) run); done
 
 .PHONY: vulncheck
 vulncheck: ## Fail if the code calls anything with a known vulnerability; asks https://vuln.go.dev

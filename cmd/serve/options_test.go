@@ -1,6 +1,9 @@
 package serve
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestMetricsAreLocalWithManifests(t *testing.T) {
 	t.Parallel()
@@ -21,6 +24,17 @@ func TestMetricsAreLocalWithManifests(t *testing.T) {
 		}
 		if o.MetricsBindAddress != c.want {
 			t.Errorf("%+v: got %q", c, o.MetricsBindAddress)
+		}
+	}
+}
+
+func TestStalenessLeavesRoomForSignsOfLife(t *testing.T) {
+	t.Parallel()
+	for bound, good := range map[time.Duration]bool{0: true, 30 * time.Second: true, time.Hour: true, 29 * time.Second: false, -time.Second: false} {
+		o := NewOptions()
+		o.MaximumStaleness = bound
+		if err := o.Validate(); (err == nil) != good {
+			t.Errorf("%s: %v", bound, err)
 		}
 	}
 }
