@@ -15,7 +15,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -39,11 +38,8 @@ func newPlugin(t *testing.T, changes ...func(*serve.Options)) *plugin {
 	p := &plugin{T: t, kubeconfig: apitest.Kubeconfig(t)}
 	t.Setenv("KUBECONFIG", p.kubeconfig)
 	t.Setenv("POD_NAMESPACE", "gatehouse-system")
-	if err := authv1alpha1.AddToScheme(clientgoscheme.Scheme); err != nil {
-		t.Fatal(err)
-	}
 	var err error
-	if p.api, err = client.New(apitest.Config(t), client.Options{Scheme: clientgoscheme.Scheme}); err != nil {
+	if p.api, err = client.New(apitest.Config(t), client.Options{Scheme: apitest.Scheme(t)}); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"gatehouse-system", "gatehouse-users"} {

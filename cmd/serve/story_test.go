@@ -14,7 +14,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
@@ -117,10 +116,7 @@ func newStoryWith(t *testing.T, o *Options, kubeconfig string) (*story, *App) {
 
 func storyClient(t *testing.T) client.Client {
 	t.Helper()
-	if err := authv1alpha1.AddToScheme(clientgoscheme.Scheme); err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.New(apitest.Config(t), client.Options{Scheme: clientgoscheme.Scheme})
+	c, err := client.New(apitest.Config(t), client.Options{Scheme: apitest.Scheme(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
