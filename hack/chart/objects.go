@@ -34,7 +34,7 @@ type pool struct {
 // from config/default.
 func loadAll(config string) (*pool, error) {
 	p := &pool{objects: map[string]*yaml.RNode{}, used: map[string]bool{}}
-	for _, folder := range []string{"default", "overlays/cert-manager", "overlays/prometheus", "overlays/grafana"} {
+	for _, folder := range []string{"default", "overlays/cert-manager", "overlays/prometheus", "overlays/grafana", "overlays/quota"} {
 		objects, err := build(filepath.Join(config, folder))
 		if err != nil {
 			return nil, err
