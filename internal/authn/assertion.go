@@ -2,6 +2,7 @@ package authn
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"time"
 
@@ -21,10 +22,6 @@ type Assertion struct {
 	Audit     audit.Sink
 	Now       func() time.Time
 }
-
-// typicalPassword is how many bytes of a refused assertion are hashed: some hashes take longer for a
-// long text, and an assertion is longer than any password.
-const typicalPassword = 32
 
 // The reasons to refuse a genuine assertion, for logs and metrics.
 const (
@@ -50,8 +47,8 @@ func (a *Assertion) AuthenticateLogin(ctx context.Context, login, text string) (
 func (a *Assertion) authenticate(ctx context.Context, text, login string, anyUser bool) (Identity, error) {
 	user, claims, reason, err := a.check(ctx, text, login, anyUser)
 	if IsRefusal(err) {
-		guess := text[max(0, len(text)-typicalPassword):]
-		if busy := a.Passwords.payForRefusal(ctx, login, guess); busy != nil {
+		// Random text, because requests with the same text would share one hash.
+		if busy := a.Passwords.payForRefusal(ctx, login, rand.Text()); busy != nil {
 			reason, err = Reason(busy), busy
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -70,6 +71,17 @@ func TestRefusedAssertionCostsTheHashesOfARefusedPassword(t *testing.T) {
 				t.Errorf("an assertion %s for %s costs %d hashes, and a wrong password %d", name, login, got, guess)
 			}
 		}
+	}
+	forged := i.Forgeries(t, h.clock(), "jean")["with another key and the kid"]
+	if got := hashes(func() error {
+		var flood sync.WaitGroup
+		for range 8 {
+			flood.Go(func() { _, _ = a.AuthenticateLogin(t.Context(), "jean", forged) })
+		}
+		flood.Wait()
+		return nil
+	}); got != 8*guess {
+		t.Errorf("8 requests with one forged assertion cost %d hashes, and 8 guesses %d", got, 8*guess)
 	}
 	good := i.Sign(t, i.Claims(h.clock(), "jean", nil))
 	if got := hashes(func() error { _, err := a.AuthenticateLogin(t.Context(), "jean", good); return err }); got != 0 {
