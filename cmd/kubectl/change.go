@@ -35,11 +35,7 @@ func newUserRevoke() *cobra.Command {
 			"applies the User from Git does not undo it. Deleting the Revocation lets the user log in again.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, namespace, err := o.connect()
-			if err != nil {
-				return err
-			}
-			u, err := getUser(cmd.Context(), c, namespace, args[0])
+			c, u, err := o.connectFor(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -111,11 +107,7 @@ func newUserUnlock() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "unlock NAME", Short: "Lift the lock of a User after too many failed logins", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, namespace, err := o.connect()
-			if err != nil {
-				return err
-			}
-			u, err := getUser(cmd.Context(), c, namespace, args[0])
+			c, u, err := o.connectFor(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -152,11 +144,7 @@ func newUserExpire() *cobra.Command {
 				}
 				value = `"` + when.UTC().Format(time.RFC3339) + `"`
 			}
-			c, namespace, err := o.connect()
-			if err != nil {
-				return err
-			}
-			u, err := getUser(cmd.Context(), c, namespace, args[0])
+			c, u, err := o.connectFor(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

@@ -29,11 +29,7 @@ func newUserExplain() *cobra.Command {
 			"words of the service stand for what is in them.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, namespace, err := o.connect()
-			if err != nil {
-				return err
-			}
-			u, err := getUser(cmd.Context(), c, namespace, args[0])
+			c, u, err := o.connectFor(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

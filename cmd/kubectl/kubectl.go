@@ -85,6 +85,16 @@ func (o *options) namespace() (string, error) {
 	return namespace, nil
 }
 
+// connectFor returns a client, and the User that name stands for, as getUser does.
+func (o *options) connectFor(ctx context.Context, name string) (client.Client, *authv1alpha1.User, error) {
+	c, namespace, err := o.connect()
+	if err != nil {
+		return nil, nil, err
+	}
+	u, err := getUser(ctx, c, namespace, name)
+	return c, u, err
+}
+
 // getUser returns a User by the name of the object or, if there is none, by the login.
 func getUser(ctx context.Context, c client.Client, namespace, name string) (*authv1alpha1.User, error) {
 	u := &authv1alpha1.User{}

@@ -49,11 +49,7 @@ func (o *setPasswordOptions) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return fmt.Errorf("--overlap %w", err)
 	}
-	c, namespace, err := o.connect()
-	if err != nil {
-		return err
-	}
-	u, err := getUser(cmd.Context(), c, namespace, args[0])
+	c, u, err := o.connectFor(cmd.Context(), args[0])
 	if err != nil {
 		return err
 	}
@@ -63,7 +59,7 @@ func (o *setPasswordOptions) run(cmd *cobra.Command, args []string) error {
 	}
 	warnAboutGit(cmd, u)
 	suffix := utilrand.String(5)
-	secret := newHashSecret(namespace, u.Name+"-password-"+suffix, hash)
+	secret := newHashSecret(u.Namespace, u.Name+"-password-"+suffix, hash)
 	if err := c.Create(cmd.Context(), secret); err != nil {
 		return explain(err)
 	}
