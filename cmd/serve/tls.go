@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
@@ -37,14 +38,37 @@ func (a *App) clusterCertificate(mgr manager.Manager, namespace string) (certifi
 		}
 		return cert, mgr.Add(watcher)
 	}
-	service := "gatehouse." + namespace
-	own := authority.NewSource(append(localNames(o), "gatehouse", service, service+".svc", service+".svc.cluster.local"), a.now)
+	names := append(localNames(o), serviceNames("gatehouse", namespace)...)
+	if deployment := deploymentOf(ownName()); deployment != "gatehouse" && deployment != "" {
+		names = append(names, serviceNames(deployment, namespace)...)
+	}
+	own := authority.NewSource(names, a.now)
 	reconciler := &controllers.AuthorityReconciler{Namespace: namespace, Publish: o.Namespaces, Source: own, Now: a.now}
 	if err := reconciler.SetupWithManager(mgr); err != nil {
 		return certificate{}, fmt.Errorf("set up the CA controller: %w", err)
 	}
 	return certificate{get: own.GetCertificate, ends: own.NotAfter}, nil
 }
+
+// serviceNames returns the names by which clients in a cluster reach a Service.
+func serviceNames(service, namespace string) []string {
+	long := service + "." + namespace
+	return []string{service, long, long + ".svc", long + ".svc.cluster.local"}
+}
+
+// deploymentOf returns the name of the Deployment that a Pod belongs to, or "" if its name is not of that
+// form. The Service has the name of the Deployment, also if a prefix of kustomize has renamed both.
+func deploymentOf(pod string) string {
+	m := podOfDeployment.FindStringSubmatch(pod)
+	if m == nil {
+		return ""
+	}
+	return m[1]
+}
+
+// podOfDeployment matches DEPLOYMENT-TEMPLATE-POD. The last two parts consist of the letters and digits that
+// Kubernetes takes for generated names.
+var podOfDeployment = regexp.MustCompile(`^(.+)-[bcdfghjklmnpqrstvwxz2456789]{1,10}-[bcdfghjklmnpqrstvwxz2456789]{5}$`) //nolint:gochecknoglobals // a pattern
 
 // folderCertificate returns the mounted certificate, or else one of the CA in the state folder. The
 // caller must start the Runnable, which keeps the certificate current, unless it is nil.

@@ -3,6 +3,7 @@ package serve
 import (
 	"crypto/tls"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -51,5 +52,24 @@ func TestTLSTakesAuthenticatedEncryptionOnly(t *testing.T) {
 		if (err == nil) != c.accepted {
 			t.Errorf("%s with %s: got error %v", tls.VersionName(c.version), tls.CipherSuiteName(c.suite), err)
 		}
+	}
+}
+
+func TestCertificateFollowsThePrefixOfTheDeployment(t *testing.T) {
+	t.Parallel()
+	for pod, want := range map[string]string{
+		"gatehouse-6d4b75cb6d-7xk2p":      "gatehouse",
+		"team-gatehouse-6d4b75cb6d-7xk2p": "team-gatehouse",
+		"gatehouse-0":                     "",
+		"laptop":                          "",
+		"":                                "",
+	} {
+		if got := deploymentOf(pod); got != want {
+			t.Errorf("the Deployment of Pod %q is %q, want %q", pod, got, want)
+		}
+	}
+	want := []string{"team-gatehouse", "team-gatehouse.auth", "team-gatehouse.auth.svc", "team-gatehouse.auth.svc.cluster.local"}
+	if got := serviceNames("team-gatehouse", "auth"); !slices.Equal(got, want) {
+		t.Errorf("the names of the Service are %q, want %q", got, want)
 	}
 }
