@@ -141,16 +141,31 @@ func TestValuesReachTheObjects(t *testing.T) {
 	all := rendered(t, systemNamespace, "--values", "testdata/values.yaml")
 	for id, wants := range map[string][]string{
 		"Deployment/gatehouse-system/gatehouse": {
-			`"image":"registry.example.com/gatehouse@sha256:`, `"imagePullPolicy":"Always"`, `"imagePullSecrets":[{"name":"registry"}]`,
+			`"image":"registry.example.com/gatehouse@sha256:`, `"imagePullPolicy":"Always"`, `"imagePullSecrets":[{"name":"parent"},{"name":"registry"}]`,
 			`"replicas":5`, `"--admin-groups=platform,security"`, `"--failed-attempts-lockout=20"`, `"--pprof=true"`, `"--jwt-maximum-ttl=8h"`,
 			`"terminationGracePeriodSeconds":60`, `"--tls-cert-dir=/etc/gatehouse/tls"`, `"secretName":"login-tls"`, `"team":"platform"`,
 			`"example.com/note":"yes"`, `"disk":"fast"`, `"operator":"Exists"`, `"nodeAffinity"`, `"priorityClassName":"important"`,
-			`"resources":{"limits":{"memory":"2Gi"}}`, `{"emptyDir":{},"name":"audit"}`, `{"mountPath":"/var/log/gatehouse","name":"audit"}`,
+			`"resources":{"limits":{"memory":"2Gi"}}`, `{"name":"GOMEMLIMIT","value":"900MiB"}`, `"topologySpreadConstraints":[{"labelSelector":{"matchLabels":{"app.kubernetes.io/name":"gatehouse"}},"maxSkew":2,`, `{"emptyDir":{},"name":"audit"}`, `{"mountPath":"/var/log/gatehouse","name":"audit"}`,
 		},
-		"Service/gatehouse-system/gatehouse":       {`"type":"LoadBalancer"`, `"example.com/internal":"true"`},
+		"Service/gatehouse-system/gatehouse": {
+			`"type":"LoadBalancer"`, `"example.com/internal":"true"`, `"example.com/contact":"identity@example.com"`, `"team":"identity"`,
+			`"loadBalancerClass":"example.com/internal"`, `"loadBalancerSourceRanges":["10.0.0.0/8"]`, `"externalTrafficPolicy":"Local"`,
+		},
+		"Ingress/gatehouse-system/gatehouse": {
+			`"ingressClassName":"nginx"`, `"nginx.ingress.kubernetes.io/backend-protocol":"HTTPS"`, `"team":"identity"`,
+			`"tls":[{"hosts":["login.example.com","auth.example.com"],"secretName":"ingress-tls"}]`, `"host":"auth.example.com"`,
+		},
+		"HTTPRoute/gatehouse-system/gatehouse": {
+			`"parentRefs":[{"name":"public","namespace":"gateways"}]`, `"hostnames":["login.example.org"]`, `"example.com/route":"yes"`,
+		},
+		"BackendTLSPolicy/gatehouse-system/gatehouse": {
+			`"hostname":"gatehouse.gatehouse-system.svc"`, `"caCertificateRefs":[{"group":"","kind":"Secret","name":"login-tls"}]`,
+		},
+		"ConfigMap/gatehouse-system/extra":         {`"name":"extra"`},
+		"ConfigMap/gatehouse-system/extra-text":    {`"name":"extra-text"`},
 		"NetworkPolicy/gatehouse-system/gatehouse": {`{"ports":[{"port":16443}],"to":[{"ipBlock":{"cidr":"10.0.0.1/32"}}]}]`, `"kubernetes.io/metadata.name":"observability"`},
 		"ServiceMonitor/gatehouse-system/gatehouse": {
-			`"release":"kube-prometheus"`, `"ca":{"secret":{"key":"ca.crt","name":"login-tls"}}`,
+			`"release":"kube-prometheus"`, `"interval":"15s"`, `"scrapeTimeout":"10s"`, `"ca":{"secret":{"key":"ca.crt","name":"login-tls"}}`,
 		},
 		"ClusterRoleBinding//gatehouse-metrics-reader": {`{"kind":"ServiceAccount","name":"prometheus","namespace":"observability"}`},
 		"PrometheusRule/gatehouse-system/gatehouse":    {`"role":"alerts"`},
@@ -198,6 +213,8 @@ func TestWrongValuesAreRejected(t *testing.T) {
 		"flags.jwt-maximum-ttl=soon":                "flags/jwt-maximum-ttl",
 		"flags.lockout-duration=30":                 "flags/lockout-duration",
 		"flags.failed-attempts-lockout=-1":          "flags/failed-attempts-lockout",
+		"route.enabled=true":                        "route.parentRefs",
+		"podDisruptionBudget.maxUnavailable=some":   "podDisruptionBudget/maxUnavailable",
 		"flags.pprof=maybe":                         "flags/pprof",
 		"flags.issuer-url=login.example.com":        "flags/issuer-url",
 		"tls.secretName=a,certManager.enabled=true": "exclude one another",

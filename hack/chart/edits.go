@@ -18,11 +18,18 @@ func optionalField(value, field string) string {
 
 // labelled adds the labels by which people find the objects of a release.
 func labelled(t *template) {
-	t.lines(`{{- include "gatehouse.labels" $ | nindent INDENT }}`, "metadata", "labels")
+	annotated(t, "dict")
 }
 
-// unlabelled leaves the object as it is, without labels of the release, because it outlives the
-// release.
+// annotated is labelled for an object with annotations of its own, which extra names.
+func annotated(t *template, extra string) {
+	t.lines(`{{- include "gatehouse.labels" $ | nindent INDENT }}`, "metadata", "labels")
+	t.lines(`{{- with include "gatehouse.annotations" (list $ `+extra+`) }}
+annotations:
+  {{- . | nindent INNER }}
+{{- end }}`, "metadata")
+}
+
 func unlabelled(*template) {}
 
 // clusterScoped gives an object without a namespace a name with the namespace of the release, so
@@ -55,13 +62,19 @@ func deployment(t *template) {
 	t.lines("{{- with $.Values.podLabels }}\n{{- toYaml . | nindent INDENT }}\n{{- end }}", "spec", "template", "metadata", "labels")
 	t.lines("{{- with $.Values.podAnnotations }}\n{{- toYaml . | nindent INDENT }}\n{{- end }}", "spec", "template", "metadata", "annotations")
 	t.value("{{ $.Values.terminationGracePeriodSeconds }}", pod("terminationGracePeriodSeconds")...)
-	for _, field := range []string{"imagePullSecrets", "nodeSelector", "tolerations", "affinity"} {
+	t.lines(`{{- with include "gatehouse.imagePullSecrets" $ }}
+imagePullSecrets:
+  {{- . | nindent INNER }}
+{{- end }}`, pod()...)
+	for _, field := range []string{"nodeSelector", "tolerations", "affinity"} {
 		t.lines(optionalField("$.Values."+field, field), pod()...)
 	}
+	t.otherwise("$.Values.topologySpreadConstraints", "topologySpreadConstraints", pod()...)
 	t.lines("{{- with $.Values.priorityClassName }}\npriorityClassName: {{ . }}\n{{- end }}", pod()...)
 	t.value(`{{ include "gatehouse.image" $ }}`, container("image")...)
 	t.lines("{{- with $.Values.image.pullPolicy }}\nimagePullPolicy: {{ . }}\n{{- end }}", container()...)
 	t.items("{{- with include \"gatehouse.flags\" $ }}\n{{- . | nindent INDENT }}\n{{- end }}", container("args")...)
+	t.items("{{- with $.Values.extraEnv }}\n{{- toYaml . | nindent INDENT }}\n{{- end }}", container("env")...)
 	t.replace(optionalField("$.Values.resources", "resources"), container("resources")...)
 	mountedCertificate(t)
 }
@@ -103,9 +116,12 @@ func tokenQuota(t *template) {
 }
 
 func service(t *template) {
-	labelled(t)
-	t.lines(optionalField("$.Values.service.annotations", "annotations"), "metadata")
+	annotated(t, "$.Values.service.annotations")
 	t.value("{{ $.Values.service.type }}", "spec", "type")
+	for _, field := range []string{"loadBalancerClass", "externalTrafficPolicy"} {
+		t.lines("{{- with $.Values.service."+field+" }}\n"+field+": {{ . }}\n{{- end }}", "spec")
+	}
+	t.lines(optionalField("$.Values.service.loadBalancerSourceRanges", "loadBalancerSourceRanges"), "spec")
 }
 
 func networkPolicy(t *template) {
@@ -147,6 +163,9 @@ issuerRef:
 func serviceMonitor(t *template) {
 	labelled(t)
 	t.lines("{{- with $.Values.metrics.serviceMonitor.labels }}\n{{- toYaml . | nindent INDENT }}\n{{- end }}", "metadata", "labels")
+	for _, field := range []string{"interval", "scrapeTimeout"} {
+		t.lines("{{- with $.Values.metrics.serviceMonitor."+field+" }}\n"+field+": {{ . }}\n{{- end }}", "spec", "endpoints", "[port=metrics]")
+	}
 	t.replace(`{{- with include "gatehouse.tlsSecret" $ }}
 ca:
   secret:
@@ -166,7 +185,11 @@ func prometheusRule(t *template) {
 }
 
 func dashboard(t *template) {
-	labelled(t)
+	annotated(t, "$.Values.metrics.dashboard.annotations")
 	t.lines("{{- with $.Values.metrics.dashboard.labels }}\n{{- toYaml . | nindent INDENT }}\n{{- end }}", "metadata", "labels")
-	t.lines("{{- with $.Values.metrics.dashboard.annotations }}\n{{- toYaml . | nindent INDENT }}\n{{- end }}", "metadata", "annotations")
+}
+
+func podDisruptionBudget(t *template) {
+	labelled(t)
+	t.value("{{ $.Values.podDisruptionBudget.maxUnavailable }}", "spec", "maxUnavailable")
 }

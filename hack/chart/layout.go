@@ -29,6 +29,7 @@ func layout() []file {
 	const (
 		certManager = "if $.Values.certManager.enabled"
 		monitor     = "if $.Values.metrics.serviceMonitor.enabled"
+		clusterRole = "if $.Values.metrics.clusterRole"
 		ownIssuer   = "if not $.Values.certManager.issuerRef"
 	)
 	system := func(kind string) string { return kind + "/" + systemNamespace + "/gatehouse" }
@@ -49,8 +50,8 @@ func layout() []file {
 			{system("ServiceAccount"), "", labelled},
 			{system("Role"), "", labelled},
 			{system("RoleBinding"), "", labelled},
-			{"ClusterRole//gatehouse-metrics-auth", "", clusterScoped},
-			{"ClusterRoleBinding//gatehouse-metrics-auth", "", clusterScopedBinding},
+			{"ClusterRole//gatehouse-metrics-auth", clusterRole, clusterScoped},
+			{"ClusterRoleBinding//gatehouse-metrics-auth", clusterRole, clusterScopedBinding},
 		}},
 		{"deployment.yaml", "", []part{
 			{"ConfigMap/" + systemNamespace + "/gatehouse-trusted-issuers", "", trustedIssuers},
@@ -60,7 +61,7 @@ func layout() []file {
 			{system("Service"), "", service},
 			{"Service/" + systemNamespace + "/gatehouse-metrics", "", labelled},
 		}},
-		{"poddisruptionbudget.yaml", "if $.Values.podDisruptionBudget.enabled", []part{{system("PodDisruptionBudget"), "", labelled}}},
+		{"poddisruptionbudget.yaml", "if $.Values.podDisruptionBudget.enabled", []part{{system("PodDisruptionBudget"), "", podDisruptionBudget}}},
 		{"networkpolicy.yaml", "if $.Values.networkPolicy.enabled", []part{{system("NetworkPolicy"), "", networkPolicy}}},
 		{"certificate.yaml", certManager, []part{
 			{"Issuer/" + systemNamespace + "/gatehouse-selfsigned", ownIssuer, labelled},
@@ -70,8 +71,8 @@ func layout() []file {
 		}},
 		{"servicemonitor.yaml", monitor, []part{
 			{system("ServiceMonitor"), "", serviceMonitor},
-			{"ClusterRole//gatehouse-metrics-reader", "", clusterScoped},
-			{"ClusterRoleBinding//gatehouse-metrics-reader", "", metricsReaderBinding},
+			{"ClusterRole//gatehouse-metrics-reader", clusterRole, clusterScoped},
+			{"ClusterRoleBinding//gatehouse-metrics-reader", clusterRole, metricsReaderBinding},
 		}},
 		{"prometheusrule.yaml", "if $.Values.metrics.prometheusRule.enabled", []part{{system("PrometheusRule"), "", prometheusRule}}},
 		{"dashboard.yaml", "if $.Values.metrics.dashboard.enabled", []part{{"ConfigMap/" + systemNamespace + "/gatehouse-dashboard", "", dashboard}}},
@@ -92,7 +93,7 @@ func (f file) render(p *pool) (string, error) {
 			shared.Reset()
 		}
 	}
-	return wrap(f.around, text.String()), nil
+	return wrap("if $.Values.enabled", wrap(f.around, text.String())), nil
 }
 
 // render returns the text of one object after its edit.

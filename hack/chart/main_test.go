@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -80,8 +79,14 @@ func (all objects) add(t *testing.T, o *yaml.RNode) {
 	all[id(o)] = fields
 }
 
-// rendered returns the objects that Helm makes of the chart for a release in that namespace.
+// rendered returns what helm template prints for the chart.
 func rendered(t *testing.T, namespace string, args ...string) objects {
+	t.Helper()
+	return render(t, chart, namespace, args...)
+}
+
+// render returns what helm template prints for a chart.
+func render(t *testing.T, chart, namespace string, args ...string) objects {
 	t.Helper()
 	text := mustHelm(t, append([]string{"template", "gatehouse", chart, "--namespace", namespace}, args...)...)
 	nodes, err := (&kio.ByteReader{Reader: strings.NewReader(text), OmitReaderAnnotations: true}).Read()
@@ -99,29 +104,9 @@ func rendered(t *testing.T, namespace string, args ...string) objects {
 // safe for parallel tests, because kustomize keeps its schemas in global variables.
 func kustomized(t *testing.T, components ...string) objects {
 	t.Helper()
-	folder := t.TempDir()
-	absolute, err := filepath.Abs(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	relative, err := filepath.Rel(folder, absolute)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := fmt.Sprintf("resources: [%s/default]\ncomponents: [", relative)
+	text := "resources: [CONFIG/default]\ncomponents: ["
 	for _, c := range components {
-		text += relative + "/components/" + c + ", "
+		text += "CONFIG/components/" + c + ", "
 	}
-	if err := os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(text+"]\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	nodes, err := build(folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := objects{}
-	for _, n := range nodes {
-		all.add(t, n)
-	}
-	return all
+	return overlay(t, text+"]\n", map[string]string{})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -71,6 +72,25 @@ func (t *template) replace(text string, path ...string) {
 	}
 	t.pipe(yaml.Lookup(parent...), yaml.Clear(field))
 	t.lines(text, parent...)
+}
+
+// otherwise replaces a field of the mapping at a path by a value of the chart, and keeps what the manifests have
+// if the value is empty.
+func (t *template) otherwise(value, field string, path ...string) {
+	old, err := t.object.Pipe(yaml.Lookup(append(slices.Clone(path), field)...))
+	if err == nil && old == nil {
+		err = fmt.Errorf("%s has no %s", id(t.object), field)
+	}
+	var text string
+	if err == nil {
+		text, err = old.String()
+	}
+	if err != nil {
+		t.err = err
+		return
+	}
+	text = field + ":\n" + strings.TrimSuffix(text, "\n")
+	t.replace("{{- with "+value+" }}\n"+field+":\n  {{- toYaml . | nindent INNER }}\n{{- else }}\n"+text+"\n{{- end }}", append(slices.Clone(path), field)...)
 }
 
 // items adds text, whole lines of a template, at the end of the sequence at path.

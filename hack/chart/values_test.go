@@ -69,9 +69,7 @@ func TestEveryValueHasADefaultAndASchema(t *testing.T) {
 	if err := yaml.UnmarshalStrict(data, &values); err != nil {
 		t.Fatal(err)
 	}
-	root := schema(t)
-	delete(root.Properties, "global") // for values that a parent chart shares with this one
-	compareNames(t, "", values, root)
+	compareNames(t, "", values, schema(t))
 }
 
 // compareNames checks that values and schema have the same names, at each depth.

@@ -3,14 +3,45 @@
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Annotations of an object, from (list $ ANNOTATIONS-OF-ITS-OWN), or nothing. */}}
+{{- define "gatehouse.annotations" -}}
+{{- $root := index . 0 -}}
+{{- with merge (dict) (index . 1) $root.Values.commonAnnotations -}}
+{{- toYaml . -}}
+{{- end -}}
+{{- end }}
+
+{{/* The Secrets for the registry, of this chart and of a parent chart. */}}
+{{- define "gatehouse.imagePullSecrets" -}}
+{{- with concat (.Values.global.imagePullSecrets | default list) .Values.imagePullSecrets | uniq -}}
+{{- toYaml . -}}
+{{- end -}}
+{{- end }}
+
+{{/* The repository of the image, in the registry of a parent chart if it names one. */}}
+{{- define "gatehouse.repository" -}}
+{{- $repository := .Values.image.repository -}}
+{{- with .Values.global.imageRegistry -}}
+{{- $parts := splitList "/" $repository -}}
+{{- if and (gt (len $parts) 1) (regexMatch "[.:]|^localhost$" (first $parts)) -}}
+{{- $parts = rest $parts -}}
+{{- end -}}
+{{- $repository = printf "%s/%s" . (join "/" $parts) -}}
+{{- end -}}
+{{ $repository }}
 {{- end }}
 
 {{/* The image, by digest if one is set. */}}
 {{- define "gatehouse.image" -}}
 {{- with .Values.image.digest -}}
-{{ $.Values.image.repository }}@{{ . }}
+{{ include "gatehouse.repository" $ }}@{{ . }}
 {{- else -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ include "gatehouse.repository" . }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 {{- end }}
 
@@ -74,4 +105,10 @@ gatehouse-tls
 {{- $issuers = append $issuers (dict "issuer" .) -}}
 {{- end -}}
 {{- toJson $issuers -}}
+{{- end }}
+
+{{/* The labels of an object that only the chart has. */}}
+{{- define "gatehouse.ownLabels" -}}
+app.kubernetes.io/name: gatehouse
+{{ include "gatehouse.labels" . }}
 {{- end }}
