@@ -24,11 +24,12 @@ const revisedBuffer = 1024
 // replica. It never writes to the API server, so that a revocation does not wait for anything. It
 // reads objects without a schema, so that one that cannot be read completely still counts.
 type RevocationReconciler struct {
-	reader    client.Reader // a cache
-	directory *directory.Directory
-	observed  *informer.Observed
-	revised   chan<- event.GenericEvent // tells UserStatusReconciler which User to look at
-	now       func() time.Time
+	reader      client.Reader // a cache
+	directory   *directory.Directory
+	observed    *informer.Observed
+	enforcement *enforcement              // of Users
+	revised     chan<- event.GenericEvent // tells UserStatusReconciler which User to look at
+	now         func() time.Time
 }
 
 // +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=revocations,verbs=list;watch,namespace=gatehouse-users
@@ -51,16 +52,27 @@ func (r *RevocationReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	case apierrors.IsNotFound(err):
 		userKey := r.directory.DeleteRevocation(req.String(), r.now())
 		r.observed.Forget(req.NamespacedName)
+		r.enforceUser(userKey, r.observed.Sent(req.Namespace)) // that of the deletion, or a newer one
 		r.enqueueUser(ctx, userKey)
 		return ctrl.Result{}, nil
 	case err != nil:
 		return ctrl.Result{}, err
 	}
 	revocation := revocationOf(o)
+	// First, so that no status shows the revocation and calls the version before it enforced.
+	r.enforceUser(revocation.UserKey, informer.VersionOf(o.GetResourceVersion()))
 	r.directory.PutRevocation(revocation, r.now())
 	r.observed.Record(req.NamespacedName, o.GetResourceVersion())
 	r.enqueueUser(ctx, revocation.UserKey)
 	return ctrl.Result{}, nil
+}
+
+// enforceUser makes a User wait until every replica has a version of a Revocation. The Revocations
+// that exist at start were in force before, or their Users say that they were not.
+func (r *RevocationReconciler) enforceUser(userKey string, version uint64) {
+	if r.directory.HasSynced() {
+		r.enforcement.revoked(userKey, version)
+	}
 }
 
 // enqueueUser makes the status controller look at a User.

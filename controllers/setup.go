@@ -33,7 +33,10 @@ type Config struct {
 	Trusts        func(issuer string) bool
 	OnTrustChange func(func())
 	HashMemory    int64 // bytes that password hashes may take; 0: any number
-	// Replicas decides which replica writes the status of a User; nil: this is the only one.
+	// Progress is that of the informers of the manager's cache.
+	Progress *informer.Progress
+	// Replicas decides which replica writes a status, and knows what is in force on all; nil: this is
+	// the only one, and no status says what is in force.
 	Replicas *replica.Set
 }
 
@@ -45,49 +48,52 @@ func Setup(ctx context.Context, mgr manager.Manager, cfg Config) error {
 	// Both reconcilers share one projector, because revisions are comparable only within it.
 	projector, lockouts, secrets := projection.NewProjector(cfg.Keyer, nil), newLiftedLockouts(), informer.NewSecretIndex()
 	projector.HashMemory = cfg.HashMemory
-	users, err := informer.NewUsers(mgr, cfg.Namespaces)
+	users, err := informer.NewUsers(mgr, cfg.Namespaces, cfg.Progress)
 	if err != nil {
 		return err
 	}
-	observedUsers, observedTokens, observedRevocations := informer.NewObserved(), informer.NewObserved(), informer.NewObserved()
+	enforcement := newEnforcement(cfg.Replicas, cfg.Now)
 	revised := make(chan event.GenericEvent, revisedBuffer)
 	api := informer.NewLister(mgr.GetAPIReader(), cfg.Namespaces)
 	return errors.Join(
 		(&UserReconciler{
 			users: users, reader: mgr.GetClient(), secrets: secrets,
-			directory: cfg.Directory, projector: projector, observed: observedUsers, lockouts: lockouts, now: cfg.Now,
+			directory: cfg.Directory, projector: projector, progress: cfg.Progress, lockouts: lockouts, now: cfg.Now,
 		}).SetupWithManager(mgr),
 		(&UserStatusReconciler{
 			users: users, client: mgr.GetClient(), secrets: secrets, logins: informer.NewLoginIndex(), identities: informer.NewIdentityIndex(),
 			trusts: cfg.Trusts, onTrustChange: cfg.OnTrustChange,
 			directory: cfg.Directory, projector: projector, lockouts: lockouts, now: cfg.Now,
-			recorder: mgr.GetEventRecorder("gatehouse"), revised: revised, turns: replica.NewTurns(cfg.Replicas, cfg.Now),
+			recorder: mgr.GetEventRecorder("gatehouse"), revised: revised, turns: replica.NewTurns(cfg.Replicas, cfg.Now), enforcement: enforcement,
 		}).SetupWithManager(mgr),
 		(&RevocationReconciler{
-			reader: mgr.GetCache(), directory: cfg.Directory, observed: observedRevocations, revised: revised, now: cfg.Now,
+			reader: mgr.GetCache(), directory: cfg.Directory, observed: cfg.Progress.Revocations, enforcement: enforcement, revised: revised, now: cfg.Now,
 		}).SetupWithManager(mgr),
 		(&TokenReconciler{
-			client: mgr.GetClient(), directory: cfg.Directory, observed: observedTokens, now: cfg.Now,
+			client: mgr.GetClient(), directory: cfg.Directory, observed: cfg.Progress.Tokens, now: cfg.Now,
 			tokens: map[types.NamespacedName]tokenOfUser{},
 		}).SetupWithManager(mgr),
 		(&TokenRepairReconciler{
 			client: mgr.GetClient(), reader: mgr.GetAPIReader(), directory: cfg.Directory, now: cfg.Now,
 			misowned: map[types.NamespacedName]time.Time{}, lost: map[types.NamespacedName]*authv1alpha1.Token{},
 		}).SetupWithManager(mgr),
-		(&TokenExpiryReconciler{client: mgr.GetClient(), now: cfg.Now}).SetupWithManager(mgr),
+		(&TokenExpiryReconciler{client: mgr.GetClient(), directory: cfg.Directory, now: cfg.Now}).SetupWithManager(mgr),
+		(&TokenStatusReconciler{
+			client: mgr.GetClient(), turns: replica.NewTurns(cfg.Replicas, cfg.Now), enforcement: newEnforcement(cfg.Replicas, cfg.Now), now: cfg.Now,
+		}).SetupWithManager(mgr),
 		mgr.Add(&InitialSync{
 			directory: cfg.Directory,
 			sources: []syncSource{{
-				kind: "User", observed: observedUsers, awaitFilled: users.AwaitFilled,
+				kind: "User", observed: cfg.Progress.Users, awaitFilled: users.AwaitFilled,
 				list: func(ctx context.Context) (informer.Listing, error) { return users.List(ctx, api) },
 			}, {
-				kind: "Revocation", observed: observedRevocations,
+				kind: "Revocation", observed: cfg.Progress.Revocations,
 				awaitFilled: func(ctx context.Context) { awaitFilled(ctx, mgr.GetCache(), newRevocation()) },
 				list: func(ctx context.Context) (informer.Listing, error) {
 					return api.List(ctx, authv1alpha1.GroupVersion.WithKind("Revocation"))
 				},
 			}, {
-				kind: "Token", observed: observedTokens,
+				kind: "Token", observed: cfg.Progress.Tokens,
 				awaitFilled: func(ctx context.Context) { awaitFilled(ctx, mgr.GetCache(), &authv1alpha1.Token{}) },
 				list: func(ctx context.Context) (informer.Listing, error) {
 					return api.List(ctx, authv1alpha1.GroupVersion.WithKind("Token"))

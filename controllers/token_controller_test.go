@@ -56,7 +56,9 @@ func TestRevokedTokenStaysVoidAfterRelabel(t *testing.T) {
 	own := labelled.DeepCopy()
 	own.ObjectMeta = metav1.ObjectMeta{Namespace: w.NS, Name: "its-own"}
 	w.MustCreate(own)
+	w.Eventually("the record is held", func() bool { return len(readToken(w, "t").Finalizers) == 1 })
 	w.MustDelete(labelled)
+	w.MustPatch(labelled, `{"metadata":{"finalizers":null}}`)
 	next := labelled.DeepCopy()
 	next.ObjectMeta = metav1.ObjectMeta{Namespace: w.NS, Name: "t"}
 	next.Spec.TokenID, next.Spec.Revoked = "id-of-next", false

@@ -33,7 +33,7 @@ const repairRetry = time.Minute
 // TokenRepairReconciler restores what hands have changed on Tokens. A Token without the right owner
 // would be deleted by the garbage collector, and its revocation with it: it gets its owner and its
 // label back, and is created again if the garbage collector was faster. A revoked Token loses its
-// texts. The reconciler runs on every replica, without a delay: the first one writes.
+// texts, and is held until its token has ended. The reconciler runs on every replica, without a delay: the first one writes.
 type TokenRepairReconciler struct {
 	client    client.Client // reads from the cache
 	reader    client.Reader // reads from the API server
@@ -74,7 +74,8 @@ func (r *TokenRepairReconciler) SetupWithManager(mgr ctrl.Manager) error {
 // needsRepair reports whether a Token of the cache differs from what the service writes.
 func needsRepair(t *authv1alpha1.Token) bool {
 	texts := t.Spec.Label != "" || t.Spec.Description != "" || t.Spec.Client != ""
-	return t.Unreadable == "" && (t.Ownership == authv1alpha1.Misowned || (t.Spec.Revoked && texts))
+	return t.Unreadable == "" && t.DeletionTimestamp == nil &&
+		(t.Ownership == authv1alpha1.Misowned || (t.Spec.Revoked && (texts || !record.Held(t))))
 }
 
 // see notes that a Token does not have the right owner.

@@ -7,7 +7,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
@@ -25,7 +24,7 @@ type UserReconciler struct {
 	secrets   *informer.Index[types.NamespacedName] // updated here, also read by UserStatusReconciler
 	directory *directory.Directory
 	projector *projection.Projector
-	observed  *informer.Observed
+	progress  *informer.Progress
 	lockouts  *liftedLockouts
 	now       func() time.Time
 }
@@ -38,7 +37,7 @@ type UserReconciler struct {
 func (r *UserReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("user").
-		Watches(&corev1.Secret{}, informer.UsersOfSecret(r.secrets), builder.WithPredicates(secretDataChanged())).
+		Watches(&corev1.Secret{}, r.progress.UsersOfSecret(r.secrets)).
 		WithOptions(informer.AllReplicas())
 	for _, source := range r.users.Sources(informer.IndexedHandler[types.NamespacedName]{Index: r.secrets, EventHandler: &informer.PacedHandler{
 		EventHandler: &handler.EnqueueRequestForObject{}, Pause: informer.NoPause, Done: func() {},
@@ -53,10 +52,12 @@ func (r *UserReconciler) SetupWithManager(mgr ctrl.Manager) error {
 // finalizers.
 func (r *UserReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	defer func() { r.directory.Touch(r.now()) }()
+	done := r.progress.ReadUser(req.NamespacedName)
 	u := r.users.Get(req.NamespacedName)
 	if u == nil {
 		r.removeUser(req.String())
-		r.observed.Forget(req.NamespacedName)
+		done()
+		r.progress.Users.Forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	if u.DeletionTimestamp != nil {
@@ -64,7 +65,8 @@ func (r *UserReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	} else if err := r.putUser(ctx, u); err != nil {
 		return ctrl.Result{}, err
 	}
-	r.observed.Record(req.NamespacedName, u.ResourceVersion)
+	done()
+	r.progress.Users.Record(req.NamespacedName, u.ResourceVersion)
 	return ctrl.Result{}, nil
 }
 

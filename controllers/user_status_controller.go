@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -44,6 +43,7 @@ type UserStatusReconciler struct {
 	projector     *projection.Projector
 	lockouts      *liftedLockouts
 	turns         *replica.Turns
+	enforcement   *enforcement
 	recorder      events.EventRecorder
 	revised       <-chan event.GenericEvent // Users whose revocations have changed
 	now           func() time.Time
@@ -59,11 +59,14 @@ type UserStatusReconciler struct {
 func (r *UserStatusReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("user-status").
-		Watches(&corev1.Secret{}, informer.UsersOfSecret(r.secrets), builder.WithPredicates(secretDataChanged())).
+		Watches(&corev1.Secret{}, informer.UsersOfSecret(r.secrets, r.enforcement.secretChanged)).
 		WithOptions(informer.Jittered())
 	b = b.WatchesRawSource(source.Channel(r.revised, &handler.EnqueueRequestForObject{}))
 	for _, users := range r.users.Sources(informer.Rivals(r.logins, r.identities)) {
 		b = b.WatchesRawSource(users)
+	}
+	if r.enforcement != nil {
+		b = b.WatchesRawSource(r.enforcement.source())
 	}
 	if r.onTrustChange != nil {
 		b = b.WatchesRawSource(r.trustChanges())
@@ -81,19 +84,24 @@ func (r *UserStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	u := r.users.Get(req.NamespacedName)
 	if u == nil || u.DeletionTimestamp != nil {
 		r.turns.Done(req.NamespacedName)
+		r.enforcement.forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
-	s, err := r.desiredStatus(ctx, u)
+	secrets, err := secretsOf(ctx, r.client, u)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	s := r.desiredStatus(u, secrets)
 	if s.Current = r.inForce(s.Projection.User); s.Current == nil {
 		return ctrl.Result{RequeueAfter: compareInterval}, nil
 	}
+	var again time.Duration
+	s.Enforced, again = r.enforcement.judge(u, versionsOf(u, secrets), meta.FindStatusCondition(u.Status.Conditions, authv1alpha1.ConditionEnforced))
+	result := ctrl.Result{RequeueAfter: soonest(s.RequeueAfter(), again)}
 	next := s.Next()
 	if equality.Semantic.DeepEqual(u.Status, next) {
 		r.turns.Done(req.NamespacedName)
-		return ctrl.Result{RequeueAfter: s.RequeueAfter()}, nil
+		return result, nil
 	}
 	if wait := r.turns.Wait(req.NamespacedName, u.UID); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
@@ -101,19 +109,34 @@ func (r *UserStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	if err := r.write(ctx, u, next); err != nil {
 		return ctrl.Result{}, err
 	}
-	return ctrl.Result{RequeueAfter: s.RequeueAfter()}, nil
+	return result, nil
+}
+
+// soonest returns the shorter of two times that are not 0.
+func soonest(a, b time.Duration) time.Duration {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
+}
+
+// versionsOf returns the versions of a User and of its Secrets.
+func versionsOf(u *authv1alpha1.User, secrets projection.Secrets) informer.Versions {
+	out := informer.Versions{Users: informer.VersionOf(u.ResourceVersion)}
+	for _, name := range projection.SecretNames(u) {
+		if secret := secrets(name); secret != nil {
+			out.Secrets = max(out.Secrets, informer.VersionOf(secret.ResourceVersion))
+		}
+	}
+	return out
 }
 
 // desiredStatus returns everything that the status of u is computed from.
-func (r *UserStatusReconciler) desiredStatus(ctx context.Context, u *authv1alpha1.User) (projection.Status, error) {
-	secrets, err := secretsOf(ctx, r.client, u)
-	if err != nil {
-		return projection.Status{}, err
-	}
+func (r *UserStatusReconciler) desiredStatus(u *authv1alpha1.User, secrets projection.Secrets) projection.Status {
 	s := projection.Status{User: u, Projection: r.projector.Project(u, secrets), Holder: r.loginHolder(u), Now: r.now()}
 	s.IdentityConflicts, s.Trusts = r.identityConflicts(u), r.trusts
 	s.Lifted = r.lockouts.isLifted(u.UID, s.Projection.User.LockedUntil)
-	return s, nil
+	return s
 }
 
 // inForce returns the directory's version of u if it has exactly this spec and these passwords, and

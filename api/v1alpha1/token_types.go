@@ -7,6 +7,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // token has expired. The record does not contain the token and cannot be used to log in.
 //
 // +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Namespaced,categories=gatehouse,shortName=ght
 // +kubebuilder:metadata:annotations={"helm.sh/resource-policy=keep","argocd.argoproj.io/sync-options=Prune=false,Delete=false","kustomize.toolkit.fluxcd.io/prune=disabled"}
 // +kubebuilder:selectablefield:JSONPath=`.spec.userRef.name`
@@ -16,6 +17,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Issued",type=date,JSONPath=`.spec.issuedAt`
 // +kubebuilder:printcolumn:name="Expires",type=string,JSONPath=`.spec.expiresAt`
 // +kubebuilder:printcolumn:name="Revoked",type=boolean,JSONPath=`.spec.revoked`
+// +kubebuilder:printcolumn:name="Enforced",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Enforced")].status`
 // +kubebuilder:printcolumn:name="Kind",type=string,priority=1,JSONPath=`.spec.kind`
 // +kubebuilder:printcolumn:name="Client",type=string,priority=1,JSONPath=`.spec.client`
 type Token struct {
@@ -25,6 +27,10 @@ type Token struct {
 	// spec describes the token. It can change only by revoking the token.
 	// +required
 	Spec TokenSpec `json:"spec"`
+
+	// status says whether the revocation of the token is in force.
+	// +optional
+	Status TokenStatus `json:"status,omitzero"`
 
 	// Unreadable says why the stored object could not be read completely, and is empty if it could.
 	// It is not stored.
@@ -44,6 +50,10 @@ const (
 	Owned    Ownership = "Owned"
 	Misowned Ownership = "Misowned"
 )
+
+// TokenFinalizer is the finalizer of a revoked Token. It keeps the record until the token has ended, so
+// that no one brings a revoked token back to life by deleting its record.
+const TokenFinalizer = Group + "/revoked"
 
 // UserUIDLabel is the label in a Token's metadata that selects all Tokens of a user.
 const UserUIDLabel = Group + "/user-uid"
@@ -136,6 +146,17 @@ type TokenSpec struct {
 	// revoked makes the token void at once and permanently when set to true. Absent: false.
 	// +optional
 	Revoked bool `json:"revoked,omitempty"`
+}
+
+// TokenStatus says whether the revocation of a token is in force.
+type TokenStatus struct {
+	// conditions has Enforced, if the token is revoked: it is True when every replica refuses the
+	// token.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
 // TokenKind is the form of a token.

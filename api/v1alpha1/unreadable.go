@@ -60,7 +60,8 @@ func (t *Token) UnmarshalJSON(raw []byte) error {
 		return fmt.Errorf("read a Token: %w", broken)
 	}
 	*t = Token{TypeMeta: s.TypeMeta, ObjectMeta: s.Metadata}
-	t.Unreadable = cmp.Or(strings.Join(salvage("spec", s.Spec, &t.Spec), "; "), err.Error())
+	faults := append(salvage("spec", s.Spec, &t.Spec), salvage("status", s.Status, &t.Status)...)
+	t.Unreadable = cmp.Or(strings.Join(faults, "; "), err.Error())
 	t.Spec.Revoked = true
 	return nil
 }

@@ -14,6 +14,9 @@ const (
 	// Otherwise it is False with a reason, even if one password is broken and others still work:
 	// then status.state remains Active.
 	ConditionLoginAllowed = "LoginAllowed"
+	// ConditionEnforced is True when every replica answers by this generation of the object, and by
+	// the Secrets and Revocations that concern it. Of a Token it says this of its revocation.
+	ConditionEnforced = "Enforced"
 	// ConditionPasswordExpiring is True from a week before a usable password or the account
 	// expires.
 	ConditionPasswordExpiring = "PasswordExpiring"
@@ -50,6 +53,13 @@ const (
 	ReasonInvalidHash         = "InvalidHash"
 	ReasonHashTooLarge        = "HashTooLarge"
 	ReasonUnreadable          = "Unreadable"
+)
+
+// The reasons of Enforced. Pending is one of them too.
+const (
+	ReasonInForce        = "InForce"
+	ReasonReplicaUnheard = "ReplicaUnheard"
+	ReasonNotComparable  = "VersionsNotComparable"
 )
 
 // The reasons of the other conditions.

@@ -48,7 +48,8 @@ const shutdownGrace = drainTimeout + 5*time.Second
 func (a *App) serveCluster(ctx context.Context) error {
 	o, namespace := a.options, ownNamespace()
 	o.setIssuerDefaults("https://gatehouse." + namespace + ".svc")
-	mgr, err := newManager(o, namespace, a.log, func() { a.directory.Hear(a.now()) })
+	progress := informer.NewProgress()
+	mgr, err := newManager(o, namespace, a.log, progress, func() { a.directory.Hear(a.now()) })
 	if err != nil {
 		return err
 	}
@@ -61,6 +62,7 @@ func (a *App) serveCluster(ctx context.Context) error {
 	}
 	replicas, err := replica.Setup(mgr, replica.Config{
 		Namespace: namespace, Pod: ownName(), PodUID: types.UID(os.Getenv("POD_UID")), Now: a.now,
+		Progress: progress, HasSynced: a.directory.HasSynced,
 	})
 	if err != nil {
 		return err
@@ -68,7 +70,7 @@ func (a *App) serveCluster(ctx context.Context) error {
 	a.directory.LimitStaleness(o.MaximumStaleness)
 	config := controllers.Config{
 		Directory: a.directory, Keyer: a.keyer, Now: a.now, Namespaces: o.Namespaces, Trusts: trusted.Trusts, OnTrustChange: trusted.OnChange,
-		HashMemory: hashMemory(), Replicas: replicas,
+		HashMemory: hashMemory(), Progress: progress, Replicas: replicas,
 	}
 	if err := controllers.Setup(ctx, mgr, config); err != nil {
 		return err
@@ -102,11 +104,12 @@ func (a *App) serveCluster(ctx context.Context) error {
 		}
 	}
 	a.log.Info("starting", "version", o.Version, "issuer", o.IssuerURL, "namespaces", o.Namespaces)
+	defer replicas.Leave(context.WithoutCancel(ctx))
 	return startWithGrace(a.drainContext(ctx, o.DrainDelay), shutdownGrace+time.Second, mgr.Start)
 }
 
 // newManager returns a manager that calls heard for each sign of life of the API server.
-func newManager(o *Options, namespace string, log *slog.Logger, heard func()) (manager.Manager, error) {
+func newManager(o *Options, namespace string, log *slog.Logger, progress *informer.Progress, heard func()) (manager.Manager, error) {
 	connection, err := clusterConfig()
 	if err != nil {
 		return nil, err
@@ -126,7 +129,7 @@ func newManager(o *Options, namespace string, log *slog.Logger, heard func()) (m
 	mgr, err := manager.New(connection, manager.Options{
 		Scheme:                  scheme,
 		MapperProvider:          newRESTMapper,
-		Cache:                   informer.CacheOptions(o.Namespaces, namespace),
+		Cache:                   informer.CacheOptions(o.Namespaces, namespace, progress),
 		Client:                  informer.ClientOptions(),
 		Logger:                  logr.FromSlogHandler(logging.Demote(log.Handler(), routine)),
 		Metrics:                 metricsserver.Options{BindAddress: noAddress},    // App serves metrics itself

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
@@ -67,8 +68,8 @@ func TestUserLifecycle(t *testing.T) {
 	s.mustVerify(opaque, http.StatusUnauthorized)
 }
 
-// Deleting a record by hand forgets its revocation (docs/operations.md). It proves that the directory
-// of the service follows the deletion of records.
+// The record of a revoked token stays when it is deleted, unless its finalizer is removed too
+// (docs/operations.md). Then the directory of the service follows.
 func TestDeletedRecordLeavesTheDirectory(t *testing.T) {
 	s := newStory(t)
 	s.declare()
@@ -79,6 +80,17 @@ func TestDeletedRecordLeavesTheDirectory(t *testing.T) {
 	s.mustVerify(opaque, http.StatusUnauthorized)
 	if err := s.api.DeleteAllOf(t.Context(), &authv1alpha1.Token{}, client.InNamespace("gatehouse-users")); err != nil {
 		t.Fatal(err)
+	}
+	s.mustVerify(opaque, http.StatusUnauthorized) // the record is held
+	var held authv1alpha1.TokenList
+	if err := s.api.List(t.Context(), &held, client.InNamespace("gatehouse-users")); err != nil || len(held.Items) == 0 {
+		t.Fatalf("%d records, error %v", len(held.Items), err)
+	}
+	for i := range held.Items {
+		letGo := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))
+		if err := s.api.Patch(t.Context(), &held.Items[i], letGo); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.eventually("the record is forgotten", func() bool { return s.verify(opaque) == http.StatusOK })
 }

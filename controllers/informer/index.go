@@ -113,13 +113,6 @@ func (h IndexedHandler[K]) Delete(ctx context.Context, e event.DeleteEvent, q wo
 	h.EventHandler.Delete(ctx, e, q)
 }
 
-// UsersOfSecret returns a handler that enqueues every User that references a Secret.
-func UsersOfSecret(index *Index[types.NamespacedName]) handler.EventHandler {
-	return handler.EnqueueRequestsFromMapFunc(func(_ context.Context, secret client.Object) []reconcile.Request {
-		return requestsForKeys(index.Lookup(client.ObjectKeyFromObject(secret)))
-	})
-}
-
 // Rivals returns a handler of Users that keeps indexes of logins and of identities up to date. It
 // enqueues the User of an event and every other User that claims the same login or identity, before
 // or after the change.

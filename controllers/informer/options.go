@@ -14,12 +14,12 @@ import (
 // CacheOptions returns options that restrict the manager's cache to the namespaces of the users and
 // to the parts of their objects that Gatehouse needs, and to the Leases in the service's own
 // namespace. At least one namespace is required. The options do not cover Users, which have their
-// own cache. The API server itself leaves out bulky Secrets, because an object that a transform
+// own cache. progress learns what the cache receives. The API server itself leaves out bulky Secrets, because an object that a transform
 // drops has already been received and decoded.
 //
 // Readers of this cache share its objects and must not change them. The parts that are dropped here
 // still exist on the API server, so write with a patch, never with an update.
-func CacheOptions(namespaces []string, own string) cache.Options {
+func CacheOptions(namespaces []string, own string, progress *Progress) cache.Options {
 	watched := make(map[string]cache.Config, len(namespaces))
 	for _, ns := range namespaces {
 		watched[ns] = cache.Config{}
@@ -27,7 +27,7 @@ func CacheOptions(namespaces []string, own string) cache.Options {
 	shared := true
 	return cache.Options{
 		DefaultNamespaces: watched,
-		NewInformer:       NewRetryingInformer,
+		NewInformer:       progress.NewInformer,
 		ByObject: map[client.Object]cache.ByObject{
 			&authv1alpha1.Token{}:   {Transform: projection.SlimToken, UnsafeDisableDeepCopy: &shared},
 			&coordinationv1.Lease{}: {Namespaces: map[string]cache.Config{own: {}}},
@@ -79,8 +79,7 @@ func slimUser(object any) (any, error) {
 	}
 	u.Status.State = projection.Intern(u.Status.State)
 	for i := range u.Status.Conditions {
-		c := &u.Status.Conditions[i]
-		c.Type, c.Status, c.Reason = projection.Intern(c.Type), projection.Intern(c.Status), projection.Intern(c.Reason)
+		projection.SlimCondition(&u.Status.Conditions[i])
 	}
 	return projection.SlimObject(u)
 }

@@ -28,7 +28,12 @@ const (
 func NewRetryingInformer(
 	lw toolscache.ListerWatcher, object runtime.Object, resync time.Duration, indexers toolscache.Indexers,
 ) toolscache.SharedIndexInformer {
-	inner := toolscache.ToListerWatcherWithContext(lw)
+	return newRetryingInformer(toolscache.ToListerWatcherWithContext(lw), object, resync, indexers)
+}
+
+func newRetryingInformer(
+	inner toolscache.ListerWatcherWithContext, object runtime.Object, resync time.Duration, indexers toolscache.Indexers,
+) toolscache.SharedIndexInformer {
 	return toolscache.NewSharedIndexInformer(&toolscache.ListWatch{
 		ListWithContextFunc: inner.ListWithContext,
 		WatchFuncWithContext: func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {

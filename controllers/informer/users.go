@@ -54,7 +54,7 @@ type usersOfNamespace struct {
 
 // NewUsers returns a cache that the manager fills when it starts. The cache never resyncs, that is,
 // it does not periodically deliver unchanged objects again, because no controller needs that.
-func NewUsers(mgr ctrl.Manager, namespaces []string) (*Users, error) {
+func NewUsers(mgr ctrl.Manager, namespaces []string, progress *Progress) (*Users, error) {
 	users, err := apiutil.RESTClientForGVK(UserKind(), false, false, mgr.GetConfig(), serializer.NewCodecFactory(mgr.GetScheme()), mgr.GetHTTPClient())
 	if err != nil {
 		return nil, fmt.Errorf("make a client for Users: %w", err)
@@ -62,7 +62,7 @@ func NewUsers(mgr ctrl.Manager, namespaces []string) (*Users, error) {
 	c := &Users{namespaces: map[string]*usersOfNamespace{}}
 	for _, ns := range namespaces {
 		u := &usersOfNamespace{namespace: ns, users: users, params: runtime.NewParameterCodec(mgr.GetScheme()), reader: mgr.GetAPIReader()}
-		u.SharedIndexInformer = NewRetryingInformer(
+		u.SharedIndexInformer = progress.NewInformer(
 			&toolscache.ListWatch{ListWithContextFunc: u.list, WatchFuncWithContext: u.watch}, &authv1alpha1.User{}, 0, toolscache.Indexers{})
 		if err := u.SetTransform(slimUser); err != nil {
 			return nil, fmt.Errorf("set up the cache of Users: %w", err)

@@ -27,7 +27,7 @@ func startUsers(w *apitest.World, wrap func(http.RoundTripper) http.RoundTripper
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	users, err := NewUsers(mgr, []string{w.NS})
+	users, err := NewUsers(mgr, []string{w.NS}, NewProgress())
 	if err != nil {
 		w.T.Fatal(err)
 	}

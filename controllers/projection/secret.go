@@ -99,8 +99,16 @@ func SlimToken(object any) (any, error) {
 		if hasOwner(t) && t.Labels[authv1alpha1.UserUIDLabel] == t.Spec.UserRef.UID {
 			t.Ownership = authv1alpha1.Owned
 		}
+		for i := range t.Status.Conditions {
+			SlimCondition(&t.Status.Conditions[i])
+		}
 	}
 	return SlimObject(object)
+}
+
+// SlimCondition stores strings that many objects share only once.
+func SlimCondition(c *metav1.Condition) {
+	c.Type, c.Status, c.Reason = Intern(c.Type), Intern(c.Status), Intern(c.Reason)
 }
 
 // hasOwner reports whether a Token is owned by its User and by nothing else.

@@ -25,6 +25,8 @@ type Status struct {
 	IdentityConflicts []directory.IdentityConflict
 	// Trusts reports whether tokens of an issuer log in; nil: all do.
 	Trusts func(issuer string) bool
+	// Enforced says whether every replica has User in force; empty: as the status says.
+	Enforced metav1.Condition
 }
 
 // Next returns the status that the User should have. It depends on nothing but s, so that all
@@ -46,6 +48,9 @@ func (s Status) Next() authv1alpha1.UserStatus {
 	s.setCondition(&next, ready(allowed))
 	s.setCondition(&next, s.stalled(allowed))
 	s.setCondition(&next, allowed)
+	if s.Enforced.Status != "" {
+		s.setCondition(&next, s.Enforced)
+	}
 	s.setCondition(&next, s.passwordExpiring())
 	s.setCondition(&next, remarkCondition(authv1alpha1.ConditionWeakHash, authv1alpha1.ReasonBelowRecommendation, s.Projection.Weak,
 		"; replace the hash with a stronger one, for example from gatehouse hash-password"))

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -57,7 +58,7 @@ func TestHandMadeTokenSwallowsNoRevocation(t *testing.T) {
 					t.Errorf("label %q: revoked until %v, the token ends at %v", label, until, r.ExpiresAt)
 				}
 				for _, o := range b.tokens(t) {
-					if err := b.Delete(t.Context(), &o); err != nil {
+					if err := errors.Join(b.Delete(t.Context(), &o), Release(t.Context(), b, &o)); err != nil {
 						t.Fatal(err)
 					}
 				}

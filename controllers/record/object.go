@@ -1,16 +1,20 @@
 package record
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
@@ -66,6 +70,9 @@ func newToken(key types.NamespacedName, r directory.Record) *authv1alpha1.Token 
 	if !r.AuthTime.IsZero() {
 		t.Spec.AuthenticatedAt = new(metav1.NewMicroTime(r.AuthTime.UTC()))
 	}
+	if r.Revoked {
+		hold(t)
+	}
 	if known {
 		t.OwnerReferences = Owner(user, r.UserUID)
 	} else {
@@ -103,14 +110,48 @@ func FromToken(t *authv1alpha1.Token) directory.Record {
 	return r
 }
 
-// Revoke revokes the token of an object, which keeps nothing that is only there to be read.
+// Revoke revokes the token of an object, which keeps nothing that is only there to be read and is
+// held until the token has ended.
 func Revoke(t *authv1alpha1.Token) {
+	hold(t)
 	t.Spec.Revoked = true
 	t.Spec.Label, t.Spec.Description, t.Spec.Client = "", "", ""
 }
 
+// hold keeps an object from being deleted until Release. That is too late for one that is being
+// deleted.
+func hold(t *authv1alpha1.Token) {
+	if t.DeletionTimestamp == nil {
+		controllerutil.AddFinalizer(t, authv1alpha1.TokenFinalizer)
+	}
+}
+
+// Held reports whether an object stays until Release when it is deleted.
+func Held(t *authv1alpha1.Token) bool {
+	return controllerutil.ContainsFinalizer(t, authv1alpha1.TokenFinalizer)
+}
+
+// Release lets an object go that is being deleted. It does nothing if the object does not exist any
+// longer.
+func Release(ctx context.Context, c client.Client, t *authv1alpha1.Token) error {
+	kept := t.DeepCopy()
+	if !controllerutil.RemoveFinalizer(kept, authv1alpha1.TokenFinalizer) {
+		return nil
+	}
+	// The UID makes the patch one of this object and no later one of its name.
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": t.UID, "finalizers": kept.Finalizers}})
+	if err != nil {
+		return err
+	}
+	err = c.Patch(ctx, kept, client.RawPatch(types.MergePatchType, patch))
+	if apierrors.IsConflict(err) {
+		return nil // the object is gone, and there is another one of its name
+	}
+	return client.IgnoreNotFound(err)
+}
+
 // revokes reports whether an object, once it is revoked, keeps the token of r revoked to its end.
-// Someone may have made the object by hand.
+// Someone may have made the object by hand, or be deleting it.
 func revokes(t *authv1alpha1.Token, r directory.Record) bool {
-	return t.Spec.TokenID == r.ID && t.Spec.UserRef.UID == r.UserUID && !t.Spec.ExpiresAt.Time.Before(r.ExpiresAt.Truncate(time.Microsecond))
+	return (t.DeletionTimestamp == nil || Held(t)) && t.Spec.TokenID == r.ID && t.Spec.UserRef.UID == r.UserUID && !t.Spec.ExpiresAt.Time.Before(r.ExpiresAt.Truncate(time.Microsecond))
 }

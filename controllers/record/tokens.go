@@ -231,6 +231,9 @@ func (t *Tokens) deleteRecord(ctx context.Context, old *authv1alpha1.Token) erro
 		}
 	}
 	err := t.Client.Delete(ctx, old, client.Preconditions{UID: &old.UID, ResourceVersion: &old.ResourceVersion})
+	if err == nil {
+		err = Release(ctx, t.Client, old)
+	}
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil // another replica was faster; the caller reads again
 	}

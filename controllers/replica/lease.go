@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -20,8 +21,11 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 )
 
-// callTimeout is how long one renewal may take.
-const callTimeout = 5 * time.Second
+const (
+	callTimeout  = 5 * time.Second // how long one renewal may take
+	firstRetry   = time.Second     // how long a replica waits before it tries again to make its Lease
+	publishPause = time.Second     // how often a replica says at most what it has in force
+)
 
 // Config describes a replica.
 type Config struct {
@@ -29,13 +33,18 @@ type Config struct {
 	Pod       string    // the name of the replica's Pod
 	PodUID    types.UID // the Pod becomes the owner of the Lease; empty: it has none
 	Now       func() time.Time
+	Progress  *informer.Progress // of the replica's directory
+	HasSynced func() bool        // reports whether the directory is complete; before that, nothing is in force
 }
 
-// Setup makes a manager keep the Lease of a replica and watch those of the others, and returns the
-// set of replicas. The cache of the manager must have the Leases of the service's namespace.
+// Setup makes a manager keep the Lease of a replica and watch those of all, and returns the set of
+// replicas. The cache of the manager must have the Leases of the service's namespace. No informer of
+// the replica starts before the Lease exists, so that whoever sees no Lease knows that the replica
+// has everything from before.
 func Setup(mgr ctrl.Manager, c Config) (*Set, error) {
-	s := NewSet(c.Pod, c.Now)
-	if err := mgr.Add(&keeper{Config: c, client: mgr.GetClient()}); err != nil {
+	s, k := NewSet(c.Pod, c.Now), &keeper{Config: c, client: mgr.GetClient()}
+	s.keeper, c.Progress.Before = k, k.register
+	if err := mgr.Add(k); err != nil {
 		return nil, fmt.Errorf("keep the Lease of this replica: %w", err)
 	}
 	err := ctrl.NewControllerManagedBy(mgr).
@@ -58,7 +67,7 @@ type reconciler struct {
 
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=list;watch,namespace=gatehouse-system
 
-// Reconcile records whether a Lease exists and whether it was renewed.
+// Reconcile records whether a Lease exists and what it says.
 func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	l := &coordinationv1.Lease{}
 	err := r.reader.Get(ctx, req.NamespacedName, l)
@@ -73,11 +82,14 @@ func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return ctrl.Result{}, nil
 }
 
-// keeper renews the Lease of this replica, and deletes it when the manager stops.
+// keeper renews the Lease of this replica, and says in it what is in force.
 type keeper struct {
 	Config
 	client client.Client
 	failed bool // the last renewal failed
+
+	mu         sync.Mutex
+	registered bool // the Lease exists
 }
 
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=create;patch;delete,namespace=gatehouse-system
@@ -85,26 +97,64 @@ type keeper struct {
 // NeedLeaderElection reports that every replica keeps its Lease.
 func (k *keeper) NeedLeaderElection() bool { return false }
 
-// Start renews the Lease until ctx ends.
-func (k *keeper) Start(ctx context.Context) error {
-	ticker := time.NewTicker(renewal)
-	defer ticker.Stop()
-	for {
-		k.report(ctx, k.renew(ctx))
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return k.release(context.WithoutCancel(ctx))
+// register makes the Lease if it has not been made, and tries until it succeeds or ctx ends.
+func (k *keeper) register(ctx context.Context) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for !k.registered {
+		err := k.renew(ctx, "")
+		k.report(ctx, err)
+		if k.registered = err == nil; !k.registered && !informer.Sleep(ctx, firstRetry) {
+			return
 		}
 	}
 }
 
-// renew sets the time of the Lease, and creates the Lease if there is none.
-func (k *keeper) renew(ctx context.Context) error {
+// Start renews the Lease until ctx ends, and when more is in force.
+func (k *keeper) Start(ctx context.Context) error {
+	k.register(ctx)
+	for ctx.Err() == nil {
+		published := k.inForce()
+		err := k.renew(ctx, published)
+		k.report(ctx, err)
+		if informer.Sleep(ctx, publishPause) && err == nil {
+			k.awaitMove(ctx, published)
+		}
+	}
+	return nil
+}
+
+// inForce returns the annotation with what is in force on this replica, or "" if nothing is.
+func (k *keeper) inForce() string {
+	if !k.HasSynced() {
+		return ""
+	}
+	annotation, err := formatInForce(k.Progress.InForce())
+	if err != nil {
+		return "" // four numbers and a map of them do not fail
+	}
+	return annotation
+}
+
+// awaitMove returns when more is in force than was published, or when it is time to renew the Lease.
+func (k *keeper) awaitMove(ctx context.Context, published string) {
+	ctx, cancel := context.WithTimeout(ctx, renewal-publishPause)
+	defer cancel()
+	for ctx.Err() == nil && k.inForce() == published {
+		select {
+		case <-k.Progress.Moved():
+		case <-ctx.Done():
+		}
+	}
+}
+
+// renew sets the time of the Lease and what is in force, and creates the Lease if there is none.
+func (k *keeper) renew(ctx context.Context, inForce string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	l := k.lease()
-	patch, err := json.Marshal(map[string]any{"spec": l.Spec})
+	l.Annotations = map[string]string{InForceAnnotation: inForce}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": l.Annotations}, "spec": l.Spec})
 	if err != nil {
 		return err
 	}
@@ -140,13 +190,13 @@ func (k *keeper) report(ctx context.Context, err error) {
 	k.failed = err != nil
 }
 
-// release deletes the Lease, so that the other replicas need not wait for its end. It is not an error
-// if that fails.
-func (k *keeper) release(ctx context.Context) error {
+// Leave deletes the Lease of this replica, so that the others need not wait for its end. Call it when
+// the manager has stopped and the last request was answered: until then the replica may answer from
+// what it knows. It is not an error if that fails.
+func (s *Set) Leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if err := k.client.Delete(ctx, k.lease()); err != nil && !apierrors.IsNotFound(err) {
-		log.FromContext(ctx).Info("could not delete the Lease of this replica; it ends by itself", "lease", prefix+k.Pod, "error", err.Error())
+	if err := s.keeper.client.Delete(ctx, s.keeper.lease()); err != nil && !apierrors.IsNotFound(err) {
+		log.FromContext(ctx).Info("could not delete the Lease of this replica; it ends by itself", "lease", prefix+s.self, "error", err.Error())
 	}
-	return nil
 }

@@ -1,5 +1,6 @@
 // Package replica lets the replicas of a service know of each other, so that of all replicas that
-// compute the same status one writes it. Each replica keeps a Lease and watches those of the others.
+// compute the same status one writes it, and that one knows what is in force on all of them. Each
+// replica keeps a Lease and watches those of all.
 package replica
 
 import (
@@ -11,6 +12,8 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 )
 
 // prefix begins the names of the Leases: the rest is the name of the Pod.
@@ -24,11 +27,13 @@ const (
 // Set knows which replicas run. A nil Set stands for a service with a single replica. It is safe for
 // concurrent use.
 type Set struct {
-	self string
-	now  func() time.Time
+	self   string
+	now    func() time.Time
+	keeper *keeper // of the Lease of this replica
 
 	mu    sync.RWMutex
-	heard map[string]heard // the other replicas, by the name of the Pod
+	heard map[string]heard // the replicas, also this one, by the name of the Pod
+	moved []func()         // called when a replica has more in force, or is gone
 }
 
 // heard says when a replica was last heard of, by the clock of this one: those of two machines may
@@ -36,6 +41,9 @@ type Set struct {
 type heard struct {
 	renewed string // the content of the Lease, to see whether it has changed
 	at      time.Time
+	said    string           // the annotation
+	inForce informer.InForce // what the replica has in its directory
+	inPod   bool             // the Lease goes with the Pod of the replica
 }
 
 // NewSet returns the set of a replica that knows of no other.
@@ -55,7 +63,7 @@ func (s *Set) Rank(uid types.UID) int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for name, h := range s.heard {
-		if now.Sub(h.at) >= lifetime {
+		if name == s.self || now.Sub(h.at) >= lifetime {
 			continue
 		}
 		if w := weight(name, uid); w > own || (w == own && name > s.self) {
@@ -79,15 +87,27 @@ func weight(name string, uid types.UID) uint64 {
 // observe records that the Lease of a replica exists. Only a change of the Lease is a sign of life.
 func (s *Set) observe(l *coordinationv1.Lease) {
 	name, ok := strings.CutPrefix(l.Name, prefix)
-	if !ok || name == s.self || l.Spec.RenewTime == nil {
+	if !ok || l.Spec.RenewTime == nil {
 		return
 	}
-	renewed := l.Spec.RenewTime.UTC().Format(time.RFC3339Nano)
+	next := heard{
+		renewed: l.Spec.RenewTime.UTC().Format(time.RFC3339Nano), at: s.now(),
+		said: l.Annotations[InForceAnnotation], inPod: len(l.OwnerReferences) > 0,
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.heard[name].renewed != renewed {
-		s.heard[name] = heard{renewed, s.now()}
+	before := s.heard[name]
+	if before.renewed == next.renewed {
+		next.at = before.at
 	}
+	next.inForce = before.inForce
+	if before.said != next.said {
+		next.inForce = parseInForce(next.said)
+		s.heard[name] = next
+		s.notify()
+		return
+	}
+	s.heard[name] = next
 }
 
 // forget records that the Lease of a replica is gone.
@@ -95,4 +115,5 @@ func (s *Set) forget(lease string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.heard, strings.TrimPrefix(lease, prefix))
+	s.notify()
 }

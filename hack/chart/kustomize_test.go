@@ -104,7 +104,7 @@ func checkBindings(t *testing.T, all objects, account, namespace string) {
 		}
 	}
 	if bindings != 3 {
-		t.Errorf("checked %d bindings, want 3", bindings)
+		t.Errorf("checked %d bindings, want 4", bindings)
 	}
 }
 

@@ -52,6 +52,8 @@ func layout() []file {
 			{system("RoleBinding"), "", labelled},
 			{"ClusterRole//gatehouse-metrics-auth", clusterRole, clusterScoped},
 			{"ClusterRoleBinding//gatehouse-metrics-auth", clusterRole, clusterScopedBinding},
+			{"ClusterRole//gatehouse-release-tokens", "", clusterScoped},
+			{"ClusterRoleBinding//gatehouse-release-tokens", "", clusterScopedBinding},
 		}},
 		{"deployment.yaml", "", []part{
 			{"ConfigMap/" + systemNamespace + "/gatehouse-trusted-issuers", "", trustedIssuers},

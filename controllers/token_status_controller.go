@@ -1,0 +1,89 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/informer"
+	"github.com/gatehouse-auth/gatehouse/controllers/replica"
+)
+
+// TokenStatusReconciler writes the condition Enforced of revoked Tokens. Every replica runs it, and one
+// of them writes, as UserStatusReconciler does.
+type TokenStatusReconciler struct {
+	client      client.Client // reads from the cache
+	turns       *replica.Turns
+	enforcement *enforcement // nil: no one asks for the condition
+	now         func() time.Time
+}
+
+// +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=tokens,verbs=list;watch,namespace=gatehouse-users
+// +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=tokens/status,verbs=patch,namespace=gatehouse-users
+
+// SetupWithManager makes the manager call Reconcile for every change of a Token, and when the
+// replicas have one in force.
+func (r *TokenStatusReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	if r.enforcement == nil {
+		return nil
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("token-status").
+		For(&authv1alpha1.Token{}).
+		WatchesRawSource(r.enforcement.source()).
+		WithOptions(informer.Jittered()).
+		Complete(r)
+}
+
+// Reconcile writes the condition of one Token if it differs from the one that it should have.
+func (r *TokenStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	t := &authv1alpha1.Token{}
+	err := r.client.Get(ctx, req.NamespacedName, t)
+	if client.IgnoreNotFound(err) != nil {
+		return ctrl.Result{}, err
+	}
+	if err != nil || !t.Spec.Revoked || t.Unreadable != "" || !r.now().Before(t.Spec.ExpiresAt.Time) {
+		r.turns.Done(req.NamespacedName)
+		r.enforcement.forget(req.NamespacedName)
+		return ctrl.Result{}, nil
+	}
+	before := meta.FindStatusCondition(t.Status.Conditions, authv1alpha1.ConditionEnforced)
+	next, again := r.enforcement.judge(t, informer.Versions{Tokens: informer.VersionOf(t.ResourceVersion)}, before)
+	if next.Status == "" || says(before, next, t.Generation) {
+		r.turns.Done(req.NamespacedName)
+		return ctrl.Result{RequeueAfter: again}, nil
+	}
+	if wait := r.turns.Wait(req.NamespacedName, t.UID); wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}, nil
+	}
+	if err := r.write(ctx, t, next); err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: again}, nil
+}
+
+// says reports whether a condition says the same as the next one, of this generation, in whatever
+// words.
+func says(before *metav1.Condition, next metav1.Condition, generation int64) bool {
+	return before != nil && before.Status == next.Status && before.Reason == next.Reason && before.ObservedGeneration == generation
+}
+
+// write patches the condition. Losing to another writer is not an error: the version that won reaches
+// the cache soon.
+func (r *TokenStatusReconciler) write(ctx context.Context, t *authv1alpha1.Token, next metav1.Condition) error {
+	changed := t.DeepCopy()
+	next.ObservedGeneration, next.LastTransitionTime = t.Generation, metav1.NewTime(r.now())
+	meta.SetStatusCondition(&changed.Status.Conditions, next)
+	err := r.client.Status().Patch(ctx, changed, client.MergeFromWithOptions(t, client.MergeFromWithOptimisticLock{}))
+	if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("patch the status: %w", err)
+	}
+	return nil
+}
