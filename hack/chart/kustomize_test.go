@@ -103,7 +103,7 @@ func checkBindings(t *testing.T, all objects, account, namespace string) {
 			t.Errorf("%s refers to %s, which is not there", id, target)
 		}
 	}
-	if bindings != 3 {
+	if bindings != 4 {
 		t.Errorf("checked %d bindings, want 4", bindings)
 	}
 }

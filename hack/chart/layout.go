@@ -30,6 +30,7 @@ func layout() []file {
 		certManager = "if $.Values.certManager.enabled"
 		monitor     = "if $.Values.metrics.serviceMonitor.enabled"
 		clusterRole = "if $.Values.metrics.clusterRole"
+		releaseRole = "if $.Values.users.clusterRole"
 		ownIssuer   = "if not $.Values.certManager.issuerRef"
 	)
 	system := func(kind string) string { return kind + "/" + systemNamespace + "/gatehouse" }
@@ -52,8 +53,8 @@ func layout() []file {
 			{system("RoleBinding"), "", labelled},
 			{"ClusterRole//gatehouse-metrics-auth", clusterRole, clusterScoped},
 			{"ClusterRoleBinding//gatehouse-metrics-auth", clusterRole, clusterScopedBinding},
-			{"ClusterRole//gatehouse-release-tokens", "", clusterScoped},
-			{"ClusterRoleBinding//gatehouse-release-tokens", "", clusterScopedBinding},
+			{"ClusterRole//gatehouse-release-tokens", releaseRole, clusterScoped},
+			{"ClusterRoleBinding//gatehouse-release-tokens", releaseRole, clusterScopedBinding},
 		}},
 		{"deployment.yaml", "", []part{
 			{"ConfigMap/" + systemNamespace + "/gatehouse-trusted-issuers", "", trustedIssuers},

@@ -59,7 +59,7 @@ func TestParentChartDisablesTheChart(t *testing.T) {
 
 func TestNothingClusterWideWithoutClusterRole(t *testing.T) {
 	t.Parallel()
-	all := rendered(t, systemNamespace, "--set", "metrics.clusterRole=false,metrics.serviceMonitor.enabled=true,crds.install=false,users.createNamespaces=false")
+	all := rendered(t, systemNamespace, "--set", "metrics.clusterRole=false,users.clusterRole=false,metrics.serviceMonitor.enabled=true,crds.install=false,users.createNamespaces=false")
 	for id := range all {
 		if _, rest, _ := strings.Cut(id, "/"); strings.HasPrefix(rest, "/") {
 			t.Errorf("%s is cluster-wide", id)
