@@ -65,6 +65,7 @@ type Server struct {
 	Assertions *authn.Assertion
 	Tokens     *authn.Token
 	Grants     *grant.Grants
+	APIs       []api.API // those that Handler serves
 	Handler    http.Handler
 }
 
@@ -101,7 +102,8 @@ func New(c Config) *Server {
 		directory: c.Directory, keys: c.Keys, now: c.Now, version: c.Version,
 		certificateEnds: c.CertificateEnds, queued: s.Passwords.Queued,
 	})
-	s.Handler = newHandler(s.apis(c), c.TrustedProxies, metrics, c.Audit)
+	s.APIs = s.apis(c)
+	s.Handler = newHandler(s.APIs, c.TrustedProxies, metrics, c.Audit)
 	return s
 }
 

@@ -31,6 +31,11 @@ import (
 // Issuer is the default issuer and audience of the tokens of a Service.
 const Issuer = "https://gatehouse.test"
 
+var lifetimes = grant.Lifetimes{
+	JWTDefault: 300 * time.Second, JWTMaximum: 86400 * time.Second,
+	OpaqueDefault: time.Hour, OpaqueMaximum: 10 * 365 * 24 * time.Hour,
+}
+
 // Options configure the Service that New starts. The zero value has the lifetimes of the command
 // line, no password cache and no lockout.
 type Options struct {
@@ -46,6 +51,8 @@ type Options struct {
 	Unsynced bool
 	// Assertions verify tokens of other issuers. If it is nil, no issuer is trusted.
 	Assertions *assertion.Verifier
+	// Lifetimes are the limits of tokens. The zero value stands for those of the command line.
+	Lifetimes grant.Lifetimes
 	// Draining is closed when the service is to answer those who wait.
 	Draining <-chan struct{}
 	// Log receives the audit events. If it is nil, Events returns them.
@@ -102,11 +109,8 @@ func New(t testing.TB, o Options) *Service {
 		Version:      "1.2.3", Issuer: s.Issuer, Audience: []string{s.Issuer}, Algorithm: cmp.Or(o.Algorithm, token.ES256),
 		AdminGroups: []string{"wheel", "gatehouse-admins"}, TrustedProxies: o.TrustedProxies,
 		PasswordCacheTTL: o.PasswordCacheTTL, LockAfter: o.LockAfter, LockDuration: 30 * time.Minute,
-		Draining: o.Draining,
-		Lifetimes: grant.Lifetimes{
-			JWTDefault: 300 * time.Second, JWTMaximum: 86400 * time.Second,
-			OpaqueDefault: time.Hour, OpaqueMaximum: 10 * 365 * 24 * time.Hour,
-		},
+		Draining:  o.Draining,
+		Lifetimes: cmp.Or(o.Lifetimes, lifetimes),
 	})
 	ts.Config = server.NewHTTP(s.Handler)
 	ts.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)

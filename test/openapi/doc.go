@@ -1,0 +1,2 @@
+// Package openapi holds docs/openapi.yaml against the running service.
+package openapi
