@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -73,6 +74,7 @@ func TestUsersNamespaceDeletedAndCreatedAgain(t *testing.T) {
 	if status != http.StatusOK || !clients[0].accepts(t, old) {
 		t.Fatalf("no token before the deletion: %d", status)
 	}
+	holdRecord(t)
 	if _, err := kubectl("", "delete", "namespace", users, "--timeout=120s"); err != nil {
 		t.Fatal(err)
 	}
@@ -110,4 +112,28 @@ func TestUsersNamespaceDeletedAndCreatedAgain(t *testing.T) {
 	})
 	suite.findings.record("users' namespace deleted and created again",
 		"all replicas refused old users and tokens and stayed ready; the new users logged in on all %.0f s after they were applied", took.Seconds())
+}
+
+// holdRecord makes the record of a revoked token, and waits until a finalizer holds it.
+func holdRecord(t *testing.T) {
+	t.Helper()
+	uid, err := kubectl("", "-n", users, "get", "user", "jeanjackson", "-o", "jsonpath={.metadata.uid}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const micro = "2006-01-02T15:04:05.000000Z"
+	now := time.Now().UTC()
+	record := fmt.Sprintf(`{apiVersion: auth.gatehouse.dev/v1alpha1, kind: Token, metadata: {name: held, namespace: %s},
+spec: {userRef: {name: jeanjackson, uid: %s}, tokenID: held, kind: JWT, revoked: true, issuedAt: %q, expiresAt: %q}}`,
+		users, uid, now.Format(micro), now.Add(time.Hour).Format(micro))
+	if _, err := kubectl(record, "apply", "-f", "-"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, time.Minute, "the record is held", func() error {
+		out, err := kubectl("", "-n", users, "get", "token", "held", "-o", "jsonpath={.metadata.finalizers}")
+		if err == nil && out == "" {
+			err = errors.New("it has no finalizer")
+		}
+		return err
+	})
 }

@@ -39,7 +39,7 @@ func main() {
 
 func run(args []string) error {
 	experiments := map[string]experiment{
-		"login": login, "load": load, "revocations": revocations, "secrets": secretChanges,
+		"login": login, "load": load, "revocations": revocations, "secrets": secretChanges, "enforced": enforced,
 		"labels": labels, "restart": restart, "memory": memory, "away": away,
 	}
 	if len(args) == 1 && args[0] == "stop" {
