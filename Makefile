@@ -93,8 +93,8 @@ test-observability: ## Compare the alerts, the dashboard and their documentation
 	go -C test/observability test -count=1 -shuffle=on ./...
 
 .PHONY: test-gitops
-test-gitops: ## Test what tools that apply Users from Git make of their conditions
-	go -C test/gitops test -count=1 -shuffle=on ./...
+test-gitops: ## Test what Flux, Argo CD and kubectl make of Users on a real API server, the examples and the admission rules
+	assets=$$(hack/envtest/build.sh | tail -n 1); KUBEBUILDER_ASSETS="$$assets" go -C test/gitops test -count=1 -shuffle=on ./...
 
 .PHONY: test-krew
 test-krew: ## Build the archive of the plugin for this machine, and let krew validate and install it
