@@ -19,6 +19,9 @@ SIZES     ?= 1000,10000,100000
 
 CLI_PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 CLI_URL   ?= https://github.com/gatehouse-auth/gatehouse/releases/download/$(VERSION)
+IMAGE_PLATFORMS ?= linux/amd64 linux/arm64
+# The time of the commit, so that the same commit gives the same image.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 # Helm and krew accept only semantic versions: v1.2.3 becomes 1.2.3, and a commit sorts before all of them.
 CHART_VERSION = $(if $(filter v%,$(VERSION)),$(VERSION:v%=%),0.0.0-g$(VERSION))
@@ -33,6 +36,11 @@ CONTROLLER_GEN := $(TOOLS)/controller-gen
 KUSTOMIZE      := $(TOOLS)/kustomize
 BENCHSTAT      := $(TOOLS)/benchstat
 GOLANGCI_LINT  := $(TOOLS)/golangci-lint
+
+BUILD = CGO_ENABLED=0 go build -tags '$(TAGS)' -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+# Without serial number, time and paths, so that the same binary has the same SBOM.
+SBOM  = GOFLAGS=-trimpath go tool -modfile=hack/tools/sbom/go.mod cyclonedx-gomod bin -json -licenses -std -noserial -notimestamp \
+  -version $(VERSION)
 
 # Only the race detector needs a C compiler.
 CC_FOUND := $(shell command -v "$$(go env CC)")
@@ -57,14 +65,14 @@ test: ## Run every test, also against a real API server (the first run builds on
 	$(if $(RACE),,@echo "no C compiler found: testing without the race detector")
 	assets=$$(hack/envtest/build.sh | tail -n 1); \
 	KUBEBUILDER_ASSETS="$$assets" go test $(RACE) -shuffle=on -timeout 20m ./...
-	$(MAKE) test-timing test-verify test-bench test-chart test-observability test-gitops test-krew
+	$(MAKE) test-timing test-verify test-bench test-chart test-observability test-gitops test-krew test-image
 
 ##@ Develop
 
 .PHONY: build
 build: ## Compile bin/gatehouse: static and reproducible
 	$(if $(wildcard bin/gatehouse),,@echo "compiling; with an empty Go cache this takes a few minutes")
-	CGO_ENABLED=0 go build -tags '$(TAGS)' -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gatehouse .
+	$(BUILD) -o bin/gatehouse .
 
 .PHONY: test-fast
 test-fast: ## Run the tests that need no API server
@@ -100,13 +108,17 @@ test-gitops: ## Test what Flux, Argo CD and kubectl make of Users on a real API 
 test-krew: ## Build the archive of the plugin for this machine, and let krew validate and install it
 	go -C hack/krew test -count=1 -shuffle=on ./...
 
+.PHONY: test-image
+test-image: ## Test that the image is that of the Dockerfile, has the same bytes each time, and can be pushed
+	go -C hack/image test -count=1 -shuffle=on ./...
+
 .PHONY: test-foreign
 test-foreign: ## Run other projects' programs with the configurations in docs/ (the first run builds them: half an hour)
 	assets=$$(hack/envtest/build.sh | tail -n 1); programs=$$(test/foreign/install.sh | tail -n 1); \
 	KUBEBUILDER_ASSETS="$$assets" FOREIGN_PROGRAMS="$$programs" go -C test/foreign test -count=1 -shuffle=on ./...
 
 .PHONY: e2e
-e2e: ## Test IMAGE on the cluster of KUBECONFIG; without IMAGE, build the images and load them into kind
+e2e: ## Test IMAGE on the cluster of KUBECONFIG; without IMAGE, build the images and load them into kind (LOAD_ARCHIVE)
 	hack/e2e.sh $(if $(findstring command line,$(origin IMAGE)),$(IMAGE))
 
 .PHONY: e2e-report
@@ -151,7 +163,7 @@ fmt: $(GOLANGCI_LINT) ## Format the Go code and sort its imports
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters, which also enforce the law of imports
 	$(GOLANGCI_LINT) run
-	for module in verify verify/examples/grpc test/verify hack/bench hack/chart hack/krew test/observability test/gitops test/foreign; do (cd $$module && $(GOLANGCI_LINT) run); done
+	for module in verify verify/examples/grpc test/verify hack/bench hack/chart hack/image hack/krew test/observability test/gitops test/foreign; do (cd $$module && $(GOLANGCI_LINT) run); done
 
 .PHONY: vulncheck
 vulncheck: ## Fail if the code calls anything with a known vulnerability; asks https://vuln.go.dev
@@ -191,12 +203,26 @@ verify: generate manifests chart fmt tidy ## Fail unless all generated files are
 
 ##@ Ship
 
+.PHONY: image
+image: ## Build the image IMAGE for IMAGE_PLATFORMS into dist/, with SBOMs, without a container engine
+	for platform in $(IMAGE_PLATFORMS); do \
+	  folder=bin/image/$${platform/\//_}; \
+	  GOOS=$${platform%/*} GOARCH=$${platform#*/} $(BUILD) -o $$folder/gatehouse .; \
+	  $(SBOM) -output $$folder/gatehouse.cdx.json $$folder/gatehouse; \
+	done
+	go -C hack/image run . build -from $(CURDIR)/bin/image -name $(IMAGE) -version $(VERSION) \
+	  -created $(SOURCE_DATE_EPOCH) -out $(CURDIR)/dist $(IMAGE_PLATFORMS)
+
+.PHONY: image-push
+image-push: ## Push the image of make image as IMAGE, with the credentials of docker login
+	go -C hack/image run . push $(CURDIR)/dist/image $(IMAGE)
+
 .PHONY: docker-build
-docker-build: ## Build the image IMAGE; set PLATFORMS=linux/amd64,linux/arm64 for several platforms
+docker-build: ## Build the same image with docker; set PLATFORMS=linux/amd64,linux/arm64 for several platforms
 	docker build $(if $(PLATFORMS),--platform $(PLATFORMS)) --build-arg VERSION=$(VERSION) --tag $(IMAGE) .
 
 .PHONY: reproducible
-reproducible: ## Fail unless builds in two folders give the same bytes (for ARCHITECTURES, such as "amd64 arm64")
+reproducible: ## Fail unless builds in two folders give the same binary and image (for ARCHITECTURES, such as "amd64 arm64")
 	hack/reproducible.sh $(VERSION) $(ARCHITECTURES)
 
 .PHONY: cli-archives
@@ -210,8 +236,7 @@ krew: cli-archives ## Write dist/gatehouse.yaml, the manifest for krew, with arc
 .PHONY: sbom
 sbom: build ## Write dist/gatehouse.cdx.json, the modules in the binary with their licences
 	mkdir -p dist
-	go tool -modfile=hack/tools/sbom/go.mod cyclonedx-gomod bin -json -licenses -std -version $(VERSION) \
-	  -output dist/gatehouse.cdx.json bin/gatehouse
+	$(SBOM) -output dist/gatehouse.cdx.json bin/gatehouse
 
 .PHONY: package-chart
 package-chart: ## Write dist/gatehouse-*.tgz, the Helm chart of VERSION

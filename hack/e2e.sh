@@ -1,28 +1,34 @@
 #!/usr/bin/env bash
 # Runs the end-to-end tests on the cluster that KUBECONFIG names.
 # usage: hack/e2e.sh [IMAGE]
-# With IMAGE, the nodes must already have that image and CLIENT_IMAGE. Without it, the script builds static
-# binaries, puts them into images and loads these: with LOAD_IMAGE (a command that takes a binary and a
-# name), or with docker and kind. E2E_ARGS are arguments for go test.
+# With IMAGE, the nodes must already have that image and CLIENT_IMAGE. Without it, the script builds both
+# without a container engine and loads them: with LOAD_ARCHIVE (a command that takes an archive of docker
+# save, by default that of kind), or with LOAD_IMAGE (a command that takes a binary and a name, and makes the
+# image itself). E2E_ARGS are arguments for go test.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-kind_load() { # BINARY NAME
-	local folder
-	folder=$(mktemp -d)
-	cp "$1" "$folder/"
-	printf 'FROM scratch\nCOPY %s /\nUSER 65532:65532\nENTRYPOINT ["/%s"]\n' "${1##*/}" "${1##*/}" >"$folder/Dockerfile"
-	docker build --quiet --tag "$2" "$folder"
-	kind load docker-image "$2"
-	rm -r "$folder"
+architecture=$(go env GOARCH)
+
+load_archive() { # FILE
+	# shellcheck disable=SC2086 # a command with arguments
+	${LOAD_ARCHIVE:-kind load image-archive} "$1"
 }
 
 build_and_load() {
-	make build
-	CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/e2e-client ./test/e2e/client
-	# shellcheck disable=SC2086 # a command with arguments
-	${LOAD_IMAGE:-kind_load} bin/gatehouse "$IMAGE"
-	${LOAD_IMAGE:-kind_load} bin/e2e-client "$CLIENT_IMAGE"
+	CGO_ENABLED=0 GOOS=linux go build -trimpath -buildvcs=false -o bin/e2e-client ./test/e2e/client
+	if [ -n "${LOAD_IMAGE:-}" ]; then
+		make build
+		# shellcheck disable=SC2086 # a command with arguments
+		$LOAD_IMAGE bin/gatehouse "$IMAGE"
+		# shellcheck disable=SC2086 # as above
+		$LOAD_IMAGE bin/e2e-client "$CLIENT_IMAGE"
+		return
+	fi
+	make image IMAGE="$IMAGE" IMAGE_PLATFORMS="linux/$architecture"
+	go -C hack/image run . archive -name "$CLIENT_IMAGE" -out "$PWD/bin/e2e-client.tar" "$PWD/bin/e2e-client"
+	load_archive "dist/gatehouse-image_linux_$architecture.tar"
+	load_archive bin/e2e-client.tar
 }
 
 export IMAGE=${1:-ghcr.io/gatehouse-auth/gatehouse:e2e}

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the binary from two copies of the tree in different folders and compares the bytes.
+# Builds the image from two copies of the tree in different folders and compares the bytes: of the binary,
+# and of the image with its SBOM.
 # usage: hack/reproducible.sh VERSION [ARCHITECTURE...]
 # The builds share the compiler's cache. Anything that would differ between folders is compiled again for
 # each, because the folder is then part of the cache key. REPRODUCIBLE_COLD=1 gives each build an empty
@@ -17,12 +18,14 @@ build_copy() { # FOLDER ARCHITECTURE
 	mkdir -p "$1"
 	git ls-files -co --exclude-standard -z | tar --create --null --files-from - --ignore-failed-read | tar --extract --directory "$1"
 	if [ -n "${REPRODUCIBLE_COLD:-}" ]; then export GOCACHE="$1.cache"; fi
-	GOARCH=$2 make -C "$1" build VERSION="$version" >/dev/null
+	make -C "$1" image VERSION="$version" IMAGE=reproducible.test/gatehouse:1 IMAGE_PLATFORMS="linux/$2" SOURCE_DATE_EPOCH=0 >/dev/null
 }
 
 for architecture; do
-	(build_copy "$work/one/$architecture" "$architecture")
-	(build_copy "$work/another/folder/$architecture" "$architecture")
-	cmp "$work/one/$architecture/bin/gatehouse" "$work/another/folder/$architecture/bin/gatehouse"
-	echo "$architecture: $(sha256sum <"$work/one/$architecture/bin/gatehouse" | cut -d' ' -f1)"
+	one=$work/one/$architecture another=$work/another/folder/$architecture
+	(build_copy "$one" "$architecture")
+	(build_copy "$another" "$architecture")
+	cmp "$one/bin/image/linux_$architecture/gatehouse" "$another/bin/image/linux_$architecture/gatehouse"
+	diff --recursive "$one/dist" "$another/dist"
+	echo "$architecture: binary $(sha256sum <"$one/bin/image/linux_$architecture/gatehouse" | cut -d' ' -f1), image $(cat "$one/dist/image.digest")"
 done

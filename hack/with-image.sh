@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Prints a kustomization with the image replaced. It does not change the tree.
 # usage: hack/with-image.sh KUSTOMIZE IMAGE FOLDER
+# IMAGE is NAME:TAG, NAME@DIGEST or NAME:TAG@DIGEST.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kustomize=$1 image=$2 folder=$3
@@ -10,10 +11,17 @@ mkdir -p bin
 overlay=$(mktemp -d bin/overlay.XXXXXX)
 trap 'rm -rf "$overlay"' EXIT
 
-tag=${image##*:}
-case $tag in */* | "$image") echo "with-image: $image has no tag; use NAME:TAG" >&2 && exit 1 ;; esac
+digest=${image#"${image%%@*}"}
+digest=${digest#@}
+name=${image%%@*}
+tag=${name##*:}
+case $tag in */* | "$name") tag='' ;; esac
+if [ -z "$tag$digest" ]; then
+	echo "with-image: $image has neither tag nor digest; use NAME:TAG or NAME@DIGEST" >&2
+	exit 1
+fi
 cat >"$overlay/kustomization.yaml" <<-EOF
 	resources: [../../$folder]
-	images: [{name: ghcr.io/gatehouse-auth/gatehouse, newName: "${image%:*}", newTag: "$tag"}]
+	images: [{name: ghcr.io/gatehouse-auth/gatehouse, newName: "${name%:"$tag"}", newTag: "$tag", digest: "$digest"}]
 EOF
 "$kustomize" build "$overlay"
