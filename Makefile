@@ -187,6 +187,10 @@ manifests: $(CONTROLLER_GEN) ## Generate the CRDs and the roles from the markers
 chart: ## Generate the templates of the Helm chart from config/
 	go -C hack/chart run . $(CURDIR)/config $(CURDIR)/charts/gatehouse/templates
 
+.PHONY: crd-baseline
+crd-baseline: ## After a release: let later sources be compared with the CRDs of this one
+	go run ./test/upgrade/freeze test/upgrade/testdata
+
 .PHONY: tidy
 tidy: ## Tidy the go.mod of every module
 	git ls-files '*go.mod' | xargs -n 1 dirname | xargs -I{} go -C {} mod tidy
