@@ -19,6 +19,7 @@ SIZES     ?= 1000,10000,100000
 
 CLI_PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 CLI_URL   ?= https://github.com/gatehouse-auth/gatehouse/releases/download/$(VERSION)
+CHART_REGISTRY ?= ghcr.io/gatehouse-auth/charts
 IMAGE_PLATFORMS ?= linux/amd64 linux/arm64
 # The time of the commit, so that the same commit gives the same image.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
@@ -41,6 +42,8 @@ BUILD = CGO_ENABLED=0 go build -tags '$(TAGS)' -trimpath -buildvcs=false -ldflag
 # Without serial number, time and paths, so that the same binary has the same SBOM.
 SBOM  = GOFLAGS=-trimpath go tool -modfile=hack/tools/sbom/go.mod cyclonedx-gomod bin -json -licenses -std -noserial -notimestamp \
   -version $(VERSION)
+
+GORELEASER = go run github.com/goreleaser/goreleaser/v2@$(shell go -C hack/goreleaser list -m -f '{{.Version}}' github.com/goreleaser/goreleaser/v2)
 
 # Only the race detector needs a C compiler.
 CC_FOUND := $(shell command -v "$$(go env CC)")
@@ -65,7 +68,7 @@ test: ## Run every test, also against a real API server (the first run builds on
 	$(if $(RACE),,@echo "no C compiler found: testing without the race detector")
 	assets=$$(hack/envtest/build.sh | tail -n 1); \
 	KUBEBUILDER_ASSETS="$$assets" go test $(RACE) -shuffle=on -timeout 20m ./...
-	$(MAKE) test-timing test-verify test-bench test-chart test-observability test-gitops test-krew test-image
+	$(MAKE) test-timing test-verify test-bench test-chart test-observability test-gitops test-krew test-image test-release
 
 ##@ Develop
 
@@ -111,6 +114,10 @@ test-krew: ## Build the archive of the plugin for this machine, and let krew val
 .PHONY: test-image
 test-image: ## Test that the image is that of the Dockerfile, has the same bytes each time, and can be pushed
 	go -C hack/image test -count=1 -shuffle=on ./...
+
+.PHONY: test-release
+test-release: ## Test the configuration of goreleaser
+	go -C hack/goreleaser test -count=1 -shuffle=on ./...
 
 .PHONY: test-foreign
 test-foreign: ## Run other projects' programs with the configurations in docs/ (the first run builds them: half an hour)
@@ -163,7 +170,8 @@ fmt: $(GOLANGCI_LINT) ## Format the Go code and sort its imports
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters, which also enforce the law of imports
 	$(GOLANGCI_LINT) run
-	for module in verify verify/examples/grpc test/verify hack/bench hack/chart hack/image hack/krew test/observability test/gitops test/foreign; do (cd $$module && $(GOLANGCI_LINT) run); done
+	for module in verify verify/examples/grpc test/verify hack/bench hack/chart hack/goreleaser hack/image hack/krew test/observability test/gitops test/foreign; do (cd $$module && $(GOLANGCI_LINT) run); done
+	go tool -modfile=hack/tools/actions/go.mod actionlint -shellcheck= -pyflakes=
 
 .PHONY: vulncheck
 vulncheck: ## Fail if the code calls anything with a known vulnerability; asks https://vuln.go.dev
@@ -252,6 +260,31 @@ package-chart: ## Write dist/gatehouse-*.tgz, the Helm chart of VERSION
 build-installer: $(KUSTOMIZE) ## Write dist/install.yaml, all objects that a cluster needs, with IMAGE
 	mkdir -p dist
 	hack/with-image.sh $(KUSTOMIZE) $(IMAGE) config/default >dist/install.yaml
+
+.PHONY: release-files
+release-files: $(KUSTOMIZE) ## Write everything that a release of VERSION has into dist/, which is emptied first
+	rm -rf dist
+	$(MAKE) krew image sbom package-chart
+	$(MAKE) build-installer IMAGE=$(IMAGE)@$$(cat dist/image.digest)
+	$(KUSTOMIZE) build config/crd >dist/crds.yaml
+
+.PHONY: release-check
+release-check: ## Let goreleaser check its configuration (the first run builds it, which takes long)
+	$(GORELEASER) check
+
+.PHONY: release-snapshot
+release-snapshot: ## Make a release on this machine alone, without signatures: dist/, and checksums in bin/goreleaser
+	$(GORELEASER) release --snapshot --clean --skip sign
+
+.PHONY: release
+release: ## Draft the release of the tag VERSION on GitHub; the workflow of releases runs it (docs/release.md)
+	mkdir -p bin
+	hack/release-notes.sh $(VERSION) >bin/release-notes.md
+	$(GORELEASER) release --clean --release-notes bin/release-notes.md
+
+.PHONY: chart-push
+chart-push: ## Push the chart of make package-chart to CHART_REGISTRY, with the credentials of docker login (HELM_FLAGS)
+	go -C hack/chart tool helm push $(CURDIR)/dist/gatehouse-$(CHART_VERSION).tgz oci://$(CHART_REGISTRY) $(HELM_FLAGS)
 
 .PHONY: install
 install: $(KUSTOMIZE) ## Install the CRDs in the current cluster
