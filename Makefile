@@ -68,7 +68,7 @@ test: ## Run every test, also against a real API server (the first run builds on
 	$(if $(RACE),,@echo "no C compiler found: testing without the race detector")
 	assets=$$(hack/envtest/build.sh | tail -n 1); \
 	KUBEBUILDER_ASSETS="$$assets" go test $(RACE) -shuffle=on -timeout 20m ./...
-	$(MAKE) test-timing test-verify test-bench test-chart test-observability test-gitops test-krew test-image test-release
+	$(MAKE) test-timing test-verify test-bench test-chart test-observability test-gitops test-krew test-image test-release test-docs test-openapi
 
 ##@ Develop
 
@@ -170,7 +170,7 @@ fmt: $(GOLANGCI_LINT) ## Format the Go code and sort its imports
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters, which also enforce the law of imports
 	$(GOLANGCI_LINT) run
-	for module in verify verify/examples/grpc test/verify hack/bench hack/chart hack/goreleaser hack/image hack/krew test/observability test/gitops test/foreign; do (cd $$module && $(GOLANGCI_LINT) run); done
+	for module in verify verify/examples/grpc test/verify hack/bench hack/chart hack/goreleaser hack/image hack/krew hack/site test/observability test/gitops test/openapi test/foreign; do (cd $$module && $(GOLANGCI_LINT) run); done
 	go tool -modfile=hack/tools/actions/go.mod actionlint -shellcheck= -pyflakes=
 
 .PHONY: vulncheck
@@ -178,9 +178,13 @@ vulncheck: ## Fail if the code calls anything with a known vulnerability; asks h
 	go tool -modfile=hack/tools/vuln/go.mod govulncheck ./...
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Generate the deep copies of the API types, and the reference of the command line
+generate: $(CONTROLLER_GEN) ## Generate the deep copies of the API types, and the reference of resources, chart and commands
 	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/...
 	go run ./hack/clidocs markdown docs/cli
+	go tool -modfile=hack/tools/docs/go.mod crd-ref-docs --source-path=api --config=hack/tools/docs/crd-ref-docs.yaml \
+	  --renderer=markdown --output-path=docs/resources.md --log-level=WARN
+	go tool -modfile=hack/tools/docs/go.mod helm-docs --chart-search-root=charts --log-level=warning \
+	  --template-files=hack/tools/docs/chart-values.md.gotmpl --output-file=../../docs/chart-values.md
 
 .PHONY: man
 man: ## Write dist/man, the man pages of gatehouse and kubectl gatehouse
@@ -198,6 +202,23 @@ chart: ## Generate the templates of the Helm chart from config/
 .PHONY: crd-baseline
 crd-baseline: ## After a release: let later sources be compared with the CRDs of this one
 	go run ./test/upgrade/freeze test/upgrade/testdata
+
+.PHONY: docs
+docs: ## Write dist/docs, the documentation site, and check its links and pages (the first run builds Hugo)
+	go -C hack/site tool hugo build --source $(CURDIR)/site --destination $(CURDIR)/dist/docs --cleanDestinationDir --noBuildLock --quiet --panicOnWarning
+	go -C hack/site run . $(CURDIR) $(CURDIR)/dist/docs
+
+.PHONY: docs-serve
+docs-serve: ## Serve the documentation at http://localhost:1313 and follow changes of the files
+	go -C hack/site tool hugo server --source $(CURDIR)/site --noBuildLock
+
+.PHONY: test-docs
+test-docs: docs ## Build the documentation site, and test the check of its links
+	go -C hack/site test $(RACE) -count=1 -shuffle=on .
+
+.PHONY: test-openapi
+test-openapi: ## Provoke each answer of docs/openapi.yaml, and compare
+	go -C test/openapi test $(RACE) -count=1 -shuffle=on ./...
 
 .PHONY: tidy
 tidy: ## Tidy the go.mod of every module
