@@ -12,15 +12,12 @@ import (
 	"time"
 )
 
-// TestReadmeCommandsWork runs what README.md tells a new user to type after make deploy: a User,
-// how to reach the service, and the examples of each API. Only the port differs, because 8443 may
-// be taken.
-func TestReadmeCommandsWork(t *testing.T) {
+// TestTutorialCommandsWork runs what docs/tutorials/cluster.md tells a new user to type after make
+// deploy, up to the revocation: how to declare users, how to reach the service, and how to log in. Only
+// the port differs, because 8443 may be taken.
+func TestTutorialCommandsWork(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("curl is not installed")
-	}
-	if _, err := kubectl(readmeBlock(t, "kind: User"), "apply", "-f", "-"); err != nil {
-		t.Fatal(err)
 	}
 	folder := t.TempDir()
 	config, err := filepath.Abs(root + "/config")
@@ -31,35 +28,33 @@ func TestReadmeCommandsWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	typed := &terminal{t: t, folder: folder, port: freePort(t)}
-	var script strings.Builder
 	// curl fails as a user would notice, and waits for the port-forward.
-	script.WriteString("set -eu\ncurl() { command curl -fsS --retry 20 --retry-connrefused --retry-delay 1 \"$@\"; }\n")
-	script.WriteString(readmeBlock(t, "configmap gatehouse-ca"))
-	for _, path := range []string{"/v1/users/authorize", "/rbac-api/v1/auth/token", "/oauth2/token", "/auth/verify"} {
-		script.WriteString("\n" + readmeBlock(t, "localhost:8443"+path))
-	}
-	script.WriteString("\nkill $!\n")
-	typed.run(script.String())
+	typed.run("set -eu\ncurl() { command curl -fsS --retry 20 --retry-connrefused --retry-delay 1 \"$@\"; }\n" +
+		tutorialScript(t) + "kill $!\n")
 }
 
-// readmeBlock returns the first block of code in README.md that contains a string.
-func readmeBlock(t *testing.T, with string) string {
+// tutorialScript returns the blocks of the tutorial between the installation and the revocation.
+func tutorialScript(t *testing.T) string {
 	t.Helper()
-	raw, err := os.ReadFile(root + "/README.md")
+	raw, err := os.ReadFile(root + "/docs/tutorials/cluster.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, part := range strings.Split(string(raw), "\n```") {
-		_, code, _ := strings.Cut(part, "\n")
-		if i%2 == 1 && strings.Contains(code, with) {
-			return code
+	_, text, begins := strings.Cut(string(raw), "\n## 2. ")
+	text, _, ends := strings.Cut(text, "\n## 5. Revoke")
+	var script strings.Builder
+	for i, part := range strings.Split(text, "\n```") {
+		if code, ok := strings.CutPrefix(part, "sh\n"); i%2 == 1 && ok {
+			script.WriteString(code + "\n")
 		}
 	}
-	t.Fatalf("README.md has no code with %q", with)
-	return ""
+	if !begins || !ends || !strings.Contains(script.String(), "/auth/verify") {
+		t.Fatalf("the tutorial has other sections:\n%s", text)
+	}
+	return script.String()
 }
 
-// terminal is a shell in which a user pastes what README.md says. Only the port differs.
+// terminal is a shell in which a user pastes what the tutorial says. Only the port differs.
 type terminal struct {
 	t      *testing.T
 	folder string
@@ -76,7 +71,7 @@ func (e *terminal) run(script string) {
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "KUBECONFIG=" + os.Getenv("KUBECONFIG")}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		e.t.Fatalf("README.md: %v:\n%s", err, out)
+		e.t.Fatalf("docs/tutorials/cluster.md: %v:\n%s", err, out)
 	}
 	for _, token := range printedToken.FindAllString(string(out), -1) {
 		suite.logs.addUsed(token)
