@@ -49,7 +49,7 @@ func (r *TokenStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 	if client.IgnoreNotFound(err) != nil {
 		return ctrl.Result{}, err
 	}
-	if err != nil || !t.Spec.Revoked || t.Unreadable != "" || !r.now().Before(t.Spec.ExpiresAt.Time) {
+	if apierrors.IsNotFound(err) || !r.concerns(t) {
 		r.turns.Done(req.NamespacedName)
 		r.enforcement.forget(req.NamespacedName)
 		return ctrl.Result{}, nil
@@ -67,6 +67,11 @@ func (r *TokenStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 		return ctrl.Result{}, err
 	}
 	return ctrl.Result{RequeueAfter: again}, nil
+}
+
+// concerns reports whether a Token gets the condition: a revoked one that has not ended.
+func (r *TokenStatusReconciler) concerns(t *authv1alpha1.Token) bool {
+	return t.Spec.Revoked && t.Unreadable == "" && r.now().Before(t.Spec.ExpiresAt.Time)
 }
 
 // says reports whether a condition says the same as the next one, of this generation, in whatever

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"os"
 	"strings"
@@ -49,7 +48,7 @@ func (a *App) serveCluster(ctx context.Context) error {
 	o, namespace := a.options, ownNamespace()
 	o.setIssuerDefaults("https://gatehouse." + namespace + ".svc")
 	progress := informer.NewProgress()
-	mgr, err := newManager(o, namespace, a.log, progress, func() { a.directory.Hear(a.now()) })
+	mgr, err := a.newManager(namespace, progress)
 	if err != nil {
 		return err
 	}
@@ -108,14 +107,14 @@ func (a *App) serveCluster(ctx context.Context) error {
 	return startWithGrace(a.drainContext(ctx, o.DrainDelay), shutdownGrace+time.Second, mgr.Start)
 }
 
-// newManager returns a manager that calls heard for each sign of life of the API server.
-func newManager(o *Options, namespace string, log *slog.Logger, progress *informer.Progress, heard func()) (manager.Manager, error) {
+// newManager returns a manager. The directory hears of each sign of life of the API server.
+func (a *App) newManager(namespace string, progress *informer.Progress) (manager.Manager, error) {
 	connection, err := clusterConfig()
 	if err != nil {
 		return nil, err
 	}
 	connection.QPS, connection.Burst = apiQPS, apiBurst
-	connection.Wrap(informer.SignsOfLife(heard))
+	connection.Wrap(informer.SignsOfLife(func() { a.directory.Hear(a.now()) }))
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, coordinationv1.AddToScheme} { // all groups take megabytes
 		if err := add(scheme); err != nil {
@@ -129,9 +128,9 @@ func newManager(o *Options, namespace string, log *slog.Logger, progress *inform
 	mgr, err := manager.New(connection, manager.Options{
 		Scheme:                  scheme,
 		MapperProvider:          newRESTMapper,
-		Cache:                   informer.CacheOptions(o.Namespaces, namespace, progress),
+		Cache:                   informer.CacheOptions(a.options.Namespaces, namespace, progress),
 		Client:                  informer.ClientOptions(),
-		Logger:                  logr.FromSlogHandler(logging.Demote(log.Handler(), routine)),
+		Logger:                  logr.FromSlogHandler(logging.Demote(a.log.Handler(), routine)),
 		Metrics:                 metricsserver.Options{BindAddress: noAddress},    // App serves metrics itself
 		Controller:              config.Controller{SkipNameValidation: new(true)}, // names are unique per manager, not per process
 		HealthProbeBindAddress:  noAddress,                                        // App serves probes itself, until the last request has ended

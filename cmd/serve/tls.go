@@ -68,7 +68,7 @@ func deploymentOf(pod string) string {
 
 // podOfDeployment matches DEPLOYMENT-TEMPLATE-POD. The last two parts consist of the letters and digits that
 // Kubernetes takes for generated names.
-var podOfDeployment = regexp.MustCompile(`^(.+)-[bcdfghjklmnpqrstvwxz2456789]{1,10}-[bcdfghjklmnpqrstvwxz2456789]{5}$`) //nolint:gochecknoglobals // a pattern
+var podOfDeployment = regexp.MustCompile(`^(.+)-[bcdfghjklmnpqrstvwxz2456789]{1,10}-[bcdfghjklmnpqrstvwxz2456789]{5}$`)
 
 // folderCertificate returns the mounted certificate, or else one of the CA in the state folder. The
 // caller must start the Runnable, which keeps the certificate current, unless it is nil.

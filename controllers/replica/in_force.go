@@ -4,13 +4,12 @@ import (
 	"encoding/json"
 	"slices"
 
-	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 )
 
 // InForceAnnotation is the annotation of a Lease with the versions up to which everything is in the
 // directory of the replica.
-const InForceAnnotation = authv1alpha1.Group + "/in-force"
+const InForceAnnotation = "auth.gatehouse.dev/in-force"
 
 // maximumInForce is the maximum length of the annotation in bytes. With the 64 namespaces that
 // informer.InForce names, it has at most 12 KiB.

@@ -160,7 +160,7 @@ func TestLooseningIsNoDifference(t *testing.T) {
 			s["enum"] = append(asList(s["enum"]), "New")
 		},
 		"another description": func(t *testing.T, d map[string]any) { place(t, d, "spec.login")["description"] = "the login" },
-		"a second version": func(t *testing.T, d map[string]any) {
+		"a second version": func(_ *testing.T, d map[string]any) {
 			spec := asMap(d["spec"])
 			spec["versions"] = append(asList(spec["versions"]), map[string]any{"name": "v1beta1", "served": true})
 		},
