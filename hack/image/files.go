@@ -96,12 +96,12 @@ func writeFiles(dir string, files []file) error {
 	for _, f := range files {
 		target := filepath.Join(dir, filepath.FromSlash(f.name))
 		if f.isFolder() {
-			if err := os.MkdirAll(target, f.mode); err != nil {
+			if err := os.MkdirAll(target, f.mode); err != nil { //nolint:gosec // the names are constants of this program
 				return err
 			}
 			continue
 		}
-		if err := os.WriteFile(target, f.raw, f.mode); err != nil {
+		if err := os.WriteFile(target, f.raw, f.mode); err != nil { //nolint:gosec // as above
 			return err
 		}
 	}

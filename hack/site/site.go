@@ -47,7 +47,7 @@ func checkSite(repository, folder string) error {
 			faults = append(faults, fmt.Errorf("%s: %d images have no description", name, p.bare))
 		}
 		for _, link := range p.links {
-			if err := checkLink(repository, folder, pages, name, link); err != nil {
+			if err := (targets{repository, folder, pages}).checkLink(name, link); err != nil {
 				faults = append(faults, fmt.Errorf("%s: %s: %w", name, link, err))
 			}
 		}
@@ -83,12 +83,12 @@ func parsePage(text string) (*page, error) {
 	for n := range root.Descendants() {
 		described := false
 		for _, a := range n.Attr {
-			switch {
-			case a.Key == "id":
+			switch a.Key {
+			case "id":
 				p.ids[a.Val] = true
-			case a.Key == "href", a.Key == "src":
+			case "href", "src":
 				p.links = append(p.links, a.Val)
-			case a.Key == "alt":
+			case "alt":
 				described = strings.TrimSpace(a.Val) != ""
 			}
 		}
@@ -99,21 +99,27 @@ func parsePage(text string) (*page, error) {
 	return p, nil
 }
 
+// targets is what the links of the site may lead to.
+type targets struct {
+	repository, folder string
+	pages              map[string]*page
+}
+
 // checkLink returns an error if a link of a page leads nowhere in the site or in the repository.
-func checkLink(repository, folder string, pages map[string]*page, from, link string) error {
+func (t targets) checkLink(from, link string) error {
 	if file, ok := strings.CutPrefix(link, repositoryURL); ok {
 		file, _, _ = strings.Cut(file, "#")
-		_, err := os.Stat(filepath.Join(repository, filepath.FromSlash(file)))
+		_, err := os.Stat(filepath.Join(t.repository, filepath.FromSlash(file))) //nolint:gosec // of the own pages
 		return err
 	}
 	to, fragment, internal, err := resolve(from, link)
 	if err != nil || !internal {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(folder, filepath.FromSlash(to))); err != nil {
+	if _, err := os.Stat(filepath.Join(t.folder, filepath.FromSlash(to))); err != nil { //nolint:gosec // of the own pages
 		return err
 	}
-	if p := pages[to]; fragment != "" && (p == nil || !p.ids[fragment]) {
+	if p := t.pages[to]; fragment != "" && (p == nil || !p.ids[fragment]) {
 		return errors.New("the page has no such section")
 	}
 	return nil

@@ -95,7 +95,7 @@ func await(t *testing.T, url string, status int) {
 	deadline, tick := time.After(30*time.Second), time.NewTicker(20*time.Millisecond)
 	defer tick.Stop()
 	for {
-		if response, err := http.Get(url); err == nil { //nolint:noctx // ends with the service
+		if response, err := http.Get(url); err == nil {
 			response.Body.Close()
 			if response.StatusCode == status {
 				return
