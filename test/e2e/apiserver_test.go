@@ -123,8 +123,11 @@ func holdRecord(t *testing.T) {
 	}
 	const micro = "2006-01-02T15:04:05.000000Z"
 	now := time.Now().UTC()
-	record := fmt.Sprintf(`{apiVersion: auth.gatehouse.dev/v1alpha1, kind: Token, metadata: {name: held, namespace: %s},
-spec: {userRef: {name: jeanjackson, uid: %s}, tokenID: held, kind: JWT, revoked: true, issuedAt: %q, expiresAt: %q}}`,
+	record := fmt.Sprintf(`apiVersion: auth.gatehouse.dev/v1alpha1
+kind: Token
+metadata: {name: held, namespace: %s}
+spec: {userRef: {name: jeanjackson, uid: %s}, tokenID: held, kind: JWT, revoked: true, issuedAt: %q, expiresAt: %q}
+`,
 		users, uid, now.Format(micro), now.Add(time.Hour).Format(micro))
 	if _, err := kubectl(record, "apply", "-f", "-"); err != nil {
 		t.Fatal(err)
