@@ -287,6 +287,27 @@ func (p *plugin) explainsPending(seen *sync.Map) {
 	key := p.declare(ns.Name, "identities: [{serviceAccount: {name: billing, namespace: shop}}]")
 	note(p.user(key), seen)
 	p.explanation(false, []string{"✗ the service has not looked at this User yet", "watches this namespace"}, "-n", ns.Name)
+	for _, c := range []metav1.Condition{
+		{Status: metav1.ConditionFalse, Reason: authv1alpha1.ReasonPending, Message: "not yet in force on: gatehouse-a"},
+		{Status: metav1.ConditionFalse, Reason: authv1alpha1.ReasonReplicaUnheard, Message: "not heard of: gatehouse-b"},
+		{Status: metav1.ConditionUnknown, Reason: authv1alpha1.ReasonNotComparable, Message: "not numbers"},
+	} {
+		p.explainsEnforced(key, c, seen)
+	}
+}
+
+// explainsEnforced explains a User that no service watches with a condition Enforced.
+func (p *plugin) explainsEnforced(key client.ObjectKey, c metav1.Condition, seen *sync.Map) {
+	p.Helper()
+	u := p.user(key)
+	before := u.DeepCopy()
+	c.Type, c.LastTransitionTime = authv1alpha1.ConditionEnforced, metav1.Now()
+	u.Status.Conditions = []metav1.Condition{c}
+	if err := p.api.Status().Patch(p.Context(), u, client.MergeFrom(before)); err != nil {
+		p.Fatal(err)
+	}
+	note(p.user(key), seen)
+	p.explanation(false, []string{"Enforced", c.Message}, "-n", key.Namespace)
 }
 
 // rows matches the rows of the two tables of states and conditions, and reasons the names in a cell.

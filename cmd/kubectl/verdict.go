@@ -168,9 +168,9 @@ func (f *facts) conditions() (lines []line) {
 			continue
 		}
 		switch {
-		case c.Type == "Enforced" && c.Status == metav1.ConditionTrue:
+		case c.Type == authv1alpha1.ConditionEnforced && c.Status == metav1.ConditionTrue:
 			lines = append(lines, line{good, "in force on all replicas: " + c.Message, ""})
-		case c.Type == "Enforced" || c.Status == metav1.ConditionTrue:
+		case c.Type == authv1alpha1.ConditionEnforced || c.Status == metav1.ConditionTrue:
 			lines = append(lines, line{note, fmt.Sprintf("%s is %s (%s): %s", c.Type, c.Status, c.Reason, c.Message), ""})
 		}
 	}
