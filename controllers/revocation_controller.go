@@ -5,12 +5,11 @@ import (
 	"strings"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
@@ -24,11 +23,11 @@ const revisedBuffer = 1024
 // replica. It never writes to the API server, so that a revocation does not wait for anything. It
 // reads objects without a schema, so that one that cannot be read completely still counts.
 type RevocationReconciler struct {
-	reader    client.Reader // a cache
-	directory *directory.Directory
-	observed  *informer.Observed
-	revised   chan<- event.GenericEvent // tells UserStatusReconciler which User to look at
-	now       func() time.Time
+	namespaces *informer.Namespaces
+	directory  *directory.Directory
+	observed   *informer.Observed
+	revised    chan<- event.GenericEvent // tells UserStatusReconciler which User to look at
+	now        func() time.Time
 }
 
 // +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=revocations,verbs=list;watch,namespace=gatehouse-users
@@ -37,7 +36,7 @@ type RevocationReconciler struct {
 func (r *RevocationReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("revocation").
-		For(newRevocation()).
+		WatchesRawSource(r.namespaces.Source(informer.Revocation, &handler.EnqueueRequestForObject{})).
 		WithOptions(informer.AllReplicas()).
 		Complete(r)
 }
@@ -45,16 +44,12 @@ func (r *RevocationReconciler) SetupWithManager(mgr ctrl.Manager) error {
 // Reconcile makes one revocation as new as the cache.
 func (r *RevocationReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	defer func() { r.directory.Touch(r.now()) }()
-	o := newRevocation()
-	err := r.reader.Get(ctx, req.NamespacedName, o)
-	switch {
-	case apierrors.IsNotFound(err):
+	o := r.namespaces.Revocation(req.NamespacedName)
+	if o == nil {
 		userKey := r.directory.DeleteRevocation(req.String(), r.now())
 		r.observed.Forget(req.NamespacedName)
 		r.enqueueUser(ctx, userKey)
 		return ctrl.Result{}, nil
-	case err != nil:
-		return ctrl.Result{}, err
 	}
 	revocation := revocationOf(o)
 	r.directory.PutRevocation(revocation, r.now())
@@ -74,12 +69,6 @@ func (r *RevocationReconciler) enqueueUser(ctx context.Context, userKey string) 
 	case r.revised <- event.GenericEvent{Object: u}:
 	case <-ctx.Done():
 	}
-}
-
-func newRevocation() *unstructured.Unstructured {
-	o := &unstructured.Unstructured{}
-	o.SetGroupVersionKind(authv1alpha1.GroupVersion.WithKind("Revocation"))
-	return o
 }
 
 // revocationOf returns what a Revocation says. One whose end cannot be read has no end.

@@ -6,8 +6,8 @@ import (
 
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 
-	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 )
 
@@ -19,8 +19,9 @@ const removalDelay = time.Minute
 // wait behind deletions, and runs on every replica: the first one deletes a Token, and the others
 // no longer find it.
 type TokenExpiryReconciler struct {
-	client client.Client
-	now    func() time.Time
+	namespaces *informer.Namespaces
+	client     client.Client // writes
+	now        func() time.Time
 }
 
 // +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=tokens,verbs=list;watch;delete,namespace=gatehouse-users
@@ -29,18 +30,15 @@ type TokenExpiryReconciler struct {
 func (r *TokenExpiryReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("token-expiry").
-		For(&authv1alpha1.Token{}).
+		WatchesRawSource(r.namespaces.Source(informer.Token, &handler.EnqueueRequestForObject{})).
 		WithOptions(informer.Jittered()).
 		Complete(r)
 }
 
 // Reconcile deletes an expired Token, or requeues it for the time when it can be deleted.
 func (r *TokenExpiryReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	t := &authv1alpha1.Token{}
-	if err := r.client.Get(ctx, req.NamespacedName, t); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
-	}
-	if t.Unreadable != "" {
+	t := r.namespaces.Token(req.NamespacedName)
+	if t == nil || t.Unreadable != "" {
 		return ctrl.Result{}, nil // it may keep a token void that has not expired
 	}
 	if left := t.Spec.ExpiresAt.Add(removalDelay).Sub(r.now()); left > 0 {

@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -33,8 +31,9 @@ import (
 // never waits behind it. It writes only what the directory of its own replica already
 // holds, so that no one sees Ready for a password that is not in force anywhere.
 type UserStatusReconciler struct {
-	users         *informer.Users
-	client        client.Client                         // reads Secrets and writes
+	namespaces    *informer.Namespaces
+	tenants       *tenants
+	client        client.Client                         // writes
 	secrets       *informer.Index[types.NamespacedName] // updated by UserReconciler
 	logins        *informer.Index[string]
 	identities    *informer.Index[string]
@@ -55,16 +54,15 @@ type UserStatusReconciler struct {
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch,namespace=gatehouse-users
 
 // SetupWithManager makes the manager call Reconcile for every change of a User, of another User
-// with the same login, and of a Secret that it references.
+// with the same login, of a Secret that it references and of what its namespace permits.
 func (r *UserStatusReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("user-status").
-		Watches(&corev1.Secret{}, informer.UsersOfSecret(r.secrets), builder.WithPredicates(secretDataChanged())).
+		WatchesRawSource(r.namespaces.Source(informer.Secret, informer.UsersOfSecret(r.secrets), secretDataChanged())).
+		WatchesRawSource(r.namespaces.Source(informer.User, informer.Rivals(r.logins, r.identities))).
+		WatchesRawSource(r.tenants.source(r.concernedBy)).
+		WatchesRawSource(source.Channel(r.revised, &handler.EnqueueRequestForObject{})).
 		WithOptions(informer.Jittered())
-	b = b.WatchesRawSource(source.Channel(r.revised, &handler.EnqueueRequestForObject{}))
-	for _, users := range r.users.Sources(informer.Rivals(r.logins, r.identities)) {
-		b = b.WatchesRawSource(users)
-	}
 	if r.onTrustChange != nil {
 		b = b.WatchesRawSource(r.trustChanges())
 	}
@@ -78,15 +76,12 @@ func (r *UserStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	if err := r.directory.AwaitSync(ctx); err != nil {
 		return ctrl.Result{}, err
 	}
-	u := r.users.Get(req.NamespacedName)
+	u := r.namespaces.User(req.NamespacedName)
 	if u == nil || u.DeletionTimestamp != nil {
 		r.turns.Done(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
-	s, err := r.desiredStatus(ctx, u)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
+	s := r.desiredStatus(u)
 	if s.Current = r.inForce(s.Projection.User); s.Current == nil {
 		return ctrl.Result{RequeueAfter: compareInterval}, nil
 	}
@@ -105,46 +100,54 @@ func (r *UserStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 }
 
 // desiredStatus returns everything that the status of u is computed from.
-func (r *UserStatusReconciler) desiredStatus(ctx context.Context, u *authv1alpha1.User) (projection.Status, error) {
-	secrets, err := secretsOf(ctx, r.client, u)
-	if err != nil {
-		return projection.Status{}, err
-	}
-	s := projection.Status{User: u, Projection: r.projector.Project(u, secrets), Holder: r.loginHolder(u), Now: r.now()}
+func (r *UserStatusReconciler) desiredStatus(u *authv1alpha1.User) projection.Status {
+	projected := r.tenants.apply(u, r.projector.Project(u, secretsOf(r.namespaces, u)))
+	s := projection.Status{User: u, Projection: projected, Holder: r.loginHolder(u), Now: r.now()}
 	s.IdentityConflicts, s.Trusts = r.identityConflicts(u), r.trusts
 	s.Lifted = r.lockouts.isLifted(u.UID, s.Projection.User.LockedUntil)
-	return s, nil
+	return s
 }
 
-// inForce returns the directory's version of u if it has exactly this spec and these passwords, and
-// nil otherwise.
+// concernedBy returns the Users whose status the policy of a namespace concerns: its own, and those
+// who claim the same logins and identities.
+func (r *UserStatusReconciler) concernedBy(namespace string) []types.NamespacedName {
+	var out []types.NamespacedName
+	for _, key := range r.namespaces.UsersIn(namespace) {
+		if u := r.namespaces.User(key); u != nil {
+			out = append(append(out, key), informer.RivalsOf(r.logins, r.identities, u)...)
+		}
+	}
+	return out
+}
+
+// inForce returns the directory's version of u if it has exactly this spec and these passwords under
+// the same policy, and nil otherwise.
 func (r *UserStatusReconciler) inForce(u *directory.User) *directory.User {
 	current, ok := r.directory.ByKey(u.Key)
-	if !ok || current.UID != u.UID || current.Credentials.Revision != u.Credentials.Revision {
+	if !ok || current.UID != u.UID || current.Credentials.Revision != u.Credentials.Revision ||
+		current.NotPermitted != u.NotPermitted || current.Tenant != u.Tenant || current.Rank != u.Rank {
 		return nil
 	}
 	return current
 }
 
 // loginHolder returns the namespace/name of the other User that holds the login of u, or "" if u
-// holds it. The directory applies the same rule: the oldest by creation, then by UID.
+// holds it. The directory applies the same rule.
 func (r *UserStatusReconciler) loginHolder(u *authv1alpha1.User) string {
-	oldest := u
+	first := r.claimantOf(u)
 	for _, key := range r.logins.Lookup(u.EffectiveLogin()) {
-		other := r.users.Get(key)
-		if other != nil && other.EffectiveLogin() == u.EffectiveLogin() && other.DeletionTimestamp == nil && compareAge(other, oldest) < 0 {
-			oldest = other
+		other := r.namespaces.User(key)
+		if other == nil || other.EffectiveLogin() != u.EffectiveLogin() || other.DeletionTimestamp != nil {
+			continue
+		}
+		if claimant := r.claimantOf(other); claimant.Before(first) {
+			first = claimant
 		}
 	}
-	if oldest.UID == u.UID {
+	if first.UID == string(u.UID) {
 		return ""
 	}
-	return oldest.Namespace + "/" + oldest.Name
-}
-
-// compareAge returns a negative number if a takes precedence over b for a login that both claim.
-func compareAge(a, b *authv1alpha1.User) int {
-	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.UID, b.UID))
+	return first.Key
 }
 
 // write patches what differs. Losing to another writer is not an error: the version that won
@@ -193,7 +196,7 @@ func (r *UserStatusReconciler) announceRevocation(u *authv1alpha1.User, next aut
 // needsAttention reports whether a condition is worth a warning event.
 func needsAttention(c *metav1.Condition) bool {
 	switch c.Reason {
-	case authv1alpha1.ReasonLocked, authv1alpha1.ReasonLoginConflict, authv1alpha1.ReasonInvalidHash, authv1alpha1.ReasonHashTooLarge,
+	case authv1alpha1.ReasonLocked, authv1alpha1.ReasonLoginConflict, authv1alpha1.ReasonNotPermitted, authv1alpha1.ReasonInvalidHash, authv1alpha1.ReasonHashTooLarge,
 		authv1alpha1.ReasonUnreadable, authv1alpha1.ReasonBelowRecommendation:
 		return true
 	default:

@@ -50,6 +50,7 @@ const (
 	ReasonInvalidHash         = "InvalidHash"
 	ReasonHashTooLarge        = "HashTooLarge"
 	ReasonUnreadable          = "Unreadable"
+	ReasonNotPermitted        = "NotPermitted"
 )
 
 // The reasons of the other conditions.

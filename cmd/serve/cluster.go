@@ -65,12 +65,8 @@ func (a *App) serveCluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.directory.LimitStaleness(o.MaximumStaleness)
-	config := controllers.Config{
-		Directory: a.directory, Keyer: a.keyer, Now: a.now, Namespaces: o.Namespaces, Trusts: trusted.Trusts, OnTrustChange: trusted.OnChange,
-		HashMemory: hashMemory(), Replicas: replicas,
-	}
-	if err := controllers.Setup(ctx, mgr, config); err != nil {
+	followed, err := a.setupControllers(mgr, namespace, trusted, replicas)
+	if err != nil {
 		return err
 	}
 	keys := &controllers.KeysReconciler{
@@ -79,7 +75,7 @@ func (a *App) serveCluster(ctx context.Context) error {
 	if err := keys.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the keys controller: %w", err)
 	}
-	cert, err := a.clusterCertificate(mgr, namespace)
+	cert, err := a.clusterCertificate(mgr, namespace, followed.OfTenants)
 	if err != nil {
 		return err
 	}
@@ -105,6 +101,21 @@ func (a *App) serveCluster(ctx context.Context) error {
 	return startWithGrace(a.drainContext(ctx, o.DrainDelay), shutdownGrace+time.Second, mgr.Start)
 }
 
+// setupControllers adds the controllers of users and Tenants, and their metrics.
+func (a *App) setupControllers(mgr manager.Manager, namespace string, trusted *issuers, replicas *replica.Set) (*controllers.Followed, error) {
+	o := a.options
+	a.directory.LimitStaleness(o.MaximumStaleness)
+	followed, err := controllers.Setup(mgr, controllers.Config{
+		Directory: a.directory, Keyer: a.keyer, Now: a.now, Namespaces: o.Namespaces, System: namespace, AdminGroups: o.AdminGroups,
+		Trusts: trusted.Trusts, OnTrustChange: trusted.OnChange, HashMemory: hashMemory(), Replicas: replicas,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.registry.MustRegister(newWatchCollector(followed, a.now))
+	return followed, nil
+}
+
 // newManager returns a manager that calls heard for each sign of life of the API server.
 func newManager(o *Options, namespace string, log *slog.Logger, heard func()) (manager.Manager, error) {
 	connection, err := clusterConfig()
@@ -126,7 +137,7 @@ func newManager(o *Options, namespace string, log *slog.Logger, heard func()) (m
 	mgr, err := manager.New(connection, manager.Options{
 		Scheme:                  scheme,
 		MapperProvider:          newRESTMapper,
-		Cache:                   informer.CacheOptions(o.Namespaces, namespace),
+		Cache:                   informer.CacheOptions(namespace),
 		Client:                  informer.ClientOptions(),
 		Logger:                  logr.FromSlogHandler(logging.Demote(log.Handler(), routine)),
 		Metrics:                 metricsserver.Options{BindAddress: noAddress},    // App serves metrics itself
@@ -194,6 +205,7 @@ func newRESTMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 		corev1.SchemeGroupVersion.WithKind("Secret"), corev1.SchemeGroupVersion.WithKind("ConfigMap"),
 		coordinationv1.SchemeGroupVersion.WithKind("Lease"),
 		authv1alpha1.GroupVersion.WithKind("User"), authv1alpha1.GroupVersion.WithKind("Token"), authv1alpha1.GroupVersion.WithKind("Revocation"),
+		authv1alpha1.GroupVersion.WithKind("Tenant"),
 	} {
 		mapper.Add(kind, meta.RESTScopeNamespace)
 		mapper.Add(kind.GroupVersion().WithKind(kind.Kind+"List"), meta.RESTScopeNamespace) // the cache asks for it before it lists

@@ -7,24 +7,33 @@ import (
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 )
 
-// Observed records which version of each object has reached the directory, until Finish is called.
-// It is safe for concurrent use.
+// Observed records which version of each object has reached the directory, for the namespaces that
+// are being read for the first time. It is safe for concurrent use.
 type Observed struct {
 	mu      sync.Mutex
-	reached map[types.NamespacedName]string // resourceVersion; nil after Finish
-	updates int                             // number of calls of Record and Forget
+	reached map[string]map[types.NamespacedName]string // resourceVersion, by namespace between Begin and Finish
+	updates int                                        // number of calls of Record and Forget
 }
 
-// NewObserved returns an Observed without any objects.
-func NewObserved() *Observed { return &Observed{reached: map[types.NamespacedName]string{}} }
+// NewObserved returns an Observed that records nothing yet.
+func NewObserved() *Observed {
+	return &Observed{reached: map[string]map[types.NamespacedName]string{}}
+}
+
+// Begin starts to record the objects of a namespace.
+func (o *Observed) Begin(namespace string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.reached[namespace] = map[types.NamespacedName]string{}
+}
 
 // Record records that the directory is as new as this version of the object.
 func (o *Observed) Record(key types.NamespacedName, resourceVersion string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.updates++
-	if o.reached != nil {
-		o.reached[key] = resourceVersion
+	if reached := o.reached[key.Namespace]; reached != nil {
+		reached[key] = resourceVersion
 	}
 }
 
@@ -33,7 +42,7 @@ func (o *Observed) Forget(key types.NamespacedName) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.updates++
-	delete(o.reached, key) // does nothing after Finish, when the map is nil
+	delete(o.reached[key.Namespace], key) // does nothing after Finish, when the map is nil
 }
 
 // Count returns a number that changes whenever something reaches the directory.
@@ -43,11 +52,12 @@ func (o *Observed) Count() int {
 	return o.updates
 }
 
-// Finish drops everything recorded so far and makes later calls record nothing, to save memory.
-func (o *Observed) Finish() {
+// Finish drops everything recorded of a namespace and makes later calls record nothing of it, to save
+// memory.
+func (o *Observed) Finish(namespace string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.reached = nil
+	delete(o.reached, namespace)
 }
 
 // Behind returns an object for which the directory is older than the listing, if there is one: the
@@ -57,13 +67,14 @@ func (o *Observed) Finish() {
 func (o *Observed) Behind(l Listing) (types.NamespacedName, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	recorded := o.reached[l.namespace]
 	for key, version := range l.objects {
-		if reached, ok := o.reached[key]; !ok || older(reached, version) {
+		if reached, ok := recorded[key]; !ok || older(reached, version) {
 			return key, true
 		}
 	}
-	for key, reached := range o.reached {
-		if _, listed := l.objects[key]; !listed && !older(l.versions[key.Namespace], reached) {
+	for key, reached := range recorded {
+		if _, listed := l.objects[key]; !listed && !older(l.version, reached) {
 			return key, true
 		}
 	}

@@ -169,14 +169,15 @@ func (s *store) patch(kind, name, patch string) {
 func (s *store) replica() *directory.Directory {
 	s.t.Helper()
 	mgr, err := ctrl.NewManager(s.config, ctrl.Options{
-		Scheme: s.Scheme(), Cache: informer.CacheOptions([]string{usersNamespace}, usersNamespace), Client: informer.ClientOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
+		Scheme: s.Scheme(), Cache: informer.CacheOptions("gatehouse-system"), Client: informer.ClientOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
 	s.must(err)
 	d := directory.New()
-	s.must(controllers.Setup(s.t.Context(), mgr, controllers.Config{
-		Directory: d, Keyer: password.NewKeyer(), Now: time.Now, Namespaces: []string{usersNamespace},
-	}))
+	_, err = controllers.Setup(mgr, controllers.Config{
+		Directory: d, Keyer: password.NewKeyer(), Now: time.Now, Namespaces: []string{usersNamespace}, System: "gatehouse-system",
+	})
+	s.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- mgr.Start(ctx) }()
