@@ -58,15 +58,7 @@ func revocations(ctx context.Context, s *settings) (any, error) {
 	password := credentials()[0].password
 	var took []time.Duration
 	for range s.tries {
-		if err := c.setRevoked(ctx, changedUser, false); err != nil {
-			return nil, err
-		}
-		if _, err := whenAllReplicas(ctx, changeTimeout, replicas, func(ctx context.Context, r *service) (bool, error) {
-			return accepted(r.authorize(ctx, changedLogin, password))
-		}); err != nil {
-			return nil, err
-		}
-		token, err := replicas[0].newToken(ctx, changedLogin, password)
+		token, err := c.restore(ctx, replicas, password)
 		if err != nil {
 			return nil, err
 		}
@@ -88,6 +80,20 @@ func revocations(ctx context.Context, s *settings) (any, error) {
 		took = append(took, last.Sub(begin))
 	}
 	return summarize(took), c.setRevoked(ctx, changedUser, false)
+}
+
+// restore takes the revocation of the user back, waits until every replica accepts it, and returns a
+// new token.
+func (c *cluster) restore(ctx context.Context, replicas []*service, password string) (string, error) {
+	if err := c.setRevoked(ctx, changedUser, false); err != nil {
+		return "", err
+	}
+	if _, err := whenAllReplicas(ctx, changeTimeout, replicas, func(ctx context.Context, r *service) (bool, error) {
+		return accepted(r.authorize(ctx, changedLogin, password))
+	}); err != nil {
+		return "", err
+	}
+	return replicas[0].newToken(ctx, changedLogin, password)
 }
 
 // secretChanges swaps the hash in a Secret, and measures how long it takes until every replica

@@ -24,15 +24,7 @@ func enforced(ctx context.Context, s *settings) (any, error) {
 	var took []time.Duration
 	accepting := 0
 	for range s.tries {
-		if err := c.setRevoked(ctx, changedUser, false); err != nil {
-			return nil, err
-		}
-		if _, err := whenAllReplicas(ctx, changeTimeout, replicas, func(ctx context.Context, r *service) (bool, error) {
-			return accepted(r.authorize(ctx, changedLogin, password))
-		}); err != nil {
-			return nil, err
-		}
-		token, err := replicas[0].newToken(ctx, changedLogin, password)
+		token, err := c.restore(ctx, replicas, password)
 		if err != nil {
 			return nil, err
 		}
