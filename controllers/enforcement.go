@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -121,7 +122,7 @@ func (e *enforcement) forget(key types.NamespacedName) {
 // judge returns the condition that an object should have, which is empty if it should stay as it is,
 // and how long that is so at most; 0: until something happens. versions are those from which this
 // replica has computed the rest of its status, and condition the one that it has, or nil.
-func (e *enforcement) judge(o metav1.Object, versions informer.Versions, condition *metav1.Condition) (metav1.Condition, time.Duration) {
+func (e *enforcement) judge(o client.Object, versions informer.Versions, condition *metav1.Condition) (metav1.Condition, time.Duration) {
 	if e == nil {
 		return metav1.Condition{}, 0
 	}
@@ -129,22 +130,22 @@ func (e *enforcement) judge(o metav1.Object, versions informer.Versions, conditi
 	if !waits {
 		return metav1.Condition{}, 0
 	}
-	next := e.condition(keyOf(o), c)
+	next := e.condition(client.ObjectKeyFromObject(o), c)
 	switch early := firstFalse - e.now().Sub(c.since); {
 	case next.Status != metav1.ConditionTrue && condition == nil && early > 0:
 		return metav1.Condition{}, early
 	case next.Status != metav1.ConditionTrue:
 		return next, unheardCheck
 	case isEnforced(condition, o.GetGeneration()):
-		e.finish(keyOf(o), c.versions)
+		e.finish(client.ObjectKeyFromObject(o), c.versions)
 	}
 	return next, 0
 }
 
 // change returns what the replicas must have in force of an object, and reports whether that has
 // not been settled.
-func (e *enforcement) change(o metav1.Object, versions informer.Versions, condition *metav1.Condition) (change, bool) {
-	key := keyOf(o)
+func (e *enforcement) change(o client.Object, versions informer.Versions, condition *metav1.Condition) (change, bool) {
+	key := client.ObjectKeyFromObject(o)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	c, ok := e.changed[key]
@@ -253,8 +254,4 @@ func (e *enforcement) settled() []types.NamespacedName {
 		}
 	}
 	return out
-}
-
-func keyOf(o metav1.Object) types.NamespacedName {
-	return types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetName()}
 }
