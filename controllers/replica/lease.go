@@ -22,9 +22,10 @@ import (
 )
 
 const (
-	callTimeout  = 5 * time.Second // how long one renewal may take
-	firstRetry   = time.Second     // how long a replica waits before it tries again to make its Lease
-	publishPause = time.Second     // how often a replica says at most what it has in force
+	callTimeout  = 5 * time.Second       // how long one renewal may take
+	firstRetry   = time.Second           // how long a replica waits before it tries again to make its Lease
+	publishPause = time.Second           // how often a replica says at most what it has in force
+	comparePause = 20 * time.Millisecond // how long it lets changes gather before it looks, which takes time while many wait
 )
 
 // Config describes a replica.
@@ -39,8 +40,8 @@ type Config struct {
 
 // Setup makes a manager keep the Lease of a replica and watch those of all, and returns the set of
 // replicas. The cache of the manager must have the Leases of the service's namespace. No informer of
-// the replica starts before the Lease exists, so that whoever sees no Lease knows that the replica
-// has everything from before.
+// the replica starts before the Lease exists, so that one that sees no Lease knows that the
+// replica has everything from before.
 func Setup(mgr ctrl.Manager, c Config) (*Set, error) {
 	s, k := NewSet(c.Pod, c.Now), &keeper{Config: c, client: mgr.GetClient()}
 	s.keeper, c.Progress.Before = k, k.register
@@ -143,6 +144,7 @@ func (k *keeper) awaitMove(ctx context.Context, published string) {
 	for ctx.Err() == nil && k.inForce() == published {
 		select {
 		case <-k.Progress.Moved():
+			informer.Sleep(ctx, comparePause)
 		case <-ctx.Done():
 		}
 	}
