@@ -115,6 +115,11 @@ func TestExplainIsRightForEachStateAndReason(t *testing.T) {
 			sub.explains(c, seen)
 		})
 	}
+	t.Run("what its Tenant does not permit", func(t *testing.T) {
+		sub := *p
+		sub.T = t
+		sub.explainsNotPermitted(seen)
+	})
 	t.Run("not looked at yet", func(t *testing.T) {
 		sub := *p
 		sub.T = t
@@ -275,6 +280,27 @@ func (p *plugin) explanation(can bool, want []string, args ...string) {
 	if strings.Contains(out, explainedPassword) || strings.Contains(out, "$argon2id$") || strings.Contains(out, "$2a$") {
 		p.Error("the explanation shows a password or a hash")
 	}
+}
+
+// explainsNotPermitted explains a User that the Tenant of its namespace does not permit.
+func (p *plugin) explainsNotPermitted(seen *sync.Map) {
+	p.Helper()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "team-"}}
+	if err := p.api.Create(p.Context(), ns); err != nil {
+		p.Fatal(err)
+	}
+	tenant := &authv1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Namespace: "gatehouse-system", Name: ns.Name}}
+	tenant.Spec.Namespaces, tenant.Spec.Logins.Exact = []string{ns.Name}, []string{"allowed"}
+	if err := p.api.Create(p.Context(), tenant); err != nil {
+		p.Fatal(err)
+	}
+	p.Cleanup(func() { _ = p.api.Delete(context.Background(), tenant) })
+	key := p.declare(ns.Name, "identities: [{serviceAccount: {name: billing, namespace: shop}}]")
+	p.Eventually("the User is not permitted", func() bool {
+		return apitest.Condition(p.user(key), authv1alpha1.ConditionLoginAllowed).Reason == authv1alpha1.ReasonNotPermitted
+	})
+	note(p.user(key), seen)
+	p.explanation(false, []string{`✗ Tenant "` + ns.Name + `" does not permit the login "explained"`}, "-n", ns.Name)
 }
 
 // explainsPending explains a User in a namespace that no service watches.

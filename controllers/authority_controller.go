@@ -33,12 +33,23 @@ const publishTimeout = 5 * time.Second
 type AuthorityReconciler struct {
 	Namespace string   // the service's own
 	Publish   []string // namespaces that get the certificate, beside the service's own
-	Source    *authority.Source
-	Now       func() time.Time
+	// PublishAlso returns further namespaces that get it, which may be many; nil: there are none.
+	PublishAlso func() []string
+	Source      *authority.Source
+	Now         func() time.Time
 
-	keeper *keystore.CA
-	secret *watchedSecret
-	reader client.Reader // not a cache: one read a minute is less than a watch in every namespace
+	keeper    *keystore.CA
+	secret    *watchedSecret
+	reader    client.Reader          // not a cache: one read a minute is less than a watch in every namespace
+	published map[string]publication // in the namespaces of PublishAlso
+}
+
+// republish is how long the certificate counts as published in a namespace of PublishAlso.
+const republish = 10 * time.Minute
+
+type publication struct {
+	bundle string
+	at     time.Time
 }
 
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=create,namespace=gatehouse-system
@@ -93,7 +104,28 @@ func (r *AuthorityReconciler) publish(ctx context.Context, bundle []byte) error 
 			log.FromContext(ctx).Info("could not publish the certificate of the CA; will retry", "namespace", namespace, "error", err.Error())
 		}
 	}
+	if r.PublishAlso != nil {
+		r.publishAlso(ctx, bundle)
+	}
 	return nil
+}
+
+// publishAlso publishes in the namespaces that are due. A team may take away the right to do so, which
+// is its own loss and not worth a line in the log every minute.
+func (r *AuthorityReconciler) publishAlso(ctx context.Context, bundle []byte) {
+	next := map[string]publication{}
+	for _, namespace := range r.PublishAlso() {
+		done := r.published[namespace]
+		if done.bundle != string(bundle) || r.Now().Sub(done.at) >= republish {
+			done = publication{string(bundle), r.Now()}
+			if err := r.publishIn(ctx, namespace, bundle); err != nil {
+				log.FromContext(ctx).V(1).Info("could not publish the certificate of the CA", "namespace", namespace, "error", err.Error())
+				done = publication{}
+			}
+		}
+		next[namespace] = done
+	}
+	r.published = next
 }
 
 func (r *AuthorityReconciler) publishIn(ctx context.Context, namespace string, bundle []byte) error {

@@ -23,13 +23,19 @@ import (
 )
 
 // cut holds everything back that goes through a connection while its lock is held: the replica
-// lives, and hears nothing.
-type cut struct{ sync.RWMutex }
+// lives, and hears nothing, or nothing of one resource.
+type cut struct {
+	sync.RWMutex
+	resource string // empty: all
+}
 
 func (c *cut) wrap(connection *rest.Config) *rest.Config {
 	out := rest.CopyConfig(connection)
 	out.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			if !strings.HasSuffix(r.URL.Path, c.resource) {
+				return next.RoundTrip(r)
+			}
 			c.wait()
 			response, err := next.RoundTrip(r)
 			if err == nil {
@@ -109,6 +115,31 @@ func TestEnforcedMeansInForceOnEveryReplica(t *testing.T) {
 		w.MustPatch(u, fmt.Sprintf(`{"spec":{"revoked":%t}}`, revoked))
 		awaitEnforced(w, "jean")
 		all(fmt.Sprint("revoked: ", revoked), func(u *directory.User) bool { return u.Revoked == revoked })
+	}
+}
+
+// A replica that has not heard of a Tenant does not have the users in its namespaces, although it is as
+// new as the others everywhere else.
+func TestReplicaThatDoesNotKnowATenantKeepsEnforcedFalse(t *testing.T) {
+	l := newLandlord(t)
+	deaf := &cut{resource: "/tenants"}
+	first, _ := startReplica(l.World, l.connection, l.system, "replica-0")
+	second, _ := startReplica(l.World, deaf.wrap(l.connection), l.system, "replica-1")
+	team := l.namespace()
+	deaf.Lock()
+	l.tenant("team-a", `{namespaces: [%s], logins: {suffixes: ["@team-a.test"]}}`, team)
+	u := team.NewUser("ada", called("ada@team-a.test"))
+	l.Eventually("the first replica serves the team", func() bool { return logsIn(first, "ada@team-a.test", u) })
+	l.NewUser("jean", `{}`)
+	awaitEnforced(l.World, "jean") // so both replicas have a later version than ada's
+	l.Eventually("the second replica holds up ada", func() bool {
+		c := enforced(team, "ada")
+		return c.Status == metav1.ConditionFalse && strings.Contains(c.Message, "replica-1")
+	})
+	deaf.Unlock()
+	awaitEnforced(team, "ada")
+	if !logsIn(second, "ada@team-a.test", u) {
+		t.Error("the second replica does not serve the team, although its user is enforced")
 	}
 }
 

@@ -3,6 +3,8 @@ package controllers
 import (
 	"context"
 	"runtime/debug"
+	"slices"
+	"sync"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -11,15 +13,29 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
-// InitialSync compares the directory with the last list every compareInterval. It makes a new list
-// if nothing has reached the directory for its current patience, which starts at firstPatience and
-// doubles up to maximumPatience, or if the directory is still incomplete after maximumPatience. A
-// new list is necessary because no event reports an object that is deleted between a list and the
-// start of a watch.
+// InitialSync compares the directory with the last list of a namespace every compareInterval. It makes
+// a new list if nothing has reached the directory for its current patience, which starts at
+// firstPatience and doubles up to maximumPatience, or if the directory is still incomplete after
+// maximumPatience. A new list is necessary because no event reports an object that is deleted between
+// a list and the start of a watch.
 const (
 	compareInterval = 50 * time.Millisecond
 	firstPatience   = 500 * time.Millisecond
 	maximumPatience = 10 * time.Second
+)
+
+const (
+	// patienceWithNamespace is how long the service waits at start for a namespace that cannot be read,
+	// and how long the API server must refuse a namespace before its users are refused.
+	patienceWithNamespace = 30 * time.Second
+	// patienceWithLoading is how long it waits at start for a namespace of --namespaces that can be read
+	// and is not complete. A Tenant that has so much to read must not hold up the others.
+	patienceWithLoading = 2 * time.Minute
+	// recoveryPause is how long a namespace must be readable again before its users are served: what has
+	// happened meanwhile arrives first.
+	recoveryPause = 2 * time.Second
+	// outageInterval is how often the namespaces are looked at.
+	outageInterval = 500 * time.Millisecond
 )
 
 // InitialSync marks the directory as synced once it is at least as new as the API server was when
@@ -27,47 +43,207 @@ const (
 // yet, and its list may come from an API server that lags behind, so that a revoked user would be
 // valid again after a restart. InitialSync only compares. It never writes a user itself, because a
 // second writer could replace a newer version with an older one.
+//
+// It does so for each namespace by itself. A namespace that cannot be read, or comes later, is an
+// outage of the directory until it has been compared, and never holds up the others for longer than
+// patienceWithNamespace.
 type InitialSync struct {
-	directory *directory.Directory
-	sources   []syncSource
+	directory  *directory.Directory
+	namespaces *informer.Namespaces
+	tenants    *tenants
+	progress   *informer.Progress
+	api        informer.Lister
+	changed    func(namespace string) // is called when a namespace becomes readable or unreadable
+
+	mu       sync.Mutex
+	compared map[string]bool      // the namespaces that are followed; true: the directory is as new as they were
+	refused  map[string]time.Time // when the API server last refused a namespace that is cut off
+	cut      []string             // the namespaces of the outage, sorted
 }
 
-// syncSource is one kind of object in the directory.
-type syncSource struct {
-	kind     string
-	observed *informer.Observed
-	// awaitFilled returns when the cache has been filled; a list before that would be too early.
-	awaitFilled func(context.Context)
-	// list returns what the API server holds, or held at some time after the process started.
-	list func(context.Context) (informer.Listing, error)
+// sources returns what InitialSync compares in a namespace, in this order.
+func (s *InitialSync) sources(namespace string) []syncSource {
+	var all []syncSource
+	for _, kind := range []string{informer.User, informer.Revocation, informer.Token} {
+		all = append(all, syncSource{kind, s.progress.Of(kind), func(ctx context.Context) (informer.Listing, error) {
+			return s.namespaces.List(ctx, kind, namespace, s.api)
+		}})
+	}
+	return all
 }
 
 // NeedLeaderElection returns false, because every replica waits for its own directory.
 func (*InitialSync) NeedLeaderElection() bool { return false }
 
-// Start returns when the directory is synced or the context ends. It never returns an error: while
-// the API server cannot be reached, the directory is not synced.
-func (s *InitialSync) Start(ctx context.Context) error {
-	logger := log.FromContext(ctx).WithName("initial-sync")
-	for _, source := range s.sources {
-		source.awaitFilled(ctx)
+// begin makes a namespace that is about to be followed an outage until it has been compared.
+func (s *InitialSync) begin(ctx context.Context, namespace string) {
+	for _, source := range s.sources(namespace) {
+		source.observed.Begin(namespace)
 	}
-	for _, source := range s.sources {
-		sourceCtx := log.IntoContext(ctx, logger.WithValues("kind", source.kind))
-		for patience := firstPatience; ctx.Err() == nil && !source.catchUp(sourceCtx, patience); {
-			patience = min(2*patience, maximumPatience)
+	s.mu.Lock()
+	s.compared[namespace] = false
+	s.update()
+	s.mu.Unlock()
+	go s.compare(ctx, namespace)
+}
+
+// end forgets a namespace that is no longer followed.
+func (s *InitialSync) end(namespace string) {
+	s.finish(namespace)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.compared, namespace)
+	delete(s.refused, namespace)
+	s.update()
+}
+
+func (s *InitialSync) finish(namespace string) {
+	for _, source := range s.sources(namespace) {
+		source.observed.Finish(namespace)
+	}
+}
+
+// compare returns when the directory is as new as a namespace was, or the context ends.
+func (s *InitialSync) compare(ctx context.Context, namespace string) {
+	s.namespaces.AwaitFilled(ctx, namespace)
+	for _, source := range s.sources(namespace) {
+		source.run(log.IntoContext(ctx, log.FromContext(ctx).WithName("initial-sync").WithValues("namespace", namespace, "kind", source.kind)))
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	s.finish(namespace)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, followed := s.compared[namespace]; followed {
+		s.compared[namespace] = true
+		s.update()
+	}
+}
+
+// Start marks the directory as synced when every namespace has been compared, or after
+// patienceWithNamespace without those that cannot be read. It then keeps the outage of the directory
+// up to date until the context ends.
+func (s *InitialSync) Start(ctx context.Context) error {
+	started := time.Now()
+	for informer.Sleep(ctx, compareInterval) {
+		if s.complete(time.Since(started)) {
+			break
 		}
 	}
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // the process is ending; nothing has failed
 	}
-	for _, source := range s.sources {
-		source.observed.Finish()
-	}
 	debug.FreeOSMemory() // filling the directory leaves as much garbage as data
+	s.look()
 	s.directory.MarkSynced()
-	logger.Info("directory synced", "users", s.directory.Len())
+	log.FromContext(ctx).WithName("initial-sync").Info("directory synced", "users", s.directory.Len(), "unreadableNamespaces", s.unreadable())
+	for informer.Sleep(ctx, outageInterval) {
+		s.look()
+	}
 	return nil
+}
+
+// complete reports whether all namespaces have been compared that the service must wait for after this
+// long. Without a single one it would serve nobody.
+func (s *InitialSync) complete(waited time.Duration) bool {
+	if !s.tenants.known.Load() && waited < patienceWithNamespace {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one := false
+	for namespace, compared := range s.compared {
+		if !compared && waited < s.patienceWith(namespace) {
+			return false
+		}
+		one = one || compared
+	}
+	return one
+}
+
+// patienceWith returns how long the service waits for a namespace that has not been compared yet.
+func (s *InitialSync) patienceWith(namespace string) time.Duration {
+	since, _ := s.namespaces.Refused(namespace)
+	if policy := s.tenants.config.Load().Policy(namespace); since.IsZero() && policy != nil && policy.Tenant == "" {
+		return patienceWithLoading
+	}
+	return patienceWithNamespace
+}
+
+// look finds the namespaces that the API server has refused for long, and those that can be read
+// again.
+func (s *InitialSync) look() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	for namespace := range s.compared {
+		since, _ := s.namespaces.Refused(namespace)
+		last, cut := s.refused[namespace]
+		switch {
+		case !since.IsZero() && (cut || now.Sub(since) >= patienceWithNamespace):
+			s.refused[namespace] = now
+		case since.IsZero() && cut && now.Sub(last) >= recoveryPause:
+			delete(s.refused, namespace)
+		}
+	}
+	s.update()
+}
+
+// update declares the outage. The caller holds mu.
+func (s *InitialSync) update() {
+	var cut []string
+	for namespace, compared := range s.compared {
+		if _, refused := s.refused[namespace]; refused || !compared {
+			cut = append(cut, namespace)
+		}
+	}
+	slices.Sort(cut)
+	before := s.cut
+	if slices.Equal(before, cut) {
+		return
+	}
+	s.cut = cut
+	s.progress.SetCut(cut)
+	s.directory.SetOutage(s.outage(cut))
+	for _, namespace := range append(slices.Clone(before), cut...) {
+		if slices.Contains(before, namespace) != slices.Contains(cut, namespace) {
+			s.changed(namespace)
+		}
+	}
+}
+
+func (s *InitialSync) outage(cut []string) *directory.Outage {
+	if len(cut) == 0 {
+		return nil
+	}
+	o := &directory.Outage{Namespaces: map[string]bool{}, MayHave: s.tenants.mayHave(cut)}
+	for _, namespace := range cut {
+		o.Namespaces[namespace] = true
+	}
+	return o
+}
+
+// unreadable returns the namespaces whose users are refused, sorted.
+func (s *InitialSync) unreadable() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cut
+}
+
+// syncSource is one kind of object in a namespace.
+type syncSource struct {
+	kind     string
+	observed *informer.Observed
+	// list returns what the API server holds, or held at some time after the namespace was followed.
+	list func(context.Context) (informer.Listing, error)
+}
+
+// run returns when the directory has caught up, or the context ends.
+func (s syncSource) run(ctx context.Context) {
+	for patience := firstPatience; ctx.Err() == nil && !s.catchUp(ctx, patience); {
+		patience = min(2*patience, maximumPatience)
+	}
 }
 
 // catchUp lists once and reports whether the directory became at least as new as the list. It gives

@@ -8,23 +8,33 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
-	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
-// startInitialSync starts an InitialSync over the Users of a world, for a directory that the test
-// fills by hand.
-func startInitialSync(w *apitest.World, observed *informer.Observed) *directory.Directory {
+// startComparing compares the Users of a world with what a test records by hand. It returns a channel
+// that is closed when everything has been recorded.
+func startComparing(w *apitest.World, observed *informer.Observed) (done chan struct{}) {
 	w.T.Helper()
-	d := directory.New()
-	s := &InitialSync{directory: d, sources: []syncSource{{
-		kind: "User", observed: observed, awaitFilled: func(context.Context) {},
-		list: func(ctx context.Context) (informer.Listing, error) {
-			return informer.NewLister(w.Client, []string{w.NS}).List(ctx, informer.UserKind())
-		},
-	}}}
-	w.Run("InitialSync", s.Start)
-	return d
+	observed.Begin(w.NS)
+	source := syncSource{informer.User, observed, func(ctx context.Context) (informer.Listing, error) {
+		return informer.NewLister(w.Client).List(ctx, informer.KindOf(informer.User), w.NS)
+	}}
+	done = make(chan struct{})
+	w.Run("the comparison", func(ctx context.Context) error {
+		source.run(ctx)
+		close(done)
+		return nil
+	})
+	return done
+}
+
+func isClosed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 func TestBehind(t *testing.T) {
@@ -36,7 +46,8 @@ func TestBehind(t *testing.T) {
 	key, otherKey := client.ObjectKeyFromObject(before), client.ObjectKeyFromObject(other)
 
 	observed := informer.NewObserved()
-	want, err := informer.NewLister(w.Client, []string{w.NS}).List(t.Context(), informer.UserKind())
+	observed.Begin(w.NS)
+	want, err := informer.NewLister(w.Client).List(t.Context(), informer.KindOf(informer.User), w.NS)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,11 +81,11 @@ func TestInitialSyncAwaitsEveryUser(t *testing.T) {
 	w := apitest.NewWorld(t)
 	jean, other := w.NewUser("jean", `{}`), w.NewUser("other", `{}`)
 	observed := informer.NewObserved()
-	d := startInitialSync(w, observed)
+	done := startComparing(w, observed)
 	observed.Record(client.ObjectKeyFromObject(jean), jean.ResourceVersion)
-	w.Consistently("not synced while a user is missing", 3*compareInterval, func() bool { return !d.HasSynced() })
+	w.Consistently("not synced while a user is missing", 3*compareInterval, func() bool { return !isClosed(done) })
 	observed.Record(client.ObjectKeyFromObject(other), other.ResourceVersion)
-	w.Eventually("the directory is synced", d.HasSynced)
+	w.Eventually("the directory is synced", func() bool { return isClosed(done) })
 }
 
 // A user that is deleted between the list and the watch reaches no reconciler, so InitialSync must
@@ -82,10 +93,10 @@ func TestInitialSyncAwaitsEveryUser(t *testing.T) {
 func TestInitialSyncListsAgain(t *testing.T) {
 	w := apitest.NewWorld(t)
 	jean := w.NewUser("jean", `{}`)
-	d := startInitialSync(w, informer.NewObserved())
-	w.Consistently("not synced while the user exists", 3*compareInterval, func() bool { return !d.HasSynced() })
+	done := startComparing(w, informer.NewObserved())
+	w.Consistently("not synced while the user exists", 3*compareInterval, func() bool { return !isClosed(done) })
 	w.MustDelete(jean)
-	w.Eventually("the directory is synced", d.HasSynced)
+	w.Eventually("the directory is synced", func() bool { return isClosed(done) })
 }
 
 func TestReplicaHoldsEveryUserOnceSynced(t *testing.T) {

@@ -31,7 +31,7 @@ import (
 // others, and returns the directory that they fill. It stops with the test.
 func newReplica(w *apitest.World) *directory.Directory {
 	w.T.Helper()
-	d, _ := startReplica(w, w.Restricted(), w.NS, "")
+	d, _ := startReplica(w, w.Restricted(), systemOf(w), "")
 	return d
 }
 
@@ -39,10 +39,19 @@ func newReplica(w *apitest.World) *directory.Directory {
 // system; its set of replicas is returned.
 func startReplica(w *apitest.World, connection *rest.Config, system, name string) (*directory.Directory, *replica.Set) {
 	w.T.Helper()
+	d, set := launchReplica(w, connection, system, name, w.NS)
+	w.Eventually("the directory is synced", d.HasSynced)
+	return d, set
+}
+
+// launchReplica is startReplica with the namespaces of users that belong to no Tenant. It does not wait
+// for the directory.
+func launchReplica(w *apitest.World, connection *rest.Config, system, name string, namespaces ...string) (*directory.Directory, *replica.Set) {
+	w.T.Helper()
 	progress, d := informer.NewProgress(), directory.New()
 	options := ctrl.Options{
 		Scheme:     apitest.Scheme(w.T),
-		Cache:      informer.CacheOptions([]string{w.NS}, system, progress),
+		Cache:      informer.CacheOptions(system),
 		Client:     informer.ClientOptions(),
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},
@@ -51,7 +60,10 @@ func startReplica(w *apitest.World, connection *rest.Config, system, name string
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	cfg := Config{Progress: progress, Directory: d, Keyer: password.NewKeyer(), Now: time.Now, Namespaces: []string{w.NS}}
+	cfg := Config{
+		Directory: d, Keyer: password.NewKeyer(), Now: time.Now, Namespaces: namespaces, System: system, AdminGroups: []string{"gatehouse-admins"},
+		Progress: progress,
+	}
 	if name != "" {
 		cfg.Replicas, err = replica.Setup(mgr, replica.Config{
 			Namespace: system, Pod: name, Now: time.Now, Progress: progress, HasSynced: d.HasSynced,
@@ -60,19 +72,21 @@ func startReplica(w *apitest.World, connection *rest.Config, system, name string
 			w.T.Fatal(err)
 		}
 	}
-	if err := Setup(w.T.Context(), mgr, cfg); err != nil {
+	if _, err := Setup(mgr, cfg); err != nil {
 		w.T.Fatal(err)
 	}
 	w.Run("the manager", mgr.Start)
-	w.Eventually("the directory is synced", d.HasSynced)
 	return d, cfg.Replicas
 }
 
-// systemOf makes the namespace of the service, with the rights of config/rbac/role.yaml in it.
+// systemOf makes the namespace of the service, unless it is there, with the rights of
+// config/rbac/role.yaml in it.
 func systemOf(w *apitest.World) string {
 	w.T.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.NS + "-system"}}
-	w.MustCreate(ns)
+	if err := w.Create(w.T.Context(), ns); client.IgnoreAlreadyExists(err) != nil {
+		w.T.Fatal(err)
+	}
 	apitest.GrantRole(w.T, w.Client, apitest.SystemRole, ns.Name, w.NS)
 	return ns.Name
 }

@@ -5,12 +5,11 @@ import (
 	"strings"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
@@ -24,7 +23,7 @@ const revisedBuffer = 1024
 // replica. It never writes to the API server, so that a revocation does not wait for anything. It
 // reads objects without a schema, so that one that cannot be read completely still counts.
 type RevocationReconciler struct {
-	reader      client.Reader // a cache
+	namespaces  *informer.Namespaces
 	directory   *directory.Directory
 	observed    *informer.Observed
 	enforcement *enforcement              // of Users
@@ -38,7 +37,7 @@ type RevocationReconciler struct {
 func (r *RevocationReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("revocation").
-		For(newRevocation()).
+		WatchesRawSource(r.namespaces.Source(informer.Revocation, &handler.EnqueueRequestForObject{})).
 		WithOptions(informer.AllReplicas()).
 		Complete(r)
 }
@@ -46,17 +45,13 @@ func (r *RevocationReconciler) SetupWithManager(mgr ctrl.Manager) error {
 // Reconcile makes one revocation as new as the cache.
 func (r *RevocationReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	defer func() { r.directory.Touch(r.now()) }()
-	o := newRevocation()
-	err := r.reader.Get(ctx, req.NamespacedName, o)
-	switch {
-	case apierrors.IsNotFound(err):
+	o := r.namespaces.Revocation(req.NamespacedName)
+	if o == nil {
 		userKey := r.directory.DeleteRevocation(req.String(), r.now())
 		r.observed.Forget(req.NamespacedName)
 		r.enforceUser(userKey, r.observed.Sent(req.Namespace)) // that of the deletion, or a newer one
 		r.enqueueUser(ctx, userKey)
 		return ctrl.Result{}, nil
-	case err != nil:
-		return ctrl.Result{}, err
 	}
 	revocation := revocationOf(o)
 	// First, so that no status shows the revocation and calls the version before it enforced.
@@ -86,12 +81,6 @@ func (r *RevocationReconciler) enqueueUser(ctx context.Context, userKey string) 
 	case r.revised <- event.GenericEvent{Object: u}:
 	case <-ctx.Done():
 	}
-}
-
-func newRevocation() *unstructured.Unstructured {
-	o := &unstructured.Unstructured{}
-	o.SetGroupVersionKind(authv1alpha1.GroupVersion.WithKind("Revocation"))
-	return o
 }
 
 // revocationOf returns what a Revocation says. One whose end cannot be read has no end.

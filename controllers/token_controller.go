@@ -3,14 +3,13 @@ package controllers
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strings"
 	"sync"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
@@ -22,17 +21,18 @@ import (
 // TokenReconciler keeps the directory's token records up to date with the Tokens, on every replica.
 // It never writes to the API server, so that a revocation does not wait for anything.
 type TokenReconciler struct {
-	client    client.Client
-	directory *directory.Directory
-	observed  *informer.Observed
-	now       func() time.Time
+	namespaces *informer.Namespaces
+	directory  *directory.Directory
+	observed   *informer.Observed
+	now        func() time.Time
+	unknownIn  string // the namespace of the records of tokens whose user the writing replica did not know
 
 	mu     sync.Mutex                           // orders changes from several objects about one token
 	tokens map[types.NamespacedName]tokenOfUser // because a deleted Token no longer says whose token it recorded
 }
 
-// tokenOfUser identifies one token of one user.
-type tokenOfUser struct{ uid, id string }
+// tokenOfUser identifies one token of one user, as recorded in one namespace; empty: in any.
+type tokenOfUser struct{ namespace, uid, id string }
 
 // +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=tokens,verbs=list;watch,namespace=gatehouse-users
 
@@ -40,7 +40,7 @@ type tokenOfUser struct{ uid, id string }
 func (r *TokenReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("token").
-		For(&authv1alpha1.Token{}).
+		WatchesRawSource(r.namespaces.Source(informer.Token, &handler.EnqueueRequestForObject{})).
 		WithOptions(informer.AllReplicas()).
 		Complete(r)
 }
@@ -48,88 +48,74 @@ func (r *TokenReconciler) SetupWithManager(mgr ctrl.Manager) error {
 // Reconcile makes the record of one Token as new as the cache.
 func (r *TokenReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	defer func() { r.directory.Touch(r.now()) }()
-	t := &authv1alpha1.Token{}
-	if err := r.client.Get(ctx, req.NamespacedName, t); err != nil {
-		if !apierrors.IsNotFound(err) {
-			return ctrl.Result{}, err
-		}
+	t := r.namespaces.Token(req.NamespacedName)
+	if t == nil {
 		r.observed.Forget(req.NamespacedName)
-		return ctrl.Result{}, r.forgetToken(ctx, req.NamespacedName)
+		r.forgetToken(req.NamespacedName)
+		return ctrl.Result{}, nil
 	}
 	if t.Unreadable != "" {
 		log.FromContext(ctx).Error(errors.New(t.Unreadable), "stored Token breaks the schema and counts as revoked; correct or delete it")
 	}
-	if err := r.putRecord(ctx, req.NamespacedName, t); err != nil {
-		return ctrl.Result{}, err
-	}
+	r.putRecord(req.NamespacedName, t)
 	r.observed.Record(req.NamespacedName, t.ResourceVersion)
 	return ctrl.Result{}, nil
 }
 
 // putRecord puts the record of a Token into the directory. If the label has moved on to another
 // token, the record of the earlier one stays only if another object still describes it.
-func (r *TokenReconciler) putRecord(ctx context.Context, key types.NamespacedName, t *authv1alpha1.Token) error {
+func (r *TokenReconciler) putRecord(key types.NamespacedName, t *authv1alpha1.Token) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if t.Spec.TokenID != "" { // only an unreadable Token has no id
-		r.directory.PutRecord(record.FromToken(t))
+	kept := r.recordOf(t)
+	if kept.ID != "" { // only an unreadable Token has no id
+		r.directory.PutRecord(kept)
 	}
-	token := tokenOfUser{t.Spec.UserRef.UID, t.Spec.TokenID}
+	token := tokenOfUser{namespaceOf(kept), kept.UserUID, kept.ID}
 	if before, known := r.tokens[key]; known && before != token {
-		if err := r.dropOrphanedRecord(ctx, before); err != nil {
-			return err
-		}
+		r.dropOrphanedRecord(key.Namespace, before)
 	}
 	r.tokens[key] = token
-	return nil
 }
 
-func (r *TokenReconciler) forgetToken(ctx context.Context, key types.NamespacedName) error {
+// recordOf returns the record of a Token. It counts for a User of the same namespace only, except that
+// a replica that did not know the user has written it where such records are.
+func (r *TokenReconciler) recordOf(t *authv1alpha1.Token) directory.Record {
+	kept := record.FromToken(t)
+	if t.Namespace == r.unknownIn && record.OfUnknownUser(t) {
+		kept.UserKey = ""
+	}
+	return kept
+}
+
+func namespaceOf(r directory.Record) string {
+	namespace, _, _ := strings.Cut(r.UserKey, "/")
+	return namespace
+}
+
+func (r *TokenReconciler) forgetToken(key types.NamespacedName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	token, known := r.tokens[key]
 	if !known {
-		return nil
+		return
 	}
-	if err := r.dropOrphanedRecord(ctx, token); err != nil {
-		return err
-	}
+	r.dropOrphanedRecord(key.Namespace, token)
 	delete(r.tokens, key)
-	return nil
 }
 
 // dropOrphanedRecord deletes the record of a token that no object in the cache describes any
 // longer. A revoked token can have two objects: that of its label and, after the label has moved on
 // to another token, one of its own. The second must keep the token void after the first is gone.
 // The caller holds mu.
-func (r *TokenReconciler) dropOrphanedRecord(ctx context.Context, token tokenOfUser) error {
-	var others authv1alpha1.TokenList
-	if err := r.client.List(ctx, &others, client.MatchingFields{byTokenID: token.id}); err != nil {
-		return fmt.Errorf("list tokens by id: %w", err)
-	}
+func (r *TokenReconciler) dropOrphanedRecord(namespace string, token tokenOfUser) {
 	stillRecorded := false
-	for i := range others.Items {
-		other := record.FromToken(&others.Items[i])
-		stillRecorded = stillRecorded || other.UserUID == token.uid
+	for _, t := range r.namespaces.TokensByID(namespace, token.id) {
+		other := r.recordOf(t)
+		stillRecorded = stillRecorded || other.UserUID == token.uid && namespaceOf(other) == token.namespace
 		r.directory.PutRecord(other)
 	}
 	if !stillRecorded {
-		r.directory.DeleteRecord(token.uid, token.id)
+		r.directory.DeleteRecord(token.namespace, token.uid, token.id)
 	}
-	return nil
-}
-
-// byTokenID is the name of the cache index that finds Tokens by the id of their token.
-const byTokenID = "tokenID"
-
-// addIndexes adds the indexes that the controllers need to the cache.
-func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
-	return indexer.IndexField(ctx, &authv1alpha1.Token{}, byTokenID, func(o client.Object) []string { return tokenIDs(o) })
-}
-
-func tokenIDs(o client.Object) []string {
-	if t, ok := o.(*authv1alpha1.Token); ok {
-		return []string{t.Spec.TokenID}
-	}
-	return nil
 }

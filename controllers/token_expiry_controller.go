@@ -2,10 +2,12 @@ package controllers
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
@@ -27,9 +29,11 @@ const (
 // needs. It has its own queue, so that revocations never wait behind deletions, and runs on every
 // replica: the first one deletes a Token, and the others no longer find it.
 type TokenExpiryReconciler struct {
-	client    client.Client
-	directory *directory.Directory
-	now       func() time.Time
+	namespaces *informer.Namespaces
+	client     client.Client // writes
+	directory  *directory.Directory
+	unreadable func() []string // namespaces of which the directory may lack Users
+	now        func() time.Time
 }
 
 // +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=tokens,verbs=list;watch;patch;delete,namespace=gatehouse-users
@@ -38,16 +42,16 @@ type TokenExpiryReconciler struct {
 func (r *TokenExpiryReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("token-expiry").
-		For(&authv1alpha1.Token{}).
+		WatchesRawSource(r.namespaces.Source(informer.Token, &handler.EnqueueRequestForObject{})).
 		WithOptions(informer.Jittered()).
 		Complete(r)
 }
 
 // Reconcile deletes an expired Token, or requeues it for the time when it can be deleted.
 func (r *TokenExpiryReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	t := &authv1alpha1.Token{}
-	if err := r.client.Get(ctx, req.NamespacedName, t); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+	t := r.namespaces.Token(req.NamespacedName)
+	if t == nil {
+		return ctrl.Result{}, nil
 	}
 	if t.DeletionTimestamp != nil {
 		return r.release(ctx, t)
@@ -82,7 +86,7 @@ func (r *TokenExpiryReconciler) release(ctx context.Context, t *authv1alpha1.Tok
 // userGone reports whether the User of a Token does not exist. Then its tokens are void without a
 // record.
 func (r *TokenExpiryReconciler) userGone(t *authv1alpha1.Token) bool {
-	if !r.directory.HasSynced() || r.now().Sub(t.DeletionTimestamp.Time) < releaseCheck {
+	if !r.directory.HasSynced() || slices.Contains(r.unreadable(), t.Namespace) || r.now().Sub(t.DeletionTimestamp.Time) < releaseCheck {
 		return false
 	}
 	_, found := r.directory.ByUID(t.Spec.UserRef.UID)

@@ -35,10 +35,11 @@ const repairRetry = time.Minute
 // label back, and is created again if the garbage collector was faster. A revoked Token loses its
 // texts, and is held until its token has ended. The reconciler runs on every replica, without a delay: the first one writes.
 type TokenRepairReconciler struct {
-	client    client.Client // reads from the cache
-	reader    client.Reader // reads from the API server
-	directory *directory.Directory
-	now       func() time.Time
+	namespaces *informer.Namespaces
+	client     client.Client // writes
+	reader     client.Reader // reads from the API server
+	directory  *directory.Directory
+	now        func() time.Time
 
 	mu       sync.Mutex
 	misowned map[types.NamespacedName]time.Time           // when a Token was last seen without the right owner
@@ -58,7 +59,7 @@ func (r *TokenRepairReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("token-repair").
-		Watches(&authv1alpha1.Token{}, handler.Funcs{
+		WatchesRawSource(r.namespaces.Source(informer.Token, handler.Funcs{
 			CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { add(e.Object, q) },
 			UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { add(e.ObjectNew, q) },
 			DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) {
@@ -66,7 +67,7 @@ func (r *TokenRepairReconciler) SetupWithManager(mgr ctrl.Manager) error {
 					q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(t)})
 				}
 			},
-		}).
+		})).
 		WithOptions(informer.AllReplicas()).
 		Complete(r)
 }

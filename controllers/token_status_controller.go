@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
@@ -19,7 +20,8 @@ import (
 // TokenStatusReconciler writes the condition Enforced of revoked Tokens. Every replica runs it, and one
 // of them writes, as UserStatusReconciler does.
 type TokenStatusReconciler struct {
-	client      client.Client // reads from the cache
+	namespaces  *informer.Namespaces
+	client      client.Client // writes
 	turns       *replica.Turns
 	enforcement *enforcement // nil: no one asks for the condition
 	now         func() time.Time
@@ -36,7 +38,7 @@ func (r *TokenStatusReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("token-status").
-		For(&authv1alpha1.Token{}).
+		WatchesRawSource(r.namespaces.Source(informer.Token, &handler.EnqueueRequestForObject{})).
 		WatchesRawSource(r.enforcement.source()).
 		WithOptions(informer.Jittered()).
 		Complete(r)
@@ -44,12 +46,8 @@ func (r *TokenStatusReconciler) SetupWithManager(mgr ctrl.Manager) error {
 
 // Reconcile writes the condition of one Token if it differs from the one that it should have.
 func (r *TokenStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	t := &authv1alpha1.Token{}
-	err := r.client.Get(ctx, req.NamespacedName, t)
-	if client.IgnoreNotFound(err) != nil {
-		return ctrl.Result{}, err
-	}
-	if apierrors.IsNotFound(err) || !r.concerns(t) {
+	t := r.namespaces.Token(req.NamespacedName)
+	if t == nil || !r.concerns(t) {
 		r.turns.Done(req.NamespacedName)
 		r.enforcement.forget(req.NamespacedName)
 		return ctrl.Result{}, nil

@@ -12,32 +12,32 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
-// identityConflicts returns the identities of u that older Users hold. The directory applies the
+// identityConflicts returns the identities of u that other Users hold. The directory applies the
 // same rule.
 func (r *UserStatusReconciler) identityConflicts(u *authv1alpha1.User) []directory.IdentityConflict {
 	if len(u.Spec.Identities) == 0 {
 		return nil
 	}
-	own := claimantOf(u)
+	own := r.claimantOf(u)
 	users, seen := []*directory.User{own}, map[string]bool{own.Key: true}
 	for _, name := range projection.IdentityNames(u) {
 		for _, key := range r.identities.Lookup(name) {
-			other := r.users.Get(key)
+			other := r.namespaces.User(key)
 			if other == nil || other.DeletionTimestamp != nil || seen[key.String()] {
 				continue
 			}
 			seen[key.String()] = true
-			users = append(users, claimantOf(other))
+			users = append(users, r.claimantOf(other))
 		}
 	}
 	return directory.IdentityConflictsAmong(users, own.Key)
 }
 
-// claimantOf returns what decides about the identities of a User.
-func claimantOf(u *authv1alpha1.User) *directory.User {
-	return &directory.User{
+// claimantOf returns what decides about the login and the identities of a User.
+func (r *UserStatusReconciler) claimantOf(u *authv1alpha1.User) *directory.User {
+	return r.tenants.apply(u, projection.Projection{User: &directory.User{
 		Key: u.Namespace + "/" + u.Name, UID: string(u.UID), Created: u.CreationTimestamp.Time, Identities: projection.Identities(u),
-	}
+	}}).User
 }
 
 // trustChanges returns a source that enqueues every User with identities when other issuers are

@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -32,8 +31,9 @@ import (
 // never waits behind it. It writes only what the directory of its own replica already
 // holds, so that no one sees Ready for a password that is not in force anywhere.
 type UserStatusReconciler struct {
-	users         *informer.Users
-	client        client.Client                         // reads Secrets and writes
+	namespaces    *informer.Namespaces
+	tenants       *tenants
+	client        client.Client                         // writes
 	secrets       *informer.Index[types.NamespacedName] // updated by UserReconciler
 	logins        *informer.Index[string]
 	identities    *informer.Index[string]
@@ -55,16 +55,15 @@ type UserStatusReconciler struct {
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch,namespace=gatehouse-users
 
 // SetupWithManager makes the manager call Reconcile for every change of a User, of another User
-// with the same login, and of a Secret that it references.
+// with the same login, of a Secret that it references and of what its namespace permits.
 func (r *UserStatusReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("user-status").
-		Watches(&corev1.Secret{}, informer.UsersOfSecret(r.secrets, r.enforcement.secretChanged)).
+		WatchesRawSource(r.namespaces.Source(informer.Secret, informer.UsersOfSecret(r.secrets, r.enforcement.secretChanged))).
+		WatchesRawSource(r.namespaces.Source(informer.User, informer.Rivals(r.logins, r.identities))).
+		WatchesRawSource(r.tenants.source(r.concernedBy)).
+		WatchesRawSource(source.Channel(r.revised, &handler.EnqueueRequestForObject{})).
 		WithOptions(informer.Jittered())
-	b = b.WatchesRawSource(source.Channel(r.revised, &handler.EnqueueRequestForObject{}))
-	for _, users := range r.users.Sources(informer.Rivals(r.logins, r.identities)) {
-		b = b.WatchesRawSource(users)
-	}
 	if r.enforcement != nil {
 		b = b.WatchesRawSource(r.enforcement.source())
 	}
@@ -81,22 +80,19 @@ func (r *UserStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	if err := r.directory.AwaitSync(ctx); err != nil {
 		return ctrl.Result{}, err
 	}
-	u := r.users.Get(req.NamespacedName)
+	u := r.namespaces.User(req.NamespacedName)
 	if u == nil || u.DeletionTimestamp != nil {
 		r.turns.Done(req.NamespacedName)
 		r.enforcement.forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
-	secrets, err := secretsOf(ctx, r.client, u)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
+	secrets := secretsOf(r.namespaces, u)
 	s := r.desiredStatus(u, secrets)
 	if s.Current = r.inForce(s.Projection.User); s.Current == nil {
 		return ctrl.Result{RequeueAfter: compareInterval}, nil
 	}
 	var again time.Duration
-	s.Enforced, again = r.enforcement.judge(u, versionsOf(u, secrets), meta.FindStatusCondition(u.Status.Conditions, authv1alpha1.ConditionEnforced))
+	s.Enforced, again = r.enforcement.judge(u, r.versionsOf(u, secrets), meta.FindStatusCondition(u.Status.Conditions, authv1alpha1.ConditionEnforced))
 	result := ctrl.Result{RequeueAfter: soonest(s.RequeueAfter(), again)}
 	next := s.Next()
 	if equality.Semantic.DeepEqual(u.Status, next) {
@@ -120,9 +116,9 @@ func soonest(a, b time.Duration) time.Duration {
 	return min(a, b)
 }
 
-// versionsOf returns the versions of a User and of its Secrets.
-func versionsOf(u *authv1alpha1.User, secrets projection.Secrets) informer.Versions {
-	out := informer.Versions{Users: informer.VersionOf(u.ResourceVersion)}
+// versionsOf returns the versions of a User, its Secrets and its Tenant.
+func (r *UserStatusReconciler) versionsOf(u *authv1alpha1.User, secrets projection.Secrets) informer.Versions {
+	out := informer.Versions{Users: informer.VersionOf(u.ResourceVersion), Tenants: r.tenants.version(u.Namespace)}
 	for _, name := range projection.SecretNames(u) {
 		if secret := secrets(name); secret != nil {
 			out.Secrets = max(out.Secrets, informer.VersionOf(secret.ResourceVersion))
@@ -133,41 +129,53 @@ func versionsOf(u *authv1alpha1.User, secrets projection.Secrets) informer.Versi
 
 // desiredStatus returns everything that the status of u is computed from.
 func (r *UserStatusReconciler) desiredStatus(u *authv1alpha1.User, secrets projection.Secrets) projection.Status {
-	s := projection.Status{User: u, Projection: r.projector.Project(u, secrets), Holder: r.loginHolder(u), Now: r.now()}
+	projected := r.tenants.apply(u, r.projector.Project(u, secrets))
+	s := projection.Status{User: u, Projection: projected, Holder: r.loginHolder(u), Now: r.now()}
 	s.IdentityConflicts, s.Trusts = r.identityConflicts(u), r.trusts
 	s.Lifted = r.lockouts.isLifted(u.UID, s.Projection.User.LockedUntil)
 	return s
 }
 
-// inForce returns the directory's version of u if it has exactly this spec and these passwords, and
-// nil otherwise.
+// concernedBy returns the Users whose status the policy of a namespace concerns: its own, and those
+// who claim the same logins and identities.
+func (r *UserStatusReconciler) concernedBy(namespace string) []types.NamespacedName {
+	var out []types.NamespacedName
+	for _, key := range r.namespaces.UsersIn(namespace) {
+		if u := r.namespaces.User(key); u != nil {
+			out = append(append(out, key), informer.RivalsOf(r.logins, r.identities, u)...)
+		}
+	}
+	return out
+}
+
+// inForce returns the directory's version of u if it has exactly this spec and these passwords under
+// the same policy, and nil otherwise.
 func (r *UserStatusReconciler) inForce(u *directory.User) *directory.User {
 	current, ok := r.directory.ByKey(u.Key)
-	if !ok || current.UID != u.UID || current.Credentials.Revision != u.Credentials.Revision {
+	if !ok || current.UID != u.UID || current.Credentials.Revision != u.Credentials.Revision ||
+		current.NotPermitted != u.NotPermitted || current.Tenant != u.Tenant || current.Rank != u.Rank {
 		return nil
 	}
 	return current
 }
 
 // loginHolder returns the namespace/name of the other User that holds the login of u, or "" if u
-// holds it. The directory applies the same rule: the oldest by creation, then by UID.
+// holds it. The directory applies the same rule.
 func (r *UserStatusReconciler) loginHolder(u *authv1alpha1.User) string {
-	oldest := u
+	first := r.claimantOf(u)
 	for _, key := range r.logins.Lookup(u.EffectiveLogin()) {
-		other := r.users.Get(key)
-		if other != nil && other.EffectiveLogin() == u.EffectiveLogin() && other.DeletionTimestamp == nil && compareAge(other, oldest) < 0 {
-			oldest = other
+		other := r.namespaces.User(key)
+		if other == nil || other.EffectiveLogin() != u.EffectiveLogin() || other.DeletionTimestamp != nil {
+			continue
+		}
+		if claimant := r.claimantOf(other); claimant.Before(first) {
+			first = claimant
 		}
 	}
-	if oldest.UID == u.UID {
+	if first.UID == string(u.UID) {
 		return ""
 	}
-	return oldest.Namespace + "/" + oldest.Name
-}
-
-// compareAge returns a negative number if a takes precedence over b for a login that both claim.
-func compareAge(a, b *authv1alpha1.User) int {
-	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.UID, b.UID))
+	return first.Key
 }
 
 // write patches what differs. Losing to another writer is not an error: the version that won
@@ -216,7 +224,7 @@ func (r *UserStatusReconciler) announceRevocation(u *authv1alpha1.User, next aut
 // needsAttention reports whether a condition is worth a warning event.
 func needsAttention(c *metav1.Condition) bool {
 	switch c.Reason {
-	case authv1alpha1.ReasonLocked, authv1alpha1.ReasonLoginConflict, authv1alpha1.ReasonInvalidHash, authv1alpha1.ReasonHashTooLarge,
+	case authv1alpha1.ReasonLocked, authv1alpha1.ReasonLoginConflict, authv1alpha1.ReasonNotPermitted, authv1alpha1.ReasonInvalidHash, authv1alpha1.ReasonHashTooLarge,
 		authv1alpha1.ReasonUnreadable, authv1alpha1.ReasonBelowRecommendation:
 		return true
 	default:

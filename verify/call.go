@@ -53,6 +53,7 @@ type introspection struct {
 	Subject   string   `json:"sub"`
 	UID       string   `json:"uid"`
 	Groups    []string `json:"groups"`
+	Tenant    string   `json:"tenant"`
 	Audience  []string `json:"aud"`
 	Issuer    string   `json:"iss"`
 	IssuedAt  int64    `json:"iat"`
@@ -79,7 +80,7 @@ func (v *Verifier) ask(ctx context.Context, token string, digest *[sha256.Size]b
 		return nil, ErrInvalid
 	}
 	kept := &entry{until: begun.Add(v.MaximumStaleness), id: Identity{
-		UID: i.UID, Login: i.Subject, Groups: i.Groups, TokenID: i.ID,
+		UID: i.UID, Login: i.Subject, Groups: i.Groups, Tenant: i.Tenant, TokenID: i.ID,
 		IssuedAt: time.Unix(i.IssuedAt, 0), ExpiresAt: time.Unix(i.ExpiresAt, 0),
 	}}
 	v.asked.put(digest, kept)

@@ -60,6 +60,7 @@ type claims struct {
 	Name      string           `json:"name"`
 	Email     string           `json:"email"`
 	Groups    []string         `json:"groups"`
+	Tenant    string           `json:"tenant"`
 }
 
 var errUnknownKey = errors.New("unknown key")
@@ -91,7 +92,7 @@ func (v *Verifier) check(token string, keys *keySet) (*Identity, error) {
 		return nil, fmt.Errorf("%w: not good yet", ErrInvalid)
 	}
 	return &Identity{
-		UID: c.UID, Login: c.Subject, Name: c.Name, Email: c.Email, Groups: c.Groups, TokenID: c.ID,
+		UID: c.UID, Login: c.Subject, Name: c.Name, Email: c.Email, Groups: c.Groups, Tenant: c.Tenant, TokenID: c.ID,
 		IssuedAt: time.Unix(c.IssuedAt, 0), ExpiresAt: time.Unix(c.ExpiresAt, 0),
 	}, nil
 }

@@ -77,6 +77,7 @@ type Identity struct {
 	Name      string
 	Email     string
 	Groups    []string
+	Tenant    string // empty: the user belongs to no tenant
 	TokenID   string
 	IssuedAt  time.Time
 	ExpiresAt time.Time

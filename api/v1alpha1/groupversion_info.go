@@ -16,7 +16,7 @@ var GroupVersion = schema.GroupVersion{Group: Group, Version: "v1alpha1"}
 // them. It returns an error only if the scheme already has other types with the same names.
 func AddToScheme(s *runtime.Scheme) error {
 	builder := runtime.NewSchemeBuilder(func(s *runtime.Scheme) error {
-		s.AddKnownTypes(GroupVersion, &User{}, &UserList{}, &Token{}, &TokenList{}, &Revocation{}, &RevocationList{})
+		s.AddKnownTypes(GroupVersion, &User{}, &UserList{}, &Token{}, &TokenList{}, &Revocation{}, &RevocationList{}, &Tenant{}, &TenantList{})
 		metav1.AddToGroupVersion(s, GroupVersion)
 		return nil
 	})

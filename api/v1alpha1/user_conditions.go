@@ -53,6 +53,7 @@ const (
 	ReasonInvalidHash         = "InvalidHash"
 	ReasonHashTooLarge        = "HashTooLarge"
 	ReasonUnreadable          = "Unreadable"
+	ReasonNotPermitted        = "NotPermitted"
 )
 
 // The reasons of Enforced. Pending is one of them too.

@@ -43,7 +43,8 @@ type User struct {
 // UserSpec is the desired account.
 type UserSpec struct {
 	// login is the name that the user logs in with. Absent: metadata.name. Logins compare byte for
-	// byte; if two Users have the same login, the older User keeps it. 1 to 255 characters without
+	// byte. If two Users of a namespace have the same login, the older User keeps it; if they are in
+	// two namespaces, the configuration of the service says whose it is. 1 to 255 characters without
 	// ':', control characters and invisible format characters, and without spaces at either end.
 	// Example: jeanjackson@example.com
 	// +optional
@@ -107,8 +108,8 @@ type UserSpec struct {
 	Passwords []Password `json:"passwords,omitempty"`
 
 	// identities are tokens of other issuers that log this user in, in the place of a password, at
-	// most 16. An identity belongs to one User; if several claim it, the oldest User keeps it.
-	// Absent or empty: the user needs a password.
+	// most 16. An identity belongs to one User; if several claim it, it is decided as with logins who
+	// keeps it. Absent or empty: the user needs a password.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
@@ -239,7 +240,8 @@ type TokenPolicy struct {
 type UserState string
 
 // The states of a user. If several apply, the status shows the first one that does in the order
-// Invalid (unreadable object), Revoked, Expired, Invalid (other causes), PasswordExpired, Locked.
+// Invalid (unreadable object, not permitted), Revoked, Expired, Invalid (other causes),
+// PasswordExpired, Locked.
 const (
 	// UserActive means that the user can log in with at least one password.
 	UserActive UserState = "Active"
@@ -247,8 +249,8 @@ const (
 	UserRevoked UserState = "Revoked"
 	// UserExpired means that spec.expiresAt has passed.
 	UserExpired UserState = "Expired"
-	// UserInvalid means that the stored object is unreadable, another User holds the login, or no
-	// password is usable. The Ready condition says which.
+	// UserInvalid means that the stored object is unreadable, the Tenant does not permit the User,
+	// another User holds the login, or no password is usable. The Ready condition says which.
 	UserInvalid UserState = "Invalid"
 	// UserPasswordExpired means that every usable password has expired.
 	UserPasswordExpired UserState = "PasswordExpired"

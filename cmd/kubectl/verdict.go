@@ -118,6 +118,9 @@ func (f *facts) expired() line {
 // so its word comes first.
 func (f *facts) holdsLogin() line {
 	login := f.user.EffectiveLogin()
+	if c := f.condition(authv1alpha1.ReasonNotPermitted); c != nil {
+		return line{bad, c.Message, ""}
+	}
 	if c := f.condition(authv1alpha1.ReasonLoginConflict); c != nil {
 		return line{bad, c.Message, "set another spec.login, or delete one of the two Users"}
 	}

@@ -52,6 +52,8 @@ const (
 	RuleNoPassword       Rule = "no-password"
 	RuleExpired          Rule = "expired"
 	RuleAdminGroup       Rule = "admin-group"
+	RuleNotPermitted     Rule = "not-permitted"
+	RuleTenantConflict   Rule = "tenant-conflict"
 )
 
 // Description says what a rule finds.
@@ -73,6 +75,8 @@ func Rules() []Description {
 		{string(RuleNoPassword), "The User has no way to log in."},
 		{string(RuleExpired), "The account or a password has expired."},
 		{string(RuleAdminGroup), "The User is in a group of administrators."},
+		{string(RuleNotPermitted), "The Tenant of the User's namespace does not permit the User."},
+		{string(RuleTenantConflict), "Two Tenants allow the same thing, or name the same namespace."},
 	}
 }
 

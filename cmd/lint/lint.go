@@ -57,6 +57,7 @@ type linter struct {
 	users     []located
 	secrets   map[manifest.Key]located
 	used      map[manifest.Key]bool // Secrets that a User refers to
+	tenants   []located
 	faults    []faultAt
 	admins    map[string]bool // administrators before the change; nil if that is unknown
 	result    Result
@@ -109,17 +110,21 @@ func (l *linter) add(o located, seen map[manifest.Key]located) {
 		return
 	}
 	seen[o.Key] = o
-	if o.User != nil {
+	switch {
+	case o.User != nil:
 		l.users = append(l.users, o)
-	} else {
+	case o.Tenant != nil:
+		l.tenants = append(l.tenants, o)
+	default:
 		l.secrets[o.Key] = o
 	}
 }
 
 // examine applies all rules.
 func (l *linter) examine() {
-	logins, identities := map[string]located{}, claims{}
+	logins, identities, tenants := map[string]located{}, claims{}, l.examineTenants()
 	for _, u := range l.users {
+		l.examinePermission(u, tenants)
 		l.examineLogin(u, logins)
 		l.examineIdentities(u, identities)
 		l.examineExpiry(u)
@@ -157,7 +162,7 @@ func (l *linter) examineLogin(u located, logins map[string]located) {
 		logins[login] = u
 		return
 	}
-	l.report(u, "spec.login", RuleDuplicateLogin.error(fmt.Sprintf("User %s (%s:%d) has the login %q as well; only the older of the two logs in",
+	l.report(u, "spec.login", RuleDuplicateLogin.error(fmt.Sprintf("User %s (%s:%d) has the login %q as well; only one of the two logs in",
 		first.Key.DirectoryKey(), first.source.path, first.Line, login)))
 }
 

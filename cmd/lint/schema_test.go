@@ -13,7 +13,7 @@ import (
 // TestVerdictIsThatOfTheAPIServer uses the table that the test of the CRDs tries on an API server.
 func TestVerdictIsThatOfTheAPIServer(t *testing.T) {
 	t.Parallel()
-	for kind, cases := range map[string]map[string]schemacases.Case{"User": schemacases.Users(), "Revocation": schemacases.Revocations()} {
+	for kind, cases := range map[string]map[string]schemacases.Case{"User": schemacases.Users(), "Revocation": schemacases.Revocations(), "Tenant": schemacases.Tenants()} {
 		for name, c := range cases {
 			t.Run(kind+" with "+name, func(t *testing.T) {
 				t.Parallel()

@@ -103,6 +103,11 @@ func TestBudgetOfOneUser(t *testing.T) {
 	if limit := budgetBurst + int(budgetPerSecond*elapsed.Seconds()) + 1; writes > limit {
 		t.Errorf("the attacker has caused %d writes within %s, want at most %d:\n%v\n%v", writes, elapsed, limit, before, after)
 	}
+	// Each revoked record says once when it is in force everywhere.
+	revoked := len(tokens) + int(counts[http.StatusNoContent])
+	if statuses := after["PATCH tokens/status"] - before["PATCH tokens/status"]; statuses > revoked {
+		t.Errorf("%d revocations have caused %d writes of a status", revoked, statuses)
+	}
 }
 
 // revokeEach revokes tokens one after the other and returns how long each took.

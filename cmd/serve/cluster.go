@@ -48,7 +48,7 @@ func (a *App) serveCluster(ctx context.Context) error {
 	o, namespace := a.options, ownNamespace()
 	o.setIssuerDefaults("https://gatehouse." + namespace + ".svc")
 	progress := informer.NewProgress()
-	mgr, err := a.newManager(namespace, progress)
+	mgr, err := a.newManager(namespace)
 	if err != nil {
 		return err
 	}
@@ -66,12 +66,10 @@ func (a *App) serveCluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.directory.LimitStaleness(o.MaximumStaleness)
-	config := controllers.Config{
-		Directory: a.directory, Keyer: a.keyer, Now: a.now, Namespaces: o.Namespaces, Trusts: trusted.Trusts, OnTrustChange: trusted.OnChange,
-		HashMemory: hashMemory(), Progress: progress, Replicas: replicas,
-	}
-	if err := controllers.Setup(ctx, mgr, config); err != nil {
+	followed, err := a.setupControllers(mgr, controllers.Config{
+		System: namespace, Trusts: trusted.Trusts, OnTrustChange: trusted.OnChange, Progress: progress, Replicas: replicas,
+	})
+	if err != nil {
 		return err
 	}
 	keys := &controllers.KeysReconciler{
@@ -80,7 +78,7 @@ func (a *App) serveCluster(ctx context.Context) error {
 	if err := keys.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the keys controller: %w", err)
 	}
-	cert, err := a.clusterCertificate(mgr, namespace)
+	cert, err := a.clusterCertificate(mgr, namespace, followed.OfTenants)
 	if err != nil {
 		return err
 	}
@@ -107,8 +105,23 @@ func (a *App) serveCluster(ctx context.Context) error {
 	return startWithGrace(a.drainContext(ctx, o.DrainDelay), shutdownGrace+time.Second, mgr.Start)
 }
 
+// setupControllers adds the controllers of users and Tenants, and their metrics. It completes their
+// configuration with what the flags say.
+func (a *App) setupControllers(mgr manager.Manager, cfg controllers.Config) (*controllers.Followed, error) {
+	o := a.options
+	a.directory.LimitStaleness(o.MaximumStaleness)
+	cfg.Directory, cfg.Keyer, cfg.Now, cfg.HashMemory = a.directory, a.keyer, a.now, hashMemory()
+	cfg.Namespaces, cfg.AdminGroups = o.Namespaces, o.AdminGroups
+	followed, err := controllers.Setup(mgr, cfg)
+	if err != nil {
+		return nil, err
+	}
+	a.registry.MustRegister(newWatchCollector(followed, a.now))
+	return followed, nil
+}
+
 // newManager returns a manager. The directory hears of each sign of life of the API server.
-func (a *App) newManager(namespace string, progress *informer.Progress) (manager.Manager, error) {
+func (a *App) newManager(namespace string) (manager.Manager, error) {
 	connection, err := clusterConfig()
 	if err != nil {
 		return nil, err
@@ -128,7 +141,7 @@ func (a *App) newManager(namespace string, progress *informer.Progress) (manager
 	mgr, err := manager.New(connection, manager.Options{
 		Scheme:                  scheme,
 		MapperProvider:          newRESTMapper,
-		Cache:                   informer.CacheOptions(a.options.Namespaces, namespace, progress),
+		Cache:                   informer.CacheOptions(namespace),
 		Client:                  informer.ClientOptions(),
 		Logger:                  logr.FromSlogHandler(logging.Demote(a.log.Handler(), routine)),
 		Metrics:                 metricsserver.Options{BindAddress: noAddress},    // App serves metrics itself
@@ -196,6 +209,7 @@ func newRESTMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 		corev1.SchemeGroupVersion.WithKind("Secret"), corev1.SchemeGroupVersion.WithKind("ConfigMap"),
 		coordinationv1.SchemeGroupVersion.WithKind("Lease"),
 		authv1alpha1.GroupVersion.WithKind("User"), authv1alpha1.GroupVersion.WithKind("Token"), authv1alpha1.GroupVersion.WithKind("Revocation"),
+		authv1alpha1.GroupVersion.WithKind("Tenant"),
 	} {
 		mapper.Add(kind, meta.RESTScopeNamespace)
 		mapper.Add(kind.GroupVersion().WithKind(kind.Kind+"List"), meta.RESTScopeNamespace) // the cache asks for it before it lists

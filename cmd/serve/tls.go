@@ -25,8 +25,8 @@ type certificate struct {
 }
 
 // clusterCertificate returns the mounted certificate, or else one of the CA that all replicas
-// share. It adds what keeps the certificate current to mgr.
-func (a *App) clusterCertificate(mgr manager.Manager, namespace string) (certificate, error) {
+// share. It adds what keeps the certificate current to mgr. Tenants returns the namespaces of Tenants.
+func (a *App) clusterCertificate(mgr manager.Manager, namespace string, tenants func() []string) (certificate, error) {
 	o := a.options
 	if o.AllowHTTP {
 		return certificate{}, nil
@@ -43,7 +43,7 @@ func (a *App) clusterCertificate(mgr manager.Manager, namespace string) (certifi
 		names = append(names, serviceNames(deployment, namespace)...)
 	}
 	own := authority.NewSource(names, a.now)
-	reconciler := &controllers.AuthorityReconciler{Namespace: namespace, Publish: o.Namespaces, Source: own, Now: a.now}
+	reconciler := &controllers.AuthorityReconciler{Namespace: namespace, Publish: o.Namespaces, PublishAlso: tenants, Source: own, Now: a.now}
 	if err := reconciler.SetupWithManager(mgr); err != nil {
 		return certificate{}, fmt.Errorf("set up the CA controller: %w", err)
 	}

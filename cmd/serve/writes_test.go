@@ -104,12 +104,13 @@ func (s *story) settledWrites() map[string]int {
 }
 
 var (
-	writeLine     = regexp.MustCompile(`^apiserver_request_total\{.*verb="(APPLY|CREATE|DELETE|DELETECOLLECTION|PATCH|POST|PUT|UPDATE)".*\} ([0-9.e+]+)$`)
-	resourceLabel = regexp.MustCompile(`[{,]resource="([^"]*)"`)
+	writeLine        = regexp.MustCompile(`^apiserver_request_total\{.*verb="(APPLY|CREATE|DELETE|DELETECOLLECTION|PATCH|POST|PUT|UPDATE)".*\} ([0-9.e+]+)$`)
+	resourceLabel    = regexp.MustCompile(`[{,]resource="([^"]*)"`)
+	subresourceLabel = regexp.MustCompile(`[{,]subresource="([^"]+)"`)
 )
 
 // writes returns the number of write requests in the metrics of the API server, by verb and
-// resource. It leaves out leases: the API server renews one of its own, and Gatehouse may not touch
+// resource, with its subresource as in "PATCH tokens/status". It leaves out leases: the API server renews one of its own, and Gatehouse may not touch
 // any.
 func (s *story) writes() map[string]int {
 	s.Helper()
@@ -138,7 +139,11 @@ func (s *story) writes() map[string]int {
 		if err != nil {
 			s.Fatal(err)
 		}
-		counts[write[1]+" "+resource[1]] += int(n)
+		name := write[1] + " " + resource[1]
+		if sub := subresourceLabel.FindStringSubmatch(line); sub != nil {
+			name += "/" + sub[1]
+		}
+		counts[name] += int(n)
 	}
 	return counts
 }

@@ -118,14 +118,11 @@ func (h IndexedHandler[K]) Delete(ctx context.Context, e event.DeleteEvent, q wo
 // or after the change.
 func Rivals(logins, identities *Index[string]) handler.EventHandler {
 	rivals := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
-		out := []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(o)}}
+		out := []types.NamespacedName{client.ObjectKeyFromObject(o)}
 		if u, ok := o.(*authv1alpha1.User); ok {
-			out = append(out, requestsForKeys(logins.Lookup(u.EffectiveLogin()))...)
-			for _, name := range projection.IdentityNames(u) {
-				out = append(out, requestsForKeys(identities.Lookup(name))...)
-			}
+			out = append(out, RivalsOf(logins, identities, u)...)
 		}
-		return out
+		return requestsForKeys(out)
 	})
 	// The list at start contains every User, so their rivals need not be enqueued with them. No one
 	// waits for these statuses, so the pauses are long enough for the garbage collector to count
@@ -133,6 +130,15 @@ func Rivals(logins, identities *Index[string]) handler.EventHandler {
 	pause := func() time.Duration { return WriteJitter + rand.N(WriteJitter) } //nolint:gosec // spreads work; not for security
 	paced := &PacedHandler{EventHandler: rivals, Pause: pause, Done: debug.FreeOSMemory}
 	return IndexedHandler[string]{Index: identities, EventHandler: IndexedHandler[string]{Index: logins, EventHandler: paced}}
+}
+
+// RivalsOf returns the Users who claim the login of u or one of its identities, maybe u itself.
+func RivalsOf(logins, identities *Index[string], u *authv1alpha1.User) []types.NamespacedName {
+	out := logins.Lookup(u.EffectiveLogin())
+	for _, name := range projection.IdentityNames(u) {
+		out = append(out, identities.Lookup(name)...)
+	}
+	return out
 }
 
 // Users returns the names of all Users with a key, each once for each of its keys.

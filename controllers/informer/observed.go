@@ -1,6 +1,7 @@
 package informer
 
 import (
+	"slices"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -8,20 +9,27 @@ import (
 )
 
 // Observed records which versions of the objects of one kind have reached the directory: of each
-// object until Finish is called, for InitialSync, and up to which version all of them have, for the
-// other replicas. It is safe for concurrent use.
+// object in the namespaces that are being read for the first time, for InitialSync, and up to which
+// version all of them have, for the other replicas. It is safe for concurrent use.
 type Observed struct {
 	mu       sync.Mutex
-	reached  map[types.NamespacedName]string // resourceVersion; nil after Finish
-	updates  int                             // number of calls of Record and Forget
-	arrivals arrivals                        // what the API server has sent and the directory lacks
-	streams  []*stream                       // what the API server has sent, by informer
-	moved    func()                          // called after each call of Record and Forget
+	reached  map[string]map[types.NamespacedName]string // resourceVersion, by namespace between Begin and Finish
+	updates  int                                        // number of calls of Record and Forget
+	arrivals arrivals                                   // what the API server has sent and the directory lacks
+	streams  []*stream                                  // what the API server has sent, by informer
+	moved    func()                                     // called after each call of Record and Forget
 }
 
 // NewObserved returns an Observed without any objects.
 func NewObserved() *Observed {
-	return &Observed{reached: map[types.NamespacedName]string{}, arrivals: newArrivals(), moved: func() {}}
+	return &Observed{reached: map[string]map[types.NamespacedName]string{}, arrivals: newArrivals(), moved: func() {}}
+}
+
+// Begin starts to record the versions of single objects in a namespace.
+func (o *Observed) Begin(namespace string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.reached[namespace] = map[types.NamespacedName]string{}
 }
 
 // Record records that the directory is as new as this version of the object.
@@ -31,8 +39,8 @@ func (o *Observed) Record(key types.NamespacedName, resourceVersion string) {
 	defer o.mu.Unlock()
 	o.updates++
 	o.arrivals.apply(key, VersionOf(resourceVersion))
-	if o.reached != nil {
-		o.reached[key] = resourceVersion
+	if reached := o.reached[key.Namespace]; reached != nil {
+		reached[key] = resourceVersion
 	}
 }
 
@@ -43,7 +51,7 @@ func (o *Observed) Forget(key types.NamespacedName) {
 	defer o.mu.Unlock()
 	o.updates++
 	o.arrivals.drop(key)
-	delete(o.reached, key) // does nothing after Finish, when the map is nil
+	delete(o.reached[key.Namespace], key) // does nothing after Finish, when the map is nil
 }
 
 // Count returns a number that changes whenever something reaches the directory.
@@ -53,11 +61,12 @@ func (o *Observed) Count() int {
 	return o.updates
 }
 
-// Finish drops the versions of single objects and makes later calls record none, to save memory.
-func (o *Observed) Finish() {
+// Finish drops the versions of single objects in a namespace and makes later calls record none of it,
+// to save memory.
+func (o *Observed) Finish(namespace string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.reached = nil
+	delete(o.reached, namespace)
 }
 
 // Behind returns an object for which the directory is older than the listing, if there is one: the
@@ -67,13 +76,14 @@ func (o *Observed) Finish() {
 func (o *Observed) Behind(l Listing) (types.NamespacedName, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	recorded := o.reached[l.namespace]
 	for key, version := range l.objects {
-		if reached, ok := o.reached[key]; !ok || older(reached, version) {
+		if reached, ok := recorded[key]; !ok || older(reached, version) {
 			return key, true
 		}
 	}
-	for key, reached := range o.reached {
-		if _, listed := l.objects[key]; !listed && !older(l.versions[key.Namespace], reached) {
+	for key, reached := range recorded {
+		if _, listed := l.objects[key]; !listed && !older(l.version, reached) {
 			return key, true
 		}
 	}
@@ -82,8 +92,7 @@ func (o *Observed) Behind(l Listing) (types.NamespacedName, bool) {
 
 // Versions returns, for each namespace, the resourceVersion up to which everything that the API
 // server has sent is in the directory. The version of a namespace is 0 before its first list is
-// complete, and if the API server has versions that are not numbers. The empty namespace stands for
-// those in which there is no object, and is absent if there are none.
+// complete, and if the API server has versions that are not numbers.
 func (o *Observed) Versions() map[string]uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -108,6 +117,33 @@ func (o *Observed) Sent(namespace string) uint64 {
 		}
 	}
 	return newest
+}
+
+// recordAll records that the directory is as new as these versions of all objects that there are.
+func (o *Observed) recordAll(versions map[types.NamespacedName]string) {
+	for key, version := range versions {
+		o.Record(key, version)
+	}
+	defer o.moved()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for key, a := range o.arrivals.objects {
+		if _, exists := versions[key]; a.gone && !exists {
+			o.arrivals.remove(key)
+		}
+	}
+}
+
+// unfollow forgets everything of a namespace that is no longer followed.
+func (o *Observed) unfollow(namespace string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.streams = slices.DeleteFunc(o.streams, func(s *stream) bool { return s.namespace == namespace })
+	for key := range o.arrivals.objects {
+		if key.Namespace == namespace {
+			o.arrivals.remove(key)
+		}
+	}
 }
 
 // older reports whether resource version a is older than b. A version that cannot be compared

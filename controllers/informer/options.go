@@ -1,7 +1,6 @@
 package informer
 
 import (
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -11,35 +10,18 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 )
 
-// CacheOptions returns options that restrict the manager's cache to the namespaces of the users and
-// to the parts of their objects that Gatehouse needs, and to the Leases in the service's own
-// namespace. At least one namespace is required. The options do not cover Users, which have their
-// own cache. progress learns what the cache receives. The API server itself leaves out bulky Secrets, because an object that a transform
-// drops has already been received and decoded.
-//
-// Readers of this cache share its objects and must not change them. The parts that are dropped here
-// still exist on the API server, so write with a patch, never with an update.
-func CacheOptions(namespaces []string, own string, progress *Progress) cache.Options {
-	watched := make(map[string]cache.Config, len(namespaces))
-	for _, ns := range namespaces {
-		watched[ns] = cache.Config{}
-	}
-	shared := true
-	return cache.Options{
-		DefaultNamespaces: watched,
-		NewInformer:       progress.NewInformer,
-		ByObject: map[client.Object]cache.ByObject{
-			&authv1alpha1.Token{}:   {Transform: projection.SlimToken, UnsafeDisableDeepCopy: &shared},
-			&coordinationv1.Lease{}: {Namespaces: map[string]cache.Config{own: {}}},
-			&corev1.Secret{}:        {Transform: projection.SlimSecret, UnsafeDisableDeepCopy: &shared, Field: exceptBulkySecrets()},
-		},
-	}
+// CacheOptions returns options that restrict the manager's cache to the service's own namespace, with
+// its Leases. The objects of users and Tenants have caches of their own: see Namespaces and Tenants.
+func CacheOptions(own string) cache.Options {
+	return cache.Options{DefaultNamespaces: map[string]cache.Config{own: {}}, NewInformer: NewRetryingInformer}
 }
 
-// ClientOptions returns options that keep the manager's client from filling a second cache with
-// Users.
+// ClientOptions returns options that keep the manager's client from filling a second cache with the
+// objects of users.
 func ClientOptions() client.Options {
-	return client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&authv1alpha1.User{}}}}
+	return client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{
+		&authv1alpha1.User{}, &authv1alpha1.Token{}, &authv1alpha1.Revocation{}, &authv1alpha1.Tenant{}, &corev1.Secret{},
+	}}}
 }
 
 // exceptBulkySecrets selects all Secrets except those of well-known types that do not hold

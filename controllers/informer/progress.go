@@ -3,13 +3,9 @@ package informer
 import (
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"sync"
-	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 
@@ -19,7 +15,7 @@ import (
 // Progress knows up to which versions the directory has what the API server sent, of all the kinds
 // that it is made from. It is safe for concurrent use.
 type Progress struct {
-	Users, Secrets, Tokens, Revocations *Observed
+	Users, Secrets, Tokens, Revocations, Tenants *Observed
 
 	// Before is called before each request for objects of these kinds; nil: nothing is. It may wait,
 	// until its context ends. It is set before the first informer starts.
@@ -27,6 +23,7 @@ type Progress struct {
 
 	mu       sync.Mutex
 	affected arrivals // Users that a Secret concerns, by the version of the Secret
+	cut      []string // namespaces whose users are refused
 	moved    chan struct{}
 }
 
@@ -36,31 +33,37 @@ type Versions struct {
 	Secrets     uint64 `json:"secrets,string"`
 	Tokens      uint64 `json:"tokens,string"`
 	Revocations uint64 `json:"revocations,string"`
+	Tenants     uint64 `json:"tenants,string,omitempty"` // not of a namespace
 }
 
 // NewProgress returns the progress of a directory that is empty.
 func NewProgress() *Progress {
 	p := &Progress{
-		Users: NewObserved(), Secrets: NewObserved(), Tokens: NewObserved(), Revocations: NewObserved(),
+		Users: NewObserved(), Secrets: NewObserved(), Tokens: NewObserved(), Revocations: NewObserved(), Tenants: NewObserved(),
 		affected: newArrivals(), moved: make(chan struct{}, 1),
 	}
-	for _, o := range []*Observed{p.Users, p.Secrets, p.Tokens, p.Revocations} {
+	for _, o := range append(p.ofUsers(), p.Tenants) {
 		o.moved = p.notify
 	}
-	p.Secrets.Finish() // InitialSync does not compare Secrets
 	return p
+}
+
+// ofUsers returns what is observed in the namespaces of users.
+func (p *Progress) ofUsers() []*Observed {
+	return []*Observed{p.Users, p.Secrets, p.Tokens, p.Revocations}
 }
 
 // Covers reports whether each version is at least as new as the other one.
 func (v Versions) Covers(other Versions) bool {
-	return v.Users >= other.Users && v.Secrets >= other.Secrets && v.Tokens >= other.Tokens && v.Revocations >= other.Revocations
+	return v.Users >= other.Users && v.Secrets >= other.Secrets && v.Tokens >= other.Tokens && v.Revocations >= other.Revocations &&
+		v.Tenants >= other.Tenants
 }
 
 // Max returns the newer version of each kind.
 func (v Versions) Max(other Versions) Versions {
 	return Versions{
 		Users: max(v.Users, other.Users), Secrets: max(v.Secrets, other.Secrets),
-		Tokens: max(v.Tokens, other.Tokens), Revocations: max(v.Revocations, other.Revocations),
+		Tokens: max(v.Tokens, other.Tokens), Revocations: max(v.Revocations, other.Revocations), Tenants: max(v.Tenants, other.Tenants),
 	}
 }
 
@@ -70,63 +73,111 @@ const maximumNamespaces = 64
 
 // InForce says up to which versions everything is in a directory.
 type InForce struct {
-	Versions                       // in all namespaces
-	Namespaces map[string]Versions `json:"namespaces,omitempty"` // those in which it is newer
+	Versions                       // in all namespaces but those below
+	Namespaces map[string]Versions `json:"namespaces,omitempty"` // those in which it is newer, or that cannot be read
 }
 
 // In returns the versions up to which everything of a namespace is in the directory.
 func (f InForce) In(namespace string) Versions {
-	if v, ok := f.Namespaces[namespace]; ok {
-		return v
+	v, ok := f.Namespaces[namespace]
+	if !ok {
+		return f.Versions
 	}
-	return f.Versions
+	v.Tenants = f.Tenants
+	return v
 }
 
 // InForce returns the versions up to which everything is in the directory.
 func (p *Progress) InForce() InForce {
-	secrets := p.Secrets.Versions()
+	byKind := make([]map[string]uint64, 0, len(p.ofUsers()))
+	for _, o := range p.ofUsers() {
+		byKind = append(byKind, o.Versions())
+	}
 	p.mu.Lock() // after the Secrets were asked: a Secret becomes that of its Users before it is recorded
-	p.affected.limit(secrets)
+	p.affected.limit(byKind[1])
+	cut := p.cut
 	p.mu.Unlock()
-	kinds := []map[string]uint64{p.Users.Versions(), secrets, p.Tokens.Versions(), p.Revocations.Versions()}
-	var out InForce
-	oldest := []*uint64{&out.Users, &out.Secrets, &out.Tokens, &out.Revocations}
-	names := map[string]struct{}{}
-	for i, versions := range kinds {
-		if len(versions) > 0 {
-			*oldest[i] = slices.Min(slices.Collect(maps.Values(versions)))
-		}
+	all := map[string]Versions{}
+	for _, versions := range byKind {
 		for name := range versions {
-			names[name] = struct{}{}
+			all[name] = Versions{Users: byKind[0][name], Secrets: byKind[1][name], Tokens: byKind[2][name], Revocations: byKind[3][name]}
 		}
 	}
-	delete(names, "")
-	out.Namespaces = newest(names, out.Versions, kinds)
+	out := summarize(all, cut)
+	for _, version := range p.Tenants.Versions() { // of one namespace
+		out.Tenants = version
+	}
 	return out
 }
 
-// newest returns the versions of the namespaces in which they are newer than the oldest, at most
-// maximumNamespaces of them.
-func newest(names map[string]struct{}, oldest Versions, kinds []map[string]uint64) map[string]Versions {
-	out := map[string]Versions{}
-	for name := range names {
-		at := func(kind int, oldest uint64) uint64 { return max(oldest, kinds[kind][name]) }
-		v := Versions{at(0, oldest.Users), at(1, oldest.Secrets), at(2, oldest.Tokens), at(3, oldest.Revocations)}
-		if v != oldest {
-			out[name] = v
+// summarize returns the versions of all namespaces in a form of limited length. The namespaces that
+// have not been read, or are cut off, do not count in what holds for the others, unless there are too
+// many of them to be named.
+func summarize(all map[string]Versions, cut []string) InForce {
+	out := InForce{Namespaces: map[string]Versions{}}
+	var apart, names []string
+	for name, v := range all {
+		if !v.begun() || slices.Contains(cut, name) {
+			apart = append(apart, name)
+		} else {
+			names = append(names, name)
 		}
 	}
-	if len(out) <= maximumNamespaces {
-		return out
+	if len(apart) > maximumNamespaces {
+		apart, names = nil, slices.Concat(apart, names)
 	}
-	sorted := slices.SortedFunc(maps.Keys(out), func(a, b string) int { return cmp.Compare(out[b].latest(), out[a].latest()) })
-	for _, name := range sorted[maximumNamespaces:] {
-		delete(out, name)
+	for i, name := range names {
+		if i == 0 {
+			out.Versions = all[name]
+		}
+		out.Versions = out.min(all[name])
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Compare(all[b].latest(), all[a].latest()) })
+	for _, name := range slices.Concat(apart, names)[:min(len(all), maximumNamespaces)] {
+		if all[name] != out.Versions {
+			out.Namespaces[name] = all[name]
+		}
 	}
 	return out
+}
+
+// begun reports whether every kind has been read.
+func (v Versions) begun() bool {
+	return v.Users > 0 && v.Secrets > 0 && v.Tokens > 0 && v.Revocations > 0
+}
+
+func (v Versions) min(other Versions) Versions {
+	return Versions{
+		Users: min(v.Users, other.Users), Secrets: min(v.Secrets, other.Secrets),
+		Tokens: min(v.Tokens, other.Tokens), Revocations: min(v.Revocations, other.Revocations),
+	}
 }
 
 func (v Versions) latest() uint64 { return max(v.Users, v.Secrets, v.Tokens, v.Revocations) }
+
+// SetCut records which namespaces cannot be read, so that what holds there says nothing about others.
+func (p *Progress) SetCut(namespaces []string) {
+	p.mu.Lock()
+	p.cut = slices.Clone(namespaces)
+	p.mu.Unlock()
+	p.notify()
+}
+
+// unfollow forgets everything of a namespace that is no longer followed.
+func (p *Progress) unfollow(namespace string) {
+	for _, o := range p.ofUsers() {
+		o.unfollow(namespace)
+	}
+}
+
+// PutTenants records that these are the Tenants that are in force.
+func (p *Progress) PutTenants(all []*authv1alpha1.Tenant) {
+	versions := map[types.NamespacedName]string{}
+	for _, t := range all {
+		versions[types.NamespacedName{Namespace: t.Namespace, Name: t.Name}] = t.ResourceVersion
+	}
+	p.Tenants.recordAll(versions)
+}
 
 // Moved returns a channel that has an element whenever the directory has changed since the last one
 // was received.
@@ -166,17 +217,13 @@ func (p *Progress) ReadUser(key types.NamespacedName) (done func()) {
 	}
 }
 
-// NewInformer is NewRetryingInformer for the kinds that the directory is made from, and for others.
-func (p *Progress) NewInformer(
-	lw toolscache.ListerWatcher, object runtime.Object, resync time.Duration, indexers toolscache.Indexers,
-) toolscache.SharedIndexInformer {
-	o := p.observed(object)
-	if o == nil {
-		return NewRetryingInformer(lw, object, resync, indexers)
-	}
+// newInformer returns an informer of the objects of a kind in a namespace that retries soon, and
+// records what the API server sends to it.
+func (p *Progress) newInformer(k *kind, namespace string, lw toolscache.ListerWatcher) toolscache.SharedIndexInformer {
 	var inner toolscache.SharedIndexInformer
-	followed := o.follow(toolscache.ToListerWatcherWithContext(lw), p.before, func() toolscache.Store { return inner.GetStore() })
-	inner = newRetryingInformer(followed, object, resync, indexers)
+	followed := p.Of(k.name).follow(
+		toolscache.ToListerWatcherWithContext(lw), namespace, p.before, func() toolscache.Store { return inner.GetStore() })
+	inner = newRetryingInformer(followed, k.example, 0, k.indexers)
 	return inner
 }
 
@@ -186,18 +233,18 @@ func (p *Progress) before(ctx context.Context) {
 	}
 }
 
-// observed returns the Observed of a kind, or nil if the directory is not made from it.
-func (p *Progress) observed(object runtime.Object) *Observed {
-	switch object.(type) {
-	case *authv1alpha1.User:
+// Of returns what is observed of one of the kinds of Kinds, or of Tenants.
+func (p *Progress) Of(kind string) *Observed {
+	switch kind {
+	case User:
 		return p.Users
-	case *authv1alpha1.Token:
-		return p.Tokens
-	case *corev1.Secret:
+	case Secret:
 		return p.Secrets
-	}
-	if object.GetObjectKind().GroupVersionKind() == authv1alpha1.GroupVersion.WithKind("Revocation") {
+	case Token:
+		return p.Tokens
+	case Revocation:
 		return p.Revocations
+	default:
+		return p.Tenants
 	}
-	return nil
 }

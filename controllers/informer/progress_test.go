@@ -26,7 +26,7 @@ type sent struct {
 
 func newSent() *sent {
 	p, store := NewProgress(), toolscache.NewStore(toolscache.MetaNamespaceKeyFunc)
-	return &sent{p.Users.follow(nil, func(context.Context) {}, func() toolscache.Store { return store }), p, store}
+	return &sent{p.Users.follow(nil, usersNamespace, func(context.Context) {}, func() toolscache.Store { return store }), p, store}
 }
 
 func userAt(name string, version int) *authv1alpha1.User {
@@ -177,7 +177,7 @@ func TestSecretWaitsForItsUsers(t *testing.T) {
 	t.Parallel()
 	p := NewProgress()
 	store := toolscache.NewStore(toolscache.MetaNamespaceKeyFunc)
-	secrets := p.Secrets.follow(nil, func(context.Context) {}, func() toolscache.Store { return store })
+	secrets := p.Secrets.follow(nil, usersNamespace, func(context.Context) {}, func() toolscache.Store { return store })
 	secrets.beginList()
 	secrets.listEvent(bookmark(10, true))
 	secret := userAt("s", 20) // only its metadata matters
@@ -213,19 +213,26 @@ func TestVersionThatIsNoNumberIsNotInForce(t *testing.T) {
 	s.want(t, 0)
 }
 
+// addNamespace makes a progress follow a namespace in which everything up to a version has arrived; 0:
+// nothing has.
+func addNamespace(p *Progress, name string, version int) {
+	for _, kind := range Kinds() {
+		s := p.Of(kind).follow(nil, name, func(context.Context) {}, func() toolscache.Store {
+			return toolscache.NewStore(toolscache.MetaNamespaceKeyFunc)
+		})
+		if version > 0 {
+			s.beginList()
+			s.listEvent(bookmark(version, true))
+		}
+	}
+}
+
 // Of very many namespaces, those with the newest changes are named.
 func TestInForceNamesFewNamespaces(t *testing.T) {
 	t.Parallel()
 	p := NewProgress()
 	for i := range 200 {
-		store := toolscache.NewStore(toolscache.MetaNamespaceKeyFunc)
-		s := p.Users.follow(nil, func(context.Context) {}, func() toolscache.Store { return store })
-		u := userAt("a", 1000+i)
-		u.Namespace = fmt.Sprint("team-", i)
-		s.beginList()
-		s.listEvent(watch.Event{Type: watch.Added, Object: u})
-		s.listEvent(bookmark(1000+i, true))
-		p.Users.Record(types.NamespacedName{Namespace: u.Namespace, Name: "a"}, u.ResourceVersion)
+		addNamespace(p, fmt.Sprint("team-", i), 1000+i)
 	}
 	f := p.InForce()
 	if f.Users != 1000 || len(f.Namespaces) != maximumNamespaces {
@@ -234,4 +241,74 @@ func TestInForceNamesFewNamespaces(t *testing.T) {
 	if f.In("team-199").Users != 1199 || f.In("team-0").Users != 1000 || f.In("team-100").Users != 1000 {
 		t.Errorf("in force: %+v", f)
 	}
+}
+
+// A namespace that was never read, or that is cut off, says nothing about the others.
+func TestNamespaceThatCannotBeReadHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	p := NewProgress()
+	addNamespace(p, "lost", 300)
+	addNamespace(p, "never", 0)
+	p.SetCut([]string{"lost", "never"})
+	for i := range 200 {
+		addNamespace(p, fmt.Sprint("team-", i), 1000+i)
+	}
+	f := p.InForce()
+	for namespace, version := range map[string]uint64{"lost": 300, "never": 0, "team-0": 1000, "team-199": 1199} {
+		if got := f.In(namespace).Users; got != version {
+			t.Errorf("in force in %s up to %d, want %d", namespace, got, version)
+		}
+	}
+	p.SetCut(nil)
+	if got := p.InForce().In("team-0").Users; got != 300 {
+		t.Errorf("in force up to %d, although %q counts again", got, "lost")
+	}
+	p.unfollow("lost")
+	if got := p.InForce().In("team-0").Users; got != 1000 {
+		t.Errorf("in force up to %d after the other namespace is gone", got)
+	}
+}
+
+// More unread namespaces than can be named count for all.
+func TestTooManyUnreadNamespacesCountForAll(t *testing.T) {
+	t.Parallel()
+	p := NewProgress()
+	addNamespace(p, "read", 500)
+	for i := range maximumNamespaces + 1 {
+		addNamespace(p, fmt.Sprint("unread-", i), 0)
+	}
+	f := p.InForce()
+	if f.Versions != (Versions{}) || f.In("read").Users != 500 || f.In("unread-7").Users != 0 {
+		t.Errorf("in force: %+v", f)
+	}
+}
+
+// The Tenants are in force once all that have arrived were put in force, and those that are gone are
+// not.
+func TestTenantsAreInForceWhenTheyWerePut(t *testing.T) {
+	t.Parallel()
+	p := NewProgress()
+	addNamespace(p, "team-a", 10)
+	store := toolscache.NewStore(toolscache.MetaNamespaceKeyFunc)
+	s := p.Tenants.follow(nil, "system", func(context.Context) {}, func() toolscache.Store { return store })
+	tenant := func(version int) *authv1alpha1.Tenant {
+		return &authv1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Namespace: "system", Name: "a", ResourceVersion: strconv.Itoa(version)}}
+	}
+	want := func(version uint64) {
+		t.Helper()
+		if got := p.InForce().In("team-a").Tenants; got != version {
+			t.Errorf("in force up to %d, want %d", got, version)
+		}
+	}
+	s.beginList()
+	s.listEvent(watch.Event{Type: watch.Added, Object: tenant(5)})
+	s.listEvent(bookmark(10, true))
+	want(4)
+	p.PutTenants([]*authv1alpha1.Tenant{tenant(5)})
+	want(10)
+	s.watchEvent(watch.Event{Type: watch.Deleted, Object: tenant(20)})
+	p.PutTenants([]*authv1alpha1.Tenant{tenant(5)}) // the cache has not heard
+	want(19)
+	p.PutTenants(nil)
+	want(20)
 }

@@ -14,6 +14,27 @@ func SignsOfLife(heard func()) transport.WrapperFunc {
 	return func(next http.RoundTripper) http.RoundTripper { return &listener{next, heard} }
 }
 
+// heardKey is the key of a function in the context of a request, which is called for each sign of life
+// that answers the request.
+type heardKey struct{}
+
+// attention wraps the transport of the caches, so that each hears the signs of life of its own watch.
+func attention(next http.RoundTripper) http.RoundTripper { return &attentive{next} }
+
+type attentive struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (a *attentive) RoundTrip(r *http.Request) (*http.Response, error) {
+	heard, ok := r.Context().Value(heardKey{}).(func())
+	if !ok {
+		return a.next.RoundTrip(r)
+	}
+	return (&listener{a.next, heard}).RoundTrip(r)
+}
+
+// WrappedRoundTripper lets client-go reach the transport, for example to close its connections.
+func (a *attentive) WrappedRoundTripper() http.RoundTripper { return a.next }
+
 type listener struct {
 	next  http.RoundTripper
 	heard func()

@@ -16,15 +16,14 @@ import (
 // never at once.
 type stream struct {
 	toolscache.ListerWatcherWithContext
-	observed *Observed
-	store    func() toolscache.Store // what the informer holds
-	before   func(context.Context)   // called before each request
-	list     *list                   // the list that has begun and not ended, or nil
-	broken   bool                    // an earlier list began and did not end
+	observed  *Observed
+	namespace string
+	store     func() toolscache.Store // what the informer holds
+	before    func(context.Context)   // called before each request
+	list      *list                   // the list that has begun and not ended, or nil
+	broken    bool                    // an earlier list began and did not end
 
-	// Guarded by observed:
-	received  uint64 // everything up to this version was sent
-	namespace string // of the objects; empty before the first one
+	received uint64 // everything up to this version was sent; guarded by observed
 }
 
 // list is one list of all objects.
@@ -34,9 +33,12 @@ type list struct {
 	objects   map[types.NamespacedName]struct{} // nil if the informer holds nothing to compare them with
 }
 
-// follow returns a ListerWatcher that records in o what lw sends to an informer with this store.
-func (o *Observed) follow(lw toolscache.ListerWatcherWithContext, before func(context.Context), store func() toolscache.Store) *stream {
-	s := &stream{ListerWatcherWithContext: lw, observed: o, store: store, before: before}
+// follow returns a ListerWatcher that records in o what lw sends of a namespace to an informer with
+// this store.
+func (o *Observed) follow(
+	lw toolscache.ListerWatcherWithContext, namespace string, before func(context.Context), store func() toolscache.Store,
+) *stream {
+	s := &stream{ListerWatcherWithContext: lw, observed: o, namespace: namespace, store: store, before: before}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.streams = append(o.streams, s)
@@ -192,7 +194,6 @@ func (s *stream) held(key types.NamespacedName) (metav1.Object, bool) {
 func (s *stream) arrive(key types.NamespacedName, version uint64, gone bool, by *list) {
 	s.observed.mu.Lock()
 	defer s.observed.mu.Unlock()
-	s.namespace = key.Namespace
 	s.observed.arrivals.add(key, version, gone, by)
 }
 

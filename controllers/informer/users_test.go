@@ -17,9 +17,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
-// startUsers starts a manager that runs only the cache of Users. A test may wrap the transport to
-// the API server.
-func startUsers(w *apitest.World, wrap func(http.RoundTripper) http.RoundTripper) *Users {
+// startUsers starts a manager that runs only the caches of one namespace. A test may wrap the
+// transport to the API server.
+func startUsers(w *apitest.World, wrap func(http.RoundTripper) http.RoundTripper) *Namespaces {
 	w.T.Helper()
 	api := w.Restricted()
 	api.Wrap(wrap)
@@ -27,13 +27,16 @@ func startUsers(w *apitest.World, wrap func(http.RoundTripper) http.RoundTripper
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	users, err := NewUsers(mgr, []string{w.NS}, NewProgress())
+	namespaces, err := NewNamespaces(mgr, NewProgress())
 	if err != nil {
 		w.T.Fatal(err)
 	}
+	if err := namespaces.Set([]string{w.NS}); err != nil {
+		w.T.Fatal(err)
+	}
 	w.Run("the manager", mgr.Start)
-	w.Eventually("the cache is filled", users.namespaces[w.NS].HasSynced)
-	return users
+	w.Eventually("the cache is filled", func() bool { return namespaces.States(w.NS)[User].Synced })
+	return namespaces
 }
 
 func unchangedTransport(to http.RoundTripper) http.RoundTripper { return to }
@@ -102,10 +105,10 @@ func TestReconnectResumesWatch(t *testing.T) {
 	users := startUsers(w, func(to http.RoundTripper) http.RoundTripper { transport.RoundTripper = to; return transport })
 	key := client.ObjectKeyFromObject(jean)
 	w.MustPatch(jean, `{"spec":{"displayName":"Jean"}}`) // client-go gives up a watch without events
-	w.Eventually("the change is there", func() bool { return users.Get(key).Spec.DisplayName == "Jean" })
+	w.Eventually("the change is there", func() bool { return users.User(key).Spec.DisplayName == "Jean" })
 	transport.cut()
 	w.MustPatch(jean, `{"spec":{"revoked":true}}`)
-	w.Eventually("the change made meanwhile is there", func() bool { return users.Get(key).Spec.Revoked })
+	w.Eventually("the change made meanwhile is there", func() bool { return users.User(key).Spec.Revoked })
 	for i, query := range transport.queries() {
 		if all := query.Has("sendInitialEvents"); all != (i == 0) {
 			t.Errorf("query of watch %d = %v, want all Users only from the first", i, query)
@@ -121,7 +124,7 @@ func TestUsersFollowsAPIServer(t *testing.T) {
 	jean := w.NewUser("jean", `{groups: [a]}`)
 	users := startUsers(w, unchangedTransport)
 	key := client.ObjectKeyFromObject(jean)
-	got := users.Get(key)
+	got := users.User(key)
 	if got == nil || got.ResourceVersion != jean.ResourceVersion || len(got.Spec.Groups) != 1 {
 		t.Fatalf("the cache has %+v, want %+v", got, jean)
 	}
@@ -129,10 +132,10 @@ func TestUsersFollowsAPIServer(t *testing.T) {
 		t.Errorf("the cache keeps managed fields %v, kind %q", got.ManagedFields, got.Kind)
 	}
 	w.MustPatch(jean, `{"spec":{"revoked":true}}`)
-	w.Eventually("the change is there", func() bool { return users.Get(key).Spec.Revoked })
+	w.Eventually("the change is there", func() bool { return users.User(key).Spec.Revoked })
 	w.MustDelete(jean)
-	w.Eventually("the user is gone", func() bool { return users.Get(key) == nil })
-	if other := users.Get(types.NamespacedName{Namespace: "elsewhere", Name: "jean"}); other != nil {
+	w.Eventually("the user is gone", func() bool { return users.User(key) == nil })
+	if other := users.User(types.NamespacedName{Namespace: "elsewhere", Name: "jean"}); other != nil {
 		t.Errorf("the cache has %+v of another namespace", other)
 	}
 }
@@ -141,19 +144,19 @@ func TestListingKnowsWhetherItIsFresh(t *testing.T) {
 	w := apitest.NewWorld(t)
 	jean := w.NewUser("jean", `{}`)
 	users := startUsers(w, unchangedTransport)
-	cached, fresh := users.listing()
+	u := users.of(w.NS).followers[User]
+	cached, fresh := u.listing()
 	if version := cached.objects[client.ObjectKeyFromObject(jean)]; !fresh || len(cached.objects) != 1 || version != jean.ResourceVersion {
 		t.Errorf("listing = %v, fresh = %v; want only %s of version %s", cached.objects, fresh, jean.Name, jean.ResourceVersion)
 	}
-	u := users.namespaces[w.NS]
-	if u.versionAtStart == "" || older(cached.versions[w.NS], u.versionAtStart) || older(u.versionAtStart, jean.ResourceVersion) {
-		t.Errorf("version at start %q, of the list %q, of the user %q", u.versionAtStart, cached.versions[w.NS], jean.ResourceVersion)
+	if u.versionAtStart == "" || older(cached.version, u.versionAtStart) || older(u.versionAtStart, jean.ResourceVersion) {
+		t.Errorf("version at start %q, of the list %q, of the user %q", u.versionAtStart, cached.version, jean.ResourceVersion)
 	}
 	for _, versionAtStart := range []string{"", "x", u.versionAtStart + "0"} {
 		u.mu.Lock()
 		u.versionAtStart = versionAtStart
 		u.mu.Unlock()
-		if _, fresh := users.listing(); fresh {
+		if _, fresh := u.listing(); fresh {
 			t.Errorf("the cache counts as fresh although the API server was at %q at start", versionAtStart)
 		}
 	}

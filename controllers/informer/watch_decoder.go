@@ -89,3 +89,11 @@ func (d *watchDecoder) decodeUser(raw []byte) (*authv1alpha1.User, error) {
 	user.ManagedFields = nil
 	return user, err
 }
+
+// decodeMetadata decodes the answer to a request for metadata only.
+func decodeMetadata(raw []byte, into *metav1.PartialObjectMetadataList) error {
+	if err := json.Unmarshal(raw, into, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
+		return fmt.Errorf("decode metadata: %w", err)
+	}
+	return nil
+}

@@ -52,11 +52,12 @@ func IdentityNames(u *authv1alpha1.User) []string {
 	return names
 }
 
-// identityConflict returns the condition about identities that older Users hold.
+// identityConflict returns the condition about identities that other Users hold.
 func (s Status) identityConflict() metav1.Condition {
 	var remarks []string
 	for _, c := range s.IdentityConflicts {
-		remarks = append(remarks, fmt.Sprintf("identities[%d] (%s) belongs to the older User %s", c.Index, DescribeIdentity(s.Projection.User.Identities[c.Index]), c.Holder))
+		remarks = append(remarks, fmt.Sprintf("identities[%d] (%s) belongs to %s", c.Index, DescribeIdentity(s.Projection.User.Identities[c.Index]),
+			strings.TrimSuffix(s.describeHolder(c.Holder), ",")))
 	}
 	return remarkCondition(authv1alpha1.ConditionIdentityConflict, authv1alpha1.ReasonIdentityConflict, remarks,
 		"; remove it from one of the two Users. Passwords and the other identities still work")

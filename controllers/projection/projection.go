@@ -51,6 +51,8 @@ type Projection struct {
 	User *directory.User
 	// Problems says which passwords are left out, and why.
 	Problems []Problem
+	// NotPermitted says what the Tenant of the User does not permit; empty if it permits the User.
+	NotPermitted string
 	// Weak, Guessable and Newlines are remarks about passwords that work, one message for each password.
 	Weak, Guessable, Newlines []string
 }

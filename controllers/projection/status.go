@@ -17,11 +17,11 @@ type Status struct {
 	User       *authv1alpha1.User
 	Projection Projection
 	Current    *directory.User // the directory's version of Projection.User; nil if it has none
-	Holder     string          // namespace/name of the older User that holds the login; empty if User does
+	Holder     string          // namespace/name of the other User that holds the login; empty if User does
 	Lifted     bool            // a changed password has lifted the lock that the status shows
 	Now        time.Time
 
-	// IdentityConflicts are the identities of User that older Users hold.
+	// IdentityConflicts are the identities of User that other Users hold.
 	IdentityConflicts []directory.IdentityConflict
 	// Trusts reports whether tokens of an issuer log in; nil: all do.
 	Trusts func(issuer string) bool
@@ -222,15 +222,26 @@ func (s Status) invalid(u *directory.User) metav1.Condition {
 	case u.Unreadable:
 		return notAllowed(authv1alpha1.ReasonUnreadable, fmt.Sprintf("the stored object breaks the schema and counts as revoked; "+
 			"correct these fields and apply it again: %s", s.User.Unreadable))
+	case u.NotPermitted:
+		return notAllowed(authv1alpha1.ReasonNotPermitted, s.Projection.NotPermitted+
+			"; change the User, or ask those who run the service to change the Tenants")
 	case s.Holder != "":
-		return notAllowed(authv1alpha1.ReasonLoginConflict, fmt.Sprintf("the older User %s already has the login %q; "+
-			"set a different spec.login here, or delete one of the two Users", s.Holder, u.Login))
+		return notAllowed(authv1alpha1.ReasonLoginConflict, fmt.Sprintf("%s already has the login %q; "+
+			"set a different spec.login here, or delete one of the two Users", s.describeHolder(s.Holder), u.Login))
 	case len(problems) == 0:
 		return notAllowed(authv1alpha1.ReasonNoPassword,
 			"spec.passwords and spec.identities are empty; add a password with hashFrom or plaintextFrom, or an identity")
 	default:
 		return notAllowed(problems[0].Reason, joinMessages(problems))
 	}
+}
+
+// describeHolder names a User who takes precedence over this one, and says why.
+func (s Status) describeHolder(key string) string {
+	if namespace, _, _ := strings.Cut(key, "/"); namespace != s.User.Namespace {
+		return fmt.Sprintf("the User %s, whose namespace takes precedence,", key)
+	}
+	return "the older User " + key
 }
 
 func (s Status) tokensVoid() metav1.Condition {

@@ -24,6 +24,12 @@ import (
 // know. Such a record has no owner.
 const unknownUser = "unknown"
 
+// OfUnknownUser reports whether a replica that did not know the user has written a Token, which is one
+// of a cache.
+func OfUnknownUser(t *authv1alpha1.Token) bool {
+	return t.Spec.UserRef.Name == unknownUser && t.Ownership != authv1alpha1.Owned
+}
+
 // checkReadable returns an error if the stored object breaks the schema. Such a record must not be
 // built upon, because it counts as revoked only until someone corrects it.
 func checkReadable(t *authv1alpha1.Token) error {

@@ -12,7 +12,7 @@ import (
 const InForceAnnotation = "auth.gatehouse.dev/in-force"
 
 // maximumInForce is the maximum length of the annotation in bytes. With the 64 namespaces that
-// informer.InForce names, it has at most 12 KiB.
+// informer.InForce names, it has at most 14 KiB.
 const maximumInForce = 16 << 10
 
 // Behind are the replicas that may not have something in force, by the names of their Pods.

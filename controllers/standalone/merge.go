@@ -56,6 +56,9 @@ func (m *Manifests) quietSince(o *active) time.Time {
 func (m *Manifests) activate(next map[manifest.Key]*active, o *active) {
 	first := next[o.Key]
 	switch {
+	case o.Tenant != nil: // to ignore it would be to serve its Users without bounds
+		m.reports.reject(o.place(), o.Key.String(), "a folder has no Tenants, and every User in it may have any login and group; "+
+			"remove the Tenant, or serve its namespaces from a cluster", "none")
 	case first != nil:
 		m.reportObject(o, "duplicate of "+first.place()+", which comes first and is used; remove one of the two")
 	case len(next) >= manifest.MaximumObjects:

@@ -34,6 +34,7 @@ type Records struct {
 
 // NewRecords returns Records on a store, and puts the token records of the store into d.
 func NewRecords(store *statedir.Store, d *directory.Directory, log *slog.Logger, now func() time.Time) *Records {
+	d.IgnoreNamespaces() // they all belong to one folder, and a user may move from one to another
 	r := &Records{store: store, directory: d, log: log, now: now}
 	for _, t := range store.Tokens() {
 		d.PutRecord(stateRecord(t))
@@ -157,7 +158,7 @@ func (r *Records) sweep() {
 		return // result has logged it; the records do no harm until the next sweep
 	}
 	for _, t := range expired {
-		r.directory.DeleteRecord(t.UserUID, t.ID)
+		r.directory.DeleteRecord("", t.UserUID, t.ID)
 	}
 }
 
@@ -181,7 +182,7 @@ func (r *Records) remove(key string) {
 	kept := r.store.TokensOf(u.UID)
 	for _, record := range r.directory.RecordsOf(u.UID) {
 		if _, ok := kept[record.ID]; !ok {
-			r.directory.DeleteRecord(u.UID, record.ID)
+			r.directory.DeleteRecord("", u.UID, record.ID)
 		}
 	}
 }

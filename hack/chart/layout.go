@@ -40,6 +40,7 @@ func layout() []file {
 			{"CustomResourceDefinition//users.auth.gatehouse.dev", "", unlabelled},
 			{"CustomResourceDefinition//tokens.auth.gatehouse.dev", "", unlabelled},
 			{"CustomResourceDefinition//revocations.auth.gatehouse.dev", "", unlabelled},
+			{"CustomResourceDefinition//tenants.auth.gatehouse.dev", "", unlabelled},
 		}},
 		{"users.yaml", "range $namespace := $.Values.users.namespaces", []part{
 			{"Namespace//" + usersNamespace, `if eq (include "gatehouse.makesNamespace" (list $ $namespace)) "true"`, unlabelled},

@@ -23,7 +23,7 @@ func TestNothingIsPruned(t *testing.T) {
 			}
 		}
 	}
-	if checked < 4 {
-		t.Errorf("checked %d objects, want three CRDs and the namespace of the users", checked)
+	if checked < 5 {
+		t.Errorf("checked %d objects, want four CRDs and the namespace of the users", checked)
 	}
 }

@@ -87,6 +87,8 @@ func (a *Assertion) check(ctx context.Context, text, login string, anyUser bool)
 	}
 	user, ok := a.userOf(claims)
 	switch {
+	case !ok && a.Directory.Incomplete(), ok && a.Directory.Cut(user):
+		return nil, claims, Reason(ErrCut), ErrCut
 	case !ok:
 		return nil, claims, reasonNoIdentity, ErrWrongPassword
 	case !anyUser && login != user.Login:

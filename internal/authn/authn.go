@@ -35,6 +35,9 @@ var ErrUnavailable = errors.New("users are not loaded or may be out of date; try
 // source for longer than the operator allows.
 var ErrStale = fmt.Errorf("no sign of life of the API server for too long: %w", ErrUnavailable)
 
+// ErrCut is ErrUnavailable because the namespace of the user cannot be read.
+var ErrCut = fmt.Errorf("the namespace of the user cannot be read: %w", ErrUnavailable)
+
 // undecided returns nil if a directory can be the ground of a verdict at now, or else why not. Every
 // verdict asks it first.
 func undecided(d *directory.Directory, now time.Time) error {
@@ -110,6 +113,8 @@ func Reason(err error) string {
 		return ""
 	case errors.Is(err, ErrStale):
 		return "stale"
+	case errors.Is(err, ErrCut):
+		return "namespace_unreadable"
 	case errors.Is(err, ErrUnavailable):
 		return "not_synced"
 	case errors.Is(err, assertion.ErrNoKeys):

@@ -135,6 +135,9 @@ func (a *Password) checkOnce(ctx context.Context, readings []Credentials) (user 
 	attempts := make([]attempt, len(readings))
 	for i, c := range readings {
 		attempts[i] = a.attempt(ctx, c)
+		if attempts[i].cut {
+			return attempts[i].user, false, ErrCut
+		}
 		if attempts[i].user != nil && a.passesByCache(&attempts[i]) {
 			return attempts[i].user, true, nil
 		}
@@ -179,11 +182,11 @@ func (a *Password) decide(ctx context.Context, attempts []attempt) (*directory.U
 func (a *Password) attempt(ctx context.Context, c Credentials) attempt {
 	user, known := a.Directory.ByLogin(c.Login)
 	if !known {
-		return attempt{login: c.Login, plaintext: c.Password}
+		return attempt{login: c.Login, plaintext: c.Password, cut: a.Directory.MayBeCut(c.Login)}
 	}
 	return attempt{
 		user: user, login: user.Login, plaintext: c.Password, digest: a.digester.digest(user.UID, c.Password),
-		network: directory.NetworkOf(audit.RequestFrom(ctx).Source),
+		network: directory.NetworkOf(audit.RequestFrom(ctx).Source), cut: a.Directory.Cut(user),
 	}
 }
 
@@ -194,6 +197,7 @@ type attempt struct {
 	plaintext string
 	digest    [32]byte
 	network   directory.Network
+	cut       bool // the namespace of the user, or of one who may have the login, cannot be read
 }
 
 // passesByCache reports whether the login succeeds because the password cache has the password. A

@@ -70,8 +70,13 @@ func (a *Token) check(text string, verify verify) (Identity, error) {
 		}
 	}
 	user, ok := a.Directory.ByUID(claims.UID)
-	if !ok {
+	switch {
+	case !ok && a.Directory.Incomplete(): // the token is genuine, so its user was there once
+		return id, ErrCut
+	case !ok:
 		return id, ErrUserGone
+	case a.Directory.Cut(user):
+		return id, ErrCut
 	}
 	// A user must hold its login: one who was given the login of another user would act in the
 	// other's name.

@@ -121,7 +121,7 @@ func writeRecord(d *directory.Directory, random *rand.Rand, issued []issuedToken
 	}
 	i := issued[random.IntN(len(issued))]
 	if random.IntN(3) == 0 {
-		d.DeleteRecord(i.uid, i.id)
+		d.DeleteRecord("", i.uid, i.id)
 		return
 	}
 	d.PutRecord(directory.Record{ID: i.id, UserUID: i.uid, IssuedAt: i.issued, ExpiresAt: i.end, Revoked: random.IntN(2) == 0})

@@ -13,13 +13,13 @@ const (
 )
 
 // State returns how the user stands at now: the first that holds of Invalid (the stored object is
-// unreadable), Revoked, Expired, Invalid (another user holds the login, or there is neither a usable
+// unreadable, or the tenant does not permit it), Revoked, Expired, Invalid (another user holds the login, or there is neither a usable
 // password nor an identity), PasswordExpired (every password has expired, and there is no identity),
 // Locked and Active. The caller reports whether u holds its login, because only the directory as a
 // whole knows the other users who claim it.
 func (u *User) State(now time.Time, holdsLogin bool) string {
 	switch {
-	case u.Unreadable:
+	case u.Unreadable, u.NotPermitted:
 		return StateInvalid
 	case u.RevokedAt(now):
 		return StateRevoked

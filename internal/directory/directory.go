@@ -18,10 +18,10 @@ import (
 type Directory struct {
 	byUID   *shards[*User]
 	byLogin *shards[*User]
-	records *shards[[]Record] // token id -> its records, one for each user that one names
-	tokens  *shards[[]string] // user UID -> token ids, sorted
+	records *shards[[]Record] // token id -> its records, one for each user and namespace that one names
+	tokens  *shards[[]string] // namespace/UID of users -> token ids, sorted
 
-	identities *shards[[]claimant] // issuer and subject -> all users who claim such an identity, the oldest first
+	identities *shards[[]claimant] // issuer and subject -> all users who claim such an identity, by precedence
 
 	mu     sync.Mutex // orders writers
 	byKey  map[string]*User
@@ -33,7 +33,10 @@ type Directory struct {
 	lifted      atomic.Int64
 	deleted     atomic.Int64
 
+	oneNamespace bool // records count wherever they are
+
 	changes *Changes // nil: not tracked
+	outage  atomic.Pointer[Outage]
 
 	synced    chan struct{} // closed by MarkSynced
 	syncOnce  sync.Once
@@ -124,7 +127,7 @@ func (d *Directory) RevokeTokens(uid string, at time.Time) {
 	d.put(&next)
 }
 
-// Delete removes the user with this Key, if there is one, and hands its login to the oldest of the
+// Delete removes the user with this Key, if there is one, and hands its login to the first of the
 // others who claim it.
 func (d *Directory) Delete(key string) {
 	d.mu.Lock()
@@ -237,7 +240,7 @@ func unixNano(n int64) time.Time {
 }
 
 // claim adds u to those who claim its login, in place of an earlier version of u, and decides who
-// holds the login: the oldest by creation, then the first by UID. The caller holds mu.
+// holds the login: see User.Before. The caller holds mu.
 func (d *Directory) claim(u *User) {
 	holder, taken := d.byLogin.get(u.Login)
 	if !taken || (holder.Key == u.Key && len(d.rivals[u.Login]) == 0) {
@@ -272,9 +275,9 @@ func (d *Directory) release(old *User) {
 	d.settle(old.Login, slices.DeleteFunc(slices.Clone(rivals), func(c *User) bool { return c == old }))
 }
 
-// settle makes the oldest of the rivals the holder of a login. The caller holds mu.
+// settle makes the first of the rivals the holder of a login. The caller holds mu.
 func (d *Directory) settle(login string, rivals []*User) {
-	slices.SortFunc(rivals, compareAge)
+	slices.SortFunc(rivals, comparePrecedence)
 	d.byLogin.set(login, rivals[0])
 	if len(rivals) == 1 {
 		delete(d.rivals, login)
@@ -284,76 +287,3 @@ func (d *Directory) settle(login string, rivals []*User) {
 }
 
 func sameKey(u *User) func(*User) bool { return func(c *User) bool { return c.Key == u.Key } }
-
-// PutRecord adds the record of a user's token or replaces it. A revocation is permanent: a revoked
-// record stays revoked, whatever the version in r says, and no version makes a record end earlier.
-// A record with the same id and another user is a record of its own and leaves this one unchanged,
-// because records can be made by hand.
-func (d *Directory) PutRecord(r Record) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	defer d.changes.token(r.UserUID, r.ID)
-	records, _ := d.records.get(r.ID)
-	records = slices.Clone(records)
-	if i := indexOfUser(records, r.UserUID); i >= 0 {
-		old := records[i]
-		r.Revoked = r.Revoked || old.Revoked
-		r.RevokedUntil = later(r.RevokedUntil, old.RevokedUntil)
-		r.ExpiresAt = later(r.ExpiresAt, old.ExpiresAt)
-		records[i] = r
-		d.records.set(r.ID, records)
-		return
-	}
-	d.records.set(r.ID, append(records, r))
-	ids, _ := d.tokens.get(r.UserUID)
-	index, _ := slices.BinarySearch(ids, r.ID)
-	d.tokens.set(r.UserUID, slices.Insert(slices.Clone(ids), index, r.ID))
-}
-
-// DeleteRecord removes the record of a user's token, if there is one.
-func (d *Directory) DeleteRecord(uid, id string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if _, ok := d.Record(uid, id); !ok {
-		return
-	}
-	defer d.changes.token(uid, id)
-	records, _ := d.records.get(id)
-	setOrDelete(d.records, id, slices.DeleteFunc(slices.Clone(records), func(r Record) bool { return r.UserUID == uid }))
-	ids, _ := d.tokens.get(uid)
-	setOrDelete(d.tokens, uid, slices.DeleteFunc(slices.Clone(ids), func(other string) bool { return other == id }))
-}
-
-// Record returns the record of a user's token by the token's id.
-func (d *Directory) Record(uid, id string) (Record, bool) {
-	records, _ := d.records.get(id)
-	if i := indexOfUser(records, uid); i >= 0 {
-		return records[i], true
-	}
-	return Record{}, false
-}
-
-// RecordsByID returns the records of a token's id, whichever users they name: at most one, unless
-// someone makes records by hand. Callers must not change the slice.
-func (d *Directory) RecordsByID(id string) []Record {
-	records, _ := d.records.get(id)
-	return records
-}
-
-// RecordsOf returns the records of a user's tokens, ordered by token id.
-func (d *Directory) RecordsOf(uid string) []Record {
-	ids, _ := d.tokens.get(uid)
-	out := make([]Record, 0, len(ids))
-	for _, id := range ids {
-		if r, ok := d.Record(uid, id); ok {
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
-// CountRecords returns the number of a user's records.
-func (d *Directory) CountRecords(uid string) int {
-	ids, _ := d.tokens.get(uid)
-	return len(ids)
-}

@@ -259,8 +259,8 @@ func TestRecordsAreSortedByID(t *testing.T) {
 	if got := ids(); !slices.Equal(got, []string{"a", "b", "c"}) {
 		t.Errorf("records %v", got)
 	}
-	d.DeleteRecord("u", "b")
-	d.DeleteRecord("u", "b")
+	d.DeleteRecord("", "u", "b")
+	d.DeleteRecord("", "u", "b")
 	if got := ids(); !slices.Equal(got, []string{"a", "c"}) || d.RecordCount() != 3 {
 		t.Errorf("records %v of %d", got, d.RecordCount())
 	}
@@ -291,8 +291,8 @@ func TestRecordOfAnotherUserChangesNothing(t *testing.T) {
 	if n := len(d.RecordsOf("another")); n != 2 || len(d.RecordsByID("id")) != 2 {
 		t.Errorf("the other user has %d records, the id %d", n, len(d.RecordsByID("id")))
 	}
-	d.DeleteRecord("another", "id")
-	d.DeleteRecord("another", "good")
+	d.DeleteRecord("", "another", "id")
+	d.DeleteRecord("", "another", "good")
 	check("without them")
 }
 
@@ -338,7 +338,7 @@ func TestConcurrentReadersAndWriters(t *testing.T) {
 				d.PutRecord(directory.Record{ID: name, UserUID: "u"})
 				if n%11 == 0 {
 					d.Delete("gatehouse-users/" + name)
-					d.DeleteRecord("u", name)
+					d.DeleteRecord("", "u", name)
 				}
 			}
 		})

@@ -51,13 +51,13 @@ type claimant struct {
 	user     *User
 	index    int // in user.Identities
 	identity *Identity
-	holder   *User // who holds the identity: user itself, or an older one with an overlapping identity
+	holder   *User // who holds the identity: user itself, or one before it with an overlapping identity
 }
 
-// IdentityConflict is an identity that an older user holds.
+// IdentityConflict is an identity that another user holds.
 type IdentityConflict struct {
 	Index  int    // in User.Identities
-	Holder string // Key of the older user
+	Holder string // Key of the other user
 }
 
 // ByIdentity returns the user who holds the identity that a token has. It takes the issuer and the
@@ -72,7 +72,7 @@ func (d *Directory) ByIdentity(issuer, subject string, claim func(name string) (
 	return nil, false
 }
 
-// IdentityConflicts returns the identities of the user with this Key that older users hold.
+// IdentityConflicts returns the identities of the user with this Key that other users hold.
 func (d *Directory) IdentityConflicts(key string) []IdentityConflict {
 	u, ok := d.ByKey(key)
 	if !ok {
@@ -86,7 +86,7 @@ func (d *Directory) IdentityConflicts(key string) []IdentityConflict {
 	return conflictsOf(key, all)
 }
 
-// IdentityConflictsAmong returns the identities of the user with this Key that older users hold, if
+// IdentityConflictsAmong returns the identities of the user with this Key that other users hold, if
 // these are all users who claim one of them.
 func IdentityConflictsAmong(users []*User, key string) []IdentityConflict {
 	byName := map[string][]claimant{}
@@ -136,28 +136,35 @@ func (d *Directory) replaceIdentities(old, next *User) {
 }
 
 // settleIdentity decides who of those who claim identities with the same issuer and subject holds
-// them: as with logins, the oldest by creation, then the first by UID. A user never loses an
-// identity to one who does not hold it.
+// them: as with logins, see User.Before. A user never loses an identity to one who does not hold it.
 func settleIdentity(claimants []claimant) {
-	slices.SortStableFunc(claimants, func(a, b claimant) int { return compareAge(a.user, b.user) })
+	slices.SortStableFunc(claimants, func(a, b claimant) int { return comparePrecedence(a.user, b.user) })
 	for i := range claimants {
 		c := &claimants[i]
 		c.holder = c.user
-		for _, older := range claimants[:i] {
-			if older.holder == older.user && older.user.Key != c.user.Key && older.identity.Overlaps(*c.identity) {
-				c.holder = older.user
+		for _, earlier := range claimants[:i] {
+			if earlier.holder == earlier.user && earlier.user.Key != c.user.Key && earlier.identity.Overlaps(*c.identity) {
+				c.holder = earlier.user
 				break
 			}
 		}
 	}
 }
 
-// Before reports whether u takes precedence over other for what both claim.
-func (u *User) Before(other *User) bool { return compareAge(u, other) < 0 }
+// Before reports whether u takes precedence over other for what both claim, a login or an identity:
+// one who is permitted before one who is not, then the lower rank, then the older, then the first by
+// UID.
+func (u *User) Before(other *User) bool { return comparePrecedence(u, other) < 0 }
 
-// compareAge returns a negative number if a takes precedence over b for what both claim.
-func compareAge(a, b *User) int {
-	return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.UID, b.UID))
+// comparePrecedence returns a negative number if a takes precedence over b for what both claim.
+func comparePrecedence(a, b *User) int {
+	if a.NotPermitted != b.NotPermitted {
+		if b.NotPermitted {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(a.Rank, b.Rank), a.Created.Compare(b.Created), cmp.Compare(a.UID, b.UID))
 }
 
 func identityNames(u *User) map[string]bool {

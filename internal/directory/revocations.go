@@ -103,15 +103,15 @@ func (d *Directory) followRevocation(old, u *User) {
 
 // RevokedAt reports whether the user is revoked at now.
 func (u *User) RevokedAt(now time.Time) bool {
-	return u.Revoked || len(u.Revocations) > 0 && u.hasRevocation(now)
+	return u.Revoked || u.NotPermitted || len(u.Revocations) > 0 && u.hasRevocation(now)
 }
 
 func (u *User) hasRevocation(now time.Time) bool {
 	return slices.ContainsFunc(u.Revocations, func(r Revocation) bool { return !r.Ended(now) })
 }
 
-// revokedOnPurpose reports whether someone has revoked the user. A user who cannot be read counts as
-// revoked too, but gets everything back once the object is repaired.
+// revokedOnPurpose reports whether someone has revoked the user. A user who cannot be read or is not
+// permitted counts as revoked too, but gets everything back once that is mended.
 func (u *User) revokedOnPurpose(now time.Time) bool {
 	return u.Revoked && !u.Unreadable || u.hasRevocation(now)
 }

@@ -27,9 +27,12 @@ type User struct {
 	Email       string
 	Groups      []string
 	Audiences   []string  // beside the service's own, what JWTs may be for
-	Created     time.Time // of two users with the same login, the older keeps it
+	Created     time.Time // of two users of one rank with the same login, the older keeps it
+	Tenant      string    // whose user it is; empty: nobody's
+	Rank        int       // of several users with the same login, the one with the lowest rank has it
 
 	Unreadable       bool // the stored object breaks the schema; it counts as revoked
+	NotPermitted     bool // it is outside of what its tenant allows; it counts as revoked, but gets everything back
 	Revoked          bool
 	ExpiresAt        time.Time // zero: never
 	TokensValidAfter time.Time // spec: tokens issued up to and including this second are void

@@ -47,7 +47,7 @@ func (g *Grants) jwt(ctx context.Context, u *directory.User, lifetime time.Durat
 		return "", token.Claims{}, err
 	}
 	order := token.Claims{
-		UID: u.UID, Login: u.Login, Name: u.DisplayName, Email: u.Email, Groups: u.Groups,
+		UID: u.UID, Login: u.Login, Name: u.DisplayName, Email: u.Email, Groups: u.Groups, Tenant: u.Tenant,
 		IssuedAt: now, ExpiresAt: now.Add(lifetime),
 	}
 	if err := restrict(&order); err != nil {

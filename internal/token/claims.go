@@ -59,6 +59,7 @@ type Claims struct {
 	Name   string
 	Email  string
 	Groups []string
+	Tenant string // empty: the user belongs to no tenant
 }
 
 // NewID returns a random id for a new token.

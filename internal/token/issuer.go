@@ -20,7 +20,7 @@ type Issuer struct {
 }
 
 // JWT issues a signed token and returns it with its claims. c gives UID, Login, Name, Email,
-// Groups, IssuedAt and ExpiresAt, and may give Audience and AuthTime, which otherwise are the
+// Groups, Tenant, IssuedAt and ExpiresAt, and may give Audience and AuthTime, which otherwise are the
 // Audience of the Issuer and IssuedAt. JWT fills in the rest and truncates times to seconds, as
 // JWTs have them. Errors: ErrNoKey, ErrTooLong.
 func (i *Issuer) JWT(c Claims) (string, Claims, error) {

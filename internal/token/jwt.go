@@ -36,6 +36,7 @@ type jwtClaims struct {
 	Name      string   `json:"name,omitempty"`
 	Email     string   `json:"email,omitempty"`
 	Groups    []string `json:"groups,omitempty"`
+	Tenant    string   `json:"tenant,omitempty"`
 }
 
 // sign encodes claims as a JWT and signs it (RFC 7515, 3.1).
@@ -43,7 +44,7 @@ func sign(k *Key, c Claims) (string, error) {
 	payload, err := json.Marshal(jwtClaims{
 		Issuer: c.Issuer, Subject: c.Login, ClientID: c.Login, UID: c.UID, Audience: c.Audience,
 		IssuedAt: c.IssuedAt.Unix(), NotBefore: c.NotBefore.Unix(), ExpiresAt: c.ExpiresAt.Unix(), AuthTime: c.AuthTime.Unix(), ID: c.ID,
-		Name: c.Name, Email: c.Email, Groups: c.Groups,
+		Name: c.Name, Email: c.Email, Groups: c.Groups, Tenant: c.Tenant,
 	}, jsontext.AllowInvalidUTF8(true)) // a name that is not UTF-8 must not lock anyone out
 	if err != nil {
 		return "", fmt.Errorf("encode claims: %w", err)
@@ -104,6 +105,6 @@ func parse(keys map[string]*Key, text string) (Claims, *Key, error) {
 		ID: c.ID, Kind: KindJWT, Issuer: c.Issuer, Audience: c.Audience, UID: c.UID,
 		IssuedAt: time.Unix(c.IssuedAt, 0).UTC(), NotBefore: time.Unix(c.NotBefore, 0).UTC(), ExpiresAt: time.Unix(c.ExpiresAt, 0).UTC(),
 		AuthTime: time.Unix(c.AuthTime, 0).UTC(),
-		Login:    c.Subject, Name: c.Name, Email: c.Email, Groups: c.Groups,
+		Login:    c.Subject, Name: c.Name, Email: c.Email, Groups: c.Groups, Tenant: c.Tenant,
 	}, k, nil
 }

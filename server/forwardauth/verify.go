@@ -20,6 +20,7 @@ const (
 	userHeader   = "X-Auth-User"   // the login
 	uidHeader    = "X-Auth-Uid"    // the user's UID
 	groupsHeader = "X-Auth-Groups" // joined by commas; absent if the user has no groups
+	tenantHeader = "X-Auth-Tenant" // the name of the Tenant; absent if the user belongs to none
 )
 
 // noKeepalive is a suffix that Puppet clients may append to a token in X-Authentication. It has no
@@ -107,6 +108,9 @@ func writeAllowed(w http.ResponseWriter, u *directory.User) {
 	h.Set(uidHeader, u.UID)
 	if len(u.Groups) > 0 {
 		h.Set(groupsHeader, strings.Join(u.Groups, ","))
+	}
+	if u.Tenant != "" {
+		h.Set(tenantHeader, u.Tenant)
 	}
 	w.WriteHeader(http.StatusOK)
 }

@@ -17,7 +17,7 @@ const secret = "correct horse"
 func TestVerifyNamesTheUser(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
-	u := s.Put(t, directory.User{Login: "ada@example.com", Groups: []string{"operators", "developers"}}, secret)
+	u := s.Put(t, directory.User{Login: "ada@example.com", Groups: []string{"operators", "developers"}, Tenant: "team-a"}, secret)
 	jwt, opaque := tokens(t, s, u)
 	for name, header := range map[string]http.Header{
 		"by a JWT as Bearer":                   {"Authorization": {"Bearer " + jwt}},
@@ -41,6 +41,9 @@ func TestVerifyNamesTheUser(t *testing.T) {
 			if got := a.Header.Get("X-Auth-Uid"); got != u.UID {
 				t.Errorf("X-Auth-Uid is %q", got)
 			}
+			if got := a.Header.Get("X-Auth-Tenant"); got != "team-a" {
+				t.Errorf("X-Auth-Tenant is %q", got)
+			}
 			if got := a.Header.Values("X-Auth-Groups"); !slices.Equal(got, []string{"operators,developers"}) {
 				t.Errorf("X-Auth-Groups is %q", got)
 			}
@@ -51,14 +54,16 @@ func TestVerifyNamesTheUser(t *testing.T) {
 	}
 }
 
-func TestVerifyOmitsGroupsIfThereAreNone(t *testing.T) {
+func TestVerifyOmitsGroupsAndTenantIfThereAreNone(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	s.Put(t, directory.User{Login: "ada"}, secret)
 	a := ask(t, s, basic("ada", secret))
 	want(t, a, http.StatusOK, "")
-	if got, ok := a.Header["X-Auth-Groups"]; ok {
-		t.Errorf("X-Auth-Groups is %q", got)
+	for _, name := range []string{"X-Auth-Groups", "X-Auth-Tenant"} {
+		if got, ok := a.Header[name]; ok {
+			t.Errorf("%s is %q", name, got)
+		}
 	}
 }
 

@@ -16,6 +16,7 @@ type introspection struct {
 	Username  string   `json:"username"`
 	UID       string   `json:"uid"`
 	Groups    []string `json:"groups,omitempty"`
+	Tenant    string   `json:"tenant,omitempty"`
 	ClientID  string   `json:"client_id"`
 	Issuer    string   `json:"iss"`
 	Audience  []string `json:"aud"`
@@ -49,7 +50,7 @@ func (h *handler) introspect(w http.ResponseWriter, r *http.Request) {
 func introspectionOf(id authn.Identity) introspection {
 	u, c := id.User, id.Claims
 	return introspection{
-		Active: true, Subject: u.Login, Username: u.Login, UID: u.UID, Groups: u.Groups, ClientID: u.Login,
+		Active: true, Subject: u.Login, Username: u.Login, UID: u.UID, Groups: u.Groups, Tenant: u.Tenant, ClientID: u.Login,
 		Issuer: c.Issuer, Audience: c.Audience, IssuedAt: c.IssuedAt.Unix(), ExpiresAt: c.ExpiresAt.Unix(), ID: c.ID,
 		TokenType: "Bearer",
 	}

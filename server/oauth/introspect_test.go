@@ -46,10 +46,10 @@ func TestIntrospectionDescribesTheCurrentUser(t *testing.T) {
 	s := newService(t)
 	signed, _ := issue(t, s, "alice")
 	next := *user(t, s, "alice")
-	next.Login, next.Groups = "alicia", []string{"managers"}
+	next.Login, next.Groups, next.Tenant = "alicia", []string{"managers"}, "team-a"
 	s.Put(t, next)
 	got := decode(t, s.post(t, introspectPath, []string{basic("bob", "bob-secret")}, "token", signed))
-	if got["sub"] != "alicia" || fmt.Sprint(got["groups"]) != "[managers]" {
+	if got["sub"] != "alicia" || fmt.Sprint(got["groups"]) != "[managers]" || got["tenant"] != "team-a" {
 		t.Errorf("got %v", got)
 	}
 }

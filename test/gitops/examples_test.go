@@ -50,12 +50,12 @@ func TestExamples(t *testing.T) {
 		moduleFile(t, prometheusOperator, monitoring+"prometheusrules.yaml"),
 		moduleFile(t, prometheusOperator, monitoring+"prometheuses.yaml"),
 	)
-	for _, name := range []string{"flux-system", "argocd", "team-a-users", "team-b-users"} {
+	for _, name := range []string{"flux-system", "argocd"} {
 		if err := c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c.serve(usersNamespace, "team-a-users", "team-b-users")
+	c.serve(usersNamespace)
 	for _, sub := range []struct {
 		name string
 		test func(*cluster)
@@ -297,16 +297,29 @@ func exampleOfTwoTeams(c *cluster) {
 	objects := c.example("two-teams")
 	c.checkCopiedRole(objects)
 	teamA := c.memberOf("team-a")
-	user := func(namespace, group string) *authv1alpha1.User {
-		u := newUser(c.T, "ada", "login: ada@a.example.com\ngroups: ["+group+"]\n"+untilThen+
-			"\npasswords: [{hashFrom: {secretKeyRef: {name: ada, key: passwordHash}}}]")
-		u.Namespace = namespace
+	called := func(login, namespace, more string) *authv1alpha1.User {
+		u := newUser(c.T, "ada", "login: "+login+"\n"+untilThen+"\npasswords: ["+aHash+"]\n"+more)
+		u.Namespace, u.Spec.Passwords[0].HashFrom.SecretKeyRef = namespace, authv1alpha1.SecretKeyRef{Name: "ada", Key: "passwordHash"}
 		return u
+	}
+	user := func(namespace, group string) *authv1alpha1.User {
+		return called("ada@a.example.com", namespace, "groups: ["+group+"]")
 	}
 	dry := client.NewDryRunClient(teamA)
 	c.eventually("admission is in force", func() bool { return dry.Create(c.Context(), user("team-a-users", "team-b")) != nil })
-	checkAdmission(c.T, "a group of the other team", dry.Create(c.Context(), user("team-a-users", "team-b")), "may not be in team-b")
+	checkAdmission(c.T, "a group of the other team", dry.Create(c.Context(), user("team-a-users", "team-b")), "team-b")
 	checkAdmission(c.T, "the namespace of the other team", dry.Create(c.Context(), user("team-b-users", "team-a")), "forbidden")
+	tenants := func() bool { return dry.Create(c.Context(), called("ada", "team-a-users", "")) != nil }
+	c.eventually("the rule of the Tenants is in force", tenants)
+	for about, more := range map[string]string{
+		"a ServiceAccount that the Tenant does not name": "identities: [{serviceAccount: {name: ada, namespace: shop}}]",
+		"an issuer that the Tenant does not name":        "identities: [{federated: {issuer: https://ci.example.com, subject: a}}]",
+	} {
+		checkAdmission(c.T, about, dry.Create(c.Context(), called("ada@a.example.com", "team-a-users", more)), "Tenant team-a does not permit")
+	}
+	checkAdmission(c.T, "a login of the other team", dry.Create(c.Context(), called("ada@b.example.com", "team-a-users", "")),
+		"Tenant team-a does not permit the login ada@b.example.com")
+	checkAdmission(c.T, "what the Tenant allows", dry.Create(c.Context(), user("team-a-users", "team-a-leads")), "")
 	rules := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a-users", Name: "gatehouse-admission"}}
 	checkAdmission(c.T, "the rules", teamA.Patch(c.Context(), rules, client.RawPatch("application/merge-patch+json", []byte(`{"data":{"groups":"*"}}`))), "forbidden")
 

@@ -170,14 +170,15 @@ func (s *store) replica() *directory.Directory {
 	s.t.Helper()
 	progress := informer.NewProgress()
 	mgr, err := ctrl.NewManager(s.config, ctrl.Options{
-		Scheme: s.Scheme(), Cache: informer.CacheOptions([]string{usersNamespace}, usersNamespace, progress), Client: informer.ClientOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
+		Scheme: s.Scheme(), Cache: informer.CacheOptions("gatehouse-system"), Client: informer.ClientOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
 	s.must(err)
 	d := directory.New()
-	s.must(controllers.Setup(s.t.Context(), mgr, controllers.Config{
-		Directory: d, Keyer: password.NewKeyer(), Now: time.Now, Namespaces: []string{usersNamespace}, Progress: progress,
-	}))
+	_, err = controllers.Setup(mgr, controllers.Config{
+		Directory: d, Keyer: password.NewKeyer(), Now: time.Now, Namespaces: []string{usersNamespace}, System: "gatehouse-system", Progress: progress,
+	})
+	s.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- mgr.Start(ctx) }()

@@ -2,6 +2,9 @@ package integration_test
 
 import (
 	"errors"
+	"maps"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -210,6 +213,43 @@ func (p *person) test(may, mayNot map[string]attempt) {
 	if err := p.Get(p.T.Context(), client.ObjectKey{Namespace: p.NS, Name: "revoked"}, kept); err != nil || !kept.Spec.Revoked {
 		p.T.Errorf("the revoked token is %+v (%v)", kept.Spec, err)
 	}
+}
+
+// The Role that the page gives for a namespace of a Tenant is that of the service in gatehouse-users.
+func TestRoleForTenantNamespaceIsThatOfTheService(t *testing.T) {
+	t.Parallel()
+	generated, err := os.ReadFile("../../config/rbac/role.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := rightsIn(t, string(generated), "gatehouse-users")
+	got := rightsIn(t, docsBlock(t, "operations.md", "tenant-rights.yaml"), "team-a-users")
+	if len(want) == 0 || !maps.Equal(got, want) {
+		t.Errorf("the page grants %v, the service has %v", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+	}
+}
+
+// rightsIn returns every single right that the Role of a namespace in some YAML grants.
+func rightsIn(t *testing.T, text, namespace string) map[string]bool {
+	t.Helper()
+	rights := map[string]bool{}
+	for document := range strings.SplitSeq(text, "\n---\n") {
+		role := &rbacv1.Role{}
+		if err := yaml.Unmarshal([]byte(document), role); err != nil {
+			t.Fatal(err)
+		}
+		if role.Kind != "Role" || role.Namespace != namespace {
+			continue
+		}
+		for _, rule := range role.Rules {
+			for _, resource := range rule.Resources {
+				for _, verb := range rule.Verbs {
+					rights[strings.Join([]string{verb, rule.APIGroups[0], resource, strings.Join(rule.ResourceNames, ",")}, " ")] = true
+				}
+			}
+		}
+	}
+	return rights
 }
 
 func TestAuditorRole(t *testing.T) {

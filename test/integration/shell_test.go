@@ -212,7 +212,10 @@ func startClusterService(t *testing.T) *clusterService {
 		t.Fatal(err)
 	}
 	c := &clusterService{variables: []string{"KUBECONFIG=" + kubeconfig, "PATH=" + programs + ":" + os.Getenv("PATH")}}
-	c.paste(t, root, "kubectl create namespace gatehouse-system; kubectl create namespace gatehouse-users; kubectl apply --server-side -k config/crd")
+	for _, namespace := range []string{"gatehouse-system", "gatehouse-users"} { // another test may have created them
+		c.paste(t, root, "kubectl get namespace "+namespace+" 2>/dev/null || kubectl create namespace "+namespace)
+	}
+	c.paste(t, root, "kubectl apply --server-side -k config/crd")
 	service := exec.CommandContext(t.Context(), binary, "serve", "--bind-address", "127.0.0.1:"+freePort(t),
 		"--health-probe-bind-address", "127.0.0.1:"+freePort(t), "--metrics-bind-address", "0")
 	service.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "POD_NAMESPACE=gatehouse-system", "POD_NAME=gatehouse-0")

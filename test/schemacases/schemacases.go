@@ -1,4 +1,4 @@
-// Package schemacases is one table of Users and Revocations that the schemas of the CRDs accept or refuse.
+// Package schemacases is one table of Users, Revocations and Tenants that the schemas of the CRDs accept or refuse.
 // Tests of all that applies these schemas use it, so that none of them decides otherwise.
 package schemacases
 
@@ -19,6 +19,9 @@ func Users() map[string]Case { return join(acceptedUsers(), refusedUsers()) }
 
 // Revocations returns the cases of Revocations, by what is particular about each.
 func Revocations() map[string]Case { return join(acceptedRevocations(), refusedRevocations()) }
+
+// Tenants returns the cases of Tenants, by what is particular about each.
+func Tenants() map[string]Case { return join(acceptedTenants(), refusedTenants()) }
 
 func join(accepted map[string]string, refused map[string]Case) map[string]Case {
 	for name, spec := range accepted {
@@ -161,6 +164,37 @@ func refusedRevocations() map[string]Case {
 		"a very long reason":  {`{userRef: {name: jean}, reason: ` + strings.Repeat("x", 1025) + `}`, "spec.reason"},
 		"a name of no object": {`{userRef: {name: Jean}, reason: left}`, "spec.userRef.name"},
 		"a date":              {`{userRef: {name: jean}, reason: left, expiresAt: "2028-01-01"}`, "spec.expiresAt"},
+	}
+}
+
+func acceptedTenants() map[string]string {
+	return map[string]string{
+		"every field at once": `{namespaces: [team-a-users, team-a-bots], logins: {suffixes: ["@team-a.example.com"], exact: [deploy]},
+			groups: {prefixes: ["team-a:"], exact: [developers]}, identities: {serviceAccountNamespaces: [team-a],
+			federated: [{issuer: https://token.actions.githubusercontent.com, subjectPrefix: "repo:acme/team-a-"}]}, maximumLifetime: 24h}`,
+		"one login": `{namespaces: [team-a-users], logins: {exact: [deploy]}}`,
+	}
+}
+
+func refusedTenants() map[string]Case {
+	const rest = `namespaces: [team-a-users], logins: {exact: [deploy]}, `
+	return map[string]Case{
+		"no namespace":                {`{logins: {exact: [deploy]}}`, "spec.namespaces"},
+		"an empty list of namespaces": {`{namespaces: [], logins: {exact: [deploy]}}`, "spec.namespaces"},
+		"a namespace twice":           {`{namespaces: [a, a], logins: {exact: [deploy]}}`, "spec.namespaces"},
+		"a namespace of no object":    {`{namespaces: [Team], logins: {exact: [deploy]}}`, "spec.namespaces"},
+		"seventeen namespaces":        {`{namespaces: ` + repeat(17, `team-%d`) + `, logins: {exact: [deploy]}}`, "spec.namespaces"},
+		"no logins":                   {`{namespaces: [team-a-users]}`, "spec.logins"},
+		"logins of neither kind":      {`{namespaces: [team-a-users], logins: {}}`, "set at least one of suffixes and exact"},
+		"empty lists of logins":       {`{namespaces: [team-a-users], logins: {suffixes: [], exact: []}}`, "set at least one of suffixes and exact"},
+		"an empty suffix":             {`{namespaces: [team-a-users], logins: {suffixes: [""]}}`, "spec.logins.suffixes"},
+		"an invisible suffix":         {`{namespaces: [team-a-users], logins: {suffixes: ["a\u200b"]}}`, "spec.logins.suffixes"},
+		"an empty prefix":             {`{` + rest + `groups: {prefixes: [""]}}`, "spec.groups.prefixes"},
+		"a group with a comma":        {`{` + rest + `groups: {exact: ["a,b"]}}`, "spec.groups.exact"},
+		"an issuer without TLS":       {`{` + rest + `identities: {federated: [{issuer: "http://ci.test", subjectPrefix: x}]}}`, "spec.identities.federated"},
+		"no prefix of subjects":       {`{` + rest + `identities: {federated: [{issuer: "https://ci.test"}]}}`, "subjectPrefix"},
+		"an empty prefix of subjects": {`{` + rest + `identities: {federated: [{issuer: "https://ci.test", subjectPrefix: ""}]}}`, "subjectPrefix"},
+		"no lifetime":                 {`{` + rest + `maximumLifetime: 0s}`, "spec.maximumLifetime"},
 	}
 }
 

@@ -25,7 +25,7 @@ import (
 
 func newService(t testing.TB) *servertest.Service {
 	s := servertest.New(t, servertest.Options{OwnURL: true, PasswordCacheTTL: time.Minute})
-	s.Put(t, directory.User{Login: "alice", DisplayName: "Alice", Groups: []string{"operators"}}, "alice-secret")
+	s.Put(t, directory.User{Login: "alice", DisplayName: "Alice", Groups: []string{"operators"}, Tenant: "team-a"}, "alice-secret")
 	s.Put(t, directory.User{Login: "shop"}, "shop-secret")
 	return s
 }
@@ -99,7 +99,7 @@ func TestVerifierKnowsTheUserOfAGoodToken(t *testing.T) {
 	for _, token := range []string{issueJWT(t, s, "alice"), issueOpaque(t, s, "alice")} {
 		for range 2 {
 			id, err := v.Verify(t.Context(), token)
-			if err != nil || id.Login != "alice" || id.UID != servertest.UID("alice") || fmt.Sprint(id.Groups) != "[operators]" || id.TokenID == "" {
+			if err != nil || id.Login != "alice" || id.UID != servertest.UID("alice") || fmt.Sprint(id.Groups) != "[operators]" || id.Tenant != "team-a" || id.TokenID == "" {
 				t.Errorf("%+v, %v", id, err)
 			}
 		}

@@ -40,7 +40,7 @@ func UserKey(directoryKey string) Key {
 	return Key{"User", namespace, name}
 }
 
-// Object is a User, a Secret or a Revocation that a manifest declares: exactly one of the three is
+// Object is a User, a Secret, a Revocation or a Tenant that a manifest declares: exactly one of them is
 // set. It is immutable.
 type Object struct {
 	Key    Key
@@ -49,6 +49,7 @@ type Object struct {
 	Secret *corev1.Secret
 
 	Revocation *authv1alpha1.Revocation
+	Tenant     *authv1alpha1.Tenant
 	ReadAt     time.Time // when this version was read
 }
 
@@ -111,8 +112,8 @@ func splitJSON(text []byte) []section {
 
 // reader reads documents. It is safe for concurrent use.
 type reader struct {
-	users, revocations *Schema
-	isJSON             bool // else YAML
+	users, revocations, tenants *Schema
+	isJSON                      bool // else YAML
 }
 
 func newReader() (reader, error) {
@@ -121,7 +122,11 @@ func newReader() (reader, error) {
 		return reader{}, err
 	}
 	revocations, err := NewSchema("revocations")
-	return reader{users: users, revocations: revocations}, err
+	if err != nil {
+		return reader{}, err
+	}
+	tenants, err := NewSchema("tenants")
+	return reader{users: users, revocations: revocations, tenants: tenants}, err
 }
 
 // document reads one document in YAML or JSON.
@@ -185,7 +190,7 @@ func (h head) key() Key {
 // object reads one JSON object into d. It takes line numbers from text, the whole document.
 func (r reader) object(d *Document, h head, text, raw []byte) {
 	key := h.key()
-	isOurs := h.GroupVersionKind().Group == authv1alpha1.Group && (h.Kind == "User" || h.Kind == "Revocation")
+	isOurs := h.GroupVersionKind().Group == authv1alpha1.Group && (h.Kind == "User" || h.Kind == "Revocation" || h.Kind == "Tenant")
 	switch {
 	case h.Kind == "" || h.APIVersion == "":
 		d.fail(Fault{Line: firstLine(text), Message: noKind})
@@ -203,7 +208,7 @@ func (r reader) object(d *Document, h head, text, raw []byte) {
 
 const noKind = `apiVersion and kind are missing; a User begins with "apiVersion: ` + authv1alpha1.Group + `/v1alpha1" and "kind: User"`
 
-// own reads a User or a Revocation.
+// own reads a User, a Revocation or a Tenant.
 func (r reader) own(d *Document, key Key, text, raw []byte) {
 	var decoded map[string]any
 	duplicates, err := kjson.UnmarshalStrict(raw, &decoded)
@@ -213,10 +218,15 @@ func (r reader) own(d *Document, key Key, text, raw []byte) {
 		return
 	}
 	o, errs := Object{Key: key, Line: firstLine(text)}, field.ErrorList(nil)
-	if key.Kind == "User" {
+	switch key.Kind {
+	case "User":
 		o.User, errs = r.users.user(decoded)
-	} else {
-		o.Revocation, errs = r.revocations.revocation(decoded)
+	case "Tenant":
+		o.Tenant = &authv1alpha1.Tenant{}
+		errs = r.tenants.read(decoded, o.Tenant)
+	default:
+		o.Revocation = &authv1alpha1.Revocation{}
+		errs = r.revocations.read(decoded, o.Revocation)
 	}
 	if len(errs) > 0 {
 		d.keepRestrictions(key, raw)

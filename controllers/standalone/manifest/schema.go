@@ -44,7 +44,7 @@ type Schema struct {
 	rules      *cel.Validator
 }
 
-// NewSchema compiles the schema of the CRD of a resource, "users" or "revocations", that is embedded
+// NewSchema compiles the schema of the CRD of a resource, such as "users", that is embedded
 // in this program.
 func NewSchema(resource string) (*Schema, error) {
 	raw, err := crd.Bases.ReadFile("bases/auth.gatehouse.dev_" + resource + ".yaml")
@@ -109,22 +109,23 @@ func (s *Schema) user(object map[string]any) (*authv1alpha1.User, field.ErrorLis
 	return user, append(errs, validateMeta(meta)...)
 }
 
-// revocation converts a decoded object to a Revocation, as user does for a User.
-func (s *Schema) revocation(object map[string]any) (*authv1alpha1.Revocation, field.ErrorList) {
+// read converts a decoded object to a Revocation or a Tenant, as user does for a User.
+func (s *Schema) read(object map[string]any, into metav1.Object) field.ErrorList {
+	delete(object, "status")
 	meta, errs := s.coerce(object)
 	if len(errs) == 0 {
 		errs = s.validate(object)
 	}
 	if len(errs) > 0 {
-		return nil, errs
+		return errs
 	}
 	delete(object, "metadata") // already decoded
-	revocation := &authv1alpha1.Revocation{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object, revocation); err != nil {
-		return nil, field.ErrorList{field.Invalid(field.NewPath("spec"), nil, err.Error())}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object, into); err != nil {
+		return field.ErrorList{field.Invalid(nil, nil, err.Error())}
 	}
-	revocation.Namespace, revocation.Name = meta.Namespace, meta.Name
-	return revocation, validateMeta(meta)
+	into.SetNamespace(meta.Namespace)
+	into.SetName(meta.Name)
+	return validateMeta(meta)
 }
 
 // generation returns a digest of a spec in the place of an API server's counter: it changes if and

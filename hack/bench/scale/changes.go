@@ -37,7 +37,7 @@ type changes struct {
 // measureChanges revokes the first half of the probes and changes the passwords of the second half,
 // during a burst of other changes.
 func measureChanges(ctx context.Context, c *cluster, d dataset, p *service) (revoked, password changes, err error) {
-	headers, err := p.logins(ctx)
+	headers, err := p.logins(ctx, d)
 	if err != nil {
 		return changes{}, changes{}, err
 	}
@@ -70,10 +70,10 @@ func measureChanges(ctx context.Context, c *cluster, d dataset, p *service) (rev
 
 // logins returns the credentials of each probe: a JWT where the user will be revoked, the password
 // where that will change. It fails unless the service accepts all of them now.
-func (p *service) logins(ctx context.Context) ([]http.Header, error) {
+func (p *service) logins(ctx context.Context, d dataset) ([]http.Header, error) {
 	headers := make([]http.Header, probes)
 	for i := range headers {
-		basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(loginOf(i)+":"+passwordOf(i)))
+		basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(d.login(i)+":"+passwordOf(i)))
 		headers[i] = http.Header{"Authorization": {basic}}
 		if i < probes/2 {
 			token, err := p.token(ctx, basic)
@@ -83,7 +83,7 @@ func (p *service) logins(ctx context.Context) ([]http.Header, error) {
 			headers[i] = http.Header{"Authorization": {"Bearer " + token}}
 		}
 		if status, err := p.verify(ctx, headers[i]); err != nil || status != http.StatusOK {
-			return nil, fmt.Errorf("%s cannot log in: %d %w", loginOf(i), status, err)
+			return nil, fmt.Errorf("%s cannot log in: %d %w", d.login(i), status, err)
 		}
 	}
 	return headers, nil
@@ -115,11 +115,11 @@ func (p *service) token(ctx context.Context, basic string) (string, error) {
 
 // change makes the change of probe i and returns how long it took until the service refused header.
 func (p *service) change(ctx context.Context, c *cluster, d dataset, i int, header http.Header) (time.Duration, error) {
-	var object client.Object = &authv1alpha1.User{ObjectMeta: metav1.ObjectMeta{Namespace: usersNamespace, Name: userName(i)}}
+	var object client.Object = &authv1alpha1.User{ObjectMeta: metav1.ObjectMeta{Namespace: d.namespace(i), Name: userName(i)}}
 	patch := `{"spec":{"revoked":true}}`
 	if i >= probes/2 {
 		source := d.source(i)
-		object = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: usersNamespace, Name: source.Name}}
+		object = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: d.namespace(i), Name: source.Name}}
 		patch = fmt.Sprintf(`{"stringData":{%q:"another password"}}`, source.Key)
 	}
 	begun := time.Now()
@@ -153,7 +153,8 @@ func (c *cluster) burst(ctx context.Context, d dataset, made *atomic.Int64) erro
 	group.SetLimit(burstWriters)
 	for n := 0; ctx.Err() == nil; n++ {
 		group.Go(func() error {
-			u := &authv1alpha1.User{ObjectMeta: metav1.ObjectMeta{Namespace: usersNamespace, Name: userName(probes + n%others)}}
+			i := probes + n%others
+			u := &authv1alpha1.User{ObjectMeta: metav1.ObjectMeta{Namespace: d.namespace(i), Name: userName(i)}}
 			patch := fmt.Sprintf(`{"spec":{"displayName":"Change Number %d"}}`, n)
 			made.Add(1)
 			return c.Patch(context.WithoutCancel(ctx), u, client.RawPatch(types.MergePatchType, []byte(patch)))

@@ -87,7 +87,7 @@ func (c *cluster) connect() error {
 func (c *cluster) warm(ctx context.Context, d dataset) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	cached := &client.ListOptions{Namespace: usersNamespace, Raw: &metav1.ListOptions{ResourceVersion: "0"}}
+	cached := &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: "0"}}
 	for {
 		users, secrets := &metav1.PartialObjectMetadataList{}, &metav1.PartialObjectMetadataList{}
 		users.SetGroupVersionKind(authv1alpha1.GroupVersion.WithKind("UserList"))

@@ -18,6 +18,8 @@ type layout string
 const (
 	each   layout = "each"   // one Secret for each user
 	shared layout = "shared" // 500 users' hashes in one Secret
+	// tenants is each, with 100 users in each namespace, which belongs to a Tenant of its own.
+	tenants layout = "tenants"
 )
 
 // format is the version of what a dataset looks like. A cached etcd of another format is not used.
@@ -27,6 +29,7 @@ const (
 	usersNamespace   = "gatehouse-users"
 	serviceNamespace = "gatehouse-system"
 	perSharedSecret  = 500
+	perTenant        = 100
 	minUsers         = 1000
 
 	// probes is how many users, the first ones, have a known password in plain text: the timed part
@@ -43,12 +46,48 @@ type dataset struct {
 func (d dataset) String() string { return fmt.Sprintf("%s-%s-%d", format, d.layout, d.users) }
 
 func userName(i int) string      { return fmt.Sprintf("user-%06d", i) }
-func loginOf(i int) string       { return userName(i) + "@example.com" }
 func passwordOf(i int) string    { return "password of " + userName(i) }
 func secretName(i int) string    { return userName(i) + "-password" }
 func sharedName(i int) string    { return fmt.Sprintf("passwords-%03d", i/perSharedSecret) }
 func (d dataset) secrets() int   { return len(d.firsts()) }
-func (d dataset) perSecret() int { return map[layout]int{each: 1, shared: perSharedSecret}[d.layout] }
+func (d dataset) perSecret() int { return map[layout]int{each: 1, shared: perSharedSecret, tenants: 1}[d.layout] }
+
+// namespace returns the namespace of a user and its Secret.
+func (d dataset) namespace(i int) string {
+	if d.layout == tenants {
+		return fmt.Sprintf("team-%04d", i/perTenant)
+	}
+	return usersNamespace
+}
+
+// login returns what a user is called.
+func (d dataset) login(i int) string {
+	if d.layout == tenants {
+		return userName(i) + "@" + d.namespace(i) + ".example.com"
+	}
+	return userName(i) + "@example.com"
+}
+
+// tenants returns the number of Tenants.
+func (d dataset) tenants() int {
+	if d.layout != tenants {
+		return 0
+	}
+	return (d.users + perTenant - 1) / perTenant
+}
+
+// tenant returns the nth Tenant.
+func (d dataset) tenant(n int) *authv1alpha1.Tenant {
+	name := d.namespace(n * perTenant)
+	return &authv1alpha1.Tenant{
+		ObjectMeta: metav1.ObjectMeta{Namespace: serviceNamespace, Name: name},
+		Spec: authv1alpha1.TenantSpec{
+			Namespaces: []string{name},
+			Logins:     authv1alpha1.TenantLogins{Suffixes: []string{"@" + name + ".example.com"}},
+			Groups:     authv1alpha1.TenantGroups{Exact: []string{"staff"}, Prefixes: []string{"team-"}},
+		},
+	}
+}
 
 // firsts returns the number of the first user of each Secret.
 func (d dataset) firsts() []int {
@@ -70,7 +109,7 @@ func (d dataset) source(i int) authv1alpha1.SecretKeyRef {
 // secret returns the Secret whose first user is i.
 func (d dataset) secret(i int) *corev1.Secret {
 	s := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: usersNamespace, Name: d.source(i).Name},
+		ObjectMeta: metav1.ObjectMeta{Namespace: d.namespace(i), Name: d.source(i).Name},
 		Data:       map[string][]byte{},
 	}
 	for n := i; n < min(i+d.perSecret(), d.users); n++ {
@@ -94,16 +133,16 @@ func passwordValue(i int) string {
 func (d dataset) user(i int) *authv1alpha1.User {
 	ready := metav1.Condition{
 		Type: authv1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: authv1alpha1.ReasonActive,
-		Message: fmt.Sprintf("logs in as %q", loginOf(i)), ObservedGeneration: 1, LastTransitionTime: metav1.NewTime(time.Now()),
+		Message: fmt.Sprintf("logs in as %q", d.login(i)), ObservedGeneration: 1, LastTransitionTime: metav1.NewTime(time.Now()),
 	}
 	password := authv1alpha1.Password{HashFrom: &authv1alpha1.SecretSource{SecretKeyRef: d.source(i)}}
 	if i < probes {
 		password = authv1alpha1.Password{PlaintextFrom: password.HashFrom}
 	}
 	return &authv1alpha1.User{
-		ObjectMeta: metav1.ObjectMeta{Namespace: usersNamespace, Name: userName(i)},
+		ObjectMeta: metav1.ObjectMeta{Namespace: d.namespace(i), Name: userName(i)},
 		Spec: authv1alpha1.UserSpec{
-			Login: loginOf(i), DisplayName: fmt.Sprintf("User Number %d", i), Email: loginOf(i),
+			Login: d.login(i), DisplayName: fmt.Sprintf("User Number %d", i), Email: d.login(i),
 			Groups:    []string{"staff", fmt.Sprintf("team-%02d", i%50)},
 			Passwords: []authv1alpha1.Password{password},
 		},

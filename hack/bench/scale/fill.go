@@ -75,12 +75,20 @@ func withCluster(s *settings, data, scratch string, statusApart bool, f func(*cl
 	return errors.Join(f(c), c.stop())
 }
 
-// createAll creates namespaces, Secrets and Users.
+// createAll creates namespaces, Tenants, Secrets and Users.
 func (c *cluster) createAll(ctx context.Context, d dataset) error {
-	for _, name := range []string{usersNamespace, serviceNamespace} {
-		if err := c.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
-			return err
-		}
+	names := []string{usersNamespace, serviceNamespace}
+	for n := range d.tenants() {
+		names = append(names, d.tenant(n).Name)
+	}
+	err := c.create(ctx, len(names), func(n int) client.Object {
+		return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: names[n]}}
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.create(ctx, d.tenants(), func(n int) client.Object { return d.tenant(n) }); err != nil {
+		return err
 	}
 	secrets := d.firsts()
 	if err := c.create(ctx, len(secrets), func(n int) client.Object { return d.secret(secrets[n]) }); err != nil {

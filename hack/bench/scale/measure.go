@@ -11,15 +11,15 @@ import (
 
 // row is what a run measures at one size and layout.
 type row struct {
-	Users, Secrets int
-	Layout         layout
-	Ready, CPU     float64 // seconds from the start of the process, and of processor time, until it is ready
-	ReadyKiB       int     // resident when ready
-	IdleKiB        int     // resident some time later
-	PeakKiB        int     // the most until then
-	Requests       requests
-	Revoked        changes
-	Password       changes
+	Users, Secrets, Tenants int
+	Layout                  layout
+	Ready, CPU              float64 // seconds from the start of the process, and of processor time, until it is ready
+	ReadyKiB                int     // resident when ready
+	IdleKiB                 int     // resident some time later
+	PeakKiB                 int     // the most until then
+	Requests                requests
+	Revoked                 changes
+	Password                changes
 }
 
 // measure starts an API server with the dataset, starts the service on it, and takes the figures.
@@ -33,7 +33,7 @@ func measure(ctx context.Context, s *settings, d dataset) (_ row, err error) {
 	if err != nil {
 		return row{}, err
 	}
-	measured := row{Users: d.users, Secrets: d.secrets(), Layout: d.layout}
+	measured := row{Users: d.users, Secrets: d.secrets(), Tenants: d.tenants(), Layout: d.layout}
 	err = withCluster(s, data, scratch, true, func(c *cluster) error {
 		if err := c.warm(ctx, d); err != nil {
 			return err

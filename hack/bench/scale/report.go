@@ -42,15 +42,15 @@ func newReport(s *settings) *report {
 	}
 }
 
-const tableHead = `| users | Secrets | ready | CPU until then | memory when ready | 30 s later | most | KiB a user | requests, writes | revoked: median, p99 | Secret changed: median, p99 |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+const tableHead = `| users | Secrets | Tenants | ready | CPU until then | memory when ready | 30 s later | most | KiB a user | requests, writes | revoked: median, p99 | Secret changed: median, p99 |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 `
 
 // line is one row of the table.
 func (r row) line() string {
 	all, writes := r.Requests.total()
-	return fmt.Sprintf("| %d | %d | %.1f s | %.1f s | %d MiB | %d MiB | %d MiB | %.1f | %d, %d | %.0f ms, %.0f ms | %.0f ms, %.0f ms |\n",
-		r.Users, r.Secrets, r.Ready, r.CPU, r.ReadyKiB>>10, r.IdleKiB>>10, r.PeakKiB>>10, r.perUser(), all, writes,
+	return fmt.Sprintf("| %d | %d | %d | %.1f s | %.1f s | %d MiB | %d MiB | %d MiB | %.1f | %d, %d | %.0f ms, %.0f ms | %.0f ms, %.0f ms |\n",
+		r.Users, r.Secrets, r.Tenants, r.Ready, r.CPU, r.ReadyKiB>>10, r.IdleKiB>>10, r.PeakKiB>>10, r.perUser(), all, writes,
 		r.Revoked.MedianMS, r.Revoked.P99MS, r.Password.MedianMS, r.Password.P99MS)
 }
 
@@ -58,7 +58,7 @@ func (r row) line() string {
 func (r row) perUser() float64 { return float64(max(r.ReadyKiB, r.IdleKiB)) / float64(r.Users) }
 
 func limits() string {
-	return fmt.Sprintf("| limit at %d | | %.0f s | | | | | %.1f | | %.0f ms, %.0f ms | %.0f ms, %.0f ms |\n",
+	return fmt.Sprintf("| limit at %d | | | %.0f s | | | | | %.1f | | %.0f ms, %.0f ms | %.0f ms, %.0f ms |\n",
 		limitUsers, limitReady, limitKiB, limitMedianMS, limitP99MS, limitMedianMS, limitP99MS)
 }
 

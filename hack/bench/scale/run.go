@@ -2,7 +2,7 @@
 // kube-apiserver with that many Users and Secrets, starts the built binary against them as a
 // process of its own, and writes the figures beside their limits:
 //
-//	bench scale -assets FOLDER [-sizes 1000,10000] [-layouts each,shared] [-docs docs]
+//	bench scale -assets FOLDER [-sizes 1000,10000] [-layouts each,shared,tenants] [-docs docs]
 //
 // Filling an API server is slow, so scale keeps each filled etcd in the cache folder, and every run
 // starts from a copy of it.
@@ -72,7 +72,7 @@ func parseSettings(args []string) (*settings, error) {
 	f.StringVar(&s.cache, "cache", "", "folder for filled etcds (default: gatehouse/benchscale in the user's cache)")
 	f.StringVar(&s.docs, "docs", "", "folder whose benchmarks.md gets the figures; without it they are only printed")
 	f.StringVar(&sizes, "sizes", "1000,10000,100000", "numbers of users")
-	f.StringVar(&layouts, "layouts", "each,shared", "each: one Secret for each user; shared: 500 users' hashes in one")
+	f.StringVar(&layouts, "layouts", "each,shared,tenants", "each: one Secret for each user; shared: 500 users' hashes in one; tenants: each, and a Tenant for each 100 users")
 	f.DurationVar(&s.idle, "idle", 30*time.Second, "how long to wait before memory at rest is read")
 	f.BoolVar(&s.directory, "directory", true, "also measure the directory alone")
 	if err := f.Parse(args); err != nil {
@@ -106,8 +106,8 @@ func (s *settings) readSizes(text string) error {
 func (s *settings) readLayouts(text string) error {
 	for field := range strings.SplitSeq(text, ",") {
 		l := layout(strings.TrimSpace(field))
-		if l != each && l != shared {
-			return fmt.Errorf("-layouts: %q is neither each nor shared", field)
+		if l != each && l != shared && l != tenants {
+			return fmt.Errorf("-layouts: %q is none of each, shared and tenants", field)
 		}
 		s.layouts = append(s.layouts, l)
 	}

@@ -57,8 +57,10 @@ func run(args []string) error {
 // accepted returns one object for each case that a schema accepts.
 func accepted() ([]byte, error) {
 	var out bytes.Buffer
-	for _, kind := range []string{"User", "Revocation", "Token"} {
-		specs := map[string]map[string]schemacases.Case{"User": schemacases.Users(), "Revocation": schemacases.Revocations(), "Token": tokens()}[kind]
+	for _, kind := range []string{"User", "Revocation", "Tenant", "Token"} {
+		specs := map[string]map[string]schemacases.Case{
+			"User": schemacases.Users(), "Revocation": schemacases.Revocations(), "Tenant": schemacases.Tenants(), "Token": tokens(),
+		}[kind]
 		for _, about := range slices.Sorted(maps.Keys(specs)) {
 			if specs[about].Words != "" {
 				continue

@@ -1,0 +1,113 @@
+package controllers
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/informer"
+	"github.com/gatehouse-auth/gatehouse/controllers/projection"
+	"github.com/gatehouse-auth/gatehouse/controllers/tenancy"
+)
+
+// tenants is what the Users of each namespace may be, as the Tenants say it at the moment. It is safe
+// for concurrent use.
+type tenants struct {
+	settings tenancy.Settings
+	config   atomic.Pointer[tenancy.Config]
+	versions atomic.Pointer[map[string]uint64] // resourceVersions of the Tenants, by name
+	known    atomic.Bool                       // the Tenants have been read
+
+	mu        sync.Mutex
+	listeners []func(namespaces []string)
+}
+
+// newTenants returns the policies before any Tenant is known.
+func newTenants(s tenancy.Settings) *tenants {
+	t := &tenants{settings: s}
+	t.config.Store(tenancy.New(s, nil))
+	t.versions.Store(&map[string]uint64{})
+	return t
+}
+
+// set puts Tenants in force, and tells the listeners which namespaces have another policy.
+func (t *tenants) set(all []authv1alpha1.Tenant) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before, after := t.config.Load(), tenancy.New(t.settings, all)
+	versions := make(map[string]uint64, len(all))
+	for i := range all {
+		versions[all[i].Name] = informer.VersionOf(all[i].ResourceVersion)
+	}
+	t.versions.Store(&versions)
+	t.config.Store(after)
+	t.known.Store(true)
+	if changed := tenancy.Changed(before, after); len(changed) > 0 {
+		for _, tell := range t.listeners {
+			tell(changed)
+		}
+	}
+}
+
+// version returns the version of the Tenant that a replica must know to have the Users of a namespace,
+// or 0 if the namespace belongs to no Tenant.
+func (t *tenants) version(namespace string) uint64 {
+	policy := t.config.Load().Policy(namespace)
+	if policy == nil {
+		return 0
+	}
+	return (*t.versions.Load())[policy.Tenant]
+}
+
+// onChange makes a function be called with the namespaces whose policies have changed.
+func (t *tenants) onChange(f func(namespaces []string)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.listeners = append(t.listeners, f)
+}
+
+// apply completes the projection of a User with what the policy of its namespace says.
+func (t *tenants) apply(u *authv1alpha1.User, p projection.Projection) projection.Projection {
+	policy := t.config.Load().Policy(u.Namespace)
+	p.NotPermitted = policy.Check(u)
+	p.User.NotPermitted = p.NotPermitted != ""
+	p.User.MaximumLifetime = policy.LimitLifetime(p.User.MaximumLifetime)
+	if policy != nil {
+		p.User.Tenant, p.User.Rank = projection.Intern(policy.Tenant), policy.Rank
+	}
+	return p
+}
+
+// source returns a source that enqueues what enqueued returns for each namespace whose policy changes.
+func (t *tenants) source(enqueued func(namespace string) []types.NamespacedName) source.Source {
+	return source.Func(func(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		t.onChange(func(namespaces []string) {
+			for _, ns := range namespaces {
+				for _, key := range enqueued(ns) {
+					if ctx.Err() == nil {
+						q.Add(reconcile.Request{NamespacedName: key})
+					}
+				}
+			}
+		})
+		return nil
+	})
+}
+
+// mayHave returns a function that reports whether a User of one of some namespaces could have a login.
+func (t *tenants) mayHave(namespaces []string) func(login string) bool {
+	return func(login string) bool {
+		config := t.config.Load()
+		return slices.ContainsFunc(namespaces, func(ns string) bool {
+			policy := config.Policy(ns)
+			return policy != nil && policy.MayHave(login)
+		})
+	}
+}
