@@ -17,7 +17,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/gatehouse-auth/gatehouse/controllers"
+	"github.com/gatehouse-auth/gatehouse/controllers/system"
 	"github.com/gatehouse-auth/gatehouse/internal/keystore"
 	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
@@ -148,7 +148,7 @@ func (o *keysOptions) stored() (_ keystore.Entries, place string, err error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("connect to the cluster: %w", err)
 	}
-	keys := controllers.NewKeysSecret(c, o.namespace)
+	keys := system.NewKeysSecret(c, o.namespace)
 	return keys, "secret " + keys.Key.String(), nil
 }
 

@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/gatehouse-auth/gatehouse/controllers"
+	"github.com/gatehouse-auth/gatehouse/controllers/system"
 	"github.com/gatehouse-auth/gatehouse/internal/statedir"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
@@ -129,10 +129,10 @@ func TestKeysInACluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	where := []string{"--kubeconfig", apitest.Kubeconfig(t), "-n", ns.Name}
-	if _, _, err := runKeys(append(where, "rotate")...); err == nil || !strings.Contains(err.Error(), controllers.KeysSecret) {
+	if _, _, err := runKeys(append(where, "rotate")...); err == nil || !strings.Contains(err.Error(), system.KeysSecret) {
 		t.Errorf("without keys: error %v", err)
 	}
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns.Name, Name: controllers.KeysSecret}, Data: advanced(t, nil)}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns.Name, Name: system.KeysSecret}, Data: advanced(t, nil)}
 	if err := c.Create(t.Context(), secret); err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
-	"github.com/gatehouse-auth/gatehouse/controllers/informer"
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/replica"
 )
 
@@ -46,7 +46,7 @@ type enforcement struct {
 type change struct {
 	uid        types.UID
 	generation int64
-	versions   informer.Versions
+	versions   delivery.Versions
 	since      time.Time
 	settled    bool // every replica has it, and so has each that starts from now on
 }
@@ -78,7 +78,7 @@ func (e *enforcement) secretChanged(users []types.NamespacedName, resourceVersio
 	if e == nil {
 		return
 	}
-	version := informer.Versions{Secrets: informer.VersionOf(resourceVersion)}
+	version := delivery.Versions{Secrets: delivery.VersionOf(resourceVersion)}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, key := range users {
@@ -96,11 +96,11 @@ func (e *enforcement) revoked(userKey string, version uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.revocations[userKey] = max(version, e.revocations[userKey])
-	e.add(types.NamespacedName{Namespace: namespace, Name: name}, informer.Versions{Revocations: version})
+	e.add(types.NamespacedName{Namespace: namespace, Name: name}, delivery.Versions{Revocations: version})
 }
 
 // add adds versions to what must be in force of an object. The caller holds mu.
-func (e *enforcement) add(key types.NamespacedName, versions informer.Versions) {
+func (e *enforcement) add(key types.NamespacedName, versions delivery.Versions) {
 	c, ok := e.changed[key]
 	if !ok {
 		c.since = e.now()
@@ -122,7 +122,7 @@ func (e *enforcement) forget(key types.NamespacedName) {
 // judge returns the condition that an object should have, which is empty if it should stay as it is,
 // and how long that is so at most; 0: until something happens. versions are those from which this
 // replica has computed the rest of its status, and condition the one that it has, or nil.
-func (e *enforcement) judge(o client.Object, versions informer.Versions, condition *metav1.Condition) (metav1.Condition, time.Duration) {
+func (e *enforcement) judge(o client.Object, versions delivery.Versions, condition *metav1.Condition) (metav1.Condition, time.Duration) {
 	if e == nil {
 		return metav1.Condition{}, 0
 	}
@@ -144,7 +144,7 @@ func (e *enforcement) judge(o client.Object, versions informer.Versions, conditi
 
 // change returns what the replicas must have in force of an object, and reports whether that has
 // not been settled.
-func (e *enforcement) change(o client.Object, versions informer.Versions, condition *metav1.Condition) (change, bool) {
+func (e *enforcement) change(o client.Object, versions delivery.Versions, condition *metav1.Condition) (change, bool) {
 	key := client.ObjectKeyFromObject(o)
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -161,7 +161,7 @@ func (e *enforcement) change(o client.Object, versions informer.Versions, condit
 }
 
 // finish forgets a change whose condition is True and stored, unless there is a newer one.
-func (e *enforcement) finish(key types.NamespacedName, versions informer.Versions) {
+func (e *enforcement) finish(key types.NamespacedName, versions delivery.Versions) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.changed[key].versions == versions {
@@ -182,7 +182,7 @@ func (e *enforcement) behind(key types.NamespacedName, c change) replica.Behind 
 	return behind
 }
 
-func (e *enforcement) settle(key types.NamespacedName, versions informer.Versions) {
+func (e *enforcement) settle(key types.NamespacedName, versions delivery.Versions) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if c, ok := e.changed[key]; ok && c.versions == versions {
@@ -196,7 +196,7 @@ func (e *enforcement) condition(key types.NamespacedName, c change) metav1.Condi
 	out := metav1.Condition{Type: authv1alpha1.ConditionEnforced, Status: metav1.ConditionFalse, Reason: authv1alpha1.ReasonPending}
 	behind := e.behind(key, c)
 	switch {
-	case c.versions == informer.Versions{}:
+	case c.versions == delivery.Versions{}:
 		out.Status, out.Reason = metav1.ConditionUnknown, authv1alpha1.ReasonNotComparable
 		out.Message = "the API server has resourceVersions that are not numbers, so it is not known what the replicas have"
 	case behind.None():

@@ -9,6 +9,7 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
@@ -51,7 +52,7 @@ type InitialSync struct {
 	directory  *directory.Directory
 	namespaces *informer.Namespaces
 	tenants    *tenants
-	progress   *informer.Progress
+	progress   *delivery.Progress
 	api        informer.Lister
 	changed    func(namespace string) // is called when a namespace becomes readable or unreadable
 
@@ -63,13 +64,14 @@ type InitialSync struct {
 
 // sources returns what InitialSync compares in a namespace, in this order.
 func (s *InitialSync) sources(namespace string) []syncSource {
-	var all []syncSource
-	for _, kind := range []string{informer.User, informer.Revocation, informer.Token} {
-		all = append(all, syncSource{kind, s.progress.Of(kind), func(ctx context.Context) (informer.Listing, error) {
+	source := func(kind string, o *delivery.Observed) syncSource {
+		return syncSource{kind, o, func(ctx context.Context) (informer.Listing, error) {
 			return s.namespaces.List(ctx, kind, namespace, s.api)
-		}})
+		}}
 	}
-	return all
+	return []syncSource{
+		source(informer.User, s.progress.Users), source(informer.Revocation, s.progress.Revocations), source(informer.Token, s.progress.Tokens),
+	}
 }
 
 // NeedLeaderElection returns false, because every replica waits for its own directory.
@@ -234,7 +236,7 @@ func (s *InitialSync) unreadable() []string {
 // syncSource is one kind of object in a namespace.
 type syncSource struct {
 	kind     string
-	observed *informer.Observed
+	observed *delivery.Observed
 	// list returns what the API server holds, or held at some time after the namespace was followed.
 	list func(context.Context) (informer.Listing, error)
 }
@@ -258,7 +260,7 @@ func (s syncSource) catchUp(ctx context.Context, patience time.Duration) bool {
 	listed := time.Now()
 	count, lastChange := s.observed.Count(), listed
 	for {
-		behind, waiting := s.observed.Behind(want)
+		behind, waiting := want.Behind(s.observed)
 		if !waiting {
 			return true
 		}

@@ -7,13 +7,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
 // startComparing compares the Users of a world with what a test records by hand. It returns a channel
 // that is closed when everything has been recorded.
-func startComparing(w *apitest.World, observed *informer.Observed) (done chan struct{}) {
+func startComparing(w *apitest.World, observed *delivery.Observed) (done chan struct{}) {
 	w.T.Helper()
 	observed.Begin(w.NS)
 	source := syncSource{informer.User, observed, func(ctx context.Context) (informer.Listing, error) {
@@ -45,7 +46,7 @@ func TestBehind(t *testing.T) {
 	other := w.NewUser("other", `{}`)
 	key, otherKey := client.ObjectKeyFromObject(before), client.ObjectKeyFromObject(other)
 
-	observed := informer.NewObserved()
+	observed := delivery.NewObserved()
 	observed.Begin(w.NS)
 	want, err := informer.NewLister(w.Client).List(t.Context(), informer.KindOf(informer.User), w.NS)
 	if err != nil {
@@ -71,7 +72,7 @@ func TestBehind(t *testing.T) {
 	}
 	for _, step := range steps {
 		step.do()
-		if behind, got := observed.Behind(want); got != step.behind {
+		if behind, got := want.Behind(observed); got != step.behind {
 			t.Errorf("%s: behind = %v (%v), want %v", step.name, got, behind, step.behind)
 		}
 	}
@@ -80,7 +81,7 @@ func TestBehind(t *testing.T) {
 func TestInitialSyncAwaitsEveryUser(t *testing.T) {
 	w := apitest.NewWorld(t)
 	jean, other := w.NewUser("jean", `{}`), w.NewUser("other", `{}`)
-	observed := informer.NewObserved()
+	observed := delivery.NewObserved()
 	done := startComparing(w, observed)
 	observed.Record(client.ObjectKeyFromObject(jean), jean.ResourceVersion)
 	w.Consistently("not synced while a user is missing", 3*compareInterval, func() bool { return !isClosed(done) })
@@ -93,7 +94,7 @@ func TestInitialSyncAwaitsEveryUser(t *testing.T) {
 func TestInitialSyncListsAgain(t *testing.T) {
 	w := apitest.NewWorld(t)
 	jean := w.NewUser("jean", `{}`)
-	done := startComparing(w, informer.NewObserved())
+	done := startComparing(w, delivery.NewObserved())
 	w.Consistently("not synced while the user exists", 3*compareInterval, func() bool { return !isClosed(done) })
 	w.MustDelete(jean)
 	w.Eventually("the directory is synced", func() bool { return isClosed(done) })

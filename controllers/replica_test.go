@@ -20,6 +20,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/replica"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
@@ -48,7 +49,7 @@ func startReplica(w *apitest.World, connection *rest.Config, system, name string
 // for the directory.
 func launchReplica(w *apitest.World, connection *rest.Config, system, name string, namespaces ...string) (*directory.Directory, *replica.Set) {
 	w.T.Helper()
-	progress, d := informer.NewProgress(), directory.New()
+	progress, d := delivery.NewProgress(), directory.New()
 	options := ctrl.Options{
 		Scheme:     apitest.Scheme(w.T),
 		Cache:      informer.CacheOptions(system),

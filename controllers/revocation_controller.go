@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
@@ -25,7 +26,7 @@ const revisedBuffer = 1024
 type RevocationReconciler struct {
 	namespaces  *informer.Namespaces
 	directory   *directory.Directory
-	observed    *informer.Observed
+	observed    *delivery.Observed
 	enforcement *enforcement              // of Users
 	revised     chan<- event.GenericEvent // tells UserStatusReconciler which User to look at
 	now         func() time.Time
@@ -55,7 +56,7 @@ func (r *RevocationReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	}
 	revocation := revocationOf(o)
 	// First, so that no status shows the revocation and calls the version before it enforced.
-	r.enforceUser(revocation.UserKey, informer.VersionOf(o.GetResourceVersion()))
+	r.enforceUser(revocation.UserKey, delivery.VersionOf(o.GetResourceVersion()))
 	r.directory.PutRevocation(revocation, r.now())
 	r.observed.Record(req.NamespacedName, o.GetResourceVersion())
 	r.enqueueUser(ctx, revocation.UserKey)

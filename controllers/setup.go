@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 	"github.com/gatehouse-auth/gatehouse/controllers/replica"
@@ -17,6 +18,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
+
+// recorderName is what Events name as their reporter.
+const recorderName = "gatehouse"
 
 // Config holds the dependencies of the controllers.
 type Config struct {
@@ -35,7 +39,7 @@ type Config struct {
 	OnTrustChange func(func())
 	HashMemory    int64 // bytes that password hashes may take; 0: any number
 	// Progress learns what the caches of the controllers receive.
-	Progress *informer.Progress
+	Progress *delivery.Progress
 	// Replicas decides which replica writes a status, and knows what is in force on all; nil: this is
 	// the only one, and no status says what is in force.
 	Replicas *replica.Set
@@ -70,7 +74,7 @@ func Setup(mgr manager.Manager, cfg Config) (*Followed, error) {
 	status := &TenantStatusReconciler{
 		cache: cache, client: mgr.GetClient(), tenants: f.tenants, namespaces: namespaces, unreadable: f.sync.unreadable,
 		changed: make(chan event.GenericEvent, revisedBuffer), turns: replica.NewTurns(cfg.Replicas, cfg.Now),
-		recorder: mgr.GetEventRecorder(appName), now: cfg.Now,
+		recorder: mgr.GetEventRecorder(recorderName), now: cfg.Now,
 	}
 	f.sync.changed = status.enqueue
 	namespaces.Added, namespaces.Removed = f.sync.begin, f.sync.end
@@ -99,7 +103,7 @@ func (f *Followed) setupUsers(mgr manager.Manager, cfg Config) error {
 			logins: informer.NewLoginIndex(), identities: informer.NewIdentityIndex(),
 			trusts: cfg.Trusts, onTrustChange: cfg.OnTrustChange,
 			directory: cfg.Directory, projector: projector, lockouts: lockouts, now: cfg.Now,
-			recorder: mgr.GetEventRecorder(appName), revised: revised, turns: replica.NewTurns(cfg.Replicas, cfg.Now),
+			recorder: mgr.GetEventRecorder(recorderName), revised: revised, turns: replica.NewTurns(cfg.Replicas, cfg.Now),
 			enforcement: enforcement,
 		}).SetupWithManager(mgr),
 		(&RevocationReconciler{

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 )
 
@@ -19,7 +20,7 @@ type TenantReconciler struct {
 	cache      *informer.Tenants
 	tenants    *tenants
 	namespaces *informer.Namespaces
-	progress   *informer.Progress
+	progress   *delivery.Progress
 }
 
 // +kubebuilder:rbac:groups=auth.gatehouse.dev,resources=tenants,verbs=list;watch,namespace=gatehouse-system
@@ -35,7 +36,7 @@ func (r *TenantReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		WatchesRawSource(r.cache.Source(handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
 			return []reconcile.Request{{NamespacedName: all}}
 		}))).
-		WatchesRawSource(atStart(all)).
+		WatchesRawSource(informer.AtStart(all)).
 		WithOptions(options).
 		Complete(r)
 }

@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
-	"github.com/gatehouse-auth/gatehouse/controllers/informer"
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 	"github.com/gatehouse-auth/gatehouse/controllers/tenancy"
 )
@@ -44,7 +44,7 @@ func (t *tenants) set(all []authv1alpha1.Tenant) {
 	before, after := t.config.Load(), tenancy.New(t.settings, all)
 	versions := make(map[string]uint64, len(all))
 	for i := range all {
-		versions[all[i].Name] = informer.VersionOf(all[i].ResourceVersion)
+		versions[all[i].Name] = delivery.VersionOf(all[i].ResourceVersion)
 	}
 	t.versions.Store(&versions)
 	t.config.Store(after)

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/record"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
@@ -23,7 +24,7 @@ import (
 type TokenReconciler struct {
 	namespaces *informer.Namespaces
 	directory  *directory.Directory
-	observed   *informer.Observed
+	observed   *delivery.Observed
 	now        func() time.Time
 	unknownIn  string // the namespace of the records of tokens whose user the writing replica did not know
 

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/replica"
 )
@@ -53,7 +54,7 @@ func (r *TokenStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 		return ctrl.Result{}, nil
 	}
 	before := meta.FindStatusCondition(t.Status.Conditions, authv1alpha1.ConditionEnforced)
-	next, again := r.enforcement.judge(t, informer.Versions{Tokens: informer.VersionOf(t.ResourceVersion)}, before)
+	next, again := r.enforcement.judge(t, delivery.Versions{Tokens: delivery.VersionOf(t.ResourceVersion)}, before)
 	if next.Status == "" || says(before, next, t.Generation) {
 		r.turns.Done(req.NamespacedName)
 		return ctrl.Result{RequeueAfter: again}, nil

@@ -4,11 +4,13 @@ import (
 	"context"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
@@ -22,7 +24,7 @@ type UserReconciler struct {
 	secrets    *informer.Index[types.NamespacedName] // updated here, also read by UserStatusReconciler
 	directory  *directory.Directory
 	projector  *projection.Projector
-	progress   *informer.Progress
+	progress   *delivery.Progress
 	lockouts   *liftedLockouts
 	now        func() time.Time
 }
@@ -39,7 +41,7 @@ func (r *UserReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	}}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("user").
-		WatchesRawSource(r.namespaces.Source(informer.Secret, r.progress.UsersOfSecret(r.secrets))).
+		WatchesRawSource(r.namespaces.Source(informer.Secret, informer.RecordedUsersOfSecret(r.secrets, r.progress))).
 		WatchesRawSource(r.namespaces.Source(informer.User, users)).
 		WatchesRawSource(r.tenants.source(r.namespaces.UsersIn)).
 		WithOptions(informer.AllReplicas()).
@@ -82,4 +84,11 @@ func (r *UserReconciler) putUser(u *authv1alpha1.User) {
 	before, _ := r.directory.ByKey(next.Key)
 	r.lockouts.lift(u, before, next)
 	r.directory.Put(next)
+}
+
+// secretsOf returns the Secrets that a User may reference: those of its namespace in the cache.
+func secretsOf(namespaces *informer.Namespaces, u *authv1alpha1.User) projection.Secrets {
+	return func(name string) *corev1.Secret {
+		return namespaces.Secret(types.NamespacedName{Namespace: u.Namespace, Name: name})
+	}
 }

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 	"github.com/gatehouse-auth/gatehouse/controllers/replica"
@@ -117,11 +118,11 @@ func soonest(a, b time.Duration) time.Duration {
 }
 
 // versionsOf returns the versions of a User, its Secrets and its Tenant.
-func (r *UserStatusReconciler) versionsOf(u *authv1alpha1.User, secrets projection.Secrets) informer.Versions {
-	out := informer.Versions{Users: informer.VersionOf(u.ResourceVersion), Tenants: r.tenants.version(u.Namespace)}
+func (r *UserStatusReconciler) versionsOf(u *authv1alpha1.User, secrets projection.Secrets) delivery.Versions {
+	out := delivery.Versions{Users: delivery.VersionOf(u.ResourceVersion), Tenants: r.tenants.version(u.Namespace)}
 	for _, name := range projection.SecretNames(u) {
 		if secret := secrets(name); secret != nil {
-			out.Secrets = max(out.Secrets, informer.VersionOf(secret.ResourceVersion))
+			out.Secrets = max(out.Secrets, delivery.VersionOf(secret.ResourceVersion))
 		}
 	}
 	return out

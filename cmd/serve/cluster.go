@@ -26,9 +26,11 @@ import (
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers"
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/record"
 	"github.com/gatehouse-auth/gatehouse/controllers/replica"
+	"github.com/gatehouse-auth/gatehouse/controllers/system"
 	"github.com/gatehouse-auth/gatehouse/internal/logging"
 )
 
@@ -47,7 +49,7 @@ const shutdownGrace = drainTimeout + 5*time.Second
 func (a *App) serveCluster(ctx context.Context) error {
 	o, namespace := a.options, ownNamespace()
 	o.setIssuerDefaults("https://gatehouse." + namespace + ".svc")
-	progress := informer.NewProgress()
+	progress := delivery.NewProgress()
 	mgr, err := a.newManager(namespace)
 	if err != nil {
 		return err
@@ -72,7 +74,7 @@ func (a *App) serveCluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	keys := &controllers.KeysReconciler{
+	keys := &system.KeysReconciler{
 		Namespace: namespace, Keys: a.keys, Policy: o.keyPolicy(), Now: a.now, UseDecoySecret: a.directory.UseDecoySecret,
 	}
 	if err := keys.SetupWithManager(mgr); err != nil {
@@ -116,7 +118,7 @@ func (a *App) setupControllers(mgr manager.Manager, cfg controllers.Config) (*co
 	if err != nil {
 		return nil, err
 	}
-	a.registry.MustRegister(newWatchCollector(followed, a.now))
+	a.registry.MustRegister(informer.WatchMetrics(followed.Namespaces, followed.Tenants, a.now))
 	return followed, nil
 }
 

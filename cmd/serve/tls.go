@@ -13,8 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
-	"github.com/gatehouse-auth/gatehouse/controllers"
 	"github.com/gatehouse-auth/gatehouse/controllers/standalone"
+	"github.com/gatehouse-auth/gatehouse/controllers/system"
 	"github.com/gatehouse-auth/gatehouse/internal/authority"
 )
 
@@ -43,7 +43,7 @@ func (a *App) clusterCertificate(mgr manager.Manager, namespace string, tenants 
 		names = append(names, serviceNames(deployment, namespace)...)
 	}
 	own := authority.NewSource(names, a.now)
-	reconciler := &controllers.AuthorityReconciler{Namespace: namespace, Publish: o.Namespaces, PublishAlso: tenants, Source: own, Now: a.now}
+	reconciler := &system.AuthorityReconciler{Namespace: namespace, Publish: o.Namespaces, PublishAlso: tenants, Source: own, Now: a.now}
 	if err := reconciler.SetupWithManager(mgr); err != nil {
 		return certificate{}, fmt.Errorf("set up the CA controller: %w", err)
 	}

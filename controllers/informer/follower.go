@@ -16,6 +16,8 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 )
 
 // follower is a cache of the objects of one kind in one namespace. The manager's cache would work too
@@ -55,10 +57,13 @@ const (
 )
 
 // newFollower returns a follower that never resyncs, that is, it does not periodically deliver
-// unchanged objects again, because no controller needs that.
-func newFollower(k *kind, namespace string, progress *Progress) (*follower, error) {
+// unchanged objects again, because no controller needs that. progress learns what it receives.
+func newFollower(k *kind, namespace string, progress *delivery.Progress) (*follower, error) {
 	f := &follower{kind: k, namespace: namespace}
-	f.SharedIndexInformer = progress.newInformer(k, namespace, &toolscache.ListWatch{ListWithContextFunc: f.list, WatchFuncWithContext: f.watch})
+	recorded := k.observed(progress).Follow(
+		&toolscache.ListWatch{ListWithContextFunc: f.list, WatchFuncWithContext: f.watch}, namespace, progress.Await,
+		func() toolscache.Store { return f.GetStore() })
+	f.SharedIndexInformer = newRetryingInformer(recorded, k.example, 0, k.indexers)
 	if k.transform == nil {
 		return f, nil
 	}
@@ -194,7 +199,7 @@ func (f *follower) listing() (_ Listing, fresh bool) {
 	versionAtStart := f.versionAtStart
 	f.mu.Unlock()
 	version := f.GetStore().LastStoreSyncResourceVersion() // read before the objects, which may be newer but not older
-	if versionAtStart == "" || older(version, versionAtStart) {
+	if versionAtStart == "" || delivery.Older(version, versionAtStart) {
 		return Listing{}, false
 	}
 	out := Listing{namespace: f.namespace, objects: map[types.NamespacedName]string{}, version: version}

@@ -1,13 +1,16 @@
 package informer
 
 import (
+	"context"
 	"math/rand/v2"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 )
 
 // workers is the number of objects that a controller reconciles concurrently, so that one slow
@@ -41,6 +44,15 @@ func Jittered() controller.Options {
 		return jitteredQueue{priorityqueue.New(name, func(o *priorityqueue.Opts[reconcile.Request]) { o.RateLimiter = limiter })}
 	}
 	return options
+}
+
+// AtStart returns a source that requests one reconciliation when the controller starts, because what
+// does not exist yet causes no event.
+func AtStart(key types.NamespacedName) source.Source {
+	return source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		queue.Add(reconcile.Request{NamespacedName: key})
+		return nil
+	})
 }
 
 // jitteredQueue is a priority queue that delays each item by a random time of up to WriteJitter, in

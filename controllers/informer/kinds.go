@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 )
 
@@ -43,6 +44,7 @@ func KindOf(kind string) schema.GroupVersionKind {
 // kind is how objects of one kind are read from the API server.
 type kind struct {
 	name      string
+	observed  func(*delivery.Progress) *delivery.Observed
 	resource  string
 	example   runtime.Object
 	newList   func() runtime.Object
@@ -67,17 +69,21 @@ func newKinds(mgr ctrl.Manager) (map[string]*kind, error) {
 	}
 	kinds := map[string]*kind{}
 	for _, k := range []*kind{{
-		name: User, resource: "users", example: &authv1alpha1.User{}, newList: func() runtime.Object { return &authv1alpha1.UserList{} },
+		name: User, observed: func(p *delivery.Progress) *delivery.Observed { return p.Users },
+		resource: "users", example: &authv1alpha1.User{}, newList: func() runtime.Object { return &authv1alpha1.UserList{} },
 		transform: slimUser, decoder: func(body io.ReadCloser) watch.Decoder { return newWatchDecoder(body) },
 	}, {
-		name: Secret, resource: "secrets", example: &corev1.Secret{}, newList: func() runtime.Object { return &corev1.SecretList{} },
+		name: Secret, observed: func(p *delivery.Progress) *delivery.Observed { return p.Secrets },
+		resource: "secrets", example: &corev1.Secret{}, newList: func() runtime.Object { return &corev1.SecretList{} },
 		transform: projection.SlimSecret, selector: exceptBulkySecrets().String(),
 	}, {
-		name: Token, resource: "tokens", example: &authv1alpha1.Token{}, newList: func() runtime.Object { return &authv1alpha1.TokenList{} },
+		name: Token, observed: func(p *delivery.Progress) *delivery.Observed { return p.Tokens },
+		resource: "tokens", example: &authv1alpha1.Token{}, newList: func() runtime.Object { return &authv1alpha1.TokenList{} },
 		transform: projection.SlimToken, indexers: toolscache.Indexers{byTokenID: tokenIDs},
 	}, {
 		// Without a schema, so that a Revocation that cannot be read completely still counts.
-		name: Revocation, resource: "revocations", example: newRevocation(), newList: newRevocationList,
+		name: Revocation, observed: func(p *delivery.Progress) *delivery.Observed { return p.Revocations },
+		resource: "revocations", example: newRevocation(), newList: newRevocationList,
 	}} {
 		if err := k.connect(mgr, config, connection); err != nil {
 			return nil, err

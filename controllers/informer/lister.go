@@ -8,6 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 )
 
 // Listing holds the names and versions of the objects of one kind that the API server had in a
@@ -16,6 +18,12 @@ type Listing struct {
 	namespace string
 	objects   map[types.NamespacedName]string // resourceVersion of the object
 	version   string                          // resourceVersion of the list
+}
+
+// Behind returns an object for which the directory is older than the listing, if there is one: see
+// delivery.Observed.
+func (l Listing) Behind(o *delivery.Observed) (types.NamespacedName, bool) {
+	return o.Behind(l.namespace, l.objects, l.version)
 }
 
 // listPageSize is the number of objects in a page of a list. It is large because only names and

@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 )
 
 // Namespaces follows the Users, Secrets, Tokens and Revocations of a set of namespaces that may change
@@ -38,7 +39,7 @@ type Namespaces struct {
 	Removed func(namespace string)
 
 	kinds    map[string]*kind
-	progress *Progress
+	progress *delivery.Progress
 
 	changes sync.Mutex // held while the set of namespaces changes
 
@@ -69,7 +70,7 @@ type subscription struct {
 
 // NewNamespaces returns caches that the manager fills when it starts. progress learns what the caches
 // receive.
-func NewNamespaces(mgr ctrl.Manager, progress *Progress) (*Namespaces, error) {
+func NewNamespaces(mgr ctrl.Manager, progress *delivery.Progress) (*Namespaces, error) {
 	kinds, err := newKinds(mgr)
 	if err != nil {
 		return nil, err
@@ -188,7 +189,7 @@ func (n *Namespaces) remove(ns *namespace) {
 			}
 		}
 	}
-	n.progress.unfollow(ns.name)
+	n.progress.Unfollow(ns.name)
 	n.Removed(ns.name)
 }
 

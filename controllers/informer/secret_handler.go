@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 )
 
@@ -43,11 +44,11 @@ func UsersOfSecret(index *Index[types.NamespacedName], affects func(users []type
 	}
 }
 
-// UsersOfSecret is the function of this name for the controller that fills the directory: what it
-// enqueues keeps the version of the Secrets from moving on until ReadUser says that it is done.
-func (p *Progress) UsersOfSecret(index *Index[types.NamespacedName]) handler.EventHandler {
+// RecordedUsersOfSecret is UsersOfSecret for the controller that fills the directory: what it enqueues
+// keeps the version of the Secrets from moving on until the function of p.ReadUser is called.
+func RecordedUsersOfSecret(index *Index[types.NamespacedName], p *delivery.Progress) handler.EventHandler {
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
-	users := UsersOfSecret(index, p.secretChanged)
+	users := UsersOfSecret(index, p.SecretChanged)
 	return handler.Funcs{
 		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) {
 			users.CreateFunc(ctx, e, q)

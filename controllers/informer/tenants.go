@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 )
 
@@ -27,9 +28,10 @@ const Tenant = "Tenant"
 type Tenants struct{ follower *follower }
 
 // NewTenants returns a cache that the manager fills when it starts.
-func NewTenants(mgr ctrl.Manager, namespace string, progress *Progress) (*Tenants, error) {
+func NewTenants(mgr ctrl.Manager, namespace string, progress *delivery.Progress) (*Tenants, error) {
 	k := &kind{
-		name: Tenant, resource: "tenants", example: &authv1alpha1.Tenant{},
+		name: Tenant, observed: func(p *delivery.Progress) *delivery.Observed { return p.Tenants },
+		resource: "tenants", example: &authv1alpha1.Tenant{},
 		newList: func() runtime.Object { return &authv1alpha1.TenantList{} }, transform: projection.SlimObject,
 	}
 	config, connection, err := connectionOf(mgr)

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
@@ -27,7 +28,7 @@ func startUsers(w *apitest.World, wrap func(http.RoundTripper) http.RoundTripper
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	namespaces, err := NewNamespaces(mgr, NewProgress())
+	namespaces, err := NewNamespaces(mgr, delivery.NewProgress())
 	if err != nil {
 		w.T.Fatal(err)
 	}
@@ -149,7 +150,7 @@ func TestListingKnowsWhetherItIsFresh(t *testing.T) {
 	if version := cached.objects[client.ObjectKeyFromObject(jean)]; !fresh || len(cached.objects) != 1 || version != jean.ResourceVersion {
 		t.Errorf("listing = %v, fresh = %v; want only %s of version %s", cached.objects, fresh, jean.Name, jean.ResourceVersion)
 	}
-	if u.versionAtStart == "" || older(cached.version, u.versionAtStart) || older(u.versionAtStart, jean.ResourceVersion) {
+	if u.versionAtStart == "" || delivery.Older(cached.version, u.versionAtStart) || delivery.Older(u.versionAtStart, jean.ResourceVersion) {
 		t.Errorf("version at start %q, of the list %q, of the user %q", u.versionAtStart, cached.version, jean.ResourceVersion)
 	}
 	for _, versionAtStart := range []string{"", "x", u.versionAtStart + "0"} {

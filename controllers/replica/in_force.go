@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 
-	"github.com/gatehouse-auth/gatehouse/controllers/informer"
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 )
 
 // InForceAnnotation is the annotation of a Lease with the versions up to which everything is in the
@@ -12,7 +12,7 @@ import (
 const InForceAnnotation = "auth.gatehouse.dev/in-force"
 
 // maximumInForce is the maximum length of the annotation in bytes. With the 64 namespaces that
-// informer.InForce names, it has at most 14 KiB.
+// delivery.InForce names, it has at most 14 KiB.
 const maximumInForce = 16 << 10
 
 // Behind are the replicas that may not have something in force, by the names of their Pods.
@@ -27,7 +27,7 @@ func (b Behind) None() bool { return len(b.Pending) == 0 && len(b.Unheard) == 0 
 // BehindOf returns the replicas that do not have these versions in force in a namespace. This replica counts too,
 // as its Lease says: the API server puts all Leases into one order, so that once the Lease of this
 // replica is seen to have a version, so is each Lease that was made before that.
-func (s *Set) BehindOf(namespace string, versions informer.Versions) Behind {
+func (s *Set) BehindOf(namespace string, versions delivery.Versions) Behind {
 	var b Behind
 	now := s.now()
 	s.mu.RLock()
@@ -67,16 +67,16 @@ func (s *Set) notify() {
 
 // parseInForce returns the versions of an annotation. Those of one that cannot be read are zero,
 // older than all others.
-func parseInForce(annotation string) informer.InForce {
-	var f informer.InForce
+func parseInForce(annotation string) delivery.InForce {
+	var f delivery.InForce
 	if len(annotation) > maximumInForce || json.Unmarshal([]byte(annotation), &f) != nil {
-		return informer.InForce{}
+		return delivery.InForce{}
 	}
 	return f
 }
 
 // formatInForce returns the annotation of what is in force.
-func formatInForce(f informer.InForce) (string, error) {
+func formatInForce(f delivery.InForce) (string, error) {
 	out, err := json.Marshal(f)
 	return string(out), err
 }

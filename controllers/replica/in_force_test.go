@@ -7,14 +7,14 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/gatehouse-auth/gatehouse/controllers/informer"
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 )
 
 // observeInForce makes a set see the Lease of a replica in a Pod with Users up to a version.
 func observeInForce(t *testing.T, s *Set, name string, users uint64, renewed time.Time) {
 	t.Helper()
 	l := leaseOf(name, renewed)
-	said, err := formatInForce(informer.InForce{Versions: informer.Versions{Users: users}})
+	said, err := formatInForce(delivery.InForce{Versions: delivery.Versions{Users: users}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func observeInForce(t *testing.T, s *Set, name string, users uint64, renewed tim
 
 func wantBehind(t *testing.T, s *Set, version uint64, pending, unheard []string) {
 	t.Helper()
-	b := s.BehindOf("users", informer.Versions{Users: version})
+	b := s.BehindOf("users", delivery.Versions{Users: version})
 	if !slices.Equal(b.Pending, pending) || !slices.Equal(b.Unheard, unheard) || b.None() != (len(pending)+len(unheard) == 0) {
 		t.Errorf("behind %d are %v and %v, want %v and %v", version, b.Pending, b.Unheard, pending, unheard)
 	}

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 )
 
@@ -34,7 +35,7 @@ type Config struct {
 	Pod       string    // the name of the replica's Pod
 	PodUID    types.UID // the Pod becomes the owner of the Lease; empty: it has none
 	Now       func() time.Time
-	Progress  *informer.Progress // of the replica's directory
+	Progress  *delivery.Progress // of the replica's directory
 	HasSynced func() bool        // reports whether the directory is complete; before that, nothing is in force
 }
 

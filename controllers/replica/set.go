@@ -13,7 +13,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/gatehouse-auth/gatehouse/controllers/informer"
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 )
 
 // prefix begins the names of the Leases: the rest is the name of the Pod.
@@ -42,7 +42,7 @@ type heard struct {
 	renewed string // the content of the Lease, to see whether it has changed
 	at      time.Time
 	said    string           // the annotation
-	inForce informer.InForce // what the replica has in its directory
+	inForce delivery.InForce // what the replica has in its directory
 	inPod   bool             // the Lease goes with the Pod of the replica
 }
 

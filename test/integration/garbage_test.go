@@ -26,6 +26,7 @@ import (
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers"
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
@@ -168,7 +169,7 @@ func (s *store) patch(kind, name, patch string) {
 // replica runs the controllers until the test ends and returns the directory that they fill.
 func (s *store) replica() *directory.Directory {
 	s.t.Helper()
-	progress := informer.NewProgress()
+	progress := delivery.NewProgress()
 	mgr, err := ctrl.NewManager(s.config, ctrl.Options{
 		Scheme: s.Scheme(), Cache: informer.CacheOptions("gatehouse-system"), Client: informer.ClientOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},

@@ -14,6 +14,7 @@ import (
 	_ "sigs.k8s.io/controller-runtime/pkg/builder" // registers the metrics of the Kubernetes libraries
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/standalone"
 	"github.com/gatehouse-auth/gatehouse/server/servertest"
 )
@@ -38,6 +39,7 @@ func exposed(t *testing.T) map[string][]string {
 	all := described(t, servertest.New(t, servertest.Options{}).Registry)
 	maps.Copy(all, described(t, libraries))
 	maps.Copy(all, described(t, standalone.RejectedGauge(nil)))
+	maps.Copy(all, described(t, informer.WatchMetrics(nil, nil, nil)))
 	return all
 }
 

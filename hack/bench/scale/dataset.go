@@ -45,12 +45,14 @@ type dataset struct {
 
 func (d dataset) String() string { return fmt.Sprintf("%s-%s-%d", format, d.layout, d.users) }
 
-func userName(i int) string      { return fmt.Sprintf("user-%06d", i) }
-func passwordOf(i int) string    { return "password of " + userName(i) }
-func secretName(i int) string    { return userName(i) + "-password" }
-func sharedName(i int) string    { return fmt.Sprintf("passwords-%03d", i/perSharedSecret) }
-func (d dataset) secrets() int   { return len(d.firsts()) }
-func (d dataset) perSecret() int { return map[layout]int{each: 1, shared: perSharedSecret, tenants: 1}[d.layout] }
+func userName(i int) string    { return fmt.Sprintf("user-%06d", i) }
+func passwordOf(i int) string  { return "password of " + userName(i) }
+func secretName(i int) string  { return userName(i) + "-password" }
+func sharedName(i int) string  { return fmt.Sprintf("passwords-%03d", i/perSharedSecret) }
+func (d dataset) secrets() int { return len(d.firsts()) }
+func (d dataset) perSecret() int {
+	return map[layout]int{each: 1, shared: perSharedSecret, tenants: 1}[d.layout]
+}
 
 // namespace returns the namespace of a user and its Secret.
 func (d dataset) namespace(i int) string {

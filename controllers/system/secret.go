@@ -1,4 +1,6 @@
-package controllers
+// Package system keeps what the replicas share in the Secrets of the service's own namespace, the
+// signing keys and the CA, and follows it on every replica.
+package system
 
 import (
 	"context"
@@ -74,17 +76,9 @@ func watchSystemSecret(mgr ctrl.Manager, key types.NamespacedName, reconciler fu
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(key.Name).
 		WatchesRawSource(source.Kind(own, &corev1.Secret{}, &handler.TypedEnqueueRequestForObject[*corev1.Secret]{})).
-		WatchesRawSource(atStart(key)).
+		WatchesRawSource(informer.AtStart(key)).
 		WithOptions(options).
 		Complete(reconciler(&watchedSecret{SecretEntries{Key: key, reader: own, client: mgr.GetClient()}, mgr.GetEventRecorder(appName)}))
-}
-
-// atStart requests one reconciliation, because a Secret that does not exist yet causes no event.
-func atStart(key types.NamespacedName) source.Func {
-	return func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-		queue.Add(reconcile.Request{NamespacedName: key})
-		return nil
-	}
 }
 
 // Read implements keystore.Entries.

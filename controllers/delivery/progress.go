@@ -1,4 +1,6 @@
-package informer
+// Package delivery knows what the API server has delivered and what of it has reached the directory, so
+// that a replica can say up to which versions everything is in force.
+package delivery
 
 import (
 	"cmp"
@@ -7,7 +9,6 @@ import (
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
-	toolscache "k8s.io/client-go/tools/cache"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 )
@@ -163,8 +164,8 @@ func (p *Progress) SetCut(namespaces []string) {
 	p.notify()
 }
 
-// unfollow forgets everything of a namespace that is no longer followed.
-func (p *Progress) unfollow(namespace string) {
+// Unfollow forgets everything of a namespace that is no longer followed.
+func (p *Progress) Unfollow(namespace string) {
 	for _, o := range p.ofUsers() {
 		o.unfollow(namespace)
 	}
@@ -190,9 +191,9 @@ func (p *Progress) notify() {
 	}
 }
 
-// secretChanged records that some Users have to be read again because of a version of a Secret that
+// SecretChanged records that some Users have to be read again because of a version of a Secret that
 // the cache holds.
-func (p *Progress) secretChanged(users []types.NamespacedName, version string) {
+func (p *Progress) SecretChanged(users []types.NamespacedName, version string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, user := range users {
@@ -217,34 +218,9 @@ func (p *Progress) ReadUser(key types.NamespacedName) (done func()) {
 	}
 }
 
-// newInformer returns an informer of the objects of a kind in a namespace that retries soon, and
-// records what the API server sends to it.
-func (p *Progress) newInformer(k *kind, namespace string, lw toolscache.ListerWatcher) toolscache.SharedIndexInformer {
-	var inner toolscache.SharedIndexInformer
-	followed := p.Of(k.name).follow(
-		toolscache.ToListerWatcherWithContext(lw), namespace, p.before, func() toolscache.Store { return inner.GetStore() })
-	inner = newRetryingInformer(followed, k.example, 0, k.indexers)
-	return inner
-}
-
-func (p *Progress) before(ctx context.Context) {
+// Await is called before each request for objects. It waits as long as Before does.
+func (p *Progress) Await(ctx context.Context) {
 	if p.Before != nil {
 		p.Before(ctx)
-	}
-}
-
-// Of returns what is observed of one of the kinds of Kinds, or of Tenants.
-func (p *Progress) Of(kind string) *Observed {
-	switch kind {
-	case User:
-		return p.Users
-	case Secret:
-		return p.Secrets
-	case Token:
-		return p.Tokens
-	case Revocation:
-		return p.Revocations
-	default:
-		return p.Tenants
 	}
 }

@@ -1,4 +1,4 @@
-package informer
+package delivery
 
 import (
 	"slices"
@@ -69,21 +69,22 @@ func (o *Observed) Finish(namespace string) {
 	delete(o.reached, namespace)
 }
 
-// Behind returns an object for which the directory is older than the listing, if there is one: the
-// directory lacks the object or has an older version of it, or it still has an object that was
-// deleted before the listing was made. Objects that were created or changed after the listing are
-// not a reason to wait.
-func (o *Observed) Behind(l Listing) (types.NamespacedName, bool) {
+// Behind returns an object for which the directory is older than a list of all objects in a namespace,
+// if there is one: the directory lacks the object or has an older version of it, or it still has an
+// object that was deleted before the list was made. Objects that were created or changed after the
+// list are not a reason to wait. objects are the listed ones with their resourceVersions, and version
+// is that of the list.
+func (o *Observed) Behind(namespace string, objects map[types.NamespacedName]string, version string) (types.NamespacedName, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	recorded := o.reached[l.namespace]
-	for key, version := range l.objects {
-		if reached, ok := recorded[key]; !ok || older(reached, version) {
+	recorded := o.reached[namespace]
+	for key, listed := range objects {
+		if reached, ok := recorded[key]; !ok || Older(reached, listed) {
 			return key, true
 		}
 	}
 	for key, reached := range recorded {
-		if _, listed := l.objects[key]; !listed && !older(l.version, reached) {
+		if _, listed := objects[key]; !listed && !Older(version, reached) {
 			return key, true
 		}
 	}
@@ -146,9 +147,9 @@ func (o *Observed) unfollow(namespace string) {
 	}
 }
 
-// older reports whether resource version a is older than b. A version that cannot be compared
+// Older reports whether resource version a is older than b. A version that cannot be compared
 // counts as older, so that the directory is never taken for complete by mistake.
-func older(a, b string) bool {
+func Older(a, b string) bool {
 	if a == b {
 		return false // the common case, without parsing
 	}

@@ -1,4 +1,4 @@
-package informer
+package delivery
 
 import (
 	"context"
@@ -33,8 +33,14 @@ type list struct {
 	objects   map[types.NamespacedName]struct{} // nil if the informer holds nothing to compare them with
 }
 
-// follow returns a ListerWatcher that records in o what lw sends of a namespace to an informer with
-// this store.
+// Follow returns a ListerWatcher that records in o what lw sends of a namespace to an informer with
+// this store. It calls before, which may wait, before each request.
+func (o *Observed) Follow(
+	lw toolscache.ListerWatcherWithContext, namespace string, before func(context.Context), store func() toolscache.Store,
+) toolscache.ListerWatcherWithContext {
+	return o.follow(lw, namespace, before, store)
+}
+
 func (o *Observed) follow(
 	lw toolscache.ListerWatcherWithContext, namespace string, before func(context.Context), store func() toolscache.Store,
 ) *stream {

@@ -1,4 +1,4 @@
-package informer
+package delivery
 
 import (
 	"context"
@@ -190,12 +190,12 @@ func TestSecretWaitsForItsUsers(t *testing.T) {
 	}
 	want(19)
 	early := p.ReadUser(key("jean"))
-	p.secretChanged([]types.NamespacedName{key("jean"), key("rosa")}, "20")
+	p.SecretChanged([]types.NamespacedName{key("jean"), key("rosa")}, "20")
 	p.Secrets.Record(key("s"), "20")
 	early() // read before the change
 	want(19)
 	jean := p.ReadUser(key("jean"))
-	p.secretChanged([]types.NamespacedName{key("jean")}, "25") // while it is read
+	p.SecretChanged([]types.NamespacedName{key("jean")}, "25") // while it is read
 	jean()
 	p.ReadUser(key("rosa"))()
 	want(20)
@@ -216,8 +216,8 @@ func TestVersionThatIsNoNumberIsNotInForce(t *testing.T) {
 // addNamespace makes a progress follow a namespace in which everything up to a version has arrived; 0:
 // nothing has.
 func addNamespace(p *Progress, name string, version int) {
-	for _, kind := range Kinds() {
-		s := p.Of(kind).follow(nil, name, func(context.Context) {}, func() toolscache.Store {
+	for _, o := range p.ofUsers() {
+		s := o.follow(nil, name, func(context.Context) {}, func() toolscache.Store {
 			return toolscache.NewStore(toolscache.MetaNamespaceKeyFunc)
 		})
 		if version > 0 {
@@ -263,7 +263,7 @@ func TestNamespaceThatCannotBeReadHoldsUpNoOther(t *testing.T) {
 	if got := p.InForce().In("team-0").Users; got != 300 {
 		t.Errorf("in force up to %d, although %q counts again", got, "lost")
 	}
-	p.unfollow("lost")
+	p.Unfollow("lost")
 	if got := p.InForce().In("team-0").Users; got != 1000 {
 		t.Errorf("in force up to %d after the other namespace is gone", got)
 	}
