@@ -12,7 +12,7 @@ func TestCaddyForwardAuth(t *testing.T) {
 }
 
 func testCaddy(t *testing.T, path string) {
-	proxies{away: http.StatusBadGateway, start: func(t *testing.T, url, ca string) proxy {
+	proxies{away: http.StatusBadGateway, passesNoTenant: true, start: func(t *testing.T, url, ca string) proxy {
 		address := freeAddress(t)
 		certificate, key, roots := newCertificate(t)
 		site := docsBlock(t, "forward-auth.md", "/etc/caddy/Caddyfile",

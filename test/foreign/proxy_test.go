@@ -34,7 +34,7 @@ const (
 
 // forged are the headers of a client that pretends to be someone else.
 func forged() []string {
-	return []string{"X-Auth-User: root", "X-Auth-Uid: 0", "X-Auth-Groups: gatehouse-admins", "X-Forwarded-For: " + forgedAddress}
+	return []string{"X-Auth-User: root", "X-Auth-Uid: 0", "X-Auth-Groups: gatehouse-admins", "X-Auth-Tenant: root", "X-Forwarded-For: " + forgedAddress}
 }
 
 // misspelled are forged headers that applications take for the same ones if they read headers as CGI
@@ -42,7 +42,7 @@ func forged() []string {
 func misspelled() []string {
 	var headers []string
 	for _, separators := range []string{"-_", "-.", "_-", "__", "_.", ".-", "._", ".."} {
-		for name, value := range map[string]string{"User": "root", "Uid": "0", "Groups": "gatehouse-admins"} {
+		for name, value := range map[string]string{"User": "root", "Uid": "0", "Groups": "gatehouse-admins", "Tenant": "root"} {
 			headers = append(headers, "X"+separators[:1]+"Auth"+separators[1:]+name+": "+value)
 		}
 	}
@@ -59,7 +59,7 @@ type request struct {
 // startApplication starts the application behind the proxy. It answers with what it gets.
 func startApplication(t *testing.T) *httptest.Server {
 	t.Helper()
-	identity := regexp.MustCompile(`(?i)^x[^a-z0-9]auth[^a-z0-9](user|uid|groups)$`)
+	identity := regexp.MustCompile(`(?i)^x[^a-z0-9]auth[^a-z0-9](user|uid|groups|tenant)$`)
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		got := request{Identity: map[string][]string{}, Body: string(body)}
@@ -77,6 +77,7 @@ func startApplication(t *testing.T) *httptest.Server {
 
 // proxy is a running proxy in front of the application.
 type proxy struct {
+	proxies
 	url    string
 	client *http.Client
 	http2  *http.Client
@@ -90,6 +91,8 @@ type proxies struct {
 	bearerOnly bool
 	// hidesClients says that the proxy does not tell the service the addresses of its clients.
 	hidesClients bool
+	// passesNoTenant says that the application does not get the Tenant of the user.
+	passesNoTenant bool
 	// away is the status of its answers while it cannot reach the service.
 	away int
 }
@@ -145,6 +148,9 @@ func (p proxy) passes(t *testing.T, method string, headers []string, u *director
 	want := request{Identity: map[string][]string{"X-Auth-User": {u.Login}, "X-Auth-Uid": {u.UID}}, Body: "body of " + method}
 	if len(u.Groups) > 0 {
 		want.Identity["X-Auth-Groups"] = []string{strings.Join(u.Groups, ",")}
+	}
+	if u.Tenant != "" && !p.passesNoTenant {
+		want.Identity["X-Auth-Tenant"] = []string{u.Tenant}
 	}
 	a := p.send(t, method, headers)
 	var got request
@@ -204,7 +210,7 @@ func newService(t *testing.T, hidesClients bool) (g *servertest.Service, ada, bo
 		OwnURL: true, PasswordCacheTTL: time.Minute, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
 		Log: slog.New(slog.NewJSONHandler(&log, nil)),
 	})
-	ada = g.Put(t, directory.User{Login: "ada@example.com", Groups: []string{"operators", "developers"}}, adaPassword)
+	ada = g.Put(t, directory.User{Login: "ada@example.com", Groups: []string{"operators", "developers"}, Tenant: "team-a"}, adaPassword)
 	bob = g.Put(t, directory.User{Login: "bob"}, bobPassword)
 	g.Put(t, directory.User{Login: "app-proxy"}, appProxyPassword)
 	return g, ada, bob
@@ -222,6 +228,7 @@ func (k proxies) test(t *testing.T) {
 	g, ada, bob := newService(t, k.hidesClients)
 	ca := writeFile(t, "ca.crt", string(g.CA))
 	p := k.start(t, g.URL, ca)
+	p.proxies = k
 	jwt, opaque := login(t, g, ada.Login, adaPassword)
 	other, lost := login(t, g, ada.Login, adaPassword)
 	bobs, _ := login(t, g, bob.Login, bobPassword)
@@ -239,7 +246,7 @@ func (k proxies) test(t *testing.T) {
 		})
 	}
 	t.Run("the client cannot have the headers of the proxy dropped", func(t *testing.T) {
-		p.passes(t, http.MethodGet, []string{"Connection: X-Auth-User, X-Auth-Groups, X-Auth-Uid", "Authorization: Bearer " + jwt}, ada)
+		p.passes(t, http.MethodGet, []string{"Connection: X-Auth-User, X-Auth-Groups, X-Auth-Uid, X-Auth-Tenant", "Authorization: Bearer " + jwt}, ada)
 	})
 	t.Run("the client cannot hide its address", func(t *testing.T) {
 		p.refuses(t, []string{"Connection: X-Forwarded-For", basic(ada.Login, "wrong")})
