@@ -178,8 +178,9 @@ vulncheck: ## Fail if the code calls anything with a known vulnerability; asks h
 	go tool -modfile=hack/tools/vuln/go.mod govulncheck ./...
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Generate the deep copies of the API types, and the reference of resources, chart and commands
-	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/...
+generate: $(CONTROLLER_GEN) ## Generate the deep copies and apply configurations of the API types, and the reference of resources, chart and commands
+	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1
+	$(CONTROLLER_GEN) applyconfiguration:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1
 	go run ./hack/clidocs markdown docs/cli
 	go tool -modfile=hack/tools/docs/go.mod crd-ref-docs --source-path=api --config=hack/tools/docs/crd-ref-docs.yaml \
 	  --renderer=markdown --output-path=docs/resources.md --log-level=WARN

@@ -10,5 +10,6 @@
 // narrow as Go's own parsers.
 //
 // +kubebuilder:object:generate=true
+// +kubebuilder:ac:generate=true
 // +groupName=auth.gatehouse.dev
 package v1alpha1

@@ -12,6 +12,9 @@ const Group = "auth.gatehouse.dev"
 // GroupVersion is the group and version of this package.
 var GroupVersion = schema.GroupVersion{Group: Group, Version: "v1alpha1"}
 
+// SchemeGroupVersion is GroupVersion under the name that generated clients expect.
+var SchemeGroupVersion = GroupVersion
+
 // AddToScheme registers the types of this package with a scheme, so that clients can read and write
 // them. It returns an error only if the scheme already has other types with the same names.
 func AddToScheme(s *runtime.Scheme) error {
