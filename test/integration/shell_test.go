@@ -103,7 +103,7 @@ var (
 	standalonePages = []string{"README.md", "docs/tutorials/standalone.md", "docs/how-to/without-a-cluster.md"}
 	clusterPages    = []string{
 		"docs/tutorials/cluster.md", "docs/how-to/rotate-a-password.md", "docs/how-to/revoke-at-once.md", "docs/how-to/upgrade.md",
-		"docs/kubectl.md", "docs/operations.md", "docs/tokens.md",
+		"docs/kubectl.md", "docs/operations.md", "docs/tokens.md", "docs/users.md", "docs/lint.md",
 	}
 )
 
