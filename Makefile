@@ -39,9 +39,11 @@ BENCHSTAT      := $(TOOLS)/benchstat
 GOLANGCI_LINT  := $(TOOLS)/golangci-lint
 
 BUILD = CGO_ENABLED=0 go build -tags '$(TAGS)' -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
-# Without serial number, time and paths, so that the same binary has the same SBOM.
-SBOM  = GOFLAGS=-trimpath go tool -modfile=hack/tools/sbom/go.mod cyclonedx-gomod bin -json -licenses -std -noserial -notimestamp \
-  -version $(VERSION)
+# Without serial number, time and paths, so that the same binary has the same SBOM. The licences are those
+# of the modules that the build has downloaded: without GOPROXY=off the tool asks for this module too, and
+# the SBOM would change on the day on which a proxy has it.
+SBOM  = cyclonedx=$$(GOFLAGS=-trimpath go tool -modfile=hack/tools/sbom/go.mod -n cyclonedx-gomod); \
+  GOPROXY=off "$$cyclonedx" bin -json -licenses -std -noserial -notimestamp -version $(VERSION)
 
 GORELEASER = go run github.com/goreleaser/goreleaser/v2@$(shell go -C hack/goreleaser list -m -f '{{.Version}}' github.com/goreleaser/goreleaser/v2)
 
