@@ -70,7 +70,7 @@ func (o *lintOptions) run(cmd *cobra.Command, args []string) error {
 	if err := result.Write(cmd.OutOrStdout(), o.format, o.version); err != nil {
 		return &exitError{2, err}
 	}
-	if err := say(cmd, fmt.Sprintf("%d findings; examined %d files with %d Users", len(result.Findings), result.Files, result.Users)); err != nil {
+	if err := say(cmd, fmt.Sprintf("findings: %d; files examined: %d; Users: %d", len(result.Findings), result.Files, result.Users)); err != nil {
 		return &exitError{2, err}
 	}
 	if result.Exceeds(failOn) {
