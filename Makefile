@@ -208,12 +208,12 @@ crd-baseline: ## After a release: let later sources be compared with the CRDs of
 
 .PHONY: docs
 docs: ## Write dist/docs, the documentation site, and check its links and pages (the first run builds Hugo)
-	go -C hack/site tool hugo build --source $(CURDIR)/site --destination $(CURDIR)/dist/docs --cleanDestinationDir --noBuildLock --quiet --panicOnWarning
+	CGO_ENABLED=0 go -C hack/site tool hugo build --source $(CURDIR)/site --destination $(CURDIR)/dist/docs --cleanDestinationDir --noBuildLock --quiet --panicOnWarning
 	go -C hack/site run . $(CURDIR) $(CURDIR)/dist/docs
 
 .PHONY: docs-serve
 docs-serve: ## Serve the documentation at http://localhost:1313 and follow changes of the files
-	go -C hack/site tool hugo server --source $(CURDIR)/site --noBuildLock
+	CGO_ENABLED=0 go -C hack/site tool hugo server --source $(CURDIR)/site --noBuildLock
 
 .PHONY: test-docs
 test-docs: docs ## Build the documentation site, and test the check of its links
