@@ -276,8 +276,12 @@ sbom: build ## Write dist/gatehouse.cdx.json, the modules in the binary with the
 
 .PHONY: package-chart
 package-chart: ## Write dist/gatehouse-*.tgz, the Helm chart of VERSION
-	mkdir -p dist
-	go -C hack/chart tool helm package $(CURDIR)/charts/gatehouse --destination $(CURDIR)/dist \
+	@# The package has the times of the files, which differ from clone to clone.
+	rm -rf bin/chart
+	mkdir -p dist bin
+	cp -R charts/gatehouse bin/chart
+	TZ=UTC find bin/chart -exec touch -t 198001010000 {} +
+	go -C hack/chart tool helm package $(CURDIR)/bin/chart --destination $(CURDIR)/dist \
 	  --version $(CHART_VERSION) --app-version $(VERSION)
 
 .PHONY: build-installer

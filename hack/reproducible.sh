@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the image from two copies of the tree in different folders and compares the bytes: of the binary,
-# and of the image with its SBOM.
+# Builds the image and the chart from two copies of the tree in different folders and compares the bytes: of
+# the binary, of the image with its SBOM, and of the package of the chart.
 # usage: hack/reproducible.sh VERSION [ARCHITECTURE...]
 # The builds share the compiler's cache. Anything that would differ between folders is compiled again for
 # each, because the folder is then part of the cache key. REPRODUCIBLE_COLD=1 gives each build an empty
@@ -16,9 +16,9 @@ trap 'rm -rf "$work"' EXIT
 
 build_copy() { # FOLDER ARCHITECTURE
 	mkdir -p "$1"
-	git ls-files -co --exclude-standard -z | tar --create --null --files-from - --ignore-failed-read | tar --extract --directory "$1"
+	git ls-files -co --exclude-standard -z | tar --create --null --files-from - --ignore-failed-read | tar --extract --touch --directory "$1"
 	if [ -n "${REPRODUCIBLE_COLD:-}" ]; then export GOCACHE="$1.cache"; fi
-	make -C "$1" image VERSION="$version" IMAGE=reproducible.test/gatehouse:1 IMAGE_PLATFORMS="linux/$2" SOURCE_DATE_EPOCH=0 >/dev/null
+	make -C "$1" image package-chart VERSION="$version" IMAGE=reproducible.test/gatehouse:1 IMAGE_PLATFORMS="linux/$2" SOURCE_DATE_EPOCH=0 >/dev/null
 }
 
 for architecture; do
