@@ -5,7 +5,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // Revocation revokes a User for as long as it exists, as spec.revoked of the User does. It is the
 // emergency switch beside a User that a GitOps tool applies: the tool undoes a change of the User
 // and leaves a Revocation alone. Deleting the Revocation lets the user log in again and revives no
-// token. Whoever may create Revocations needs no right on Users.
+// token. Anyone who may create Revocations needs no right on Users.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Namespaced,categories=gatehouse,shortName=ghr
