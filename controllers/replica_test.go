@@ -40,14 +40,14 @@ func newReplica(w *apitest.World) *directory.Directory {
 // system; its set of replicas is returned.
 func startReplica(w *apitest.World, connection *rest.Config, system, name string) (*directory.Directory, *replica.Set) {
 	w.T.Helper()
-	d, set := launchReplica(w, connection, system, name, w.NS)
+	d, set := launchReplica(w, connection, system, name, func(*Config) {})
 	w.Eventually("the directory is synced", d.HasSynced)
 	return d, set
 }
 
-// launchReplica is startReplica with the namespaces of users that belong to no Tenant. It does not wait
-// for the directory.
-func launchReplica(w *apitest.World, connection *rest.Config, system, name string, namespaces ...string) (*directory.Directory, *replica.Set) {
+// launchReplica is startReplica with a configuration that the test changes. It does not wait for the
+// directory.
+func launchReplica(w *apitest.World, connection *rest.Config, system, name string, configure func(*Config)) (*directory.Directory, *replica.Set) {
 	w.T.Helper()
 	progress, d := delivery.NewProgress(), directory.New()
 	options := ctrl.Options{
@@ -62,12 +62,13 @@ func launchReplica(w *apitest.World, connection *rest.Config, system, name strin
 		w.T.Fatal(err)
 	}
 	cfg := Config{
-		Directory: d, Keyer: password.NewKeyer(), Now: time.Now, Namespaces: namespaces, System: system, AdminGroups: []string{"gatehouse-admins"},
+		Directory: d, Keyer: password.NewKeyer(), Now: time.Now, Namespaces: []string{w.NS}, System: system, AdminGroups: []string{"gatehouse-admins"},
 		Progress: progress,
 	}
+	configure(&cfg)
 	if name != "" {
 		cfg.Replicas, err = replica.Setup(mgr, replica.Config{
-			Namespace: system, Pod: name, Now: time.Now, Progress: progress, HasSynced: d.HasSynced,
+			Namespace: system, Pod: name, Now: cfg.Now, Progress: progress, HasSynced: d.HasSynced,
 		})
 		if err != nil {
 			w.T.Fatal(err)
@@ -137,6 +138,52 @@ func TestEachStatusHasOneWriter(t *testing.T) {
 		return !slices.ContainsFunc(list.Items, func(u authv1alpha1.User) bool { return u.Status.ObservedGeneration == 0 })
 	})
 	w.Consistently("no more writes", 3*informer.WriteJitter, func() bool { return writes.Load() <= users*24/10 })
+}
+
+// Three replicas whose clocks and flags differ compute other statuses of the same users. One of them
+// writes each, and the others leave it alone.
+func TestReplicasThatDifferDoNotWriteOverEachOther(t *testing.T) {
+	w := apitest.NewWorld(t)
+	connection := w.Restricted()
+	system := systemOf(w)
+	var writes atomic.Int32
+	statusWrites(connection, &writes)
+	for name, configure := range map[string]func(*Config){
+		"usual": func(*Config) {},
+		"ahead": func(c *Config) { c.Now = func() time.Time { return time.Now().Add(3 * time.Second) } },
+		"small": func(c *Config) { c.HashMemory = 1 << 20; c.Trusts = func(string) bool { return false } },
+	} {
+		d, _ := launchReplica(w, connection, system, name, configure)
+		w.Eventually("the directory is synced", d.HasSynced)
+	}
+	w.NewSecret("s", map[string]string{"k": "$argon2id$v=19$m=65536,t=3,p=1$c2FsdHNhbHRzYWx0c2FsdA$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAphArZDZ2YHeoBE"})
+	const users = 200
+	expiry := time.Now().Add(35 * time.Second).Truncate(time.Second)
+	for i := range users {
+		spec := `identities: [{federated: {issuer: https://ci.test, subject: "` + fmt.Sprint(i) + `"}}], passwords: [{hashFrom: {secretKeyRef: {name: s, key: k}}}]`
+		if i%2 == 0 {
+			spec += `, expiresAt: "` + expiry.UTC().Format(time.RFC3339) + `"`
+		}
+		w.NewUser(fmt.Sprint("user-", i), "{"+spec+"}")
+	}
+	for i := range users {
+		awaitEnforced(w, fmt.Sprint("user-", i))
+	}
+	before := writes.Load()
+	if before > users*24/10 {
+		t.Errorf("%d writes for %d new users", before, users)
+	}
+	w.Consistently("nobody writes", 12*time.Second, func() bool { return writes.Load() == before }) // longer than one waits for another
+	w.Eventually("half of the users have expired", func() bool {
+		list := &authv1alpha1.UserList{}
+		if err := w.List(t.Context(), list, client.InNamespace(w.NS)); err != nil {
+			t.Fatal(err)
+		}
+		return !slices.ContainsFunc(list.Items, func(u authv1alpha1.User) bool {
+			return u.Spec.ExpiresAt != nil && u.Status.State != authv1alpha1.UserExpired
+		})
+	})
+	w.Consistently("nobody writes twice", 5*time.Second, func() bool { return writes.Load()-before <= users/2*12/10 })
 }
 
 // A replica whose Lease lives may still be unable to write.

@@ -39,7 +39,7 @@ func newLandlord(t *testing.T) *landlord {
 // replica starts a replica whose namespaces without a Tenant are that of the world and these.
 func (l *landlord) replica(namespaces ...string) *directory.Directory {
 	l.T.Helper()
-	d, _ := launchReplica(l.World, l.connection, l.system, "", append([]string{l.NS}, namespaces...)...)
+	d, _ := launchReplica(l.World, l.connection, l.system, "", func(c *Config) { c.Namespaces = append(c.Namespaces, namespaces...) })
 	return d
 }
 

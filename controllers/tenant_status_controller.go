@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/replica"
 )
@@ -90,7 +91,7 @@ func (r *TenantStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request
 		r.turns.Done(req.NamespacedName)
 		return result, nil
 	}
-	if wait := r.turns.Wait(req.NamespacedName, t.UID); wait > 0 {
+	if wait := r.turns.Wait(req.NamespacedName, t.UID, delivery.Versions{Tenants: delivery.VersionOf(t.ResourceVersion)}); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
 	return result, r.write(ctx, t, next)

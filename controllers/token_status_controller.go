@@ -54,12 +54,13 @@ func (r *TokenStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 		return ctrl.Result{}, nil
 	}
 	before := meta.FindStatusCondition(t.Status.Conditions, authv1alpha1.ConditionEnforced)
-	next, again := r.enforcement.judge(t, delivery.Versions{Tokens: delivery.VersionOf(t.ResourceVersion)}, before)
+	versions := delivery.Versions{Tokens: delivery.VersionOf(t.ResourceVersion)}
+	next, again := r.enforcement.judge(t, versions, before)
 	if next.Status == "" || says(before, next, t.Generation) {
 		r.turns.Done(req.NamespacedName)
 		return ctrl.Result{RequeueAfter: again}, nil
 	}
-	if wait := r.turns.Wait(req.NamespacedName, t.UID); wait > 0 {
+	if wait := r.turns.Wait(req.NamespacedName, t.UID, versions); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
 	if err := r.write(ctx, t, next); err != nil {

@@ -92,15 +92,16 @@ func (r *UserStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	if s.Current = r.inForce(s.Projection.User); s.Current == nil {
 		return ctrl.Result{RequeueAfter: compareInterval}, nil
 	}
+	versions := r.versionsOf(u, secrets)
 	var again time.Duration
-	s.Enforced, again = r.enforcement.judge(u, r.versionsOf(u, secrets), meta.FindStatusCondition(u.Status.Conditions, authv1alpha1.ConditionEnforced))
+	s.Enforced, again = r.enforcement.judge(u, versions, meta.FindStatusCondition(u.Status.Conditions, authv1alpha1.ConditionEnforced))
 	result := ctrl.Result{RequeueAfter: soonest(s.RequeueAfter(), again)}
 	next := s.Next()
 	if equality.Semantic.DeepEqual(u.Status, next) {
 		r.turns.Done(req.NamespacedName)
 		return result, nil
 	}
-	if wait := r.turns.Wait(req.NamespacedName, u.UID); wait > 0 {
+	if wait := r.turns.Wait(req.NamespacedName, u.UID, versions); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
 	if err := r.write(ctx, u, next); err != nil {

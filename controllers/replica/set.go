@@ -55,11 +55,15 @@ func NewSet(self string, now func() time.Time) *Set {
 // object: 0 for the one that writes, 1 for the one that writes if that one does not, and so on. All
 // replicas that know of the same Leases get the same order, and each is the first for its share of
 // the objects (rendezvous hashing, Thaler and Ravishankar 1996).
-func (s *Set) Rank(uid types.UID) int {
+func (s *Set) Rank(uid types.UID) int { return len(s.ahead(uid)) }
+
+// ahead returns what the running replicas have in force that come before this one in the order of an
+// object.
+func (s *Set) ahead(uid types.UID) (replicas []delivery.InForce) {
 	if s == nil {
-		return 0
+		return nil
 	}
-	now, own, rank := s.now(), weight(s.self, uid), 0
+	now, own := s.now(), weight(s.self, uid)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for name, h := range s.heard {
@@ -67,10 +71,23 @@ func (s *Set) Rank(uid types.UID) int {
 			continue
 		}
 		if w := weight(name, uid); w > own || (w == own && name > s.self) {
-			rank++
+			replicas = append(replicas, h.inForce)
 		}
 	}
-	return rank
+	return replicas
+}
+
+// delay returns how long this replica waits in all for those that come before it in the order of an
+// object, before it makes a write that is about some versions.
+func (s *Set) delay(namespace string, uid types.UID, versions delivery.Versions) (d time.Duration) {
+	for _, inForce := range s.ahead(uid) {
+		if (versions != delivery.Versions{}) && inForce.In(namespace).Covers(versions) {
+			d += takeOverInformed
+		} else {
+			d += takeOver
+		}
+	}
+	return d
 }
 
 // weight returns a number that is independent for each pair of a replica and an object.

@@ -8,6 +8,8 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 )
 
 var start = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
@@ -116,23 +118,49 @@ func TestReplicasTakeOverInTheirOrder(t *testing.T) {
 		c.Time = start
 		turns, key, u := NewTurns(s, c.now), types.NamespacedName{Name: "jean"}, uid(7)
 		want := time.Duration(s.Rank(u)) * takeOver
-		if got := turns.Wait(key, u); got != want {
+		if got := turns.Wait(key, u, delivery.Versions{Users: 100}); got != want {
 			t.Fatalf("rank %d waits %s, want %s", s.Rank(u), got, want)
 		}
 		if want == 0 {
 			continue
 		}
 		c.Time = start.Add(4 * time.Second)
-		if got := turns.Wait(key, u); got != want-4*time.Second {
+		if got := turns.Wait(key, u, delivery.Versions{Users: 100}); got != want-4*time.Second {
 			t.Errorf("after 4 s rank %d waits %s", s.Rank(u), got)
 		}
 		turns.Done(key)
-		if got := turns.Wait(key, u); got != want {
+		if got := turns.Wait(key, u, delivery.Versions{Users: 100}); got != want {
 			t.Errorf("for another change rank %d waits %s, want %s", s.Rank(u), got, want)
 		}
 		c.Time = c.Add(want)
-		if got := turns.Wait(key, u); got != 0 {
+		if got := turns.Wait(key, u, delivery.Versions{Users: 100}); got != 0 {
 			t.Errorf("rank %d never takes over: it waits %s", s.Rank(u), got)
 		}
+	}
+}
+
+// A replica that has seen what a write is about and does not write computes another status.
+func TestReplicaLeavesTheWriteToOneThatHasSeenTheSame(t *testing.T) {
+	t.Parallel()
+	c := &clock{start}
+	s := NewSet("a", c.now)
+	object := uid(0)
+	for i := 1; weight("b", object) < weight("a", object); i++ {
+		object = uid(i)
+	}
+	wait := func(users uint64) time.Duration {
+		return s.delay("users", object, delivery.Versions{Users: users})
+	}
+	observeInForce(t, s, "b", 10, start)
+	if wait(10) != takeOverInformed || wait(11) != takeOver || wait(0) != takeOver {
+		t.Errorf("waits %s for one that knows, %s for one that does not, %s without versions", wait(10), wait(11), wait(0))
+	}
+	turns, key := NewTurns(s, c.now), types.NamespacedName{Namespace: "users", Name: "jean"}
+	if got := turns.Wait(key, object, delivery.Versions{Users: 10}); got != lifetime {
+		t.Errorf("looks again after %s, want %s: the other may end", got, lifetime)
+	}
+	c.Time = start.Add(lifetime)
+	if got := turns.Wait(key, object, delivery.Versions{Users: 10}); got != 0 {
+		t.Errorf("waits %s for a replica that has ended", got)
 	}
 }
