@@ -109,6 +109,12 @@ test-observability: ## Compare the alerts, the dashboard and their documentation
 test-gitops: ## Test what Flux, Argo CD and kubectl make of Users on a real API server, the examples and the admission rules
 	assets=$$(hack/envtest/build.sh | tail -n 1); KUBEBUILDER_ASSETS="$$assets" go -C test/gitops test -count=1 -shuffle=on ./...
 
+.PHONY: test-oldest
+test-oldest: ## Run the tests that need an API server on the oldest Kubernetes (the first run builds one: about ten minutes)
+	assets=$$(KUBERNETES=oldest hack/envtest/build.sh | tail -n 1); export KUBEBUILDER_ASSETS="$$assets"; \
+	go test -count=1 -shuffle=on -timeout 30m ./api/... ./controllers/... ./cmd/... ./test/integration ./test/upgrade && \
+	go -C hack/chart test -count=1 ./... && go -C test/gitops test -count=1 ./...
+
 .PHONY: test-krew
 test-krew: ## Build the archive of the plugin for this machine, and let krew validate and install it
 	go -C hack/krew test -count=1 -shuffle=on ./...
