@@ -154,6 +154,6 @@ func TestChangedPasswordLiftsLock(t *testing.T) {
 		two, also := other.ByLogin("jean")
 		return ok && also && !one.Locked(time.Now()) && !two.Locked(time.Now()) && apitest.Verifies(other, "jean", "another-password")
 	})
-	w.MustPatchStatus(u, `{"status":{"lockedUntil":"2099-01-01T00:00:00Z"}}`)
-	w.AwaitStatus("jean", "Locked", "Locked") // the next lock counts again
+	w.MustPatchStatus(u, `{"status":{"lockedUntil":"2099-02-01T00:00:00Z"}}`)
+	w.AwaitStatus("jean", "Locked", "Locked") // the next lock, whose end is another, counts again
 }
