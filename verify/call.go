@@ -14,7 +14,13 @@ import (
 )
 
 const (
-	callTime      = 10 * time.Second
+	callTime = 10 * time.Second
+	// answerTime is how late the answer to a request that waits may come. A replica that is lost without
+	// a word must be noticed well within the default of MaximumStaleness.
+	answerTime = 5 * time.Second
+	// connectTime is short because a service that has just come back is found only by another attempt:
+	// the packets of the ones before were lost, and TCP repeats them ever more rarely.
+	connectTime   = 2 * time.Second
 	maximumAnswer = 4 << 20
 )
 

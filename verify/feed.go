@@ -120,7 +120,7 @@ func (v *Verifier) followRevocations(ctx context.Context) {
 		pause := time.Duration(0)
 		switch {
 		case err != nil:
-			pause = time.Second/4 + rand.N(time.Second/2) //nolint:gosec // spreads retries; not for security
+			pause = time.Second/4 + rand.N(time.Second/2) - time.Since(begun) //nolint:gosec // spreads retries; not for security
 		case len(a.Users)+len(a.Tokens) == 0 && !a.Complete && time.Since(begun) < wait/2:
 			pause = time.Second/2 + rand.N(time.Second/2) //nolint:gosec // spreads retries; the service is stopping, or lets no more wait
 		}
@@ -141,7 +141,7 @@ func (v *Verifier) nextAnswer(ctx context.Context, cursor string, wait time.Dura
 		query.Set("after", cursor)
 	}
 	a := &answer{}
-	ctx, cancel := context.WithTimeout(ctx, wait+callTime)
+	ctx, cancel := context.WithTimeout(ctx, wait+answerTime)
 	defer cancel()
 	header, err := v.call(ctx, "/oauth2/revocations?"+query.Encode(), nil, a)
 	if err != nil {
