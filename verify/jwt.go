@@ -49,18 +49,18 @@ type jwk struct {
 }
 
 type claims struct {
-	Issuer    string           `json:"iss"`
-	Subject   string           `json:"sub"`
-	Audience  jwt.ClaimStrings `json:"aud"`
-	IssuedAt  int64            `json:"iat"`
-	NotBefore int64            `json:"nbf"`
-	ExpiresAt int64            `json:"exp"`
-	ID        string           `json:"jti"`
-	UID       string           `json:"uid"`
-	Name      string           `json:"name"`
-	Email     string           `json:"email"`
-	Groups    []string         `json:"groups"`
-	Tenant    string           `json:"tenant"`
+	Issuer    string   `json:"iss"`
+	Subject   string   `json:"sub"`
+	Audience  []string `json:"aud"` // the service always writes a list
+	IssuedAt  int64    `json:"iat"`
+	NotBefore int64    `json:"nbf"`
+	ExpiresAt int64    `json:"exp"`
+	ID        string   `json:"jti"`
+	UID       string   `json:"uid"`
+	Name      string   `json:"name"`
+	Email     string   `json:"email"`
+	Groups    []string `json:"groups"`
+	Tenant    string   `json:"tenant"`
 }
 
 var errUnknownKey = errors.New("unknown key")
