@@ -178,7 +178,7 @@ fmt: $(GOLANGCI_LINT) ## Format the Go code and sort its imports
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters, which also enforce the law of imports
 	$(GOLANGCI_LINT) run
-	for module in verify verify/examples/grpc test/verify hack/bench hack/chart hack/goreleaser hack/image hack/krew hack/site test/observability test/gitops test/openapi test/foreign; do (cd $$module && $(GOLANGCI_LINT) run); done
+	for module in verify verify/examples/grpc test/verify test/e2e/client hack/bench hack/chart hack/goreleaser hack/image hack/krew hack/site test/observability test/gitops test/openapi test/foreign; do (cd $$module && $(GOLANGCI_LINT) run); done
 	go tool -modfile=hack/tools/actions/go.mod actionlint -shellcheck= -pyflakes=
 
 .PHONY: vulncheck

@@ -16,7 +16,7 @@ load_archive() { # FILE
 }
 
 build_and_load() {
-	CGO_ENABLED=0 GOOS=linux go build -trimpath -buildvcs=false -o bin/e2e-client ./test/e2e/client
+	CGO_ENABLED=0 GOOS=linux go -C test/e2e/client build -trimpath -buildvcs=false -o "$PWD/bin/e2e-client" .
 	if [ -n "${LOAD_IMAGE:-}" ]; then
 		make build
 		# shellcheck disable=SC2086 # a command with arguments

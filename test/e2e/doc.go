@@ -9,5 +9,7 @@
 //	E2E_CONDITIONS        what the table tells about the machine
 //	APISERVER_STOP, APISERVER_START   shell commands; without them the API server keeps running
 //	KILL_POD              a shell command that sends SIGKILL to the containers of the Pod with UID $POD_UID
+//	CUT_OFF, RECONNECT    shell commands that drop what the Pod with address $POD_IP sends to the API server,
+//	                      and end that
 //	CONFORMANCE_DIR       a folder of conformance cases, run against two replicas
 package e2e

@@ -39,12 +39,26 @@ func underLoad(t *testing.T, fault func()) loadResult {
 	return got
 }
 
+// The update also ends the connections of verifiers that wait for revocations, and their cursors mean
+// nothing to the new replicas.
 func TestRollingUpdateFailsNoRequest(t *testing.T) {
-	got := underLoad(t, func() { restart(t) })
+	createPlainUsers(t, 100)
+	var verifiers following
+	got := underLoad(t, func() {
+		e := start(t, "follow", "-verifiers", "30", "-tries", "100", "-until-stopped")
+		e.awaitStarted(t)
+		restart(t)
+		e.stop(t)
+		e.result(t, &verifiers)
+	})
 	if got.OK != got.Requests {
 		t.Errorf("%s: %q", got, got.Examples)
 	}
 	suite.findings.record("rolling update of all three replicas", "%s", got)
+	verifiers.check(t, 2000)
+	suite.findings.record("the same under 30 waiting verifiers, a user revoked each second",
+		"%d checks: %d good tokens refused, %d revoked ones accepted; revoked to refused by all: %s",
+		verifiers.Checks, verifiers.Refused, verifiers.Accepted, verifiers)
 }
 
 // podCount returns an error unless there are exactly n Pods of the service, including those that

@@ -85,13 +85,21 @@ func prepare() error {
 	return install()
 }
 
-// install applies the manifests, the samples and what the client needs, with IMAGE.
-func install() error {
+// install applies the manifests, the samples and what the client needs, with IMAGE. The service runs
+// with further flags, if there are any.
+func install(flags ...string) error {
 	manifests, err := kubectl("", "kustomize", root+"/config/overlays/kind")
 	if err != nil {
 		return err
 	}
 	manifests = strings.ReplaceAll(manifests, "ghcr.io/gatehouse-auth/gatehouse:latest", imageName("IMAGE"))
+	const args = "- args:\n        - serve\n"
+	if !strings.Contains(manifests, args) {
+		return fmt.Errorf("the Deployment does not begin with the arguments %q", args)
+	}
+	for _, f := range flags {
+		manifests = strings.Replace(manifests, args, args+"        - "+f+"\n", 1)
+	}
 	steps := []struct {
 		stdin string
 		args  []string

@@ -26,6 +26,12 @@ type settings struct {
 	tries    int
 	login    string
 	password string
+
+	verifiers    int
+	staleness    time.Duration // of the verifiers; 0: their default
+	settle       time.Duration // before the memory of the service is read
+	every        time.Duration // from one revocation to the next, if all have heard by then
+	untilStopped bool          // go on after the last revocation
 }
 
 type experiment func(context.Context, *settings) (any, error)
@@ -41,6 +47,7 @@ func run(args []string) error {
 	experiments := map[string]experiment{
 		"login": login, "load": load, "revocations": revocations, "secrets": secretChanges, "enforced": enforced,
 		"labels": labels, "restart": restart, "memory": memory, "away": away,
+		"follow": follow, "gone": gone, "cutoff": cutOff,
 	}
 	if len(args) == 1 && args[0] == "stop" {
 		running, err := os.FindProcess(1) // the experiment that this container runs
@@ -78,6 +85,11 @@ func parse(args []string) (*settings, error) {
 	f.StringVar(&s.login, "login", "billing-service", "login of the user whose tokens to ask for")
 	f.StringVar(&s.password, "password", "7Qm2vXc9RtKe4WzN8bLp", "password of that user")
 	passwordFile := f.String("password-file", "", "file with the password, such as a projected token")
+	f.IntVar(&s.verifiers, "verifiers", 3, "how many verifiers follow the service")
+	f.DurationVar(&s.staleness, "staleness", 0, "how long verifiers accept tokens without a sign of life")
+	f.DurationVar(&s.settle, "settle", 5*time.Second, "how long to wait before the memory of the service is read")
+	f.DurationVar(&s.every, "every", time.Second, "how often to revoke a user")
+	f.BoolVar(&s.untilStopped, "until-stopped", false, "go on after the last revocation")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
