@@ -20,7 +20,7 @@ const (
 	answerTime = 5 * time.Second
 	// connectTime is short because a service that has just come back is found only by another attempt:
 	// the packets of the ones before were lost, and TCP repeats them ever more rarely.
-	connectTime   = 2 * time.Second
+	connectTime   = 3 * time.Second / 2
 	maximumAnswer = 4 << 20
 )
 

@@ -100,13 +100,11 @@ func crowdUser(i int) string { return fmt.Sprintf("e2e-crowd-%d", i) }
 
 // run ends after all revocations, or, if the settings say so, only when it is told to stop.
 func (f *follower) run(ctx, running context.Context, m *meter) error {
-	for {
-		due, stopped := f.left == 0 && time.Since(f.begun) >= f.settings.every, ctx.Err() != nil
+	for f.left > 0 || ctx.Err() == nil {
+		due := f.left == 0 && time.Since(f.begun) >= f.settings.every
 		switch {
 		case f.left > 0 && time.Since(f.begun) > changeTimeout:
 			return fmt.Errorf("%d of %d verifiers still accept a token %s after its user was revoked", f.left, len(f.verifiers), changeTimeout)
-		case f.left == 0 && stopped:
-			return nil
 		case due && f.revoked < len(f.tokens):
 			if err := m.sample(running); err != nil {
 				return err
@@ -120,6 +118,7 @@ func (f *follower) run(ctx, running context.Context, m *meter) error {
 		f.round(running)
 		pause(running, pollEvery)
 	}
+	return nil
 }
 
 // revoke revokes the next user, whose token all verifiers must have accepted.
