@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -91,6 +92,10 @@ func (l *logs) addUsed(token string) {
 
 // secretForms matches what no line may hold, from any source: JWTs, opaque tokens and hashes.
 var secretForms = regexp.MustCompile(`eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}|\b0[\w-]{60,}|\$(2[aby]|argon2id?|scrypt|pbkdf2|y|5|6)[\w-]*\$[^\s"]{20,}`)
+
+// containerID matches what a kubelet writes into the log of a container that it has removed. An id that
+// begins with 0 has the form of an opaque token.
+var containerID = regexp.MustCompile(`unable to retrieve container logs for [a-z-]+://[0-9a-f]{64}`)
 
 // check stops reading and searches the logs for every password, hash and token in use, and for the
 // forms of all others.
@@ -175,7 +180,7 @@ func searchLog(name string, secrets []string) (int, error) {
 	scanner.Buffer(nil, 1<<20)
 	for scanner.Scan() {
 		lines++
-		line := scanner.Text()
+		line := containerID.ReplaceAllString(scanner.Text(), "")
 		found := secretForms.MatchString(line)
 		for _, secret := range secrets {
 			found = found || strings.Contains(line, secret)
@@ -185,4 +190,20 @@ func searchLog(name string, secrets []string) (int, error) {
 		}
 	}
 	return lines, errors.Join(append(errs, scanner.Err())...)
+}
+
+func TestSearchOfLogsFindsSecretsOnly(t *testing.T) {
+	for line, secret := range map[string]bool{
+		"unable to retrieve container logs for containerd://0" + strings.Repeat("a", 63): false,
+		`{"token":"0` + strings.Repeat("a", 96) + `"}`:                                   true,
+		"of the password Lantern":                                                        true,
+	} {
+		name := filepath.Join(t.TempDir(), "log")
+		if err := os.WriteFile(name, []byte(line+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := searchLog(name, []string{"Lantern"}); (err != nil) != secret {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
 }
