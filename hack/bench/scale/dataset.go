@@ -23,7 +23,7 @@ const (
 )
 
 // format is the version of what a dataset looks like. A cached etcd of another format is not used.
-const format = "1"
+const format = "2"
 
 const (
 	usersNamespace   = "gatehouse-users"
@@ -133,10 +133,13 @@ func passwordValue(i int) string {
 
 // user returns a User as people write it, with the status that the service gives it.
 func (d dataset) user(i int) *authv1alpha1.User {
-	ready := metav1.Condition{
-		Type: authv1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: authv1alpha1.ReasonActive,
-		Message: fmt.Sprintf("logs in as %q", d.login(i)), ObservedGeneration: 1, LastTransitionTime: metav1.NewTime(time.Now()),
+	holds := func(kind, reason, message string) metav1.Condition {
+		return metav1.Condition{
+			Type: kind, Status: metav1.ConditionTrue, Reason: reason, Message: message,
+			ObservedGeneration: 1, LastTransitionTime: metav1.NewTime(time.Now()),
+		}
 	}
+	active := fmt.Sprintf("logs in as %q", d.login(i))
 	password := authv1alpha1.Password{HashFrom: &authv1alpha1.SecretSource{SecretKeyRef: d.source(i)}}
 	if i < probes {
 		password = authv1alpha1.Password{PlaintextFrom: password.HashFrom}
@@ -149,7 +152,12 @@ func (d dataset) user(i int) *authv1alpha1.User {
 			Passwords: []authv1alpha1.Password{password},
 		},
 		Status: authv1alpha1.UserStatus{
-			ObservedGeneration: 1, State: authv1alpha1.UserActive, Conditions: []metav1.Condition{ready},
+			ObservedGeneration: 1, State: authv1alpha1.UserActive, Login: d.login(i),
+			Conditions: []metav1.Condition{
+				holds(authv1alpha1.ConditionReady, authv1alpha1.ReasonActive, active),
+				holds(authv1alpha1.ConditionLoginAllowed, authv1alpha1.ReasonActive, active),
+				holds(authv1alpha1.ConditionEnforced, authv1alpha1.ReasonInForce, "every replica answers accordingly"),
+			},
 		},
 	}
 }
