@@ -78,13 +78,13 @@ func Setup(mgr manager.Manager, cfg Config) (*Followed, error) {
 	}
 	f.sync.changed = status.enqueue
 	namespaces.Added, namespaces.Removed = f.sync.begin, f.sync.end
+	namespaces.Set(cfg.Namespaces) // the Tenants come when they are known
 	return f, errors.Join(
 		f.setupUsers(mgr, cfg),
 		f.setupTokens(mgr, cfg),
 		(&TenantReconciler{cache: cache, tenants: f.tenants, namespaces: namespaces, progress: cfg.Progress}).SetupWithManager(mgr),
 		status.SetupWithManager(mgr),
 		mgr.Add(f.sync),
-		namespaces.Set(cfg.Namespaces), // the Tenants come when they are known
 	)
 }
 

@@ -53,9 +53,7 @@ func (r *TenantReconciler) Reconcile(context.Context, ctrl.Request) (ctrl.Result
 		all = append(all, *t)
 	}
 	r.tenants.set(all)
-	if err := r.namespaces.Set(r.tenants.config.Load().Namespaces()); err != nil {
-		return ctrl.Result{}, err
-	}
+	r.namespaces.Set(r.tenants.config.Load().Namespaces())
 	r.progress.PutTenants(cached) // what is in force in a namespace that is not followed is not known before
 	return ctrl.Result{}, nil
 }

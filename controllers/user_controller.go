@@ -41,8 +41,7 @@ func (r *UserReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	}}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("user").
-		WatchesRawSource(r.namespaces.Source(informer.Secret, informer.RecordedUsersOfSecret(r.secrets, r.progress))).
-		WatchesRawSource(r.namespaces.Source(informer.User, users)).
+		WatchesRawSource(r.namespaces.UserSource(users, informer.RecordedUsersOfSecret(r.secrets, r.progress))).
 		WatchesRawSource(r.tenants.source(r.namespaces.UsersIn)).
 		WithOptions(informer.AllReplicas()).
 		Complete(r)

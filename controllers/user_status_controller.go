@@ -60,8 +60,8 @@ type UserStatusReconciler struct {
 func (r *UserStatusReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("user-status").
-		WatchesRawSource(r.namespaces.Source(informer.Secret, informer.UsersOfSecret(r.secrets, r.enforcement.secretChanged))).
-		WatchesRawSource(r.namespaces.Source(informer.User, informer.Rivals(r.logins, r.identities))).
+		WatchesRawSource(r.namespaces.UserSource(
+			informer.Rivals(r.logins, r.identities), informer.UsersOfSecret(r.secrets, r.enforcement.secretChanged))).
 		WatchesRawSource(r.tenants.source(r.concernedBy)).
 		WatchesRawSource(source.Channel(r.revised, &handler.EnqueueRequestForObject{})).
 		WithOptions(informer.Jittered())

@@ -14,8 +14,12 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 )
@@ -26,11 +30,18 @@ import (
 // times. This cache parses it once, and knows whether it is as new as the API server was at start, so
 // that finding out does not take another complete list.
 //
+// It calls the handlers of events itself. A shared informer of client-go has two goroutines and a buffer
+// of 16 KiB for each of them, and with 1,000 namespaces that is most of what a replica takes.
+//
 // Readers share its objects and must not change them. It is safe for concurrent use.
 type follower struct {
-	toolscache.SharedIndexInformer
+	toolscache.Controller
 	*kind
 	namespace string
+	store     toolscache.Store
+
+	delivering    sync.Mutex // held during an event, so that a new handler misses none
+	subscriptions []subscription
 
 	mu             sync.Mutex
 	versionAtStart string // resourceVersion of the API server before the first list; empty until known
@@ -58,17 +69,80 @@ const (
 
 // newFollower returns a follower that never resyncs, that is, it does not periodically deliver
 // unchanged objects again, because no controller needs that. progress learns what it receives.
-func newFollower(k *kind, namespace string, progress *delivery.Progress) (*follower, error) {
+func newFollower(k *kind, namespace string, progress *delivery.Progress) *follower {
 	f := &follower{kind: k, namespace: namespace}
 	recorded := k.observed(progress).Follow(
 		&toolscache.ListWatch{ListWithContextFunc: f.list, WatchFuncWithContext: f.watch}, namespace, progress.Await,
-		func() toolscache.Store { return f.GetStore() })
-	f.SharedIndexInformer = newRetryingInformer(recorded, k.example, 0, k.indexers)
-	if k.transform == nil {
-		return f, nil
-	}
-	return f, f.SetTransform(k.transform)
+		func() toolscache.Store { return f.store })
+	f.store, f.Controller = toolscache.NewInformerWithOptions(toolscache.InformerOptions{
+		ListerWatcher: retrying(recorded), ObjectType: k.example, Handler: f, Indexers: k.indexers, Transform: k.transform,
+	})
+	return f
 }
+
+// subscription is a handler of the events of one kind.
+type subscription struct {
+	kind    string
+	ctx     context.Context //nolint:containedctx // of the controller
+	queue   workqueue.TypedRateLimitingInterface[reconcile.Request]
+	handler handler.EventHandler
+}
+
+// attach delivers events to a handler from now on, and reports the objects that there are as new.
+func (f *follower) attach(s subscription) {
+	f.delivering.Lock()
+	defer f.delivering.Unlock()
+	f.subscriptions = append(f.subscriptions, s)
+	for _, object := range f.store.List() {
+		s.created(object, true)
+	}
+}
+
+func (s subscription) created(object any, initial bool) {
+	if o, ok := object.(client.Object); ok {
+		s.handler.Create(s.ctx, event.CreateEvent{Object: o, IsInInitialList: initial}, s.queue)
+	}
+}
+
+func (s subscription) updated(before, after any) {
+	o, ok := before.(client.Object)
+	n, also := after.(client.Object)
+	if ok && also {
+		s.handler.Update(s.ctx, event.UpdateEvent{ObjectOld: o, ObjectNew: n}, s.queue)
+	}
+}
+
+func (s subscription) deleted(object any) {
+	last, unknown := object.(toolscache.DeletedFinalStateUnknown)
+	if unknown {
+		object = last.Obj
+	}
+	if o, ok := object.(client.Object); ok {
+		s.handler.Delete(s.ctx, event.DeleteEvent{Object: o, DeleteStateUnknown: unknown}, s.queue)
+	}
+}
+
+// deliver calls tell for each handler.
+func (f *follower) deliver(tell func(subscription)) {
+	f.delivering.Lock()
+	defer f.delivering.Unlock()
+	for _, s := range f.subscriptions {
+		tell(s)
+	}
+}
+
+// OnAdd implements cache.ResourceEventHandler.
+func (f *follower) OnAdd(object any, initial bool) {
+	f.deliver(func(s subscription) { s.created(object, initial) })
+}
+
+// OnUpdate implements cache.ResourceEventHandler.
+func (f *follower) OnUpdate(before, after any) {
+	f.deliver(func(s subscription) { s.updated(before, after) })
+}
+
+// OnDelete implements cache.ResourceEventHandler.
+func (f *follower) OnDelete(object any) { f.deliver(func(s subscription) { s.deleted(object) }) }
 
 // request returns a request for the objects. A kind with a decoder of its own reads only JSON,
 // whatever content type client-go prefers.
@@ -198,12 +272,12 @@ func (f *follower) listing() (_ Listing, fresh bool) {
 	f.mu.Lock()
 	versionAtStart := f.versionAtStart
 	f.mu.Unlock()
-	version := f.GetStore().LastStoreSyncResourceVersion() // read before the objects, which may be newer but not older
+	version := f.store.LastStoreSyncResourceVersion() // read before the objects, which may be newer but not older
 	if versionAtStart == "" || delivery.Older(version, versionAtStart) {
 		return Listing{}, false
 	}
 	out := Listing{namespace: f.namespace, objects: map[types.NamespacedName]string{}, version: version}
-	for _, object := range f.GetStore().List() {
+	for _, object := range f.store.List() {
 		if o, ok := object.(client.Object); ok {
 			out.objects[client.ObjectKeyFromObject(o)] = o.GetResourceVersion()
 		}

@@ -5,7 +5,6 @@ package informer
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -17,10 +16,8 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -59,15 +56,6 @@ type namespace struct {
 	running   sync.WaitGroup
 }
 
-// subscription is a handler of the events of one kind.
-type subscription struct {
-	kind       string
-	ctx        context.Context //nolint:containedctx // of the controller
-	queue      workqueue.TypedRateLimitingInterface[reconcile.Request]
-	handler    handler.EventHandler
-	predicates []predicate.Predicate
-}
-
 // NewNamespaces returns caches that the manager fills when it starts. progress learns what the caches
 // receive.
 func NewNamespaces(mgr ctrl.Manager, progress *delivery.Progress) (*Namespaces, error) {
@@ -91,9 +79,7 @@ func (n *Namespaces) Start(ctx context.Context) error {
 	n.ctx = log.IntoContext(ctx, log.FromContext(ctx).WithName("namespaces"))
 	wanted := n.wanted
 	n.mu.Unlock()
-	if err := n.Set(wanted); err != nil {
-		return err
-	}
+	n.Set(wanted)
 	<-ctx.Done()
 	n.changes.Lock()
 	defer n.changes.Unlock()
@@ -105,7 +91,7 @@ func (n *Namespaces) Start(ctx context.Context) error {
 
 // Set makes n follow these namespaces and no others. The objects of a namespace that is no longer
 // followed are reported as deleted, Users first.
-func (n *Namespaces) Set(names []string) error {
+func (n *Namespaces) Set(names []string) {
 	n.changes.Lock()
 	defer n.changes.Unlock()
 	n.mu.Lock()
@@ -113,7 +99,7 @@ func (n *Namespaces) Set(names []string) error {
 	ctx := n.ctx
 	n.mu.Unlock()
 	if ctx == nil || ctx.Err() != nil {
-		return nil // Start does the rest, or the process ends
+		return // Start does the rest, or the process ends
 	}
 	for _, ns := range n.all() {
 		if !slices.Contains(names, ns.name) {
@@ -121,14 +107,10 @@ func (n *Namespaces) Set(names []string) error {
 		}
 	}
 	for _, name := range names {
-		if n.of(name) != nil {
-			continue
-		}
-		if err := n.add(ctx, name); err != nil {
-			return err
+		if n.of(name) == nil {
+			n.add(ctx, name)
 		}
 	}
-	return nil
 }
 
 func (n *Namespaces) all() []*namespace {
@@ -147,14 +129,10 @@ func (n *Namespaces) of(name string) *namespace {
 	return n.followed[name]
 }
 
-func (n *Namespaces) add(ctx context.Context, name string) error {
+func (n *Namespaces) add(ctx context.Context, name string) {
 	ns := &namespace{name: name, followers: map[string]*follower{}}
 	for _, k := range n.kinds {
-		f, err := newFollower(k, name, n.progress)
-		if err != nil {
-			return fmt.Errorf("set up the cache of %ss in %s: %w", k.name, name, err)
-		}
-		ns.followers[k.name] = f
+		ns.followers[k.name] = newFollower(k, name, n.progress)
 	}
 	ctx, ns.cancel = context.WithCancel(ctx)
 	ns.ctx = ctx
@@ -163,13 +141,12 @@ func (n *Namespaces) add(ctx context.Context, name string) error {
 	n.followed[name] = ns
 	subscriptions := slices.Clone(n.subscriptions)
 	n.mu.Unlock()
-	for _, f := range ns.followers {
-		ns.running.Go(func() { f.RunWithContext(ns.ctx) })
-	}
 	for _, s := range subscriptions {
 		ns.attach(s)
 	}
-	return nil
+	for _, f := range ns.followers {
+		ns.running.Go(func() { f.RunWithContext(ns.ctx) })
+	}
 }
 
 // remove stops following a namespace.
@@ -181,10 +158,10 @@ func (n *Namespaces) remove(ns *namespace) {
 	subscriptions := slices.Clone(n.subscriptions)
 	n.mu.Unlock()
 	for _, kind := range Kinds() {
-		for _, object := range ns.followers[kind].GetStore().List() {
+		for _, object := range ns.followers[kind].store.List() {
 			for _, s := range subscriptions {
-				if o, ok := object.(client.Object); ok && s.kind == kind {
-					s.handler.Delete(s.ctx, event.DeleteEvent{Object: o}, s.queue)
+				if s.kind == kind {
+					s.deleted(object)
 				}
 			}
 		}
@@ -193,33 +170,45 @@ func (n *Namespaces) remove(ns *namespace) {
 	n.Removed(ns.name)
 }
 
-// Source returns a source of the events of one kind in all namespaces. The events of Users begin when
-// the Secrets of their namespace are in the cache, because a User that is looked at before would lack
-// its passwords.
-func (n *Namespaces) Source(kind string, h handler.EventHandler, predicates ...predicate.Predicate) source.Source {
+// Source returns a source of the events of one kind in all namespaces. That of Users is UserSource.
+func (n *Namespaces) Source(kind string, h handler.EventHandler) source.Source {
 	return source.Func(func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-		s := subscription{kind, ctx, queue, h, predicates}
-		n.changes.Lock()
-		defer n.changes.Unlock()
-		n.mu.Lock()
-		n.subscriptions = append(n.subscriptions, s)
-		n.mu.Unlock()
-		for _, ns := range n.all() {
-			ns.attach(s)
-		}
+		n.subscribe(subscription{kind, ctx, queue, h})
 		return nil
 	})
 }
 
+// UserSource returns a source of the events of Users and of the Secrets that they may reference, in all
+// namespaces. Those of Users begin when the Secrets of their namespace are in the cache and secrets
+// hears of each change: a User that is looked at before would lack its passwords, or keep old ones.
+func (n *Namespaces) UserSource(users, secrets handler.EventHandler) source.Source {
+	return source.Func(func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		n.subscribe(subscription{Secret, ctx, queue, secrets})
+		n.subscribe(subscription{User, ctx, queue, users})
+		return nil
+	})
+}
+
+func (n *Namespaces) subscribe(s subscription) {
+	n.changes.Lock()
+	defer n.changes.Unlock()
+	n.mu.Lock()
+	n.subscriptions = append(n.subscriptions, s)
+	n.mu.Unlock()
+	for _, ns := range n.all() {
+		ns.attach(s)
+	}
+}
+
 // attach delivers the events of a namespace to a subscription.
 func (ns *namespace) attach(s subscription) {
-	events := &source.Informer{Informer: ns.followers[s.kind], Handler: s.handler, Predicates: s.predicates}
+	if s.kind != User {
+		ns.followers[s.kind].attach(s)
+		return
+	}
 	ns.running.Go(func() {
-		if s.kind == User && !toolscache.WaitForCacheSync(ns.ctx.Done(), ns.followers[Secret].HasSynced) {
-			return
-		}
-		if err := events.Start(s.ctx, s.queue); err != nil && ns.ctx.Err() == nil {
-			log.FromContext(ns.ctx).Error(err, "could not follow a namespace", "namespace", ns.name, "kind", s.kind)
+		if toolscache.WaitForCacheSync(ns.ctx.Done(), ns.followers[Secret].HasSynced) {
+			ns.followers[User].attach(s)
 		}
 	})
 }
@@ -242,7 +231,7 @@ func (n *Namespaces) get(kind string, key types.NamespacedName) any {
 	if ns == nil {
 		return nil
 	}
-	object, _, err := ns.followers[kind].GetStore().GetByKey(key.String())
+	object, _, err := ns.followers[kind].store.GetByKey(key.String())
 	if err != nil {
 		return nil // this store returns no errors
 	}
@@ -279,7 +268,11 @@ func (n *Namespaces) TokensByID(namespace, id string) []*authv1alpha1.Token {
 	if ns == nil {
 		return nil
 	}
-	objects, err := ns.followers[Token].GetIndexer().ByIndex(byTokenID, id)
+	tokens, ok := ns.followers[Token].store.(toolscache.Indexer)
+	if !ok {
+		return nil // it has an index, so it is one
+	}
+	objects, err := tokens.ByIndex(byTokenID, id)
 	if err != nil {
 		return nil // the index exists
 	}
@@ -299,7 +292,7 @@ func (n *Namespaces) UsersIn(namespace string) []types.NamespacedName {
 		return nil
 	}
 	var out []types.NamespacedName
-	for _, object := range ns.followers[User].GetStore().List() {
+	for _, object := range ns.followers[User].store.List() {
 		if u, ok := object.(*authv1alpha1.User); ok {
 			out = append(out, client.ObjectKeyFromObject(u))
 		}
@@ -342,16 +335,6 @@ func (n *Namespaces) Refused(namespace string) (since time.Time, refusal error) 
 		}
 	}
 	return since, refusal
-}
-
-// Positions returns up to which resourceVersion the watches of a kind have delivered, by namespace. A
-// namespace whose objects have not been listed yet has the position "".
-func (n *Namespaces) Positions(kind string) map[string]string {
-	out := map[string]string{}
-	for _, ns := range n.all() {
-		out[ns.name] = ns.followers[kind].LastSyncResourceVersion()
-	}
-	return out
 }
 
 // List returns the listing of the cache of a kind in a namespace if the cache is as new as the API

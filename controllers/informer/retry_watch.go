@@ -28,18 +28,17 @@ const (
 func NewRetryingInformer(
 	lw toolscache.ListerWatcher, object runtime.Object, resync time.Duration, indexers toolscache.Indexers,
 ) toolscache.SharedIndexInformer {
-	return newRetryingInformer(toolscache.ToListerWatcherWithContext(lw), object, resync, indexers)
+	return toolscache.NewSharedIndexInformer(retrying(toolscache.ToListerWatcherWithContext(lw)), object, resync, indexers)
 }
 
-func newRetryingInformer(
-	inner toolscache.ListerWatcherWithContext, object runtime.Object, resync time.Duration, indexers toolscache.Indexers,
-) toolscache.SharedIndexInformer {
-	return toolscache.NewSharedIndexInformer(&toolscache.ListWatch{
+// retrying returns a ListerWatcher whose watches are asked for until the API server responds.
+func retrying(inner toolscache.ListerWatcherWithContext) *toolscache.ListWatch {
+	return &toolscache.ListWatch{
 		ListWithContextFunc: inner.ListWithContext,
 		WatchFuncWithContext: func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
 			return retryUntilAnswered(ctx, func() (watch.Interface, error) { return inner.WatchWithContext(ctx, opts) })
 		},
-	}, object, resync, indexers)
+	}
 }
 
 // retryUntilAnswered calls ask until the API server responds, even with an error of its own, or the

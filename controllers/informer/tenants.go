@@ -41,11 +41,7 @@ func NewTenants(mgr ctrl.Manager, namespace string, progress *delivery.Progress)
 	if err := k.connect(mgr, config, connection); err != nil {
 		return nil, err
 	}
-	f, err := newFollower(k, namespace, progress)
-	if err != nil {
-		return nil, fmt.Errorf("set up the cache of Tenants: %w", err)
-	}
-	t := &Tenants{f}
+	t := &Tenants{newFollower(k, namespace, progress)}
 	return t, mgr.Add(t)
 }
 
@@ -83,7 +79,7 @@ func (t *Tenants) State() State { return t.follower.snapshot() }
 // List returns all Tenants.
 func (t *Tenants) List() []*authv1alpha1.Tenant {
 	var out []*authv1alpha1.Tenant
-	for _, object := range t.follower.GetStore().List() {
+	for _, object := range t.follower.store.List() {
 		if tenant, ok := object.(*authv1alpha1.Tenant); ok {
 			out = append(out, tenant)
 		}
@@ -93,7 +89,7 @@ func (t *Tenants) List() []*authv1alpha1.Tenant {
 
 // Get returns the Tenant with a name, or nil if it does not exist.
 func (t *Tenants) Get(name string) *authv1alpha1.Tenant {
-	object, _, err := t.follower.GetStore().GetByKey(t.follower.namespace + "/" + name)
+	object, _, err := t.follower.store.GetByKey(t.follower.namespace + "/" + name)
 	if err != nil {
 		return nil // this store returns no errors
 	}
@@ -104,6 +100,7 @@ func (t *Tenants) Get(name string) *authv1alpha1.Tenant {
 // Source returns a source of the events of Tenants.
 func (t *Tenants) Source(h handler.EventHandler) source.Source {
 	return source.Func(func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-		return (&source.Informer{Informer: t.follower, Handler: h}).Start(ctx, queue)
+		t.follower.attach(subscription{Tenant, ctx, queue, h})
+		return nil
 	})
 }

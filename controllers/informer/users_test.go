@@ -32,9 +32,7 @@ func startUsers(w *apitest.World, wrap func(http.RoundTripper) http.RoundTripper
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	if err := namespaces.Set([]string{w.NS}); err != nil {
-		w.T.Fatal(err)
-	}
+	namespaces.Set([]string{w.NS})
 	w.Run("the manager", mgr.Start)
 	w.Eventually("the cache is filled", func() bool { return namespaces.States(w.NS)[User].Synced })
 	return namespaces
