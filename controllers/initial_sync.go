@@ -219,7 +219,7 @@ func (s *InitialSync) outage(cut []string) *directory.Outage {
 	if len(cut) == 0 {
 		return nil
 	}
-	o := &directory.Outage{Namespaces: map[string]bool{}, MayHave: s.tenants.mayHave(cut)}
+	o := &directory.Outage{Namespaces: map[string]bool{}, MayHave: s.tenants.mayHave(cut), Tenants: s.tenants.of(cut)}
 	for _, namespace := range cut {
 		o.Namespaces[namespace] = true
 	}

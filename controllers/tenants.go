@@ -22,8 +22,9 @@ import (
 type tenants struct {
 	settings tenancy.Settings
 	config   atomic.Pointer[tenancy.Config]
-	versions atomic.Pointer[map[string]uint64] // resourceVersions of the Tenants, by name
-	known    atomic.Bool                       // the Tenants have been read
+	versions atomic.Pointer[map[string]uint64]   // resourceVersions of the Tenants, by name
+	namers   atomic.Pointer[map[string][]string] // the Tenants that name each namespace
+	known    atomic.Bool                         // the Tenants have been read
 
 	mu        sync.Mutex
 	listeners []func(namespaces []string)
@@ -34,6 +35,7 @@ func newTenants(s tenancy.Settings) *tenants {
 	t := &tenants{settings: s}
 	t.config.Store(tenancy.New(s, nil))
 	t.versions.Store(&map[string]uint64{})
+	t.namers.Store(&map[string][]string{})
 	return t
 }
 
@@ -42,11 +44,15 @@ func (t *tenants) set(all []authv1alpha1.Tenant) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before, after := t.config.Load(), tenancy.New(t.settings, all)
-	versions := make(map[string]uint64, len(all))
+	versions, namers := make(map[string]uint64, len(all)), make(map[string][]string, len(all))
 	for i := range all {
 		versions[all[i].Name] = delivery.VersionOf(all[i].ResourceVersion)
+		for _, ns := range all[i].Spec.Namespaces {
+			namers[ns] = append(namers[ns], all[i].Name)
+		}
 	}
 	t.versions.Store(&versions)
+	t.namers.Store(&namers)
 	t.config.Store(after)
 	t.known.Store(true)
 	if changed := tenancy.Changed(before, after); len(changed) > 0 {
@@ -54,6 +60,20 @@ func (t *tenants) set(all []authv1alpha1.Tenant) {
 			tell(changed)
 		}
 	}
+}
+
+// of returns the Tenants whose users may be in some namespaces, sorted, and an empty text if users of no
+// Tenant may.
+func (t *tenants) of(namespaces []string) []string {
+	var names []string
+	for _, ns := range namespaces {
+		if slices.Contains(t.settings.Namespaces, ns) {
+			names = append(names, "")
+		}
+		names = append(names, (*t.namers.Load())[ns]...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // version returns the version of the Tenant that a replica must know to have the Users of a namespace,

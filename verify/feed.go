@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -19,7 +20,10 @@ type revocations struct {
 	mu     sync.RWMutex
 	users  map[string]userState
 	tokens map[tokenKey]int64 // the end of each revoked token, in UNIX time
-	fresh  atomic.Pointer[time.Time]
+	// unknown are the Tenants of which the service does not know what is void; an empty text stands for
+	// users of none.
+	unknown []string
+	fresh   atomic.Pointer[time.Time]
 }
 
 type userState struct {
@@ -36,6 +40,7 @@ type answer struct {
 	Complete        bool      `json:"complete"`
 	More            bool      `json:"more"`
 	MaximumLifetime int64     `json:"maximum_lifetime"`
+	UnknownTenants  []string  `json:"unknown_tenants"`
 	Users           []struct {
 		UID          string `json:"uid"`
 		IssuedBefore int64  `json:"issued_before"`
@@ -58,14 +63,20 @@ func (r *revocations) stale(now time.Time, bound time.Duration) bool {
 	return fresh == nil || now.Sub(*fresh) > bound
 }
 
-func (r *revocations) has(id *Identity) bool {
+// check returns ErrRevoked if the token is void, and ErrStale if it may be.
+func (r *revocations) check(id *Identity) error {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if u, ok := r.users[id.UID]; ok && (!u.goneUntil.IsZero() || id.IssuedAt.Unix() < u.issuedBefore) {
-		return true
+		return ErrRevoked
 	}
-	end, ok := r.tokens[tokenKey{id.UID, id.TokenID}]
-	return ok && end != 0
+	if end, ok := r.tokens[tokenKey{id.UID, id.TokenID}]; ok && end != 0 {
+		return ErrRevoked
+	}
+	if slices.Contains(r.unknown, id.Tenant) {
+		return ErrStale
+	}
+	return nil
 }
 
 // add takes in an answer. The caller holds mu.
@@ -174,6 +185,7 @@ func (v *Verifier) take(f *follower, a *answer, at time.Time) {
 	} else {
 		r.add(a, now)
 	}
+	r.unknown = a.UnknownTenants
 	if now.After(f.forget) {
 		f.forget = now.Add(time.Minute)
 		r.forget(now, time.Duration(a.MaximumLifetime)*time.Second)

@@ -24,7 +24,7 @@ var (
 	ErrExpired = errors.New("token expired")
 	ErrRevoked = errors.New("token revoked")
 	// ErrStale means that there is no verdict: the Verifier has not heard from the service for longer
-	// than MaximumStaleness, or not yet.
+	// than MaximumStaleness, or not yet, or the service cannot read the users of the token's Tenant now.
 	ErrStale = errors.New("revocations are out of date")
 	// ErrUnavailable means that there is no verdict: the service does not answer about an opaque token.
 	ErrUnavailable = errors.New("the service does not answer")
@@ -179,8 +179,8 @@ func (v *Verifier) verify(ctx context.Context, token string) (*Identity, error) 
 	if !now.Before(kept.id.ExpiresAt) {
 		return nil, ErrExpired
 	}
-	if v.revoked.has(&kept.id) {
-		return nil, ErrRevoked
+	if err := v.revoked.check(&kept.id); err != nil {
+		return nil, err
 	}
 	return &kept.id, nil
 }

@@ -44,7 +44,7 @@ type TenantSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
-	// +kubebuilder:validation:items:XValidation:rule=`self.matches(r'^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')`,message="must consist of lower-case letters, digits and '-', and begin and end with a letter or digit"
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches(r'^([a-z0-9][-a-z0-9]*)?[a-z0-9]$')`,message="must consist of lower-case letters, digits and '-', and begin and end with a letter or digit"
 	Namespaces []string `json:"namespaces"`
 
 	// logins are what the Users may be called.
@@ -130,7 +130,7 @@ type TenantIdentities struct {
 	// +kubebuilder:validation:MaxItems=100
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
-	// +kubebuilder:validation:items:XValidation:rule=`self.matches(r'^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')`,message="must consist of lower-case letters, digits and '-', and begin and end with a letter or digit"
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches(r'^([a-z0-9][-a-z0-9]*)?[a-z0-9]$')`,message="must consist of lower-case letters, digits and '-', and begin and end with a letter or digit"
 	ServiceAccountNamespaces []string `json:"serviceAccountNamespaces,omitempty"`
 
 	// federated are the identities at other issuers that are allowed.

@@ -129,6 +129,25 @@ func (c *Changes) Head() (uint64, <-chan struct{}) {
 	return c.head, c.changed
 }
 
+// UnknownTenants returns the Tenants of which the log may lack changes, sorted. An empty text stands for
+// users of no Tenant. What is read from the log afterwards lacks no change of the others.
+func (c *Changes) UnknownTenants() []string {
+	o := c.directory.outage.Load()
+	if o == nil {
+		return nil
+	}
+	return o.Tenants
+}
+
+// wake lets those who wait look at the outage of the directory.
+func (c *Changes) wake() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.head++
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
 // Advance adds the changes that the passing of time has made. Whoever waits for changes relies on
 // someone to call it from time to time.
 func (c *Changes) Advance() {

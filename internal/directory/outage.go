@@ -10,10 +10,19 @@ type Outage struct {
 	// MayHave reports whether a user of one of them could have a login that the directory does not
 	// know.
 	MayHave func(login string) bool
+	// Tenants are those whose users may be in these namespaces, sorted. An empty text stands for users
+	// of no Tenant.
+	Tenants []string
 }
 
-// SetOutage declares what is not known; nil: everything is known.
-func (d *Directory) SetOutage(o *Outage) { d.outage.Store(o) }
+// SetOutage declares what is not known; nil: everything is known. What was missing must be in the
+// directory before.
+func (d *Directory) SetOutage(o *Outage) {
+	d.outage.Store(o)
+	if d.changes != nil {
+		d.changes.wake()
+	}
+}
 
 // Cut reports whether the user may be out of date, because its namespace cannot be read.
 func (d *Directory) Cut(u *User) bool {

@@ -29,6 +29,7 @@ type revocations struct {
 	Complete        bool           `json:"complete"`
 	More            bool           `json:"more"`
 	MaximumLifetime int64          `json:"maximum_lifetime"`
+	UnknownTenants  []string       `json:"unknown_tenants,omitempty"`
 	Users           []userChange   `json:"users"`
 	Tokens          []revokedToken `json:"tokens"`
 }
@@ -157,10 +158,11 @@ func (f *feed) cursor(p directory.Position) string {
 
 // answer returns the response to a position.
 func (f *feed) answer(key pageKey) revocations {
+	unknown := f.changes.UnknownTenants() // before the changes, which are complete when it ends
 	page := f.changes.Since(key.at, maximumChanges)
 	a := revocations{
 		Instance: f.instance, Cursor: f.cursor(page.Next), AsOf: key.asOf.UTC(), Complete: page.Complete, More: page.More,
-		MaximumLifetime: int64(f.changes.Lifetime() / time.Second), Users: []userChange{}, Tokens: []revokedToken{},
+		MaximumLifetime: int64(f.changes.Lifetime() / time.Second), UnknownTenants: unknown, Users: []userChange{}, Tokens: []revokedToken{},
 	}
 	for _, c := range page.Changes {
 		switch {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,8 @@ type feedAnswer struct {
 	Instance, Cursor string
 	AsOf             time.Time `json:"as_of"`
 	Complete, More   bool
-	MaximumLifetime  int64 `json:"maximum_lifetime"`
+	MaximumLifetime  int64    `json:"maximum_lifetime"`
+	UnknownTenants   []string `json:"unknown_tenants"`
 	Users            []struct {
 		UID          string
 		IssuedBefore *int64 `json:"issued_before"`
@@ -219,6 +221,35 @@ func TestRevocationAnswersThoseWhoWait(t *testing.T) {
 	}
 	if a := s.follow(t, "?wait=1&after="+cursor); len(a.Users) != 0 || a.Cursor != cursor {
 		t.Errorf("nothing has changed: %+v", a)
+	}
+}
+
+// A replica that cannot read a namespace does not know what is void there. Whoever waits hears of it at
+// once, and so does whoever begins.
+func TestRevocationsNameTheTenantsThatAreNotKnown(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	cursor := s.follow(t, "").Cursor
+	declare := func(o *directory.Outage) feedAnswer {
+		answered := make(chan feedAnswer, 1)
+		go func() { answered <- s.follow(t, "?wait=20s&after="+cursor) }()
+		s.awaitWaiting(t, 1)
+		s.Directory.SetOutage(o)
+		a := <-answered
+		cursor = a.Cursor
+		return a
+	}
+	outage := &directory.Outage{
+		Namespaces: map[string]bool{"team-a-users": true}, MayHave: func(string) bool { return false }, Tenants: []string{"", "team-a"},
+	}
+	if a := declare(outage); a.Complete || !slices.Equal(a.UnknownTenants, outage.Tenants) {
+		t.Errorf("got %+v", a)
+	}
+	if a := s.follow(t, ""); !a.Complete || !slices.Equal(a.UnknownTenants, outage.Tenants) {
+		t.Errorf("the whole list: %+v", a)
+	}
+	if a := declare(nil); a.UnknownTenants != nil {
+		t.Errorf("everything is known again: %+v", a)
 	}
 }
 

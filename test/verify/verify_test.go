@@ -188,6 +188,30 @@ func TestVerifierRefusesToGuess(t *testing.T) {
 	}
 }
 
+// A verifier gives no verdict on the tokens of a Tenant that the service cannot read, and others are
+// not affected.
+func TestVerifierRefusesToGuessAboutATenant(t *testing.T) {
+	s := newService(t)
+	v := start(t, s, nil)
+	alice, shop := issueJWT(t, s, "alice"), issueJWT(t, s, "shop")
+	unknown := func(tenants ...string) *directory.Outage {
+		return &directory.Outage{Namespaces: map[string]bool{"elsewhere": true}, MayHave: func(string) bool { return false }, Tenants: tenants}
+	}
+	eventually(t, v, alice, nil)
+	s.Directory.SetOutage(unknown("team-a"))
+	eventually(t, v, alice, verify.ErrStale)
+	eventually(t, v, shop, nil)
+	late := start(t, s, nil)
+	if _, err := late.Verify(t.Context(), alice); !errors.Is(err, verify.ErrStale) {
+		t.Errorf("a verifier that starts now: %v", err)
+	}
+	s.Directory.SetOutage(unknown(""))
+	eventually(t, v, shop, verify.ErrStale)
+	eventually(t, v, alice, nil)
+	s.Directory.SetOutage(nil)
+	eventually(t, v, shop, nil)
+}
+
 func TestOpaqueTokenIsAskedAboutOnce(t *testing.T) {
 	s := newService(t)
 	v := start(t, s, nil)
