@@ -19,7 +19,7 @@ import (
 // Revocation revokes a User for as long as it exists, as spec.revoked of the User does. It is the
 // emergency switch beside a User that a GitOps tool applies: the tool undoes a change of the User
 // and leaves a Revocation alone. Deleting the Revocation lets the user log in again and revives no
-// token. Whoever may create Revocations needs no right on Users.
+// token. Anyone who may create Revocations needs no right on Users.
 type RevocationApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration    `json:""`
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
