@@ -437,3 +437,12 @@ func TestLossOfMostUsersIsLogged(t *testing.T) {
 	s.eventually("one user is left", func() bool { return s.directory.Len() == 1 })
 	s.logs("more than half of all users were removed", "removed=19", "before=20")
 }
+
+// Without a cluster a Tenant bounds nobody, so the service says so instead of ignoring it.
+func TestTenantInAFolderIsReported(t *testing.T) {
+	t.Parallel()
+	s := newService(t, map[string]string{"a.yaml": account("jean", "first") + "---\n" +
+		"apiVersion: auth.gatehouse.dev/v1alpha1\nkind: Tenant\nmetadata: {name: team-a}\nspec: {namespaces: [team-a-users], logins: {exact: [a]}}\n"})
+	s.logs("team-a", "a folder has no Tenants")
+	s.eventually("the User in the same file logs in", func() bool { return s.logsIn("jean", "first") })
+}
