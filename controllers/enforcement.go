@@ -109,14 +109,17 @@ func (e *enforcement) add(key types.NamespacedName, versions delivery.Versions) 
 	e.changed[key] = c
 }
 
-// forget forgets an object that does not exist.
-func (e *enforcement) forget(key types.NamespacedName) {
+// forget forgets an object that does not exist, and unless one is revoked the Revocations that it had.
+func (e *enforcement) forget(key types.NamespacedName, isRevoked bool) {
 	if e == nil {
 		return
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.changed, key)
+	if !isRevoked {
+		delete(e.revocations, key.String())
+	}
 }
 
 // judge returns the condition that an object should have, which is empty if it should stay as it is,

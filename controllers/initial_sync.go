@@ -32,9 +32,6 @@ const (
 	// patienceWithLoading is how long it waits at start for a namespace of --namespaces that can be read
 	// and is not complete. A Tenant that has so much to read must not hold up the others.
 	patienceWithLoading = 2 * time.Minute
-	// recoveryPause is how long a namespace must be readable again before its users are served: what has
-	// happened meanwhile arrives first.
-	recoveryPause = 2 * time.Second
 	// outageInterval is how often the namespaces are looked at.
 	outageInterval = 500 * time.Millisecond
 )
@@ -57,9 +54,9 @@ type InitialSync struct {
 	changed    func(namespace string) // is called when a namespace becomes readable or unreadable
 
 	mu       sync.Mutex
-	compared map[string]bool      // the namespaces that are followed; true: the directory is as new as they were
-	refused  map[string]time.Time // when the API server last refused a namespace that is cut off
-	cut      []string             // the namespaces of the outage, sorted
+	compared map[string]bool // the namespaces that are followed; true: the directory is as new as they were
+	refused  map[string]bool // the namespaces that are cut off; true: they are being compared again
+	cut      []string        // the namespaces of the outage, sorted
 }
 
 // sources returns what InitialSync compares in a namespace, in this order.
@@ -111,12 +108,12 @@ func (s *InitialSync) compare(ctx context.Context, namespace string) {
 	for _, source := range s.sources(namespace) {
 		source.run(log.IntoContext(ctx, log.FromContext(ctx).WithName("initial-sync").WithValues("namespace", namespace, "kind", source.kind)))
 	}
-	if ctx.Err() != nil {
-		return
-	}
-	s.finish(namespace)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if ctx.Err() != nil {
+		return // another one may compare it by now
+	}
+	s.finish(namespace)
 	if _, followed := s.compared[namespace]; followed {
 		s.compared[namespace] = true
 		s.update()
@@ -137,11 +134,11 @@ func (s *InitialSync) Start(ctx context.Context) error {
 		return nil //nolint:nilerr // the process is ending; nothing has failed
 	}
 	debug.FreeOSMemory() // filling the directory leaves as much garbage as data
-	s.look()
+	s.look(ctx)
 	s.directory.MarkSynced()
 	log.FromContext(ctx).WithName("initial-sync").Info("directory synced", "users", s.directory.Len(), "unreadableNamespaces", s.unreadable())
 	for informer.Sleep(ctx, outageInterval) {
-		s.look()
+		s.look(ctx)
 	}
 	return nil
 }
@@ -166,8 +163,8 @@ func (s *InitialSync) complete(waited time.Duration) bool {
 
 // patienceWith returns how long the service waits for a namespace that has not been compared yet.
 func (s *InitialSync) patienceWith(namespace string) time.Duration {
-	since, _ := s.namespaces.Refused(namespace)
-	if policy := s.tenants.config.Load().Policy(namespace); since.IsZero() && policy != nil && policy.Tenant == "" {
+	_, refusal := s.namespaces.Refused(namespace)
+	if policy := s.tenants.config.Load().Policy(namespace); refusal == nil && policy != nil && policy.Tenant == "" {
 		return patienceWithLoading
 	}
 	return patienceWithNamespace
@@ -175,21 +172,61 @@ func (s *InitialSync) patienceWith(namespace string) time.Duration {
 
 // look finds the namespaces that the API server has refused for long, and those that can be read
 // again.
-func (s *InitialSync) look() {
+func (s *InitialSync) look(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
 	for namespace := range s.compared {
-		since, _ := s.namespaces.Refused(namespace)
-		last, cut := s.refused[namespace]
+		lasting, refusal := s.namespaces.Refused(namespace)
+		comparing, cut := s.refused[namespace]
 		switch {
-		case !since.IsZero() && (cut || now.Sub(since) >= patienceWithNamespace):
-			s.refused[namespace] = now
-		case since.IsZero() && cut && now.Sub(last) >= recoveryPause:
-			delete(s.refused, namespace)
+		case refusal != nil && !cut && lasting >= patienceWithNamespace:
+			s.refused[namespace] = false
+		case refusal == nil && cut && !comparing:
+			s.refused[namespace] = true
+			go s.readmit(ctx, namespace)
 		}
 	}
 	s.update()
+}
+
+// readmit ends the outage of a namespace that can be read again when the directory is as new as the
+// API server was after that. Its watch may have missed what happened meanwhile, and lists again.
+func (s *InitialSync) readmit(ctx context.Context, namespace string) {
+	done := s.caughtUp(ctx, namespace)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, cut := s.refused[namespace]; !cut {
+		return // it is no longer followed
+	}
+	s.refused[namespace] = false
+	if done {
+		delete(s.refused, namespace)
+	}
+	s.update()
+}
+
+// caughtUp reports whether the directory is as new as lists that are made now. It waits for that for
+// maximumPatience.
+func (s *InitialSync) caughtUp(ctx context.Context, namespace string) bool {
+	ctx, cancel := context.WithTimeout(ctx, maximumPatience)
+	defer cancel()
+	for _, kind := range informer.Kinds() {
+		list, err := s.api.List(ctx, informer.KindOf(kind), namespace)
+		if err != nil {
+			return false
+		}
+		for !s.namespaces.Holds(kind, list) {
+			if !informer.Sleep(ctx, compareInterval) {
+				return false
+			}
+		}
+	}
+	for s.progress.Pending(namespace) {
+		if !informer.Sleep(ctx, compareInterval) {
+			return false
+		}
+	}
+	return true
 }
 
 // update declares the outage. The caller holds mu.

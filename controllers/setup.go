@@ -69,7 +69,7 @@ func Setup(mgr manager.Manager, cfg Config) (*Followed, error) {
 	f.tenants = newTenants(tenancy.Settings{Namespaces: cfg.Namespaces, System: cfg.System, AdminGroups: cfg.AdminGroups})
 	f.sync = &InitialSync{
 		directory: cfg.Directory, namespaces: namespaces, tenants: f.tenants, api: informer.NewLister(mgr.GetAPIReader()), progress: cfg.Progress,
-		compared: map[string]bool{}, refused: map[string]time.Time{},
+		compared: map[string]bool{}, refused: map[string]bool{},
 	}
 	status := &TenantStatusReconciler{
 		cache: cache, client: mgr.GetClient(), tenants: f.tenants, namespaces: namespaces, unreadable: f.sync.unreadable,
@@ -78,6 +78,11 @@ func Setup(mgr manager.Manager, cfg Config) (*Followed, error) {
 	}
 	f.sync.changed = status.enqueue
 	namespaces.Added, namespaces.Removed = f.sync.begin, f.sync.end
+	namespaces.Removing = func(users []types.NamespacedName) {
+		for _, key := range users { // before their revocations go
+			cfg.Directory.Delete(key.String())
+		}
+	}
 	namespaces.Set(cfg.Namespaces) // the Tenants come when they are known
 	return f, errors.Join(
 		f.setupUsers(mgr, cfg),

@@ -138,9 +138,9 @@ func (r *TenantStatusReconciler) watching(t *authv1alpha1.Tenant) metav1.Conditi
 	unreadable := r.unreadable()
 	var refused, loading []string
 	for _, ns := range t.Spec.Namespaces {
-		since, refusal := r.namespaces.Refused(ns)
+		_, refusal := r.namespaces.Refused(ns)
 		switch {
-		case !since.IsZero() && slices.Contains(unreadable, ns):
+		case refusal != nil && slices.Contains(unreadable, ns):
 			refused = append(refused, fmt.Sprintf("namespace %q: %v", ns, refusal))
 		case slices.Contains(unreadable, ns):
 			loading = append(loading, ns)

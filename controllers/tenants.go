@@ -22,7 +22,7 @@ import (
 type tenants struct {
 	settings tenancy.Settings
 	config   atomic.Pointer[tenancy.Config]
-	versions atomic.Pointer[map[string]uint64]   // resourceVersions of the Tenants, by name
+	newest   atomic.Uint64                       // the largest resourceVersion of a Tenant
 	namers   atomic.Pointer[map[string][]string] // the Tenants that name each namespace
 	known    atomic.Bool                         // the Tenants have been read
 
@@ -34,7 +34,6 @@ type tenants struct {
 func newTenants(s tenancy.Settings) *tenants {
 	t := &tenants{settings: s}
 	t.config.Store(tenancy.New(s, nil))
-	t.versions.Store(&map[string]uint64{})
 	t.namers.Store(&map[string][]string{})
 	return t
 }
@@ -44,14 +43,14 @@ func (t *tenants) set(all []authv1alpha1.Tenant) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before, after := t.config.Load(), tenancy.New(t.settings, all)
-	versions, namers := make(map[string]uint64, len(all)), make(map[string][]string, len(all))
+	namers, newest := make(map[string][]string, len(all)), uint64(0)
 	for i := range all {
-		versions[all[i].Name] = delivery.VersionOf(all[i].ResourceVersion)
+		newest = max(newest, delivery.VersionOf(all[i].ResourceVersion))
 		for _, ns := range all[i].Spec.Namespaces {
 			namers[ns] = append(namers[ns], all[i].Name)
 		}
 	}
-	t.versions.Store(&versions)
+	t.newest.Store(newest)
 	t.namers.Store(&namers)
 	t.config.Store(after)
 	t.known.Store(true)
@@ -76,14 +75,14 @@ func (t *tenants) of(namespaces []string) []string {
 	return slices.Compact(names)
 }
 
-// version returns the version of the Tenant that a replica must know to have the Users of a namespace,
-// or 0 if the namespace belongs to no Tenant.
+// version returns the version of the Tenants that a replica must know to have the Users of a namespace
+// as this one has, or 0 if the namespace is one of those of no Tenant. It is that of the newest Tenant,
+// because each can be in conflict with any other.
 func (t *tenants) version(namespace string) uint64 {
-	policy := t.config.Load().Policy(namespace)
-	if policy == nil {
+	if slices.Contains(t.settings.Namespaces, namespace) {
 		return 0
 	}
-	return (*t.versions.Load())[policy.Tenant]
+	return t.newest.Load()
 }
 
 // onChange makes a function be called with the namespaces whose policies have changed.

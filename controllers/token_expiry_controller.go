@@ -86,7 +86,14 @@ func (r *TokenExpiryReconciler) release(ctx context.Context, t *authv1alpha1.Tok
 // userGone reports whether the User of a Token does not exist. Then its tokens are void without a
 // record.
 func (r *TokenExpiryReconciler) userGone(t *authv1alpha1.Token) bool {
-	if !r.directory.HasSynced() || slices.Contains(r.unreadable(), t.Namespace) || r.now().Sub(t.DeletionTimestamp.Time) < releaseCheck {
+	if !r.directory.HasSynced() {
+		return false
+	}
+	unreadable := r.unreadable()
+	if record.OfUnknownUser(t) && len(unreadable) > 0 { // its User may be in any of them
+		return false
+	}
+	if slices.Contains(unreadable, t.Namespace) || r.now().Sub(t.DeletionTimestamp.Time) < releaseCheck {
 		return false
 	}
 	_, found := r.directory.ByUID(t.Spec.UserRef.UID)

@@ -50,7 +50,7 @@ func (r *TokenStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 	t := r.namespaces.Token(req.NamespacedName)
 	if t == nil || !r.concerns(t) {
 		r.turns.Done(req.NamespacedName)
-		r.enforcement.forget(req.NamespacedName)
+		r.enforcement.forget(req.NamespacedName, false)
 		return ctrl.Result{}, nil
 	}
 	before := meta.FindStatusCondition(t.Status.Conditions, authv1alpha1.ConditionEnforced)

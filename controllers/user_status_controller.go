@@ -84,7 +84,7 @@ func (r *UserStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	u := r.namespaces.User(req.NamespacedName)
 	if u == nil || u.DeletionTimestamp != nil {
 		r.turns.Done(req.NamespacedName)
-		r.enforcement.forget(req.NamespacedName)
+		r.enforcement.forget(req.NamespacedName, r.directory.HasRevocations(req.String()))
 		return ctrl.Result{}, nil
 	}
 	secrets := secretsOf(r.namespaces, u)

@@ -61,6 +61,16 @@ func (a *arrivals) remove(key types.NamespacedName) {
 	}
 }
 
+// in reports whether there are any in a namespace.
+func (a *arrivals) in(namespace string) bool {
+	for key := range a.objects {
+		if key.Namespace == namespace {
+			return true
+		}
+	}
+	return false
+}
+
 // limit lowers the version of each namespace to the one before the first that has not been applied
 // there.
 func (a *arrivals) limit(versions map[string]uint64) {

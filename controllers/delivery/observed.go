@@ -120,6 +120,12 @@ func (o *Observed) Sent(namespace string) uint64 {
 	return newest
 }
 
+func (o *Observed) pending(namespace string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.arrivals.in(namespace)
+}
+
 // recordAll records that the directory is as new as these versions of all objects that there are.
 func (o *Observed) recordAll(versions map[types.NamespacedName]string) {
 	for key, version := range versions {

@@ -81,8 +81,11 @@ type InForce struct {
 // In returns the versions up to which everything of a namespace is in the directory.
 func (f InForce) In(namespace string) Versions {
 	v, ok := f.Namespaces[namespace]
-	if !ok {
+	switch {
+	case !ok:
 		return f.Versions
+	case !v.begun(): // the users of a namespace that was not read completely are refused
+		v = Versions{}
 	}
 	v.Tenants = f.Tenants
 	return v
@@ -90,6 +93,7 @@ func (f InForce) In(namespace string) Versions {
 
 // InForce returns the versions up to which everything is in the directory.
 func (p *Progress) InForce() InForce {
+	tenants := p.Tenants.Versions() // first: a namespace is followed before its Tenant is in force
 	byKind := make([]map[string]uint64, 0, len(p.ofUsers()))
 	for _, o := range p.ofUsers() {
 		byKind = append(byKind, o.Versions())
@@ -105,7 +109,7 @@ func (p *Progress) InForce() InForce {
 		}
 	}
 	out := summarize(all, cut)
-	for _, version := range p.Tenants.Versions() { // of one namespace
+	for _, version := range tenants { // of one namespace
 		out.Tenants = version
 	}
 	return out
@@ -162,6 +166,18 @@ func (p *Progress) SetCut(namespaces []string) {
 	p.cut = slices.Clone(namespaces)
 	p.mu.Unlock()
 	p.notify()
+}
+
+// Pending reports whether anything that the API server has sent of a namespace is not in the directory.
+func (p *Progress) Pending(namespace string) bool {
+	for _, o := range p.ofUsers() {
+		if o.pending(namespace) {
+			return true
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.affected.in(namespace)
 }
 
 // Unfollow forgets everything of a namespace that is no longer followed.

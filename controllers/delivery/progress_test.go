@@ -26,6 +26,7 @@ type sent struct {
 
 func newSent() *sent {
 	p, store := NewProgress(), toolscache.NewStore(toolscache.MetaNamespaceKeyFunc)
+	fill(usersNamespace, 1000, p.Secrets, p.Tokens, p.Revocations)
 	return &sent{p.Users.follow(nil, usersNamespace, func(context.Context) {}, func() toolscache.Store { return store }), p, store}
 }
 
@@ -176,6 +177,7 @@ func TestObjectDeletedWhileListedIsNotWaitedFor(t *testing.T) {
 func TestSecretWaitsForItsUsers(t *testing.T) {
 	t.Parallel()
 	p := NewProgress()
+	fill(usersNamespace, 1000, p.Users, p.Tokens, p.Revocations)
 	store := toolscache.NewStore(toolscache.MetaNamespaceKeyFunc)
 	secrets := p.Secrets.follow(nil, usersNamespace, func(context.Context) {}, func() toolscache.Store { return store })
 	secrets.beginList()
@@ -215,9 +217,12 @@ func TestVersionThatIsNoNumberIsNotInForce(t *testing.T) {
 
 // addNamespace makes a progress follow a namespace in which everything up to a version has arrived; 0:
 // nothing has.
-func addNamespace(p *Progress, name string, version int) {
-	for _, o := range p.ofUsers() {
-		s := o.follow(nil, name, func(context.Context) {}, func() toolscache.Store {
+func addNamespace(p *Progress, name string, version int) { fill(name, version, p.ofUsers()...) }
+
+// fill is addNamespace for some kinds.
+func fill(namespace string, version int, kinds ...*Observed) {
+	for _, o := range kinds {
+		s := o.follow(nil, namespace, func(context.Context) {}, func() toolscache.Store {
 			return toolscache.NewStore(toolscache.MetaNamespaceKeyFunc)
 		})
 		if version > 0 {
@@ -266,6 +271,17 @@ func TestNamespaceThatCannotBeReadHoldsUpNoOther(t *testing.T) {
 	p.Unfollow("lost")
 	if got := p.InForce().In("team-0").Users; got != 1000 {
 		t.Errorf("in force up to %d after the other namespace is gone", got)
+	}
+}
+
+// A replica refuses the users of a namespace of which it lacks one kind, so nothing is in force there.
+func TestNothingIsInForceInANamespaceThatIsReadInPart(t *testing.T) {
+	t.Parallel()
+	p := NewProgress()
+	fill("team", 10, p.Users, p.Secrets, p.Tokens)
+	fill("team", 0, p.Revocations)
+	if got := p.InForce().In("team"); got != (Versions{}) {
+		t.Errorf("in force: %+v", got)
 	}
 }
 

@@ -56,6 +56,7 @@ type State struct {
 	// RefusedSince is since when the API server has refused every list and watch; zero: it has not. An
 	// API server that does not answer, or that has failed, does not refuse.
 	RefusedSince time.Time
+	LastRefused  time.Time // when it did so last
 	Refusal      error
 }
 
@@ -224,7 +225,7 @@ func (f *follower) note(ctx context.Context, err error) {
 			log.FromContext(ctx).Info("cannot read a namespace; will retry", "namespace", f.namespace, "kind", f.name, "error", err.Error())
 			f.state.RefusedSince = now
 		}
-		f.state.Refusal = err
+		f.state.LastRefused, f.state.Refusal = now, err
 	}
 }
 

@@ -38,7 +38,7 @@ type Lister struct {
 // NewLister returns a Lister. The reader must read from the API server, not from a cache.
 func NewLister(reader client.Reader) Lister { return Lister{reader} }
 
-// List returns the names and versions of all objects of a kind in a namespace. It sends no
+// List returns the names and versions of all objects of a kind in a namespace that a cache holds. It sends no
 // resourceVersion, so the response is consistent: it includes everything that was written before the
 // request.
 func (l Lister) List(ctx context.Context, kind schema.GroupVersionKind, namespace string) (Listing, error) {
@@ -47,6 +47,9 @@ func (l Lister) List(ctx context.Context, kind schema.GroupVersionKind, namespac
 	page.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
 	for first := true; first || page.Continue != ""; first = false {
 		opts := []client.ListOption{client.InNamespace(namespace), client.Limit(listPageSize), client.Continue(page.Continue)}
+		if kind.Kind == Secret {
+			opts = append(opts, client.MatchingFieldsSelector{Selector: exceptBulkySecrets()})
+		}
 		if err := l.reader.List(ctx, page, opts...); err != nil {
 			return Listing{}, fmt.Errorf("list %s in %s: %w", kind.Kind, namespace, err)
 		}

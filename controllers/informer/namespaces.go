@@ -30,19 +30,21 @@ import (
 // that cannot be read delays no other. Readers share the objects of the caches and must not change
 // them. It is safe for concurrent use.
 type Namespaces struct {
-	// Added is called before a namespace is followed, with a context that ends when it no longer is.
-	// Removed is called after that, when its objects are gone. Set both before the manager starts.
-	Added   func(ctx context.Context, namespace string)
-	Removed func(namespace string)
+	// Added is called before anything of a namespace is asked for, with a context that ends when it is
+	// no longer followed. Removing is called after that with its Users, before any event says that its
+	// objects are gone, and Removed at the end. Set all of them before the manager starts.
+	Added    func(ctx context.Context, namespace string)
+	Removing func(users []types.NamespacedName)
+	Removed  func(namespace string)
 
 	kinds    map[string]*kind
 	progress *delivery.Progress
 
 	changes sync.Mutex // held while the set of namespaces changes
+	wanted  []string   // guarded by changes
 
 	mu            sync.RWMutex
 	ctx           context.Context //nolint:containedctx // of the manager, nil until it starts
-	wanted        []string
 	followed      map[string]*namespace
 	subscriptions []subscription
 }
@@ -64,7 +66,7 @@ func NewNamespaces(mgr ctrl.Manager, progress *delivery.Progress) (*Namespaces, 
 		return nil, err
 	}
 	n := &Namespaces{
-		Added: func(context.Context, string) {}, Removed: func(string) {},
+		Added: func(context.Context, string) {}, Removing: func([]types.NamespacedName) {}, Removed: func(string) {},
 		kinds: kinds, progress: progress, followed: map[string]*namespace{},
 	}
 	return n, mgr.Add(n)
@@ -75,11 +77,12 @@ func (*Namespaces) NeedLeaderElection() bool { return false }
 
 // Start follows the namespaces that are set until the context ends.
 func (n *Namespaces) Start(ctx context.Context) error {
+	n.changes.Lock()
 	n.mu.Lock()
 	n.ctx = log.IntoContext(ctx, log.FromContext(ctx).WithName("namespaces"))
-	wanted := n.wanted
 	n.mu.Unlock()
-	n.Set(wanted)
+	n.follow(n.wanted)
+	n.changes.Unlock()
 	<-ctx.Done()
 	n.changes.Lock()
 	defer n.changes.Unlock()
@@ -94,10 +97,15 @@ func (n *Namespaces) Start(ctx context.Context) error {
 func (n *Namespaces) Set(names []string) {
 	n.changes.Lock()
 	defer n.changes.Unlock()
-	n.mu.Lock()
 	n.wanted = slices.Clone(names)
+	n.follow(n.wanted)
+}
+
+// follow makes n follow these namespaces, if it has started. The caller holds changes.
+func (n *Namespaces) follow(names []string) {
+	n.mu.RLock()
 	ctx := n.ctx
-	n.mu.Unlock()
+	n.mu.RUnlock()
 	if ctx == nil || ctx.Err() != nil {
 		return // Start does the rest, or the process ends
 	}
@@ -136,11 +144,11 @@ func (n *Namespaces) add(ctx context.Context, name string) {
 	}
 	ctx, ns.cancel = context.WithCancel(ctx)
 	ns.ctx = ctx
-	n.Added(ctx, name)
 	n.mu.Lock()
 	n.followed[name] = ns
 	subscriptions := slices.Clone(n.subscriptions)
 	n.mu.Unlock()
+	n.Added(ctx, name)
 	for _, s := range subscriptions {
 		ns.attach(s)
 	}
@@ -157,6 +165,7 @@ func (n *Namespaces) remove(ns *namespace) {
 	delete(n.followed, ns.name)
 	subscriptions := slices.Clone(n.subscriptions)
 	n.mu.Unlock()
+	n.Removing(ns.users())
 	for _, kind := range Kinds() {
 		for _, object := range ns.followers[kind].store.List() {
 			for _, s := range subscriptions {
@@ -285,12 +294,17 @@ func (n *Namespaces) TokensByID(namespace, id string) []*authv1alpha1.Token {
 	return out
 }
 
-// UsersIn returns the names of the Users in a namespace.
+// UsersIn returns the names of the Users in a namespace whose Secrets are in the cache. The others
+// follow, by their own events.
 func (n *Namespaces) UsersIn(namespace string) []types.NamespacedName {
 	ns := n.of(namespace)
-	if ns == nil {
+	if ns == nil || !ns.followers[Secret].HasSynced() {
 		return nil
 	}
+	return ns.users()
+}
+
+func (ns *namespace) users() []types.NamespacedName {
 	var out []types.NamespacedName
 	for _, object := range ns.followers[User].store.List() {
 		if u, ok := object.(*authv1alpha1.User); ok {
@@ -324,17 +338,42 @@ func (n *Namespaces) States(namespace string) map[string]State {
 	return out
 }
 
-// Refused returns since when the API server has refused to let the service read one of the kinds of a
-// namespace, and why. The time is zero if it has not.
-func (n *Namespaces) Refused(namespace string) (since time.Time, refusal error) {
+// Refused returns why the API server refuses to let the service read one of the kinds of a namespace,
+// nil if it does not, and for how long it has done so again and again. A time in which it does not
+// answer at all does not count.
+func (n *Namespaces) Refused(namespace string) (lasting time.Duration, refusal error) {
 	states := n.States(namespace)
 	for _, kind := range Kinds() {
-		s := states[kind]
-		if at := s.RefusedSince; !at.IsZero() && (since.IsZero() || at.Before(since)) {
-			since, refusal = at, s.Refusal
+		if s := states[kind]; s.Refusal != nil && (refusal == nil || s.LastRefused.Sub(s.RefusedSince) > lasting) {
+			lasting, refusal = s.LastRefused.Sub(s.RefusedSince), s.Refusal
 		}
 	}
-	return since, refusal
+	return lasting, refusal
+}
+
+// Holds reports whether the cache of a kind is at least as new as a listing of a namespace.
+func (n *Namespaces) Holds(kind string, l Listing) bool {
+	ns := n.of(l.namespace)
+	if ns == nil {
+		return false
+	}
+	held := map[types.NamespacedName]string{}
+	for _, object := range ns.followers[kind].store.List() {
+		if o, ok := object.(client.Object); ok {
+			held[client.ObjectKeyFromObject(o)] = o.GetResourceVersion()
+		}
+	}
+	for key, version := range l.objects {
+		if has, ok := held[key]; !ok || delivery.Older(has, version) {
+			return false
+		}
+	}
+	for key, version := range held {
+		if _, listed := l.objects[key]; !listed && !delivery.Older(l.version, version) {
+			return false // deleted before the list
+		}
+	}
+	return true
 }
 
 // List returns the listing of the cache of a kind in a namespace if the cache is as new as the API

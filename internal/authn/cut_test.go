@@ -28,8 +28,8 @@ func TestUsersOfACutNamespaceGetNoVerdict(t *testing.T) {
 		Directory: h.directory, Audit: h.Audit, Now: h.clock,
 		Verifier: &token.Verifier{Keys: keys, Issuer: "https://issuer.test", Audience: []string{"a"}},
 	}
-	tokenOf := func(uid string) func() error {
-		text, _, err := issuer.JWT(token.Claims{UID: uid, Login: "x", IssuedAt: start, ExpiresAt: start.Add(time.Hour)})
+	tokenOf := func(uid, login string) func() error {
+		text, _, err := issuer.JWT(token.Claims{UID: uid, Login: login, IssuedAt: start, ExpiresAt: start.Add(time.Hour)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,12 +50,13 @@ func TestUsersOfACutNamespaceGetNoVerdict(t *testing.T) {
 			"a password there":             {func() error { return h.login("in", right) }, nil, true},
 			"a wrong password there":       {func() error { return h.login("in", "wrong") }, authn.ErrWrongPassword, true},
 			"a login that may be there":    {func() error { return h.login("maybe", right) }, authn.ErrUnknownLogin, true},
-			"a token there":                {tokenOf(in.UID), nil, true},
-			"a token of an unknown user":   {tokenOf("unknown"), authn.ErrUserGone, true},
+			"a token there":                {tokenOf(in.UID, "in"), nil, true},
+			"a token of one who may be":    {tokenOf("unknown", "maybe"), authn.ErrUserGone, true},
+			"a token of one who is gone":   {tokenOf("unknown", "nobody"), authn.ErrUserGone, false},
 			"a password elsewhere":         {func() error { return h.login("out", right) }, nil, false},
 			"a wrong password elsewhere":   {func() error { return h.login("out", "wrong") }, authn.ErrWrongPassword, false},
 			"a login that cannot be there": {func() error { return h.login("nobody", right) }, authn.ErrUnknownLogin, false},
-			"a token elsewhere":            {tokenOf(u.UID), nil, false},
+			"a token elsewhere":            {tokenOf(u.UID, "out"), nil, false},
 		} {
 			want := c.otherwise
 			if outage && c.cut {

@@ -47,6 +47,13 @@ func (d *Directory) PutRevocation(r Revocation, now time.Time) {
 	d.revise(r.UserKey, now)
 }
 
+// HasRevocations reports whether a revocation names a user, by key, that may not exist.
+func (d *Directory) HasRevocations(userKey string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.revocations[userKey]) > 0
+}
+
 // DeleteRevocation removes the revocation with this Key, if there is one, and returns the key of its
 // user.
 func (d *Directory) DeleteRevocation(key string, now time.Time) (userKey string) {
