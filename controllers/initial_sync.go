@@ -243,8 +243,9 @@ func (s *InitialSync) update() {
 		return
 	}
 	s.cut = cut
-	s.progress.SetCut(cut)
+	s.progress.SetCut(slices.Concat(before, cut)) // nothing counts as in force that gets no verdict
 	s.directory.SetOutage(s.outage(cut))
+	s.progress.SetCut(cut)
 	for _, namespace := range append(slices.Clone(before), cut...) {
 		if slices.Contains(before, namespace) != slices.Contains(cut, namespace) {
 			s.changed(namespace)

@@ -81,11 +81,8 @@ type InForce struct {
 // In returns the versions up to which everything of a namespace is in the directory.
 func (f InForce) In(namespace string) Versions {
 	v, ok := f.Namespaces[namespace]
-	switch {
-	case !ok:
+	if !ok {
 		return f.Versions
-	case !v.begun(): // the users of a namespace that was not read completely are refused
-		v = Versions{}
 	}
 	v.Tenants = f.Tenants
 	return v
@@ -115,15 +112,15 @@ func (p *Progress) InForce() InForce {
 	return out
 }
 
-// summarize returns the versions of all namespaces in a form of limited length. The namespaces that
-// have not been read, or are cut off, do not count in what holds for the others, unless there are too
-// many of them to be named.
+// summarize returns the versions of all namespaces in a form of limited length. Nothing is in force in
+// the namespaces that have not been read, or are cut off, because their users get no verdict. They do
+// not count in what holds for the others, unless there are too many of them to be named.
 func summarize(all map[string]Versions, cut []string) InForce {
 	out := InForce{Namespaces: map[string]Versions{}}
 	var apart, names []string
 	for name, v := range all {
 		if !v.begun() || slices.Contains(cut, name) {
-			apart = append(apart, name)
+			apart, all[name] = append(apart, name), Versions{}
 		} else {
 			names = append(names, name)
 		}
