@@ -243,11 +243,13 @@ func (s *InitialSync) update() {
 		return
 	}
 	s.cut = cut
-	s.progress.SetCut(slices.Concat(before, cut)) // nothing counts as in force that gets no verdict
+	either := slices.Concat(before, cut)
+	s.progress.SetCut(either) // nothing counts as in force that gets no verdict
 	s.directory.SetOutage(s.outage(cut))
 	s.progress.SetCut(cut)
-	for _, namespace := range append(slices.Clone(before), cut...) {
-		if slices.Contains(before, namespace) != slices.Contains(cut, namespace) {
+	for _, namespace := range either {
+		_, was := slices.BinarySearch(before, namespace)
+		if _, is := slices.BinarySearch(cut, namespace); is != was {
 			s.changed(namespace)
 		}
 	}

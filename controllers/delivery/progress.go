@@ -23,8 +23,8 @@ type Progress struct {
 	Before func(context.Context)
 
 	mu       sync.Mutex
-	affected arrivals // Users that a Secret concerns, by the version of the Secret
-	cut      []string // namespaces whose users are refused
+	affected arrivals        // Users that a Secret concerns, by the version of the Secret
+	cut      map[string]bool // namespaces whose users are refused
 	moved    chan struct{}
 }
 
@@ -115,11 +115,11 @@ func (p *Progress) InForce() InForce {
 // summarize returns the versions of all namespaces in a form of limited length. Nothing is in force in
 // the namespaces that have not been read, or are cut off, because their users get no verdict. They do
 // not count in what holds for the others, unless there are too many of them to be named.
-func summarize(all map[string]Versions, cut []string) InForce {
+func summarize(all map[string]Versions, cut map[string]bool) InForce {
 	out := InForce{Namespaces: map[string]Versions{}}
 	var apart, names []string
 	for name, v := range all {
-		if !v.begun() || slices.Contains(cut, name) {
+		if !v.begun() || cut[name] {
 			apart, all[name] = append(apart, name), Versions{}
 		} else {
 			names = append(names, name)
@@ -159,8 +159,12 @@ func (v Versions) latest() uint64 { return max(v.Users, v.Secrets, v.Tokens, v.R
 
 // SetCut records which namespaces cannot be read, so that what holds there says nothing about others.
 func (p *Progress) SetCut(namespaces []string) {
+	cut := make(map[string]bool, len(namespaces))
+	for _, namespace := range namespaces {
+		cut[namespace] = true
+	}
 	p.mu.Lock()
-	p.cut = slices.Clone(namespaces)
+	p.cut = cut
 	p.mu.Unlock()
 	p.notify()
 }
@@ -188,7 +192,7 @@ func (p *Progress) Unfollow(namespace string) {
 func (p *Progress) PutTenants(all []*authv1alpha1.Tenant) {
 	versions := map[types.NamespacedName]string{}
 	for _, t := range all {
-		versions[types.NamespacedName{Namespace: t.Namespace, Name: t.Name}] = t.ResourceVersion
+		versions[keyOf(t)] = t.ResourceVersion
 	}
 	p.Tenants.recordAll(versions)
 }
