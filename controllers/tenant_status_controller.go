@@ -66,10 +66,10 @@ func (r *TenantStatusReconciler) enqueueAll() {
 	}()
 }
 
-// enqueue makes the controller look at the Tenant of a namespace.
+// enqueue makes the controller look at the Tenants that name a namespace.
 func (r *TenantStatusReconciler) enqueue(namespace string) {
-	for _, t := range r.cache.List() {
-		if slices.Contains(t.Spec.Namespaces, namespace) {
+	for _, name := range r.tenants.config.Load().Namers(namespace) {
+		if t := r.cache.Get(name); t != nil {
 			go func() { r.changed <- event.GenericEvent{Object: t} }()
 		}
 	}
@@ -138,11 +138,12 @@ func (r *TenantStatusReconciler) watching(t *authv1alpha1.Tenant) metav1.Conditi
 	unreadable := r.unreadable()
 	var refused, loading []string
 	for _, ns := range t.Spec.Namespaces {
-		_, refusal := r.namespaces.Refused(ns)
-		switch {
-		case refusal != nil && slices.Contains(unreadable, ns):
+		if _, cut := slices.BinarySearch(unreadable, ns); !cut {
+			continue
+		}
+		if _, refusal := r.namespaces.Refused(ns); refusal != nil {
 			refused = append(refused, fmt.Sprintf("namespace %q: %v", ns, refusal))
-		case slices.Contains(unreadable, ns):
+		} else {
 			loading = append(loading, ns)
 		}
 	}

@@ -22,9 +22,8 @@ import (
 type tenants struct {
 	settings tenancy.Settings
 	config   atomic.Pointer[tenancy.Config]
-	newest   atomic.Uint64                       // the largest resourceVersion of a Tenant
-	namers   atomic.Pointer[map[string][]string] // the Tenants that name each namespace
-	known    atomic.Bool                         // the Tenants have been read
+	newest   atomic.Uint64 // the largest resourceVersion of a Tenant
+	known    atomic.Bool   // the Tenants have been read
 
 	mu        sync.Mutex
 	listeners []func(namespaces []string)
@@ -34,7 +33,6 @@ type tenants struct {
 func newTenants(s tenancy.Settings) *tenants {
 	t := &tenants{settings: s}
 	t.config.Store(tenancy.New(s, nil))
-	t.namers.Store(&map[string][]string{})
 	return t
 }
 
@@ -43,15 +41,11 @@ func (t *tenants) set(all []authv1alpha1.Tenant) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before, after := t.config.Load(), tenancy.New(t.settings, all)
-	namers, newest := make(map[string][]string, len(all)), uint64(0)
+	newest := uint64(0)
 	for i := range all {
 		newest = max(newest, delivery.VersionOf(all[i].ResourceVersion))
-		for _, ns := range all[i].Spec.Namespaces {
-			namers[ns] = append(namers[ns], all[i].Name)
-		}
 	}
 	t.newest.Store(newest)
-	t.namers.Store(&namers)
 	t.config.Store(after)
 	t.known.Store(true)
 	if changed := tenancy.Changed(before, after); len(changed) > 0 {
@@ -64,12 +58,13 @@ func (t *tenants) set(all []authv1alpha1.Tenant) {
 // of returns the Tenants whose users may be in some namespaces, sorted, and an empty text if users of no
 // Tenant may.
 func (t *tenants) of(namespaces []string) []string {
+	config := t.config.Load()
 	var names []string
 	for _, ns := range namespaces {
 		if slices.Contains(t.settings.Namespaces, ns) {
 			names = append(names, "")
 		}
-		names = append(names, (*t.namers.Load())[ns]...)
+		names = append(names, config.Namers(ns)...)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

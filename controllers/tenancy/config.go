@@ -26,6 +26,7 @@ type Settings struct {
 type Config struct {
 	policies map[string]*Policy
 	problems map[string][]string // by the name of a Tenant
+	namers   map[string][]string // the names of the Tenants that name each namespace, sorted
 }
 
 // Policy is what the Users of one namespace may be. It is immutable.
@@ -45,13 +46,13 @@ type Policy struct {
 
 // New returns the Config of some settings and Tenants.
 func New(s Settings, tenants []authv1alpha1.Tenant) *Config {
-	c := &Config{policies: map[string]*Policy{}, problems: map[string][]string{}}
+	c := &Config{policies: map[string]*Policy{}, problems: map[string][]string{}, namers: namers(tenants)}
 	for i, ns := range s.Namespaces {
 		if c.policies[ns] == nil {
 			c.policies[ns] = &Policy{Rank: i}
 		}
 	}
-	conflicts, named := findConflicts(tenants), namers(tenants)
+	conflicts := findConflicts(tenants)
 	for i := range tenants {
 		t := &tenants[i]
 		for _, f := range conflicts[t.Name] {
@@ -59,7 +60,7 @@ func New(s Settings, tenants []authv1alpha1.Tenant) *Config {
 		}
 		for rank, ns := range t.Spec.Namespaces {
 			c.addNamespace(s, t, ns, &Policy{
-				Tenant: t.Name, Rank: len(s.Namespaces) + rank, blocked: blocked(ns, named[ns]),
+				Tenant: t.Name, Rank: len(s.Namespaces) + rank, blocked: blocked(ns, c.namers[ns]),
 				logins: t.Spec.Logins, groups: t.Spec.Groups, identities: t.Spec.Identities,
 				adminGroups: s.AdminGroups, maximumLifetime: lifetimeOf(t.Spec.MaximumLifetime), conflicts: conflicts[t.Name],
 			})
@@ -113,6 +114,10 @@ func (c *Config) addProblem(tenant, problem string) {
 
 // Policy returns the policy of a namespace, or nil if the namespace has no users.
 func (c *Config) Policy(namespace string) *Policy { return c.policies[namespace] }
+
+// Namers returns the names of the Tenants that name a namespace, sorted. The caller must not change the
+// slice.
+func (c *Config) Namers(namespace string) []string { return c.namers[namespace] }
 
 // Problems returns what is wrong with the configuration of a Tenant, one message for each problem.
 func (c *Config) Problems(tenant string) []string { return c.problems[tenant] }
