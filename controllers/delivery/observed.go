@@ -69,22 +69,26 @@ func (o *Observed) Finish(namespace string) {
 	delete(o.reached, namespace)
 }
 
-// Behind returns an object for which the directory is older than a list of all objects in a namespace,
-// if there is one: the directory lacks the object or has an older version of it, or it still has an
-// object that was deleted before the list was made. Objects that were created or changed after the
-// list are not a reason to wait. objects are the listed ones with their resourceVersions, and version
-// is that of the list.
+// Behind returns an object of a namespace for which the directory is older than a list of all objects
+// there, if there is one: see Behind. Objects that were created or changed after the list are not a
+// reason to wait.
 func (o *Observed) Behind(namespace string, objects map[types.NamespacedName]string, version string) (types.NamespacedName, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	recorded := o.reached[namespace]
-	for key, listed := range objects {
-		if reached, ok := recorded[key]; !ok || Older(reached, listed) {
+	return Behind(o.reached[namespace], objects, version)
+}
+
+// Behind returns an object for which what is held is older than a list of all objects, if there is one:
+// the object is lacking or has an older version, or one is still held that was deleted before the list
+// was made. held and listed are resourceVersions, and version is that of the list.
+func Behind(held, listed map[types.NamespacedName]string, version string) (types.NamespacedName, bool) {
+	for key, want := range listed {
+		if has, ok := held[key]; !ok || Older(has, want) {
 			return key, true
 		}
 	}
-	for key, reached := range recorded {
-		if _, listed := objects[key]; !listed && !Older(version, reached) {
+	for key, has := range held {
+		if _, ok := listed[key]; !ok && !Older(version, has) {
 			return key, true
 		}
 	}

@@ -277,11 +277,25 @@ func (f *follower) listing() (_ Listing, fresh bool) {
 	if versionAtStart == "" || delivery.Older(version, versionAtStart) {
 		return Listing{}, false
 	}
-	out := Listing{namespace: f.namespace, objects: map[types.NamespacedName]string{}, version: version}
+	return Listing{namespace: f.namespace, objects: f.versions(), version: version}, true
+}
+
+// versions returns the resourceVersions of the objects in the cache.
+func (f *follower) versions() map[types.NamespacedName]string {
+	out := map[types.NamespacedName]string{}
 	for _, object := range f.store.List() {
 		if o, ok := object.(client.Object); ok {
-			out.objects[client.ObjectKeyFromObject(o)] = o.GetResourceVersion()
+			out[client.ObjectKeyFromObject(o)] = o.GetResourceVersion()
 		}
 	}
-	return out, true
+	return out
+}
+
+// get returns an object of the cache, or nil if there is none.
+func (f *follower) get(key types.NamespacedName) any {
+	object, _, err := f.store.GetByKey(key.String())
+	if err != nil {
+		return nil // this store returns no errors
+	}
+	return object
 }

@@ -240,11 +240,7 @@ func (n *Namespaces) get(kind string, key types.NamespacedName) any {
 	if ns == nil {
 		return nil
 	}
-	object, _, err := ns.followers[kind].store.GetByKey(key.String())
-	if err != nil {
-		return nil // this store returns no errors
-	}
-	return object
+	return ns.followers[kind].get(key)
 }
 
 // User returns a User, or nil if it does not exist.
@@ -357,23 +353,8 @@ func (n *Namespaces) Holds(kind string, l Listing) bool {
 	if ns == nil {
 		return false
 	}
-	held := map[types.NamespacedName]string{}
-	for _, object := range ns.followers[kind].store.List() {
-		if o, ok := object.(client.Object); ok {
-			held[client.ObjectKeyFromObject(o)] = o.GetResourceVersion()
-		}
-	}
-	for key, version := range l.objects {
-		if has, ok := held[key]; !ok || delivery.Older(has, version) {
-			return false
-		}
-	}
-	for key, version := range held {
-		if _, listed := l.objects[key]; !listed && !delivery.Older(l.version, version) {
-			return false // deleted before the list
-		}
-	}
-	return true
+	_, behind := delivery.Behind(ns.followers[kind].versions(), l.objects, l.version)
+	return !behind
 }
 
 // List returns the listing of the cache of a kind in a namespace if the cache is as new as the API

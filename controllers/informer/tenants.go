@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -89,11 +90,7 @@ func (t *Tenants) List() []*authv1alpha1.Tenant {
 
 // Get returns the Tenant with a name, or nil if it does not exist.
 func (t *Tenants) Get(name string) *authv1alpha1.Tenant {
-	object, _, err := t.follower.store.GetByKey(t.follower.namespace + "/" + name)
-	if err != nil {
-		return nil // this store returns no errors
-	}
-	tenant, _ := object.(*authv1alpha1.Tenant)
+	tenant, _ := t.follower.get(types.NamespacedName{Namespace: t.follower.namespace, Name: name}).(*authv1alpha1.Tenant)
 	return tenant
 }
 
