@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
@@ -22,6 +21,7 @@ import (
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
+	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 	"github.com/gatehouse-auth/gatehouse/controllers/replica"
 )
 
@@ -115,19 +115,14 @@ func (r *TenantStatusReconciler) desired(t *authv1alpha1.Tenant) (next authv1alp
 	return next, watching.Status == metav1.ConditionTrue
 }
 
+// setCondition is that of a User, except that at one generation a message may name other Tenants.
 func (r *TenantStatusReconciler) setCondition(status *authv1alpha1.TenantStatus, t *authv1alpha1.Tenant, c metav1.Condition) {
-	if c.Status == "" {
-		meta.RemoveStatusCondition(&status.Conditions, c.Type)
-		return
-	}
 	c.Message = truncated(c.Message)
 	old := meta.FindStatusCondition(status.Conditions, c.Type)
-	if old != nil && old.Status == c.Status && old.Reason == c.Reason && old.ObservedGeneration == t.Generation &&
-		(c.Reason == authv1alpha1.ReasonNotReadable || old.Message == c.Message) {
+	if projection.SaysTheSame(old, c, t.Generation) && (c.Reason == authv1alpha1.ReasonNotReadable || old.Message == c.Message) {
 		return
 	}
-	c.ObservedGeneration, c.LastTransitionTime = t.Generation, metav1.NewTime(r.now())
-	meta.SetStatusCondition(&status.Conditions, c)
+	projection.PutCondition(&status.Conditions, c, t.Generation, r.now())
 }
 
 // watching returns the Watching condition. While a namespace is being read it says so only until the
@@ -164,12 +159,8 @@ func (r *TenantStatusReconciler) watching(t *authv1alpha1.Tenant) metav1.Conditi
 func (r *TenantStatusReconciler) write(ctx context.Context, t *authv1alpha1.Tenant, next authv1alpha1.TenantStatus) error {
 	changed := t.DeepCopy()
 	changed.Status = next
-	err := r.client.Status().Patch(ctx, changed, client.MergeFromWithOptions(t, client.MergeFromWithOptimisticLock{}))
-	switch {
-	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
-		return nil // another writer was faster
-	case err != nil:
-		return fmt.Errorf("patch the status: %w", err)
+	if written, err := patchStatus(ctx, r.client, t, changed); !written {
+		return err
 	}
 	before, after := meta.FindStatusCondition(t.Status.Conditions, authv1alpha1.ConditionReady), meta.FindStatusCondition(next.Conditions, authv1alpha1.ConditionReady)
 	if after.Status == metav1.ConditionFalse && (before == nil || before.Reason != after.Reason) {

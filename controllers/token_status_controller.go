@@ -2,10 +2,8 @@ package controllers
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -15,6 +13,7 @@ import (
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
+	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 	"github.com/gatehouse-auth/gatehouse/controllers/replica"
 )
 
@@ -56,7 +55,7 @@ func (r *TokenStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 	before := meta.FindStatusCondition(t.Status.Conditions, authv1alpha1.ConditionEnforced)
 	versions := delivery.Versions{Tokens: delivery.VersionOf(t.ResourceVersion)}
 	next, again := r.enforcement.judge(t, versions, before)
-	if next.Status == "" || says(before, next, t.Generation) {
+	if next.Status == "" || projection.SaysTheSame(before, next, t.Generation) {
 		r.turns.Done(req.NamespacedName)
 		return ctrl.Result{RequeueAfter: again}, nil
 	}
@@ -74,21 +73,10 @@ func (r *TokenStatusReconciler) concerns(t *authv1alpha1.Token) bool {
 	return t.Spec.Revoked && t.Unreadable == "" && r.now().Before(t.Spec.ExpiresAt.Time)
 }
 
-// says reports whether a condition says the same as the next one, of this generation, in whatever
-// words.
-func says(before *metav1.Condition, next metav1.Condition, generation int64) bool {
-	return before != nil && before.Status == next.Status && before.Reason == next.Reason && before.ObservedGeneration == generation
-}
-
-// write patches the condition. Losing to another writer is not an error: the version that won reaches
-// the cache soon.
+// write patches the condition.
 func (r *TokenStatusReconciler) write(ctx context.Context, t *authv1alpha1.Token, next metav1.Condition) error {
 	changed := t.DeepCopy()
-	next.ObservedGeneration, next.LastTransitionTime = t.Generation, metav1.NewTime(r.now())
-	meta.SetStatusCondition(&changed.Status.Conditions, next)
-	err := r.client.Status().Patch(ctx, changed, client.MergeFromWithOptions(t, client.MergeFromWithOptimisticLock{}))
-	if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("patch the status: %w", err)
-	}
-	return nil
+	projection.PutCondition(&changed.Status.Conditions, next, t.Generation, r.now())
+	_, err := patchStatus(ctx, r.client, t, changed)
+	return err
 }

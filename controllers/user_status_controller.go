@@ -180,20 +180,29 @@ func (r *UserStatusReconciler) loginHolder(u *authv1alpha1.User) string {
 	return first.Key
 }
 
-// write patches what differs. Losing to another writer is not an error: the version that won
-// reaches the cache soon and triggers another Reconcile.
+// write patches what differs, and announces what others should know of.
 func (r *UserStatusReconciler) write(ctx context.Context, u *authv1alpha1.User, next authv1alpha1.UserStatus) error {
 	changed := u.DeepCopy()
 	changed.Status = next
-	err := r.client.Status().Patch(ctx, changed, client.MergeFromWithOptions(u, client.MergeFromWithOptimisticLock{}))
+	written, err := patchStatus(ctx, r.client, u, changed)
+	if written {
+		r.announce(u, next)
+	}
+	return err
+}
+
+// patchStatus patches what differs in the status of an object, and reports whether it did. Losing to
+// another writer is not an error: the version that won reaches the cache soon and triggers another
+// Reconcile.
+func patchStatus(ctx context.Context, c client.Client, before, after client.Object) (written bool, _ error) {
+	err := c.Status().Patch(ctx, after, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 	switch {
 	case err == nil:
-		r.announce(u, next)
-		return nil
+		return true, nil
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
-		return nil
+		return false, nil
 	default:
-		return fmt.Errorf("patch the status: %w", err)
+		return false, fmt.Errorf("patch the status: %w", err)
 	}
 }
 

@@ -104,23 +104,11 @@ func (s Status) revokeTokens(next *authv1alpha1.UserStatus) {
 
 // setCondition adds or replaces a condition, or removes it if its status is empty. At one generation
 // it does not replace a condition for its message alone, so that replicas of two versions do not
-// overwrite each other, and the time of a transition never moves back.
+// overwrite each other.
 func (s Status) setCondition(status *authv1alpha1.UserStatus, c metav1.Condition) {
-	if c.Status == "" {
-		meta.RemoveStatusCondition(&status.Conditions, c.Type)
-		return
+	if !SaysTheSame(meta.FindStatusCondition(status.Conditions, c.Type), c, s.User.Generation) {
+		PutCondition(&status.Conditions, c, s.User.Generation, s.Now)
 	}
-	c.ObservedGeneration = s.User.Generation
-	c.LastTransitionTime = metav1.NewTime(s.Now)
-	if old := meta.FindStatusCondition(status.Conditions, c.Type); old != nil {
-		if old.Status == c.Status && old.Reason == c.Reason && old.ObservedGeneration == c.ObservedGeneration {
-			return
-		}
-		if c.LastTransitionTime.Before(&old.LastTransitionTime) {
-			c.LastTransitionTime = old.LastTransitionTime
-		}
-	}
-	meta.SetStatusCondition(&status.Conditions, c)
 }
 
 // ready returns the Ready condition. What the User says is in force, even if it is that the user
