@@ -17,6 +17,7 @@ func TestUsersOfACutNamespaceGetNoVerdict(t *testing.T) {
 	h := newFixture(nil)
 	u := h.put(t, "out", bcrypt4(t, right))
 	in := h.change(u, func(next *directory.User) { next.Key, next.UID, next.Login = "team/in", "uid-of-in", "in" })
+	h.change(u, func(next *directory.User) { next.Key, next.UID, next.Login = "other/both", "uid-of-both", "both" })
 	made, err := token.Keys{}.Advance(start, token.Policy{Algorithm: token.ES256, Interval: time.Hour})
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +40,7 @@ func TestUsersOfACutNamespaceGetNoVerdict(t *testing.T) {
 		h.directory.SetOutage(nil)
 		if outage {
 			h.directory.SetOutage(&directory.Outage{
-				Namespaces: map[string]bool{"team": true}, MayHave: func(login string) bool { return login == "maybe" },
+				Namespaces: map[string]bool{"team": true}, MayHave: func(login string) bool { return login == "maybe" || login == "both" },
 			})
 		}
 		for name, c := range map[string]struct {
@@ -47,9 +48,13 @@ func TestUsersOfACutNamespaceGetNoVerdict(t *testing.T) {
 			otherwise error
 			cut       bool
 		}{
-			"a password there":             {func() error { return h.login("in", right) }, nil, true},
-			"a wrong password there":       {func() error { return h.login("in", "wrong") }, authn.ErrWrongPassword, true},
-			"a login that may be there":    {func() error { return h.login("maybe", right) }, authn.ErrUnknownLogin, true},
+			"a password there":          {func() error { return h.login("in", right) }, nil, true},
+			"a wrong password there":    {func() error { return h.login("in", "wrong") }, authn.ErrWrongPassword, true},
+			"a login that may be there": {func() error { return h.login("maybe", right) }, authn.ErrUnknownLogin, true},
+			"a wrong password of a user elsewhere whose login may be there": {
+				func() error { return h.login("both", "wrong") }, authn.ErrWrongPassword, true,
+			},
+			"the right one":                {func() error { return h.login("both", right) }, nil, false},
 			"a token there":                {tokenOf(in.UID, "in"), nil, true},
 			"a token of one who may be":    {tokenOf("unknown", "maybe"), authn.ErrUserGone, true},
 			"a token of one who is gone":   {tokenOf("unknown", "nobody"), authn.ErrUserGone, false},

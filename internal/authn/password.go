@@ -135,14 +135,14 @@ func (a *Password) checkOnce(ctx context.Context, readings []Credentials) (user 
 	attempts := make([]attempt, len(readings))
 	for i, c := range readings {
 		attempts[i] = a.attempt(ctx, c)
-		if attempts[i].cut {
-			return attempts[i].user, false, ErrCut
-		}
 		if attempts[i].user != nil && a.passesByCache(&attempts[i]) {
 			return attempts[i].user, true, nil
 		}
 	}
 	user, err = a.decide(ctx, attempts)
+	if IsRefusal(err) && slices.ContainsFunc(attempts, func(t attempt) bool { return t.cut }) {
+		err = ErrCut // whether or not a user has the login elsewhere, and after the same work
+	}
 	return user, false, err
 }
 
@@ -181,23 +181,26 @@ func (a *Password) decide(ctx context.Context, attempts []attempt) (*directory.U
 // attempt returns an attempt to log in with c.
 func (a *Password) attempt(ctx context.Context, c Credentials) attempt {
 	user, known := a.Directory.ByLogin(c.Login)
-	if !known {
+	switch {
+	case !known:
 		return attempt{login: c.Login, plaintext: c.Password, cut: a.Directory.MayBeCut(c.Login)}
+	case a.Directory.Cut(user):
+		return attempt{login: c.Login, plaintext: c.Password, cut: true}
 	}
 	return attempt{
 		user: user, login: user.Login, plaintext: c.Password, digest: a.digester.digest(user.UID, c.Password),
-		network: directory.NetworkOf(audit.RequestFrom(ctx).Source), cut: a.Directory.Cut(user),
+		network: directory.NetworkOf(audit.RequestFrom(ctx).Source), cut: a.Directory.MayBeCut(c.Login),
 	}
 }
 
 // attempt is one attempt to log in with one password.
 type attempt struct {
-	user      *directory.User // as it was at the start; nil if no user has the login
+	user      *directory.User // as it was at the start; nil if no user who can be read has the login
 	login     string
 	plaintext string
 	digest    [32]byte
 	network   directory.Network
-	cut       bool // the namespace of the user, or of one who may have the login, cannot be read
+	cut       bool // a user whose namespace cannot be read has the login, or may have it
 }
 
 // passesByCache reports whether the login succeeds because the password cache has the password. A

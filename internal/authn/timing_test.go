@@ -2,6 +2,7 @@ package authn_test
 
 import (
 	crand "crypto/rand"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -94,6 +95,28 @@ func TestRefusalsOfMixedUsersTakeTheSameTime(t *testing.T) {
 		guess[login] = crand.Text
 	}
 	testSameTime(t, h, guess)
+}
+
+// While a namespace cannot be read, the logins that users have there, that users have elsewhere and that
+// no one has cannot be told apart.
+func TestRefusalsDuringAnOutageTakeTheSameTime(t *testing.T) {
+	skipUnlessTimed(t)
+	for format, p := range map[string]directory.Password{"bcrypt": cheap(t)["bcrypt"], "argon2id": cheap(t)["argon2id"]} {
+		t.Run(format, func(t *testing.T) {
+			h := newFixture(func(c *authn.PasswordConfig) { c.LockAfter = 0 })
+			h.put(t, "elsewhere", p)
+			h.change(h.put(t, "there", p), func(u *directory.User) { u.Key = "team/there" })
+			h.directory.SetOutage(&directory.Outage{
+				Namespaces: map[string]bool{"team": true}, MayHave: func(string) bool { return true },
+			})
+			for _, login := range []string{"elsewhere", "there", "unknown"} {
+				if err := h.login(login, "wrong"); !errors.Is(err, authn.ErrCut) {
+					t.Errorf("%s: %v", login, err)
+				}
+			}
+			testSameTime(t, h, map[string]func() string{"unknown": crand.Text, "elsewhere": crand.Text, "there": crand.Text})
+		})
+	}
 }
 
 // testSameTime compares the refusals of all names in guess with those of unknown logins. What shows in
