@@ -23,8 +23,8 @@ type panel struct {
 	x           float64 // of its left edge
 }
 
-// plot returns an SVG of time until ready and memory by the number of users, with one line for each
-// layout.
+// plot returns an SVG of time until ready and memory by the number of users, with one line for each of
+// the two layouts without Tenants.
 func plot(rows []row) string {
 	panels := []panel{
 		{"Time until ready", "s", func(r row) float64 { return r.Ready }, limitReady, marginX},
