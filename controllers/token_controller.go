@@ -3,7 +3,6 @@ package controllers
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"time"
 
@@ -72,7 +71,7 @@ func (r *TokenReconciler) putRecord(key types.NamespacedName, t *authv1alpha1.To
 	if kept.ID != "" { // only an unreadable Token has no id
 		r.directory.PutRecord(kept)
 	}
-	token := tokenOfUser{namespaceOf(kept), kept.UserUID, kept.ID}
+	token := tokenOfUser{kept.Namespace(), kept.UserUID, kept.ID}
 	if before, known := r.tokens[key]; known && before != token {
 		r.dropOrphanedRecord(key.Namespace, before)
 	}
@@ -87,11 +86,6 @@ func (r *TokenReconciler) recordOf(t *authv1alpha1.Token) directory.Record {
 		kept.UserKey = ""
 	}
 	return kept
-}
-
-func namespaceOf(r directory.Record) string {
-	namespace, _, _ := strings.Cut(r.UserKey, "/")
-	return namespace
 }
 
 func (r *TokenReconciler) forgetToken(key types.NamespacedName) {
@@ -113,7 +107,7 @@ func (r *TokenReconciler) dropOrphanedRecord(namespace string, token tokenOfUser
 	stillRecorded := false
 	for _, t := range r.namespaces.TokensByID(namespace, token.id) {
 		other := r.recordOf(t)
-		stillRecorded = stillRecorded || other.UserUID == token.uid && namespaceOf(other) == token.namespace
+		stillRecorded = stillRecorded || other.UserUID == token.uid && other.Namespace() == token.namespace
 		r.directory.PutRecord(other)
 	}
 	if !stillRecorded {

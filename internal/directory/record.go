@@ -28,6 +28,10 @@ type Record struct {
 	RevokedUntil time.Time
 }
 
+// Namespace returns the namespace of the user's object, or an empty text if the record counts in every
+// namespace.
+func (r Record) Namespace() string { return namespaceOf(r.UserKey) }
+
 // AsRevoked returns the record as it is once the revocation of its token is stored: a revoked record
 // keeps nothing that is only there to be read.
 func (r Record) AsRevoked() Record {
@@ -124,7 +128,7 @@ func (d *Directory) namespaceOf(r Record) string {
 	if d.oneNamespace {
 		return ""
 	}
-	return namespaceOf(r.UserKey)
+	return r.Namespace()
 }
 
 // isOf returns a function that reports whether a record is the one of a user in a namespace.
