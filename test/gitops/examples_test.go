@@ -18,6 +18,7 @@ import (
 	"github.com/fluxcd/pkg/ssa"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -329,6 +330,13 @@ func exampleOfTwoTeams(c *cluster) {
 			c.Fatal(err)
 		}
 	}
+	c.eventually("the Tenant is ready", func() bool {
+		tenant := &authv1alpha1.Tenant{}
+		if err := c.Get(c.Context(), client.ObjectKey{Namespace: systemNamespace, Name: "team-a"}, tenant); err != nil {
+			c.Fatal(err)
+		}
+		return meta.IsStatusConditionTrue(tenant.Status.Conditions, authv1alpha1.ConditionReady)
+	})
 	c.eventually("ada can log in", func() bool { return len(c.login("ada@a.example.com", rosaPassword)) == 2 })
 	tokens := c.login("ada@a.example.com", rosaPassword)
 	revocation := &authv1alpha1.Revocation{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a-users", Name: "ada"}}
