@@ -16,19 +16,18 @@ type arrivals struct {
 // arrival holds the versions of one object that have not been applied.
 type arrival struct {
 	first, last uint64
-	gone        bool  // the last one is its deletion
-	list        *list // that the last one came with, if it came with one
+	gone        bool // the last one is its deletion
 }
 
 func newArrivals() arrivals { return arrivals{objects: map[types.NamespacedName]arrival{}} }
 
 // add adds a version of an object.
-func (a *arrivals) add(key types.NamespacedName, version uint64, gone bool, by *list) {
+func (a *arrivals) add(key types.NamespacedName, version uint64, gone bool) {
 	first := version
 	if earlier, ok := a.objects[key]; ok {
 		first = min(earlier.first, version)
 	}
-	a.objects[key] = arrival{first, version, gone, by}
+	a.objects[key] = arrival{first, version, gone}
 	a.peak = max(a.peak, len(a.objects))
 }
 

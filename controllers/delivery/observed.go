@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"slices"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -16,7 +15,7 @@ type Observed struct {
 	reached  map[string]map[types.NamespacedName]string // resourceVersion, by namespace between Begin and Finish
 	updates  int                                        // number of calls of Record and Forget
 	arrivals arrivals                                   // what the API server has sent and the directory lacks
-	streams  []*stream                                  // what the API server has sent, by informer
+	streams  []*Stream                                  // what the API server has sent, by cache
 	moved    func()                                     // called after each call of Record and Forget
 }
 
@@ -140,18 +139,6 @@ func (o *Observed) recordAll(versions map[types.NamespacedName]string) {
 	defer o.mu.Unlock()
 	for key, a := range o.arrivals.objects {
 		if _, exists := versions[key]; a.gone && !exists {
-			o.arrivals.remove(key)
-		}
-	}
-}
-
-// unfollow forgets everything of a namespace that is no longer followed.
-func (o *Observed) unfollow(namespace string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.streams = slices.DeleteFunc(o.streams, func(s *stream) bool { return s.namespace == namespace })
-	for key := range o.arrivals.objects {
-		if key.Namespace == namespace {
 			o.arrivals.remove(key)
 		}
 	}

@@ -214,7 +214,7 @@ func (p *Progress) SecretChanged(users []types.NamespacedName, version string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, user := range users {
-		p.affected.add(user, VersionOf(version), false, nil)
+		p.affected.add(user, VersionOf(version), false)
 	}
 }
 

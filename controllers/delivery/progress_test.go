@@ -1,16 +1,12 @@
 package delivery
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/watch"
-	toolscache "k8s.io/client-go/tools/cache"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 )
@@ -19,55 +15,34 @@ const usersNamespace = "users"
 
 // sent is a stream of Users whose events the test makes.
 type sent struct {
-	*stream
+	*Stream
 	progress *Progress
-	informer toolscache.Store // what the informer holds
+	held     map[types.NamespacedName]string // what the cache holds
 }
 
 func newSent() *sent {
-	p, store := NewProgress(), toolscache.NewStore(toolscache.MetaNamespaceKeyFunc)
+	p := NewProgress()
 	fill(usersNamespace, 1000, p.Secrets, p.Tokens, p.Revocations)
-	return &sent{p.Users.follow(nil, usersNamespace, func(context.Context) {}, func() toolscache.Store { return store }), p, store}
+	return &sent{p.Users.Follow(usersNamespace), p, nil}
 }
 
 func userAt(name string, version int) *authv1alpha1.User {
 	return &authv1alpha1.User{ObjectMeta: metav1.ObjectMeta{Namespace: usersNamespace, Name: name, ResourceVersion: strconv.Itoa(version)}}
 }
 
-func bookmark(version int, end bool) watch.Event {
-	u := userAt("", version)
-	u.Namespace = ""
-	if end {
-		u.Annotations = map[string]string{metav1.InitialEventsAnnotationKey: "true"}
-	}
-	return watch.Event{Type: watch.Bookmark, Object: u}
-}
-
-// list sends a list that begins a watch, and puts it into the informer if it is complete.
-func (s *sent) list(version int, objects ...runtime.Object) {
-	s.beginList()
+func versionsOf(objects ...metav1.Object) map[types.NamespacedName]string {
+	out := map[types.NamespacedName]string{}
 	for _, o := range objects {
-		s.listEvent(watch.Event{Type: watch.Added, Object: o})
+		out[keyOf(o)] = o.GetResourceVersion()
 	}
-	if version == 0 {
-		return // the connection broke
-	}
-	s.listEvent(bookmark(version, true))
-	all := make([]any, len(objects))
-	for i, o := range objects {
-		all[i] = o
-	}
-	_ = s.informer.Replace(all, strconv.Itoa(version)) // never fails with this key function
+	return out
 }
 
-// event sends an event of a watch and puts it into the informer.
-func (s *sent) event(kind watch.EventType, u *authv1alpha1.User) {
-	s.watchEvent(watch.Event{Type: kind, Object: u})
-	if kind == watch.Deleted {
-		_ = s.informer.Delete(u)
-	} else {
-		_ = s.informer.Add(u)
-	}
+// list sends a list of all Users.
+func (s *sent) list(version int, users ...metav1.Object) {
+	listed := versionsOf(users...)
+	s.Listed(listed, s.held, strconv.Itoa(version))
+	s.held = listed
 }
 
 func (s *sent) applied(name string, version int) {
@@ -89,11 +64,9 @@ func TestNothingIsInForceBeforeTheListIsComplete(t *testing.T) {
 	t.Parallel()
 	s := newSent()
 	s.want(t, 0)
-	s.beginList()
-	s.listEvent(watch.Event{Type: watch.Added, Object: userAt("a", 7)})
+	s.list(20, userAt("a", 7))
+	s.want(t, 6)
 	s.applied("a", 7)
-	s.want(t, 0)
-	s.listEvent(bookmark(20, true))
 	s.want(t, 20)
 }
 
@@ -105,9 +78,9 @@ func TestVersionStopsBeforeWhatIsNotApplied(t *testing.T) {
 	s.want(t, 2)
 	s.applied("a", 3)
 	s.want(t, 10)
-	s.event(watch.Modified, userAt("a", 12))
-	s.event(watch.Modified, userAt("a", 15))
-	s.event(watch.Modified, userAt("b", 17))
+	s.Sent(userAt("a", 12), false)
+	s.Sent(userAt("a", 15), false)
+	s.Sent(userAt("b", 17), false)
 	s.want(t, 11)
 	s.applied("b", 17)
 	s.want(t, 11)
@@ -115,7 +88,7 @@ func TestVersionStopsBeforeWhatIsNotApplied(t *testing.T) {
 	s.want(t, 12) // and nothing is known between 12 and 15
 	s.applied("a", 15)
 	s.want(t, 17)
-	s.watchEvent(bookmark(30, false))
+	s.Reached("30")
 	s.want(t, 30)
 }
 
@@ -124,19 +97,19 @@ func TestDeletionIsInForceWhenTheDirectoryHasForgotten(t *testing.T) {
 	s := newSent()
 	s.list(10, userAt("a", 3))
 	s.applied("a", 3)
-	s.event(watch.Deleted, userAt("a", 14))
+	s.Sent(userAt("a", 14), true)
 	s.applied("a", 3) // it was read before the cache knew
 	s.want(t, 13)
 	s.progress.Users.Forget(key("a"))
 	s.want(t, 14)
-	s.event(watch.Added, userAt("a", 20))
+	s.Sent(userAt("a", 20), false)
 	s.progress.Users.Forget(key("a")) // again, before the cache has the new one
 	s.want(t, 19)
 	s.applied("a", 20)
 	s.want(t, 20)
 }
 
-// An informer that was away too long lists again. It passes on only what differs from what it holds.
+// A cache that was away too long lists again. It passes on only what differs from what it holds.
 func TestSecondListWaitsForWhatHasChanged(t *testing.T) {
 	t.Parallel()
 	s := newSent()
@@ -154,36 +127,14 @@ func TestSecondListWaitsForWhatHasChanged(t *testing.T) {
 	s.want(t, 50)
 }
 
-func TestObjectOfAnAbandonedListIsNotWaitedFor(t *testing.T) {
-	t.Parallel()
-	s := newSent()
-	s.list(0, userAt("a", 3), userAt("short-lived", 4))
-	s.list(10, userAt("a", 3))
-	s.applied("a", 3)
-	s.want(t, 10)
-}
-
-func TestObjectDeletedWhileListedIsNotWaitedFor(t *testing.T) {
-	t.Parallel()
-	s := newSent()
-	s.beginList()
-	s.listEvent(watch.Event{Type: watch.Added, Object: userAt("a", 3)})
-	s.listEvent(watch.Event{Type: watch.Deleted, Object: userAt("a", 9)})
-	s.listEvent(bookmark(10, true))
-	s.want(t, 10)
-}
-
 // A Secret is in force when each User that it concerns was read after that.
 func TestSecretWaitsForItsUsers(t *testing.T) {
 	t.Parallel()
 	p := NewProgress()
 	fill(usersNamespace, 1000, p.Users, p.Tokens, p.Revocations)
-	store := toolscache.NewStore(toolscache.MetaNamespaceKeyFunc)
-	secrets := p.Secrets.follow(nil, usersNamespace, func(context.Context) {}, func() toolscache.Store { return store })
-	secrets.beginList()
-	secrets.listEvent(bookmark(10, true))
-	secret := userAt("s", 20) // only its metadata matters
-	secrets.watchEvent(watch.Event{Type: watch.Modified, Object: secret})
+	secrets := p.Secrets.Follow(usersNamespace)
+	secrets.Listed(nil, nil, "10")
+	secrets.Sent(userAt("s", 20), false) // only its metadata matters
 	want := func(version uint64) {
 		t.Helper()
 		if got := p.InForce().In(usersNamespace).Secrets; got != version {
@@ -211,7 +162,7 @@ func TestVersionThatIsNoNumberIsNotInForce(t *testing.T) {
 	s.list(10)
 	odd := userAt("a", 0)
 	odd.ResourceVersion = "a-17"
-	s.event(watch.Modified, odd)
+	s.Sent(odd, false)
 	s.want(t, 0)
 }
 
@@ -222,12 +173,8 @@ func addNamespace(p *Progress, name string, version int) { fill(name, version, p
 // fill is addNamespace for some kinds.
 func fill(namespace string, version int, kinds ...*Observed) {
 	for _, o := range kinds {
-		s := o.follow(nil, namespace, func(context.Context) {}, func() toolscache.Store {
-			return toolscache.NewStore(toolscache.MetaNamespaceKeyFunc)
-		})
-		if version > 0 {
-			s.beginList()
-			s.listEvent(bookmark(version, true))
+		if s := o.Follow(namespace); version > 0 {
+			s.Listed(nil, nil, strconv.Itoa(version))
 		}
 	}
 }
@@ -305,8 +252,7 @@ func TestTenantsAreInForceWhenTheyWerePut(t *testing.T) {
 	t.Parallel()
 	p := NewProgress()
 	addNamespace(p, "team-a", 10)
-	store := toolscache.NewStore(toolscache.MetaNamespaceKeyFunc)
-	s := p.Tenants.follow(nil, "system", func(context.Context) {}, func() toolscache.Store { return store })
+	s := p.Tenants.Follow("system")
 	tenant := func(version int) *authv1alpha1.Tenant {
 		return &authv1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Namespace: "system", Name: "a", ResourceVersion: strconv.Itoa(version)}}
 	}
@@ -316,13 +262,11 @@ func TestTenantsAreInForceWhenTheyWerePut(t *testing.T) {
 			t.Errorf("in force up to %d, want %d", got, version)
 		}
 	}
-	s.beginList()
-	s.listEvent(watch.Event{Type: watch.Added, Object: tenant(5)})
-	s.listEvent(bookmark(10, true))
+	s.Listed(versionsOf(tenant(5)), nil, "10")
 	want(4)
 	p.PutTenants([]*authv1alpha1.Tenant{tenant(5)})
 	want(10)
-	s.watchEvent(watch.Event{Type: watch.Deleted, Object: tenant(20)})
+	s.Sent(tenant(20), true)
 	p.PutTenants([]*authv1alpha1.Tenant{tenant(5)}) // the cache has not heard
 	want(19)
 	p.PutTenants(nil)

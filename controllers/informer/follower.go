@@ -2,24 +2,15 @@ package informer
 
 import (
 	"context"
-	"math/rand/v2"
-	"net/http"
+	"fmt"
+	"maps"
 	"sync"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/util/workqueue"
+	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/log"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 )
@@ -30,22 +21,28 @@ import (
 // times. This cache parses it once, and knows whether it is as new as the API server was at start, so
 // that finding out does not take another complete list.
 //
-// It calls the handlers of events itself. A shared informer of client-go has two goroutines and a buffer
-// of 16 KiB for each of them, and with 1,000 namespaces that is most of what a replica takes.
+// It is itself the store that client-go's Reflector fills, and calls the handlers of events. An informer
+// of client-go has a queue and three more goroutines, a shared one two goroutines and a buffer of
+// 16 KiB for each handler, and with 1,000 namespaces that is most of what a replica takes.
 //
-// Readers share its objects and must not change them. It is safe for concurrent use.
+// Readers share its objects and must not change them. It is safe for concurrent use, except that only
+// the Reflector calls Add, Update, Delete, Replace and Bookmark.
 type follower struct {
-	toolscache.Controller
 	*kind
 	namespace string
-	store     toolscache.Store
+	whole     bool                  // all objects come at the beginning of a watch if the API server can do that
+	await     func(context.Context) // called before each request
+	stream    *delivery.Stream
+	objects   toolscache.Indexer
+	filled    chan struct{} // closed when the objects that were there at first are in the cache
 
-	delivering    sync.Mutex // held during an event, so that a new handler misses none
+	delivering    sync.Mutex // held during a change and its events, so that a new handler misses none
 	subscriptions []subscription
 
 	mu             sync.Mutex
+	version        string // resourceVersion of the cache, which may lack nothing older
 	versionAtStart string // resourceVersion of the API server before the first list; empty until known
-	state          State
+	state          State  // apart from Synced
 }
 
 // State is how one kind of object in one namespace is followed. It is an immutable value.
@@ -60,33 +57,41 @@ type State struct {
 	Refusal      error
 }
 
-// If the API server refuses to list or watch, a follower asks again after leastRefusedPause at first, and
-// later after a quarter of the time that it has been refused, up to mostRefusedPause. To that it adds
-// up to as much again at random.
-const (
-	leastRefusedPause = time.Second
-	mostRefusedPause  = 15 * time.Second
-)
-
-// newFollower returns a follower that never resyncs, that is, it does not periodically deliver
-// unchanged objects again, because no controller needs that. progress learns what it receives.
-func newFollower(k *kind, namespace string, progress *delivery.Progress) *follower {
-	f := &follower{kind: k, namespace: namespace}
-	recorded := k.observed(progress).Follow(
-		&toolscache.ListWatch{ListWithContextFunc: f.list, WatchFuncWithContext: f.watch}, namespace, progress.Await,
-		func() toolscache.Store { return f.store })
-	f.store, f.Controller = toolscache.NewInformerWithOptions(toolscache.InformerOptions{
-		ListerWatcher: retrying(recorded), ObjectType: k.example, Handler: f, Indexers: k.indexers, Transform: k.transform,
-	})
-	return f
+// newFollower returns a follower that has not begun. progress learns what it receives. whole says that
+// the namespace has a good part of all objects of its kind: see requests.
+func newFollower(k *kind, namespace string, whole bool, progress *delivery.Progress) *follower {
+	return &follower{
+		kind: k, namespace: namespace, whole: whole, await: progress.Await, stream: k.observed(progress).Follow(namespace),
+		objects: toolscache.NewIndexer(toolscache.MetaNamespaceKeyFunc, k.indexers), filled: make(chan struct{}),
+	}
 }
 
-// subscription is a handler of the events of one kind.
-type subscription struct {
-	kind    string
-	ctx     context.Context //nolint:containedctx // of the controller
-	queue   workqueue.TypedRateLimitingInterface[reconcile.Request]
-	handler handler.EventHandler
+// run follows the objects until the context ends. Unchanged objects are never delivered again, because
+// no controller needs that.
+func (f *follower) run(ctx context.Context) {
+	log := klog.FromContext(ctx)
+	toolscache.NewReflectorWithOptions(f.requests(), f.example, f, toolscache.ReflectorOptions{Logger: &log, Name: f.namespace + "/" + f.resource}).RunWithContext(ctx)
+}
+
+// synced reports whether the objects that were there at first are in the cache.
+func (f *follower) synced() bool {
+	select {
+	case <-f.filled:
+		return true
+	default:
+		return false
+	}
+}
+
+// awaitFilled waits until the objects that were there at first are in the cache, and reports whether
+// they are before the context ends.
+func (f *follower) awaitFilled(ctx context.Context) bool {
+	select {
+	case <-f.filled:
+		return true
+	case <-ctx.Done():
+		return f.synced()
+	}
 }
 
 // attach delivers events to a handler from now on, and reports the objects that there are as new.
@@ -94,176 +99,139 @@ func (f *follower) attach(s subscription) {
 	f.delivering.Lock()
 	defer f.delivering.Unlock()
 	f.subscriptions = append(f.subscriptions, s)
-	for _, object := range f.store.List() {
-		s.created(object, true)
+	for _, o := range f.all() {
+		s.changed(nil, o, true)
 	}
 }
 
-func (s subscription) created(object any, initial bool) {
-	if o, ok := object.(client.Object); ok {
-		s.handler.Create(s.ctx, event.CreateEvent{Object: o, IsInInitialList: initial}, s.queue)
-	}
-}
+// Add implements cache.ReflectorStore.
+func (f *follower) Add(object any) error { return f.put(object) }
 
-func (s subscription) updated(before, after any) {
-	o, ok := before.(client.Object)
-	n, also := after.(client.Object)
-	if ok && also {
-		s.handler.Update(s.ctx, event.UpdateEvent{ObjectOld: o, ObjectNew: n}, s.queue)
-	}
-}
+// Update implements cache.ReflectorStore.
+func (f *follower) Update(object any) error { return f.put(object) }
 
-func (s subscription) deleted(object any) {
-	last, unknown := object.(toolscache.DeletedFinalStateUnknown)
-	if unknown {
-		object = last.Obj
-	}
-	if o, ok := object.(client.Object); ok {
-		s.handler.Delete(s.ctx, event.DeleteEvent{Object: o, DeleteStateUnknown: unknown}, s.queue)
-	}
-}
-
-// deliver calls tell for each handler.
-func (f *follower) deliver(tell func(subscription)) {
-	f.delivering.Lock()
-	defer f.delivering.Unlock()
-	for _, s := range f.subscriptions {
-		tell(s)
-	}
-}
-
-// OnAdd implements cache.ResourceEventHandler.
-func (f *follower) OnAdd(object any, initial bool) {
-	f.deliver(func(s subscription) { s.created(object, initial) })
-}
-
-// OnUpdate implements cache.ResourceEventHandler.
-func (f *follower) OnUpdate(before, after any) {
-	f.deliver(func(s subscription) { s.updated(before, after) })
-}
-
-// OnDelete implements cache.ResourceEventHandler.
-func (f *follower) OnDelete(object any) { f.deliver(func(s subscription) { s.deleted(object) }) }
-
-// request returns a request for the objects. A kind with a decoder of its own reads only JSON,
-// whatever content type client-go prefers.
-func (f *follower) request(opts *metav1.ListOptions) *rest.Request {
-	r := f.client.Get().Namespace(f.namespace).Resource(f.resource).VersionedParams(opts, f.params)
-	if f.decoder != nil {
-		r.SetHeader("Accept", runtime.ContentTypeJSON)
-	}
-	return r
-}
-
-// list lists all objects. client-go calls it only if the API server cannot send the initial objects
-// as part of a watch.
-func (f *follower) list(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
-	opts.FieldSelector = f.selector
-	return untilPermitted(ctx, f, func(ctx context.Context) (runtime.Object, error) {
-		if err := f.learnServerVersion(ctx); err != nil {
-			return nil, err
-		}
-		out := f.newList()
-		return out, f.request(&opts).Do(ctx).Into(out)
-	})
-}
-
-// watch watches the objects.
-func (f *follower) watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
-	opts.FieldSelector, opts.Watch = f.selector, true
-	return untilPermitted(ctx, f, func(ctx context.Context) (watch.Interface, error) {
-		if opts.SendInitialEvents != nil { // the watch begins with all objects
-			if err := f.learnServerVersion(ctx); err != nil {
-				return nil, err
-			}
-		}
-		if f.decoder == nil {
-			return f.request(&opts).Watch(ctx)
-		}
-		body, err := f.request(&opts).Stream(ctx)
-		if err != nil {
-			return nil, err
-		}
-		reporter := apierrors.NewClientErrorReporter(http.StatusInternalServerError, http.MethodGet, "ClientWatchDecoding")
-		return watch.NewStreamWatcherWithLogger(log.FromContext(ctx), f.decoder(body), reporter), nil
-	})
-}
-
-// untilPermitted calls ask until the API server does not refuse it, and keeps the state of f.
-func untilPermitted[T any](ctx context.Context, f *follower, ask func(context.Context) (T, error)) (T, error) {
-	ctx = context.WithValue(ctx, heardKey{}, f.heard)
-	for {
-		answer, err := ask(ctx)
-		f.note(ctx, err)
-		if !refused(err) {
-			return answer, err
-		}
-		pause := min(max(time.Since(f.snapshot().RefusedSince)/4, leastRefusedPause), mostRefusedPause)
-		if !Sleep(ctx, pause+rand.N(pause)) { //nolint:gosec // spreads retries; not for security
-			return answer, err
-		}
-	}
-}
-
-// refused reports whether the API server refuses to let the service read a namespace: its rights are
-// gone, or the kind is.
-func refused(err error) bool { return apierrors.IsForbidden(err) || apierrors.IsNotFound(err) }
-
-// note keeps what the API server has answered.
-func (f *follower) note(ctx context.Context, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	now := time.Now()
-	switch {
-	case err == nil:
-		if !f.state.RefusedSince.IsZero() {
-			log.FromContext(ctx).Info("a namespace can be read again", "namespace", f.namespace, "kind", f.name)
-		}
-		f.state.LastSuccess, f.state.RefusedSince, f.state.Refusal = now, time.Time{}, nil
-	case refused(err):
-		if f.state.RefusedSince.IsZero() {
-			log.FromContext(ctx).Info("cannot read a namespace; will retry", "namespace", f.namespace, "kind", f.name, "error", err.Error())
-			f.state.RefusedSince = now
-		}
-		f.state.LastRefused, f.state.Refusal = now, err
-	}
-}
-
-// heard records a sign of life of this kind in this namespace.
-func (f *follower) heard() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.state.LastHeard = time.Now()
-}
-
-func (f *follower) snapshot() State {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	s := f.state
-	s.Synced = f.HasSynced()
-	return s
-}
-
-// learnServerVersion gets the current resourceVersion from the API server before the first list of
-// all objects. Each attempt sends a new request, so that the version is not older than necessary. The
-// request is a list of one object without a resourceVersion, which makes the response consistent.
-func (f *follower) learnServerVersion(ctx context.Context) error {
-	if f.HasSynced() {
-		return nil
-	}
-	first := &metav1.PartialObjectMetadataList{}
-	raw, err := f.client.Get().Namespace(f.namespace).Resource(f.resource).VersionedParams(&metav1.ListOptions{Limit: 1, FieldSelector: f.selector}, f.params).
-		SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").Do(ctx).Raw()
+func (f *follower) put(object any) error {
+	o, err := f.slim(object)
 	if err != nil {
 		return err
 	}
-	if err := decodeMetadata(raw, first); err != nil {
+	f.stream.Sent(o, false)
+	if err := f.hold(o, false); err != nil {
 		return err
 	}
+	f.setVersion(o.GetResourceVersion())
+	return nil
+}
+
+// hold puts an object into the cache and tells the handlers.
+func (f *follower) hold(o client.Object, initial bool) error {
+	f.delivering.Lock()
+	defer f.delivering.Unlock()
+	before := f.get(client.ObjectKeyFromObject(o))
+	if err := f.objects.Add(o); err != nil {
+		return err
+	}
+	for _, s := range f.subscriptions {
+		s.changed(before, o, initial)
+	}
+	return nil
+}
+
+// Delete implements cache.ReflectorStore.
+func (f *follower) Delete(object any) error {
+	o, err := f.slim(object)
+	if err != nil {
+		return err
+	}
+	if f.get(client.ObjectKeyFromObject(o)) == nil {
+		return f.Bookmark(o.GetResourceVersion()) // no one waits for what was never there
+	}
+	f.stream.Sent(o, true)
+	if err := f.drop(o, true); err != nil {
+		return err
+	}
+	f.setVersion(o.GetResourceVersion())
+	return nil
+}
+
+// drop takes an object from the cache and tells the handlers.
+func (f *follower) drop(o client.Object, exact bool) error {
+	f.delivering.Lock()
+	defer f.delivering.Unlock()
+	if err := f.objects.Delete(o); err != nil {
+		return err
+	}
+	for _, s := range f.subscriptions {
+		s.deleted(o, exact)
+	}
+	return nil
+}
+
+// Replace implements cache.ReflectorStore: these are all objects that there are.
+func (f *follower) Replace(objects []any, version string) error {
+	held, listed := f.versions(), make(map[types.NamespacedName]string, len(objects))
+	for i := range objects {
+		o, err := f.slim(objects[i])
+		if err != nil {
+			return err
+		}
+		objects[i], listed[client.ObjectKeyFromObject(o)] = o, o.GetResourceVersion()
+	}
+	f.stream.Listed(listed, held, version)
+	for _, object := range objects {
+		o, ok := object.(client.Object)
+		if key := client.ObjectKeyFromObject(o); !ok || held[key] == listed[key] {
+			continue
+		}
+		if err := f.hold(o, !f.synced()); err != nil {
+			return err
+		}
+	}
+	maps.DeleteFunc(held, func(key types.NamespacedName, _ string) bool { _, ok := listed[key]; return ok })
+	for key := range held {
+		if err := f.drop(f.get(key), false); err != nil {
+			return err
+		}
+	}
+	f.setVersion(version)
+	if !f.synced() {
+		close(f.filled)
+	}
+	return nil
+}
+
+// Bookmark implements cache.ReflectorBookmarkStore: nothing has changed up to this version.
+func (f *follower) Bookmark(version string) error {
+	f.stream.Reached(version)
+	f.setVersion(version)
+	return nil
+}
+
+// Resync implements cache.ReflectorStore. There is nothing to do.
+func (*follower) Resync() error { return nil }
+
+// Transformer implements cache.TransformingStore.
+func (f *follower) Transformer() toolscache.TransformFunc { return f.transform }
+
+// slim returns an object as the cache holds it.
+func (f *follower) slim(object any) (client.Object, error) {
+	if f.transform != nil {
+		var err error
+		if object, err = f.transform(object); err != nil {
+			return nil, err
+		}
+	}
+	o, ok := object.(client.Object)
+	if !ok {
+		return nil, fmt.Errorf("a %T is no object of the API server", object)
+	}
+	return o, nil
+}
+
+func (f *follower) setVersion(version string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.versionAtStart = first.ResourceVersion
-	return nil
+	f.version = version
 }
 
 // listing returns the names and versions in the cache, and whether they are at least as new as the
@@ -271,9 +239,8 @@ func (f *follower) learnServerVersion(ctx context.Context) error {
 // lags behind, or if versions cannot be compared.
 func (f *follower) listing() (_ Listing, fresh bool) {
 	f.mu.Lock()
-	versionAtStart := f.versionAtStart
+	versionAtStart, version := f.versionAtStart, f.version // read before the objects, which may be newer but not older
 	f.mu.Unlock()
-	version := f.store.LastStoreSyncResourceVersion() // read before the objects, which may be newer but not older
 	if versionAtStart == "" || delivery.Older(version, versionAtStart) {
 		return Listing{}, false
 	}
@@ -283,19 +250,30 @@ func (f *follower) listing() (_ Listing, fresh bool) {
 // versions returns the resourceVersions of the objects in the cache.
 func (f *follower) versions() map[types.NamespacedName]string {
 	out := map[types.NamespacedName]string{}
-	for _, object := range f.store.List() {
+	for _, o := range f.all() {
+		out[client.ObjectKeyFromObject(o)] = o.GetResourceVersion()
+	}
+	return out
+}
+
+// all returns the objects in the cache.
+func (f *follower) all() []client.Object {
+	held := f.objects.List()
+	out := make([]client.Object, 0, len(held))
+	for _, object := range held {
 		if o, ok := object.(client.Object); ok {
-			out[client.ObjectKeyFromObject(o)] = o.GetResourceVersion()
+			out = append(out, o)
 		}
 	}
 	return out
 }
 
 // get returns an object of the cache, or nil if there is none.
-func (f *follower) get(key types.NamespacedName) any {
-	object, _, err := f.store.GetByKey(key.String())
+func (f *follower) get(key types.NamespacedName) client.Object {
+	object, _, err := f.objects.GetByKey(key.String())
 	if err != nil {
 		return nil // this store returns no errors
 	}
-	return object
+	o, _ := object.(client.Object)
+	return o
 }

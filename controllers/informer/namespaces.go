@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -116,7 +115,7 @@ func (n *Namespaces) follow(names []string) {
 	}
 	for _, name := range names {
 		if n.of(name) == nil {
-			n.add(ctx, name)
+			n.add(ctx, name, len(names) <= fewNamespaces)
 		}
 	}
 }
@@ -137,10 +136,13 @@ func (n *Namespaces) of(name string) *namespace {
 	return n.followed[name]
 }
 
-func (n *Namespaces) add(ctx context.Context, name string) {
+// fewNamespaces is the number of namespaces up to which each is taken for a good part of all objects.
+const fewNamespaces = 4
+
+func (n *Namespaces) add(ctx context.Context, name string, whole bool) {
 	ns := &namespace{name: name, followers: map[string]*follower{}}
 	for _, k := range n.kinds {
-		ns.followers[k.name] = newFollower(k, name, n.progress)
+		ns.followers[k.name] = newFollower(k, name, whole, n.progress)
 	}
 	ctx, ns.cancel = context.WithCancel(ctx)
 	ns.ctx = ctx
@@ -153,7 +155,7 @@ func (n *Namespaces) add(ctx context.Context, name string) {
 		ns.attach(s)
 	}
 	for _, f := range ns.followers {
-		ns.running.Go(func() { f.RunWithContext(ns.ctx) })
+		ns.running.Go(func() { f.run(ns.ctx) })
 	}
 }
 
@@ -167,10 +169,10 @@ func (n *Namespaces) remove(ns *namespace) {
 	n.mu.Unlock()
 	n.Removing(ns.users())
 	for _, kind := range Kinds() {
-		for _, object := range ns.followers[kind].store.List() {
+		for _, o := range ns.followers[kind].all() {
 			for _, s := range subscriptions {
 				if s.kind == kind {
-					s.deleted(object)
+					s.deleted(o, true)
 				}
 			}
 		}
@@ -216,7 +218,7 @@ func (ns *namespace) attach(s subscription) {
 		return
 	}
 	ns.running.Go(func() {
-		if toolscache.WaitForCacheSync(ns.ctx.Done(), ns.followers[Secret].HasSynced) {
+		if ns.followers[Secret].awaitFilled(ns.ctx) {
 			ns.followers[User].attach(s)
 		}
 	})
@@ -230,12 +232,12 @@ func (n *Namespaces) AwaitFilled(ctx context.Context, namespace string) {
 		return
 	}
 	for _, f := range ns.followers {
-		toolscache.WaitForCacheSync(ctx.Done(), f.HasSynced)
+		f.awaitFilled(ctx)
 	}
 }
 
 // get returns an object of a cache, or nil if there is none.
-func (n *Namespaces) get(kind string, key types.NamespacedName) any {
+func (n *Namespaces) get(kind string, key types.NamespacedName) client.Object {
 	ns := n.of(key.Namespace)
 	if ns == nil {
 		return nil
@@ -273,11 +275,7 @@ func (n *Namespaces) TokensByID(namespace, id string) []*authv1alpha1.Token {
 	if ns == nil {
 		return nil
 	}
-	tokens, ok := ns.followers[Token].store.(toolscache.Indexer)
-	if !ok {
-		return nil // it has an index, so it is one
-	}
-	objects, err := tokens.ByIndex(byTokenID, id)
+	objects, err := ns.followers[Token].objects.ByIndex(byTokenID, id)
 	if err != nil {
 		return nil // the index exists
 	}
@@ -294,7 +292,7 @@ func (n *Namespaces) TokensByID(namespace, id string) []*authv1alpha1.Token {
 // follow, by their own events.
 func (n *Namespaces) UsersIn(namespace string) []types.NamespacedName {
 	ns := n.of(namespace)
-	if ns == nil || !ns.followers[Secret].HasSynced() {
+	if ns == nil || !ns.followers[Secret].synced() {
 		return nil
 	}
 	return ns.users()
@@ -302,10 +300,8 @@ func (n *Namespaces) UsersIn(namespace string) []types.NamespacedName {
 
 func (ns *namespace) users() []types.NamespacedName {
 	var out []types.NamespacedName
-	for _, object := range ns.followers[User].store.List() {
-		if u, ok := object.(*authv1alpha1.User); ok {
-			out = append(out, client.ObjectKeyFromObject(u))
-		}
+	for _, u := range ns.followers[User].all() {
+		out = append(out, client.ObjectKeyFromObject(u))
 	}
 	return out
 }

@@ -32,7 +32,7 @@ func TestOnlyTimesOfRefusalCount(t *testing.T) {
 			name: User, example: &authv1alpha1.User{},
 			observed: func(p *delivery.Progress) *delivery.Observed { return p.Users },
 		}
-		f := newFollower(users, "team", delivery.NewProgress())
+		f := newFollower(users, "team", true, delivery.NewProgress())
 		n := &Namespaces{followed: map[string]*namespace{"team": {followers: map[string]*follower{User: f}}}}
 		forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "users"}, "", errors.New("no role"))
 		for _, step := range []struct {

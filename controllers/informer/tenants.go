@@ -42,7 +42,7 @@ func NewTenants(mgr ctrl.Manager, namespace string, progress *delivery.Progress)
 	if err := k.connect(mgr, config, connection); err != nil {
 		return nil, err
 	}
-	t := &Tenants{newFollower(k, namespace, progress)}
+	t := &Tenants{newFollower(k, namespace, true, progress)}
 	return t, mgr.Add(t)
 }
 
@@ -64,12 +64,12 @@ func (*Tenants) NeedLeaderElection() bool { return false }
 
 // Start follows the Tenants until the context ends.
 func (t *Tenants) Start(ctx context.Context) error {
-	t.follower.RunWithContext(log.IntoContext(ctx, log.FromContext(ctx).WithName("tenants")))
+	t.follower.run(log.IntoContext(ctx, log.FromContext(ctx).WithName("tenants")))
 	return nil
 }
 
 // HasSynced reports whether the Tenants that were there at first are in the cache.
-func (t *Tenants) HasSynced() bool { return t.follower.HasSynced() }
+func (t *Tenants) HasSynced() bool { return t.follower.synced() }
 
 // Namespace returns the namespace of the Tenants.
 func (t *Tenants) Namespace() string { return t.follower.namespace }
@@ -80,7 +80,7 @@ func (t *Tenants) State() State { return t.follower.snapshot() }
 // List returns all Tenants.
 func (t *Tenants) List() []*authv1alpha1.Tenant {
 	var out []*authv1alpha1.Tenant
-	for _, object := range t.follower.store.List() {
+	for _, object := range t.follower.all() {
 		if tenant, ok := object.(*authv1alpha1.Tenant); ok {
 			out = append(out, tenant)
 		}
