@@ -68,10 +68,10 @@ func (a *App) clusterMetrics(mgr manager.Manager, cert certificate) ([]manager.R
 
 // throwawayCertificate returns a certificate of a CA that exists in this process only.
 func (a *App) throwawayCertificate() (certificate, error) {
-	ca, err := authority.Authority{}.Advance(a.now())
+	own := authority.NewSource(localNames(a.options), a.now)
+	ca, err := authority.Authority{}.Advance(own.Names(), a.now())
 	if err != nil {
 		return certificate{}, err
 	}
-	own := authority.NewSource(localNames(a.options), a.now)
 	return certificate{get: own.GetCertificate, ends: own.NotAfter}, own.Use(ca)
 }

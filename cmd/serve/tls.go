@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
@@ -38,7 +40,7 @@ func (a *App) clusterCertificate(mgr manager.Manager, namespace string, tenants 
 		}
 		return cert, mgr.Add(watcher)
 	}
-	names := append(localNames(o), serviceNames("gatehouse", namespace)...)
+	names := append(issuerNames(o), serviceNames("gatehouse", namespace)...)
 	if deployment := deploymentOf(ownName()); deployment != "gatehouse" && deployment != "" {
 		names = append(names, serviceNames(deployment, namespace)...)
 	}
@@ -106,13 +108,20 @@ func mountedCertificate(o *Options) (*certwatcher.CertWatcher, certificate, erro
 	return watcher, certificate{get: watcher.GetCertificate, ends: ends}, nil
 }
 
-// localNames returns the names by which clients on this machine reach the service, and the host of
-// the issuer URL.
+// localNames returns the names by which clients on this machine reach the service, its own name, and
+// the host of the issuer URL.
 func localNames(o *Options) []string {
-	names := []string{"localhost", "127.0.0.1", "::1"}
-	if host, err := os.Hostname(); err == nil {
+	names := issuerNames(o)
+	if host, err := os.Hostname(); err == nil && len(validation.IsDNS1123Subdomain(strings.ToLower(host))) == 0 {
 		names = append(names, host)
 	}
+	return names
+}
+
+// issuerNames returns the names by which clients on this machine reach the service, and the host of the
+// issuer URL. The CA that all replicas share may have no name of a Pod, because each Pod has another.
+func issuerNames(o *Options) []string {
+	names := []string{"localhost", "127.0.0.1", "::1"}
 	if u, err := url.Parse(o.IssuerURL); err == nil && u.Hostname() != "" {
 		names = append(names, u.Hostname())
 	}

@@ -12,7 +12,7 @@ import (
 
 func TestTLSTakesAuthenticatedEncryptionOnly(t *testing.T) {
 	t.Parallel()
-	ca, err := authority.Authority{}.Advance(time.Now())
+	ca, err := authority.Authority{}.Advance([]string{"localhost"}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

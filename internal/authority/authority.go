@@ -31,13 +31,17 @@ const (
 	backdating   = 5 * time.Minute     // for clients whose clocks are behind
 )
 
+// maximumCAs bounds the bundle of a server whose names change again and again.
+const maximumCAs = 4
+
 // The names of the entries that hold an Authority.
 const (
 	CertificateEntry = "ca.crt" // PEM; clients trust these certificates
 	KeyEntry         = "ca.key" // PEM; keys in the order of the certificates
 )
 
-// Authority is one CA, or two while one takes over from the other. It is an immutable value.
+// Authority is one CA, or several: one that takes over from another, or that may have names that another
+// may not. It is an immutable value.
 type Authority struct {
 	pairs []pair // the oldest first
 }
@@ -47,19 +51,25 @@ type pair struct {
 	key         crypto.Signer
 }
 
-// Advance returns the authority as it should be at now: it drops CAs that have ended and adds the
-// next one when it is due. The zero Authority gets its first CA. Every replica may call Advance;
-// the first to store the result wins.
-func (a Authority) Advance(now time.Time) (Authority, error) {
+// Advance returns the authority as it should be at now, for a server with these DNS names and IP
+// addresses: it drops CAs that have ended and adds the next one when it is due, or when there is a name
+// that the youngest may not issue certificates for. The zero Authority gets its first CA. Every replica
+// may call Advance; the first to store the result wins.
+func (a Authority) Advance(names []string, now time.Time) (Authority, error) {
 	next := Authority{pairs: slices.DeleteFunc(slices.Clone(a.pairs), func(p pair) bool { return !now.Before(p.certificate.NotAfter) })}
 	if n := len(next.pairs); n > 0 && next.pairs[n-1].certificate.NotAfter.Sub(now) > publishAhead {
-		return next, nil
+		youngest := next.pairs[n-1].certificate
+		if len(permitted(youngest, names)) == len(names) {
+			return next, nil
+		}
+		names = append(slices.Clone(names), constraints(youngest)...) // other replicas may need those
 	}
-	p, err := newCA(now)
+	p, err := newCA(names, now)
 	if err != nil {
 		return a, err
 	}
 	next.pairs = append(next.pairs, p)
+	next.pairs = next.pairs[max(0, len(next.pairs)-maximumCAs):]
 	return next, nil
 }
 
@@ -132,12 +142,42 @@ func blocks[T any](text []byte, entry string, parse func([]byte) (T, error)) ([]
 	}
 }
 
-// Leaf issues a server certificate for DNS names and IP addresses. The zero Authority cannot issue
-// one.
-func (a Authority) Leaf(names []string, now time.Time) (*tls.Certificate, error) {
-	if len(a.pairs) == 0 {
+// Leaves issues server certificates for DNS names and IP addresses: one of the CA that issues at now,
+// and, if that may not have all the names, others of younger CAs. The zero Authority cannot issue any.
+func (a Authority) Leaves(names []string, now time.Time) ([]*tls.Certificate, error) {
+	var leaves []*tls.Certificate
+	missing := slices.Clone(names)
+	for _, ca := range a.issuing(now) {
+		own := permitted(ca.certificate, names)
+		before := len(missing)
+		missing = slices.DeleteFunc(missing, func(name string) bool { return slices.Contains(own, name) })
+		if len(missing) == before {
+			continue
+		}
+		leaf, err := ca.issue(own, now)
+		if err != nil {
+			return nil, fmt.Errorf("make a server certificate: %w", err)
+		}
+		leaves = append(leaves, leaf)
+	}
+	if len(leaves) == 0 {
 		return nil, errors.New("no CA to issue a certificate with")
 	}
+	return leaves, nil
+}
+
+// issuing returns the CAs in the order in which they issue: first the oldest that does not end within
+// takeOver, or else the youngest.
+func (a Authority) issuing(now time.Time) []pair {
+	for i, p := range a.pairs {
+		if p.certificate.NotAfter.Sub(now) > takeOver {
+			return a.pairs[i:]
+		}
+	}
+	return a.pairs[max(0, len(a.pairs)-1):]
+}
+
+func (p pair) issue(names []string, now time.Time) (*tls.Certificate, error) {
 	key, template, err := newCertificate("gatehouse", now, leafLifetime)
 	if err != nil {
 		return nil, err
@@ -151,35 +191,28 @@ func (a Authority) Leaf(names []string, now time.Time) (*tls.Certificate, error)
 			template.DNSNames = append(template.DNSNames, name)
 		}
 	}
-	ca := a.issuing(now)
-	der, err := x509.CreateCertificate(rand.Reader, template, ca.certificate, key.Public(), ca.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, p.certificate, key.Public(), p.key)
 	if err != nil {
-		return nil, fmt.Errorf("make a server certificate: %w", err)
+		return nil, err
 	}
 	leaf, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("make a server certificate: %w", err)
+		return nil, err
 	}
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
 }
 
-// issuing returns the oldest CA that does not end within takeOver, or else the youngest.
-func (a Authority) issuing(now time.Time) pair {
-	for _, p := range a.pairs {
-		if p.certificate.NotAfter.Sub(now) > takeOver {
-			return p
-		}
-	}
-	return a.pairs[len(a.pairs)-1]
-}
-
-func newCA(now time.Time) (pair, error) {
+// newCA returns a CA that can issue certificates of servers with these names only, so that whoever steals
+// its key cannot stand in for others.
+func newCA(names []string, now time.Time) (pair, error) {
 	key, template, err := newCertificate("gatehouse CA "+now.UTC().Format(time.DateOnly), now, caLifetime)
 	if err != nil {
 		return pair{}, err
 	}
 	template.IsCA, template.BasicConstraintsValid, template.MaxPathLenZero = true, true, true
 	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	constrain(template, names)
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		return pair{}, fmt.Errorf("make a CA: %w", err)

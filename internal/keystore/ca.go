@@ -62,7 +62,7 @@ func (c *CA) next(entries map[string][]byte) (map[string][]byte, error) {
 			return nil, fmt.Errorf("%w: %w", ErrUnreadableCA, err)
 		}
 	}
-	next, err := ca.Advance(c.Now())
+	next, err := ca.Advance(c.Source.Names(), c.Now())
 	if err != nil || (len(entries) > 0 && next.Equal(ca)) {
 		return entries, err
 	}

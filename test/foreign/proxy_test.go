@@ -339,14 +339,16 @@ func basic(login, password string) string {
 // for proxies that want one file.
 func newCertificate(t *testing.T) (certificate, key string, roots *x509.CertPool) {
 	t.Helper()
-	ca, err := authority.Authority{}.Advance(time.Now())
+	names := []string{"app.example.com"}
+	ca, err := authority.Authority{}.Advance(names, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaf, err := ca.Leaf([]string{"app.example.com"}, time.Now())
+	leaves, err := ca.Leaves(names, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
+	leaf := leaves[0]
 	der, err := x509.MarshalPKCS8PrivateKey(leaf.PrivateKey)
 	if err != nil {
 		t.Fatal(err)

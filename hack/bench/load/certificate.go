@@ -15,14 +15,16 @@ import (
 // certificate into dir for both servers, and returns the configuration of a client that trusts it.
 func writeCertificate(dir string) (*tls.Config, error) {
 	now := time.Now()
-	ca, err := authority.Authority{}.Advance(now)
+	names := []string{"localhost"}
+	ca, err := authority.Authority{}.Advance(names, now)
 	if err != nil {
 		return nil, err
 	}
-	leaf, err := ca.Leaf([]string{"localhost"}, now)
+	leaves, err := ca.Leaves(names, now)
 	if err != nil {
 		return nil, err
 	}
+	leaf := leaves[0]
 	key, err := x509.MarshalPKCS8PrivateKey(leaf.PrivateKey)
 	if err != nil {
 		return nil, err
