@@ -32,7 +32,7 @@ func TestReplicaThatIsCutOffStopsAnswering(t *testing.T) {
 	})
 	eventually(t, 2*time.Minute, "only the new replicas are left", func() error { return podCount(t, 3) })
 	addresses(t, 8443) // waits until they are ready
-	pod := replicas(t)[0]
+	pod := threeReplicas(t)[0]
 	env := "POD_IP=" + pod.Status.PodIP
 	e := start(t, "cutoff", "-replicas", pod.Status.PodIP+":8443")
 	e.awaitStarted(t)

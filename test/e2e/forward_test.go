@@ -39,7 +39,7 @@ func outsiders(t *testing.T) []outsider {
 		t.Fatal("the published CA holds no certificate")
 	}
 	var all []outsider
-	for _, p := range replicas(t) {
+	for _, p := range threeReplicas(t) {
 		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 		all = append(all, outsider{portForward(t, "pod/"+p.Name, 8443), &http.Client{Transport: transport, Timeout: 10 * time.Second}})
 	}

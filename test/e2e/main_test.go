@@ -182,14 +182,24 @@ func replicas(t *testing.T) []corev1.Pod {
 	return ready
 }
 
-// addresses returns those of the three replicas, for the flag -replicas of the client, once all are
-// ready. After a fault of the API server that may take a while: nodes that have not reported to it
-// count as lost, and their Pods as not ready.
+// threeReplicas returns the three replicas once all are ready. After a fault of the API server that may
+// take a while: nodes that have not reported to it count as lost, and their Pods as not ready.
+func threeReplicas(t *testing.T) (ready []corev1.Pod) {
+	t.Helper()
+	eventually(t, 3*time.Minute, "three replicas are ready", func() error {
+		if ready = replicas(t); len(ready) != 3 {
+			return fmt.Errorf("%d are ready", len(ready))
+		}
+		return nil
+	})
+	return ready
+}
+
+// addresses returns those of the three replicas, for the flag -replicas of the client.
 func addresses(t *testing.T, port int) string {
 	t.Helper()
-	eventually(t, 3*time.Minute, "three replicas are ready", func() error { return readyReplicas(t, 3) })
 	var all []string
-	for _, p := range replicas(t) {
+	for _, p := range threeReplicas(t) {
 		all = append(all, fmt.Sprintf("%s:%d", p.Status.PodIP, port))
 	}
 	return strings.Join(all, ",")

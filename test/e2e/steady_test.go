@@ -71,7 +71,7 @@ func TestTwoReplicasInTurnConform(t *testing.T) {
 	if folder == "" {
 		t.Skip("CONFORMANCE_DIR is not set")
 	}
-	address := net.JoinHostPort(replicas(t)[0].Status.PodIP, "8443")
+	address := net.JoinHostPort(threeReplicas(t)[0].Status.PodIP, "8443")
 	probe, err := net.DialTimeout("tcp", address, 3*time.Second)
 	if err != nil {
 		t.Skipf("the runner cannot reach a replica by its own address from this machine: %v", err)
@@ -92,7 +92,7 @@ func TestTwoReplicasInTurnConform(t *testing.T) {
 		}
 	})
 	var urls []string
-	for _, p := range replicas(t)[:2] {
+	for _, p := range threeReplicas(t)[:2] {
 		urls = append(urls, "https://"+net.JoinHostPort(p.Status.PodIP, "8443"))
 	}
 	hold(t.Context(), 5*time.Second) // until every replica has the users
