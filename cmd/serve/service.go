@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/loginstate"
 	"github.com/gatehouse-auth/gatehouse/server"
+	"github.com/gatehouse-auth/gatehouse/server/longpoll"
 )
 
 // drainTimeout is how long requests in flight may take to finish. Even a password hash that has
@@ -58,6 +59,8 @@ func (a *App) newWebServer(s source, handler http.Handler) *manager.Server {
 	if s.certificate.get != nil {
 		listener = tls.NewListener(listener, tlsConfig(s.certificate))
 	}
+	held := longpoll.Listen(listener)
+	web.ConnContext = held.ConnContext
 	timeout := drainTimeout
-	return &manager.Server{Name: "tokens", Server: web, Listener: listener, ShutdownTimeout: &timeout}
+	return &manager.Server{Name: "tokens", Server: web, Listener: held, ShutdownTimeout: &timeout}
 }

@@ -30,10 +30,13 @@ type feed struct {
 	instance string
 	changes  *directory.Changes
 
-	mu      sync.Mutex
-	waiting int
-	tick    chan struct{} // closed by the next tick
-	ticking bool
+	mu        sync.Mutex
+	waiting   int
+	tick      chan struct{} // closed by the next tick
+	ticking   bool
+	held      []heldRequest // of those that wait
+	attending bool          // attend runs
+	attention chan struct{} // has an element when one was held after a change
 
 	pageMu sync.Mutex
 	pages  []*page // the newest last
@@ -57,23 +60,23 @@ type page struct {
 func newFeed(changes *directory.Changes) *feed {
 	var instance [12]byte
 	_, _ = rand.Read(instance[:]) // never fails: crypto/rand ends the process instead
-	return &feed{instance: hex.EncodeToString(instance[:]), changes: changes, tick: make(chan struct{})}
+	return &feed{instance: hex.EncodeToString(instance[:]), changes: changes, tick: make(chan struct{}), attention: make(chan struct{}, 1)}
 }
 
 // join adds a request to those that wait, unless they are too many. The request waits for the tick or
-// for a change, and calls leave afterwards.
-func (f *feed) join() (tick <-chan struct{}, leave func(), ok bool) {
+// for a change, and leaves afterwards.
+func (f *feed) join() (tick <-chan struct{}, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.waiting >= maximumWaiting {
-		return nil, nil, false
+		return nil, false
 	}
 	f.waiting++
 	if !f.ticking {
 		f.ticking = true
 		time.AfterFunc(tickEvery, f.advance)
 	}
-	return f.tick, f.leave, true
+	return f.tick, true
 }
 
 func (f *feed) leave() {

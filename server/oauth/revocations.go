@@ -63,15 +63,19 @@ func (h *handler) followRevocations(w http.ResponseWriter, r *http.Request) {
 	}
 	at, known := h.position(query.Get("after"))
 	if known && wait > 0 {
-		if !h.await(w, r, at, wait) {
-			return // the client has gone
+		if h.hold(w, r, at, wait) || !h.await(w, r, at, wait) {
+			return // answered later, or the client has gone
 		}
 	}
-	h.feed.reply(w, r, pageKey{at: at, asOf: h.Directory.LastHeard().Truncate(time.Second)})
+	h.feed.reply(w, h.pageKey(at), acceptsGzip(r))
+}
+
+func (h *handler) pageKey(at directory.Position) pageKey {
+	return pageKey{at: at, asOf: h.Directory.LastHeard().Truncate(time.Second)}
 }
 
 // await waits until the log has a change after a position, for some time at most, and reports whether
-// the client is still there.
+// the client is still there. It is for requests that cannot be held.
 func (h *handler) await(w http.ResponseWriter, r *http.Request, at directory.Position, wait time.Duration) bool {
 	// The server's deadlines are those of requests that do not wait. An error means that the
 	// connection has no deadlines.
@@ -82,27 +86,27 @@ func (h *handler) await(w http.ResponseWriter, r *http.Request, at directory.Pos
 	h.Waiting.Add(1)
 	defer h.Waiting.Add(-1)
 	for {
-		tick, leave, ok := h.feed.join()
+		tick, ok := h.feed.join()
 		if !ok {
 			return true
 		}
 		head, changed := h.Changes.Head()
 		if head != at.After || !h.Now().Before(deadline) {
-			leave()
+			h.feed.leave()
 			return true
 		}
 		select {
 		case <-changed:
 		case <-tick:
 		case <-h.Draining:
-			leave()
+			h.feed.leave()
 			w.Header().Set("Connection", "close")
 			return true
 		case <-r.Context().Done():
-			leave()
+			h.feed.leave()
 			return false
 		}
-		leave()
+		h.feed.leave()
 	}
 }
 
@@ -180,7 +184,7 @@ func (f *feed) answer(key pageKey) revocations {
 }
 
 // reply writes the answer to a position, compressed for clients that take that if it is worth it.
-func (f *feed) reply(w http.ResponseWriter, r *http.Request, key pageKey) {
+func (f *feed) reply(w http.ResponseWriter, key pageKey, acceptsGzip bool) {
 	page, err := f.page(key)
 	if err != nil {
 		http.Error(w, "cannot encode the response as JSON", http.StatusInternalServerError)
@@ -188,7 +192,7 @@ func (f *feed) reply(w http.ResponseWriter, r *http.Request, key pageKey) {
 	}
 	w.Header().Set("Vary", "Accept-Encoding")
 	body := page.plain
-	if page.zipped != nil && acceptsGzip(r) {
+	if page.zipped != nil && acceptsGzip {
 		w.Header().Set("Content-Encoding", "gzip")
 		body = page.zipped
 	}

@@ -6,7 +6,8 @@ package servertest
 import (
 	"cmp"
 	"context"
-	"encoding/pem"
+	"crypto/tls"
+	"crypto/x509"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -21,11 +22,13 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/assertion"
 	"github.com/gatehouse-auth/gatehouse/internal/audit"
+	"github.com/gatehouse-auth/gatehouse/internal/authority"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/loginstate"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 	"github.com/gatehouse-auth/gatehouse/server"
+	"github.com/gatehouse-auth/gatehouse/server/longpoll"
 )
 
 // Issuer is the default issuer and audience of the tokens of a Service.
@@ -115,13 +118,36 @@ func New(t testing.TB, o Options) *Service {
 	ts.Config = server.NewHTTP(s.Handler)
 	ts.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	connections := server.LimitConnections(ts.Listener, server.ConnectionLimits{Total: 1000, PerNetwork: 1000})
-	ts.Listener, ts.Config.ConnState = connections, connections.ConnState
 	s.Registry.MustRegister(connections)
-	ts.StartTLS()
+	certificate, trusted := s.newCertificate(t)
+	s.URL = "https://" + ts.Listener.Addr().String()
+	held := longpoll.Listen(tls.NewListener(connections, &tls.Config{Certificates: []tls.Certificate{*certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}))
+	ts.Listener, ts.Config.ConnState, ts.Config.ConnContext = held, connections.ConnState, held.ConnContext
+	ts.Start()
 	t.Cleanup(ts.Close)
-	s.URL, s.Client = ts.URL, ts.Client()
-	s.CA = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ts.Certificate().Raw})
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12}}
+	t.Cleanup(transport.CloseIdleConnections)
+	s.Client = &http.Client{Transport: transport}
 	return s
+}
+
+// newCertificate returns a certificate for the address of the service and for example.com, and the CA that
+// has issued it.
+func (s *Service) newCertificate(t testing.TB) (*tls.Certificate, *x509.CertPool) {
+	t.Helper()
+	names := []string{"127.0.0.1", "::1", "example.com"}
+	ca, err := authority.Authority{}.Advance(names, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaves, err := ca.Leaves(names, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.CA = ca.Bundle()
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(s.CA)
+	return leaves[0], trusted
 }
 
 // Now returns the time of the clock that the service uses.
