@@ -145,7 +145,7 @@ func (v *Verifier) followRevocations(ctx context.Context) {
 }
 
 // nextAnswer asks for what has changed since a cursor. The age is how old the answer was when it was
-// sent, by the clock of the service.
+// sent, by the clock of the service, or up to a second more.
 func (v *Verifier) nextAnswer(ctx context.Context, cursor string, wait time.Duration) (*answer, time.Duration, error) {
 	query := url.Values{"wait": {strconv.Itoa(int(wait.Seconds())) + "s"}}
 	if cursor != "" {
@@ -159,7 +159,7 @@ func (v *Verifier) nextAnswer(ctx context.Context, cursor string, wait time.Dura
 		return nil, 0, err
 	}
 	sent, err := http.ParseTime(header.Get("Date"))
-	return a, max(0, sent.Sub(a.AsOf)), err
+	return a, max(0, sent.Add(time.Second).Sub(a.AsOf)), err // that header is rounded down to a second
 }
 
 // take takes in an answer that was right at a time. What was known holds until a whole list has ended.

@@ -43,8 +43,8 @@ type Config struct {
 	CA       []byte // PEM certificates that vouch for the service; nil: those of the system
 	// Credentials authenticate this service to Gatehouse. See Password and Token.
 	Credentials Credentials
-	// MaximumStaleness is how long tokens are accepted without a sign of life of the service, to a
-	// second. 0: 30 s.
+	// MaximumStaleness is how long tokens are accepted without a sign of life of the service. They may be
+	// refused little more than a second earlier. 0: 30 s.
 	MaximumStaleness time.Duration
 
 	// OnVerify is called with the outcome of each Verify, and OnUpdate with that of each call for keys

@@ -71,7 +71,7 @@ func (h *handler) followRevocations(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) pageKey(at directory.Position) pageKey {
-	return pageKey{at: at, asOf: h.Directory.LastHeard().Truncate(time.Second)}
+	return pageKey{at: at, asOf: h.Directory.LastHeard().Truncate(tickEvery)}
 }
 
 // await waits until the log has a change after a position, for some time at most, and reports whether
