@@ -149,7 +149,7 @@ func (f *follower) OnDelete(object any) { f.deliver(func(s subscription) { s.del
 // whatever content type client-go prefers.
 func (f *follower) request(opts *metav1.ListOptions) *rest.Request {
 	r := f.client.Get().Namespace(f.namespace).Resource(f.resource).VersionedParams(opts, f.params)
-	if f.decoder != nil {
+	if f.decode != nil {
 		r.SetHeader("Accept", runtime.ContentTypeJSON)
 	}
 	return r
@@ -162,6 +162,9 @@ func (f *follower) list(ctx context.Context, opts metav1.ListOptions) (runtime.O
 	return untilPermitted(ctx, f, func(ctx context.Context) (runtime.Object, error) {
 		if err := f.learnServerVersion(ctx); err != nil {
 			return nil, err
+		}
+		if f.decode != nil {
+			return f.listJSON(ctx, &opts)
 		}
 		out := f.newList()
 		return out, f.request(&opts).Do(ctx).Into(out)
@@ -177,7 +180,7 @@ func (f *follower) watch(ctx context.Context, opts metav1.ListOptions) (watch.In
 				return nil, err
 			}
 		}
-		if f.decoder == nil {
+		if f.decode == nil {
 			return f.request(&opts).Watch(ctx)
 		}
 		body, err := f.request(&opts).Stream(ctx)
@@ -185,7 +188,7 @@ func (f *follower) watch(ctx context.Context, opts metav1.ListOptions) (watch.In
 			return nil, err
 		}
 		reporter := apierrors.NewClientErrorReporter(http.StatusInternalServerError, http.MethodGet, "ClientWatchDecoding")
-		return watch.NewStreamWatcherWithLogger(log.FromContext(ctx), f.decoder(body), reporter), nil
+		return watch.NewStreamWatcherWithLogger(log.FromContext(ctx), newWatchDecoder(body, f.decode), reporter), nil
 	})
 }
 
