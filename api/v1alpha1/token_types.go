@@ -32,10 +32,6 @@ type Token struct {
 	// +optional
 	Status TokenStatus `json:"status,omitzero"`
 
-	// Unreadable says why the stored object could not be read completely, and is empty if it could.
-	// It is not stored.
-	Unreadable string `json:"-"`
-
 	// Ownership says whether the stored object has the owner and the label that Gatehouse gives it. It
 	// is not stored, and known only of objects in a cache.
 	Ownership Ownership `json:"-"`

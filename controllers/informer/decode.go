@@ -12,43 +12,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/stored"
 )
 
 // decodeFunc returns an object of one kind from its JSON.
 type decodeFunc func(raw []byte) (runtime.Object, error)
 
-// decodeUser returns a stored User without its managed fields. If the User breaks the current schema,
-// decodeUser falls back to UnmarshalJSON of the type, which explains what is wrong.
-func decodeUser(raw []byte) (runtime.Object, error) {
-	type plainUser authv1alpha1.User // without UnmarshalJSON
-	user := &authv1alpha1.User{}
-	if err := json.Unmarshal(raw, (*plainUser)(user), withoutManagedFields); err == nil {
-		return user, nil
-	}
-	user = &authv1alpha1.User{}
-	err := user.UnmarshalJSON(raw)
-	user.ManagedFields = nil
-	return user, err
-}
+func decodeUser(raw []byte) (runtime.Object, error) { return stored.DecodeUser(raw) }
 
-// decodeToken returns a stored Token as decodeUser does a User.
-func decodeToken(raw []byte) (runtime.Object, error) {
-	type plainToken authv1alpha1.Token // without UnmarshalJSON
-	token := &authv1alpha1.Token{}
-	if err := json.Unmarshal(raw, (*plainToken)(token), withoutManagedFields); err == nil {
-		return token, nil
-	}
-	token = &authv1alpha1.Token{}
-	err := token.UnmarshalJSON(raw)
-	token.ManagedFields = nil
-	return token, err
-}
-
-// withoutManagedFields are lenient, and leave out managed fields, which are often half of an object and
-// which Gatehouse does not read.
-var withoutManagedFields = json.JoinOptions(lenient(), json.WithUnmarshalers(json.UnmarshalFromFunc( //nolint:gochecknoglobals // immutable
-	func(in *jsontext.Decoder, _ *[]metav1.ManagedFieldsEntry) error { return in.SkipValue() })))
+func decodeToken(raw []byte) (runtime.Object, error) { return stored.DecodeToken(raw) }
 
 // lenient returns options as client-go has them: the API server has validated what it stores.
 func lenient() json.Options {

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/stored"
 )
 
 // maximumValue is the length of the longest value of a Secret that the cache keeps, in bytes. The
@@ -91,10 +92,22 @@ func SlimObject(object any) (any, error) {
 	return object, nil
 }
 
+// SlimStored is SlimObject for a User or a Token that package stored has read. It keeps the notes.
+func SlimStored(o metav1.Object) (any, error) {
+	notes := stored.Notes(o)
+	slim, err := SlimObject(o)
+	o.SetAnnotations(notes)
+	return slim, err
+}
+
 // SlimToken is a transform for the cache of Tokens. It notes in Ownership whether what it drops is
 // what the service has written.
 func SlimToken(object any) (any, error) {
-	if t, ok := object.(*authv1alpha1.Token); ok && t.Ownership == "" { // not yet transformed
+	t, ok := object.(*authv1alpha1.Token)
+	if !ok {
+		return object, nil
+	}
+	if t.Ownership == "" { // not yet transformed
 		t.Ownership = authv1alpha1.Misowned
 		if hasOwner(t) && t.Labels[authv1alpha1.UserUIDLabel] == t.Spec.UserRef.UID {
 			t.Ownership = authv1alpha1.Owned
@@ -103,7 +116,7 @@ func SlimToken(object any) (any, error) {
 			SlimCondition(&t.Status.Conditions[i])
 		}
 	}
-	return SlimObject(object)
+	return SlimStored(t)
 }
 
 // SlimCondition stores strings that many objects share only once.

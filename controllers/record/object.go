@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/stored"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
@@ -33,10 +34,11 @@ func OfUnknownUser(t *authv1alpha1.Token) bool {
 // checkReadable returns an error if the stored object breaks the schema. Such a record must not be
 // built upon, because it counts as revoked only until someone corrects it.
 func checkReadable(t *authv1alpha1.Token) error {
-	if t.Unreadable == "" {
+	fault := stored.Fault(t)
+	if fault == "" {
 		return nil
 	}
-	return fmt.Errorf("the stored Token %s breaks the schema; correct or delete it: %s", client.ObjectKeyFromObject(t), t.Unreadable)
+	return fmt.Errorf("the stored Token %s breaks the schema; correct or delete it: %s", client.ObjectKeyFromObject(t), fault)
 }
 
 // labelName returns the name of the record of a labelled token, one for each user and label.
