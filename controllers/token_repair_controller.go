@@ -77,12 +77,12 @@ func (r *TokenRepairReconciler) SetupWithManager(mgr ctrl.Manager) error {
 func needsRepair(t *authv1alpha1.Token) bool {
 	texts := t.Spec.Label != "" || t.Spec.Description != "" || t.Spec.Client != ""
 	return stored.Fault(t) == "" && t.DeletionTimestamp == nil &&
-		(t.Ownership == authv1alpha1.Misowned || (t.Spec.Revoked && (texts || !record.Held(t))))
+		(stored.Misowned(t) || (t.Spec.Revoked && (texts || !record.Held(t))))
 }
 
 // see notes that a Token does not have the right owner.
 func (r *TokenRepairReconciler) see(t *authv1alpha1.Token) {
-	if t.Ownership != authv1alpha1.Misowned {
+	if !stored.Misowned(t) {
 		return
 	}
 	r.mu.Lock()
@@ -99,7 +99,7 @@ func (r *TokenRepairReconciler) remember(t *authv1alpha1.Token) bool {
 	seen, ok := r.misowned[key]
 	delete(r.misowned, key)
 	recently := ok && r.now().Sub(seen) < collectorDelay
-	if stored.Fault(t) != "" || (t.Ownership != authv1alpha1.Misowned && !recently) {
+	if stored.Fault(t) != "" || (!stored.Misowned(t) && !recently) {
 		return false
 	}
 	r.lost[key] = t

@@ -100,21 +100,15 @@ func SlimStored(o metav1.Object) (any, error) {
 	return slim, err
 }
 
-// SlimToken is a transform for the cache of Tokens. It notes in Ownership whether what it drops is
-// what the service has written.
+// SlimToken is a transform for the cache of Tokens that drops unused metadata and stores strings that
+// many Tokens share only once.
 func SlimToken(object any) (any, error) {
 	t, ok := object.(*authv1alpha1.Token)
 	if !ok {
 		return object, nil
 	}
-	if t.Ownership == "" { // not yet transformed
-		t.Ownership = authv1alpha1.Misowned
-		if hasOwner(t) && t.Labels[authv1alpha1.UserUIDLabel] == t.Spec.UserRef.UID {
-			t.Ownership = authv1alpha1.Owned
-		}
-		for i := range t.Status.Conditions {
-			SlimCondition(&t.Status.Conditions[i])
-		}
+	for i := range t.Status.Conditions {
+		SlimCondition(&t.Status.Conditions[i])
 	}
 	return SlimStored(t)
 }
@@ -122,13 +116,4 @@ func SlimToken(object any) (any, error) {
 // SlimCondition stores strings that many objects share only once.
 func SlimCondition(c *metav1.Condition) {
 	c.Type, c.Status, c.Reason = Intern(c.Type), Intern(c.Status), Intern(c.Reason)
-}
-
-// hasOwner reports whether a Token is owned by its User and by nothing else.
-func hasOwner(t *authv1alpha1.Token) bool {
-	if len(t.OwnerReferences) != 1 {
-		return false
-	}
-	o, ref := t.OwnerReferences[0], t.Spec.UserRef
-	return o.APIVersion == authv1alpha1.GroupVersion.String() && o.Kind == "User" && o.Name == ref.Name && string(o.UID) == ref.UID
 }

@@ -28,7 +28,7 @@ const unknownUser = "unknown"
 // OfUnknownUser reports whether a replica that did not know the user has written a Token, which is one
 // of a cache.
 func OfUnknownUser(t *authv1alpha1.Token) bool {
-	return t.Spec.UserRef.Name == unknownUser && t.Ownership != authv1alpha1.Owned
+	return t.Spec.UserRef.Name == unknownUser && stored.Misowned(t)
 }
 
 // checkReadable returns an error if the stored object breaks the schema. Such a record must not be

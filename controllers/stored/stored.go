@@ -3,8 +3,9 @@
 // list and watch, for all users. So fields that cannot be read do not cause an error: the object has
 // all other fields, counts as revoked, and Fault says what is wrong.
 //
-// The fault is in a note: an annotation that exists only in memory, because the types have no field for
-// it. The package drops a stored annotation of the same name, so that no one can forge a note.
+// What the package finds out about an object is in notes: annotations that exist only in memory,
+// because the types have no fields for that. It drops stored annotations of the same names, so that
+// no one can forge a note.
 package stored
 
 import (
@@ -43,13 +44,16 @@ func DecodeUser(raw []byte) (*authv1alpha1.User, error) {
 	return u, nil
 }
 
-// DecodeToken returns a Token as DecodeUser does a User.
+// DecodeToken returns a Token as DecodeUser does a User. It also notes whether the Token is Misowned.
 func DecodeToken(raw []byte) (*authv1alpha1.Token, error) {
 	t, err := decode(raw, func(t *authv1alpha1.Token) fields[authv1alpha1.TokenSpec, authv1alpha1.TokenStatus] {
 		return fields[authv1alpha1.TokenSpec, authv1alpha1.TokenStatus]{&t.TypeMeta, &t.ObjectMeta, &t.Spec, &t.Status, &t.Spec.Revoked}
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read a Token: %w", err)
+	}
+	if !hasOwner(t) {
+		metav1.SetMetaDataAnnotation(&t.ObjectMeta, misownedNote, "")
 	}
 	return t, nil
 }

@@ -75,18 +75,36 @@ func TestNonObjectIsAnError(t *testing.T) {
 	}
 }
 
-const forgedNotes = `"annotations":{"a":"b","auth.gatehouse.dev/unreadable":"forged"}`
+const forgedNotes = `"annotations":{"a":"b","auth.gatehouse.dev/unreadable":"forged","auth.gatehouse.dev/misowned":""}`
 
 func TestStoredNotesAreDropped(t *testing.T) {
 	t.Parallel()
-	if token := mustDecodeToken(t, `{"metadata":{`+forgedNotes+`}}`); Notes(token) != nil || token.Annotations["a"] != "b" {
-		t.Errorf("the notes of the Token are %v, its annotations %v", Notes(token), token.Annotations)
+	owned := mustDecodeToken(t, `{"metadata":{"labels":{"auth.gatehouse.dev/user-uid":"1"},"ownerReferences":[{"apiVersion":"auth.gatehouse.dev/v1alpha1",
+		"kind":"User","name":"jean","uid":"1"}],`+forgedNotes+`},"spec":{"userRef":{"name":"jean","uid":"1"}}}`)
+	if Fault(owned) != "" || Misowned(owned) || owned.Annotations["a"] != "b" {
+		t.Errorf("the notes of the Token are %v, its annotations %v", Notes(owned), owned.Annotations)
 	}
 	if u := mustDecodeUser(t, `{"metadata":{`+forgedNotes+`}}`); Notes(u) != nil {
 		t.Errorf("the notes of the User are %v", Notes(u))
 	}
 	if u := mustDecodeUser(t, `{"metadata":{`+forgedNotes+`},"spec":{"groups":1}}`); !strings.Contains(Fault(u), "spec.groups") {
 		t.Errorf("the fault of a broken User is %q", Fault(u))
+	}
+}
+
+func TestMisownedTokenIsNoted(t *testing.T) {
+	t.Parallel()
+	const owner, label = `{"apiVersion":"auth.gatehouse.dev/v1alpha1","kind":"User","name":"jean","uid":"1"}`, `"labels":{"auth.gatehouse.dev/user-uid":"1"}`
+	for metadata, want := range map[string]bool{
+		label + `,"ownerReferences":[` + owner + `]`: false,
+		`"ownerReferences":[` + owner + `]`:          true,
+		label:                                        true,
+		label + `,"ownerReferences":[` + owner + `,` + owner + `]`:                     true,
+		label + `,"ownerReferences":[` + strings.Replace(owner, `"1"`, `"2"`, 1) + `]`: true,
+	} {
+		if got := Misowned(mustDecodeToken(t, `{"metadata":{`+metadata+`},"spec":{"userRef":{"name":"jean","uid":"1"}}}`)); got != want {
+			t.Errorf("{%s} is misowned: %t, want %t", metadata, got, want)
+		}
 	}
 }
 
