@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 	"github.com/gatehouse-auth/gatehouse/controllers/replica"
 	"github.com/gatehouse-auth/gatehouse/controllers/tenancy"
+	"github.com/gatehouse-auth/gatehouse/controllers/tolerant"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
@@ -104,7 +105,7 @@ func (f *Followed) setupUsers(mgr manager.Manager, cfg Config) error {
 			directory: cfg.Directory, projector: projector, progress: cfg.Progress, lockouts: lockouts, now: cfg.Now,
 		}).SetupWithManager(mgr),
 		(&UserStatusReconciler{
-			namespaces: f.Namespaces, tenants: f.tenants, client: mgr.GetClient(), secrets: secrets,
+			namespaces: f.Namespaces, tenants: f.tenants, client: tolerant.NewClient(mgr.GetClient()), secrets: secrets,
 			logins: informer.NewLoginIndex(), identities: informer.NewIdentityIndex(),
 			trusts: cfg.Trusts, onTrustChange: cfg.OnTrustChange,
 			directory: cfg.Directory, projector: projector, lockouts: lockouts, now: cfg.Now,
@@ -119,20 +120,21 @@ func (f *Followed) setupUsers(mgr manager.Manager, cfg Config) error {
 }
 
 func (f *Followed) setupTokens(mgr manager.Manager, cfg Config) error {
+	client, reader := tolerant.NewClient(mgr.GetClient()), tolerant.NewReader(mgr.GetAPIReader())
 	return errors.Join(
 		(&TokenReconciler{
 			namespaces: f.Namespaces, directory: cfg.Directory, observed: cfg.Progress.Tokens, now: cfg.Now,
 			unknownIn: cfg.Namespaces[0], tokens: map[types.NamespacedName]tokenOfUser{},
 		}).SetupWithManager(mgr),
 		(&TokenRepairReconciler{
-			namespaces: f.Namespaces, client: mgr.GetClient(), reader: mgr.GetAPIReader(), directory: cfg.Directory, now: cfg.Now,
+			namespaces: f.Namespaces, client: client, reader: reader, directory: cfg.Directory, now: cfg.Now,
 			misowned: map[types.NamespacedName]time.Time{}, lost: map[types.NamespacedName]*authv1alpha1.Token{},
 		}).SetupWithManager(mgr),
 		(&TokenExpiryReconciler{
-			namespaces: f.Namespaces, client: mgr.GetClient(), directory: cfg.Directory, unreadable: f.sync.unreadable, now: cfg.Now,
+			namespaces: f.Namespaces, client: client, directory: cfg.Directory, unreadable: f.sync.unreadable, now: cfg.Now,
 		}).SetupWithManager(mgr),
 		(&TokenStatusReconciler{
-			namespaces: f.Namespaces, client: mgr.GetClient(), turns: replica.NewTurns(cfg.Replicas, cfg.Now),
+			namespaces: f.Namespaces, client: client, turns: replica.NewTurns(cfg.Replicas, cfg.Now),
 			enforcement: newEnforcement(cfg.Replicas, cfg.Now), now: cfg.Now,
 		}).SetupWithManager(mgr),
 	)

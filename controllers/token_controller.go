@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/record"
+	"github.com/gatehouse-auth/gatehouse/controllers/stored"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
@@ -54,8 +55,8 @@ func (r *TokenReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 		r.forgetToken(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
-	if t.Unreadable != "" {
-		log.FromContext(ctx).Error(errors.New(t.Unreadable), "stored Token breaks the schema and counts as revoked; correct or delete it")
+	if fault := stored.Fault(t); fault != "" {
+		log.FromContext(ctx).Error(errors.New(fault), "stored Token breaks the schema and counts as revoked; correct or delete it")
 	}
 	r.putRecord(req.NamespacedName, t)
 	r.observed.Record(req.NamespacedName, t.ResourceVersion)

@@ -12,6 +12,7 @@ import (
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/record"
+	"github.com/gatehouse-auth/gatehouse/controllers/stored"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
@@ -56,7 +57,7 @@ func (r *TokenExpiryReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 	if t.DeletionTimestamp != nil {
 		return r.release(ctx, t)
 	}
-	if t.Unreadable != "" {
+	if stored.Fault(t) != "" {
 		return ctrl.Result{}, nil // it may keep a token void that has not expired
 	}
 	if left := r.left(t); left > 0 {
@@ -77,7 +78,7 @@ func (r *TokenExpiryReconciler) release(ctx context.Context, t *authv1alpha1.Tok
 	if !record.Held(t) {
 		return ctrl.Result{}, nil
 	}
-	if t.Unreadable == "" && r.left(t) > 0 && !r.userGone(t) {
+	if stored.Fault(t) == "" && r.left(t) > 0 && !r.userGone(t) {
 		return ctrl.Result{RequeueAfter: min(releaseCheck, r.left(t))}, nil
 	}
 	return ctrl.Result{}, record.Release(ctx, r.client, t)

@@ -20,6 +20,7 @@ import (
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/record"
+	"github.com/gatehouse-auth/gatehouse/controllers/stored"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
@@ -75,13 +76,13 @@ func (r *TokenRepairReconciler) SetupWithManager(mgr ctrl.Manager) error {
 // needsRepair reports whether a Token of the cache differs from what the service writes.
 func needsRepair(t *authv1alpha1.Token) bool {
 	texts := t.Spec.Label != "" || t.Spec.Description != "" || t.Spec.Client != ""
-	return t.Unreadable == "" && t.DeletionTimestamp == nil &&
-		(t.Ownership == authv1alpha1.Misowned || (t.Spec.Revoked && (texts || !record.Held(t))))
+	return stored.Fault(t) == "" && t.DeletionTimestamp == nil &&
+		(stored.Misowned(t) || (t.Spec.Revoked && (texts || !record.Held(t))))
 }
 
 // see notes that a Token does not have the right owner.
 func (r *TokenRepairReconciler) see(t *authv1alpha1.Token) {
-	if t.Ownership != authv1alpha1.Misowned {
+	if !stored.Misowned(t) {
 		return
 	}
 	r.mu.Lock()
@@ -98,7 +99,7 @@ func (r *TokenRepairReconciler) remember(t *authv1alpha1.Token) bool {
 	seen, ok := r.misowned[key]
 	delete(r.misowned, key)
 	recently := ok && r.now().Sub(seen) < collectorDelay
-	if t.Unreadable != "" || (t.Ownership != authv1alpha1.Misowned && !recently) {
+	if stored.Fault(t) != "" || (!stored.Misowned(t) && !recently) {
 		return false
 	}
 	r.lost[key] = t
@@ -134,7 +135,7 @@ func (r *TokenRepairReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 	if lost := r.lostToken(req.NamespacedName); lost != nil && lost.UID != t.UID {
 		r.forget(req.NamespacedName, lost.UID)
 	}
-	if t.Unreadable != "" || t.DeletionTimestamp != nil {
+	if stored.Fault(t) != "" || t.DeletionTimestamp != nil {
 		return ctrl.Result{}, nil
 	}
 	return r.repair(ctx, t)

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 	"github.com/gatehouse-auth/gatehouse/controllers/replica"
+	"github.com/gatehouse-auth/gatehouse/controllers/stored"
 )
 
 // TokenStatusReconciler writes the condition Enforced of revoked Tokens. Every replica runs it, and one
@@ -70,7 +71,7 @@ func (r *TokenStatusReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 
 // concerns reports whether a Token gets the condition: a revoked one that has not ended.
 func (r *TokenStatusReconciler) concerns(t *authv1alpha1.Token) bool {
-	return t.Spec.Revoked && t.Unreadable == "" && r.now().Before(t.Spec.ExpiresAt.Time)
+	return t.Spec.Revoked && stored.Fault(t) == "" && r.now().Before(t.Spec.ExpiresAt.Time)
 }
 
 // write patches the condition.

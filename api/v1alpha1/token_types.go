@@ -31,25 +31,7 @@ type Token struct {
 	// status says whether the revocation of the token is in force.
 	// +optional
 	Status TokenStatus `json:"status,omitzero"`
-
-	// Unreadable says why the stored object could not be read completely, and is empty if it could.
-	// It is not stored.
-	Unreadable string `json:"-"`
-
-	// Ownership says whether the stored object has the owner and the label that Gatehouse gives it. It
-	// is not stored, and known only of objects in a cache.
-	Ownership Ownership `json:"-"`
 }
-
-// Ownership says whether a Token has the owner and the label that Gatehouse gives it. The zero value
-// means that this is not known.
-type Ownership string
-
-// What is known about the owner and the label of a Token.
-const (
-	Owned    Ownership = "Owned"
-	Misowned Ownership = "Misowned"
-)
 
 // TokenFinalizer is the finalizer of a revoked Token. It keeps the record until the token has ended, so
 // that no one brings a revoked token back to life by deleting its record.

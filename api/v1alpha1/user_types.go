@@ -34,10 +34,6 @@ type User struct {
 	// +optional
 	// +kubebuilder:default={conditions: {{type: "Ready", status: "Unknown", reason: "Pending", message: "Gatehouse has not processed the User yet", lastTransitionTime: "1970-01-01T00:00:00Z"}}}
 	Status UserStatus `json:"status,omitzero"`
-
-	// Unreadable says why the stored object could not be read completely, and is empty if it could.
-	// It is not stored.
-	Unreadable string `json:"-"`
 }
 
 // UserSpec is the desired account.

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/tolerant"
 )
 
 // defaultNamespace is where Users are unless a flag or the context says otherwise.
@@ -69,7 +70,7 @@ func (o *options) connect() (client.Client, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("connect to the cluster: %w", err)
 	}
-	return c, namespace, nil
+	return tolerant.NewClient(c), namespace, nil
 }
 
 // namespace returns the namespace of the flag, or that of the context unless it is default, or the

@@ -13,6 +13,7 @@ import (
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/cmd/output"
+	"github.com/gatehouse-auth/gatehouse/controllers/stored"
 )
 
 // newUserList returns the command that lists Users.
@@ -39,7 +40,7 @@ func newUserList() *cobra.Command {
 			}
 			users.TypeMeta = listType("UserList")
 			for i := range users.Items {
-				users.Items[i].ManagedFields = nil // as kubectl does
+				stored.DropNotes(&users.Items[i])
 			}
 			return out.Print(cmd.OutOrStdout(), &users, func(w io.Writer) error { return writeUsers(w, users.Items) })
 		},
@@ -105,7 +106,7 @@ func newTokenList() *cobra.Command {
 			}
 			tokens.TypeMeta = listType("TokenList")
 			for i := range tokens.Items {
-				tokens.Items[i].ManagedFields = nil
+				stored.DropNotes(&tokens.Items[i])
 			}
 			return out.Print(cmd.OutOrStdout(), &tokens, func(w io.Writer) error { return writeTokens(w, tokens.Items) })
 		},

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/stored"
 )
 
 // mark is what stands before a line of an explanation.
@@ -79,8 +80,8 @@ func (f *facts) observed() line {
 // revoked says whether the User is revoked. An unreadable User has spec.revoked set, because it counts
 // as revoked.
 func (f *facts) revoked() line {
-	if f.user.Unreadable != "" {
-		return line{bad, "the stored object breaks the schema and counts as revoked: " + f.user.Unreadable, "correct these fields and apply the User again"}
+	if fault := stored.Fault(f.user); fault != "" {
+		return line{bad, "the stored object breaks the schema and counts as revoked: " + fault, "correct these fields and apply the User again"}
 	}
 	if f.user.Spec.Revoked {
 		return line{bad, "revoked by spec.revoked", "set spec.revoked to false to let the user log in again"}

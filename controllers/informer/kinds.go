@@ -2,7 +2,6 @@ package informer
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 
 	corev1 "k8s.io/api/core/v1"
@@ -10,7 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -47,12 +45,12 @@ type kind struct {
 	observed  func(*delivery.Progress) *delivery.Observed
 	resource  string
 	example   runtime.Object
-	newList   func() runtime.Object
-	selector  string // of fields
+	newList   func() runtime.Object // unless decode is set
+	selector  string                // of fields
 	transform toolscache.TransformFunc
 	indexers  toolscache.Indexers
-	// decoder decodes a watch, whose body is JSON; nil: the client does.
-	decoder func(io.ReadCloser) watch.Decoder
+	// decode returns an object from its JSON; nil: the client decodes lists and watches.
+	decode decodeFunc
 
 	client rest.Interface
 	params runtime.ParameterCodec
@@ -70,15 +68,14 @@ func newKinds(mgr ctrl.Manager) (map[string]*kind, error) {
 	kinds := map[string]*kind{}
 	for _, k := range []*kind{{
 		name: User, observed: func(p *delivery.Progress) *delivery.Observed { return p.Users },
-		resource: "users", example: &authv1alpha1.User{}, newList: func() runtime.Object { return &authv1alpha1.UserList{} },
-		transform: slimUser, decoder: func(body io.ReadCloser) watch.Decoder { return newWatchDecoder(body) },
+		resource: "users", example: &authv1alpha1.User{}, decode: decodeUser, transform: slimUser,
 	}, {
 		name: Secret, observed: func(p *delivery.Progress) *delivery.Observed { return p.Secrets },
 		resource: "secrets", example: &corev1.Secret{}, newList: func() runtime.Object { return &corev1.SecretList{} },
 		transform: projection.SlimSecret, selector: exceptBulkySecrets().String(),
 	}, {
 		name: Token, observed: func(p *delivery.Progress) *delivery.Observed { return p.Tokens },
-		resource: "tokens", example: &authv1alpha1.Token{}, newList: func() runtime.Object { return &authv1alpha1.TokenList{} },
+		resource: "tokens", example: &authv1alpha1.Token{}, decode: decodeToken,
 		transform: projection.SlimToken, indexers: toolscache.Indexers{byTokenID: tokenIDs},
 	}, {
 		// Without a schema, so that a Revocation that cannot be read completely still counts.

@@ -63,5 +63,5 @@ func slimUser(object any) (any, error) {
 	for i := range u.Status.Conditions {
 		projection.SlimCondition(&u.Status.Conditions[i])
 	}
-	return projection.SlimObject(u)
+	return projection.SlimStored(u)
 }

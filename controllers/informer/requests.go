@@ -46,7 +46,7 @@ func (r requests) IsWatchListSemanticsUnSupported() bool { return !r.whole }
 // whatever content type client-go prefers.
 func (f *follower) request(opts *metav1.ListOptions) *rest.Request {
 	r := f.client.Get().Namespace(f.namespace).Resource(f.resource).VersionedParams(opts, f.params)
-	if f.decoder != nil {
+	if f.decode != nil {
 		r.SetHeader("Accept", runtime.ContentTypeJSON)
 	}
 	return r
@@ -60,8 +60,8 @@ func (f *follower) list(ctx context.Context, opts metav1.ListOptions) (runtime.O
 		opts.ResourceVersion = ""
 	}
 	return untilPermitted(ctx, f, func(ctx context.Context) (runtime.Object, error) {
-		out := f.newList()
-		if err := f.request(&opts).Do(ctx).Into(out); err != nil {
+		out, err := f.listPage(ctx, &opts)
+		if err != nil {
 			return nil, err
 		}
 		page, err := meta.ListAccessor(out)
@@ -70,6 +70,19 @@ func (f *follower) list(ctx context.Context, opts metav1.ListOptions) (runtime.O
 		}
 		return out, err
 	})
+}
+
+func (f *follower) listPage(ctx context.Context, opts *metav1.ListOptions) (runtime.Object, error) {
+	if f.decode == nil {
+		out := f.newList()
+		return out, f.request(opts).Do(ctx).Into(out)
+	}
+	body, err := f.request(opts).Stream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = body.Close() }() // nothing was written that could be lost
+	return decodeList(body, f.decode)
 }
 
 // watch watches the objects.
@@ -82,7 +95,7 @@ func (f *follower) watch(ctx context.Context, opts metav1.ListOptions) (watch.In
 				return nil, err
 			}
 		}
-		if f.decoder == nil {
+		if f.decode == nil {
 			return f.request(&opts).Watch(ctx)
 		}
 		body, err := f.request(&opts).Stream(ctx)
@@ -90,7 +103,7 @@ func (f *follower) watch(ctx context.Context, opts metav1.ListOptions) (watch.In
 			return nil, err
 		}
 		reporter := apierrors.NewClientErrorReporter(http.StatusInternalServerError, http.MethodGet, "ClientWatchDecoding")
-		return watch.NewStreamWatcherWithLogger(log.FromContext(ctx), f.decoder(body), reporter), nil
+		return watch.NewStreamWatcherWithLogger(log.FromContext(ctx), newWatchDecoder(body, f.decode), reporter), nil
 	})
 }
 

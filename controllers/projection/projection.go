@@ -20,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/stored"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
@@ -100,7 +101,7 @@ func baseUser(u *authv1alpha1.User) *directory.User {
 		Groups:             internAll(u.Spec.Groups),
 		Audiences:          internAll(u.Spec.Audiences),
 		Created:            u.CreationTimestamp.Time,
-		Unreadable:         u.Unreadable != "",
+		Unreadable:         stored.Fault(u) != "",
 		Revoked:            u.Spec.Revoked,
 		ExpiresAt:          timeOf(u.Spec.ExpiresAt),
 		TokensValidAfter:   timeOf(u.Spec.TokensValidAfter),

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/stored"
 )
 
 // maximumValue is the length of the longest value of a Secret that the cache keeps, in bytes. The
@@ -91,31 +92,28 @@ func SlimObject(object any) (any, error) {
 	return object, nil
 }
 
-// SlimToken is a transform for the cache of Tokens. It notes in Ownership whether what it drops is
-// what the service has written.
+// SlimStored is SlimObject for a User or a Token that package stored has read. It keeps the notes.
+func SlimStored(o metav1.Object) (any, error) {
+	notes := stored.Notes(o)
+	slim, err := SlimObject(o)
+	o.SetAnnotations(notes)
+	return slim, err
+}
+
+// SlimToken is a transform for the cache of Tokens that drops unused metadata and stores strings that
+// many Tokens share only once.
 func SlimToken(object any) (any, error) {
-	if t, ok := object.(*authv1alpha1.Token); ok && t.Ownership == "" { // not yet transformed
-		t.Ownership = authv1alpha1.Misowned
-		if hasOwner(t) && t.Labels[authv1alpha1.UserUIDLabel] == t.Spec.UserRef.UID {
-			t.Ownership = authv1alpha1.Owned
-		}
-		for i := range t.Status.Conditions {
-			SlimCondition(&t.Status.Conditions[i])
-		}
+	t, ok := object.(*authv1alpha1.Token)
+	if !ok {
+		return object, nil
 	}
-	return SlimObject(object)
+	for i := range t.Status.Conditions {
+		SlimCondition(&t.Status.Conditions[i])
+	}
+	return SlimStored(t)
 }
 
 // SlimCondition stores strings that many objects share only once.
 func SlimCondition(c *metav1.Condition) {
 	c.Type, c.Status, c.Reason = Intern(c.Type), Intern(c.Status), Intern(c.Reason)
-}
-
-// hasOwner reports whether a Token is owned by its User and by nothing else.
-func hasOwner(t *authv1alpha1.Token) bool {
-	if len(t.OwnerReferences) != 1 {
-		return false
-	}
-	o, ref := t.OwnerReferences[0], t.Spec.UserRef
-	return o.APIVersion == authv1alpha1.GroupVersion.String() && o.Kind == "User" && o.Name == ref.Name && string(o.UID) == ref.UID
 }

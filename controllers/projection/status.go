@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/stored"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
@@ -209,7 +210,7 @@ func (s Status) invalid(u *directory.User) metav1.Condition {
 	switch {
 	case u.Unreadable:
 		return notAllowed(authv1alpha1.ReasonUnreadable, fmt.Sprintf("the stored object breaks the schema and counts as revoked; "+
-			"correct these fields and apply it again: %s", s.User.Unreadable))
+			"correct these fields and apply it again: %s", stored.Fault(s.User)))
 	case u.NotPermitted:
 		return notAllowed(authv1alpha1.ReasonNotPermitted, s.Projection.NotPermitted+
 			"; change the User, or ask those who run the service to change the Tenants")

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/tolerant"
 	"github.com/gatehouse-auth/gatehouse/internal/loginstate"
 )
 
@@ -27,7 +28,7 @@ func (l *Logins) WriteLogin(ctx context.Context, user loginstate.User, update lo
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	update = roundToSeconds(update)
-	err := userStatuses{l.Client, l.Reader}.change(ctx, user.Key, user.UID, func(status *authv1alpha1.UserStatus) {
+	err := userStatuses{tolerant.NewClient(l.Client), tolerant.NewReader(l.Reader)}.change(ctx, user.Key, user.UID, func(status *authv1alpha1.UserStatus) {
 		setLoginState(status, loginStateOf(status).Apply(update))
 	})
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/stored"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 )
 
@@ -27,16 +28,17 @@ const unknownUser = "unknown"
 // OfUnknownUser reports whether a replica that did not know the user has written a Token, which is one
 // of a cache.
 func OfUnknownUser(t *authv1alpha1.Token) bool {
-	return t.Spec.UserRef.Name == unknownUser && t.Ownership != authv1alpha1.Owned
+	return t.Spec.UserRef.Name == unknownUser && stored.Misowned(t)
 }
 
 // checkReadable returns an error if the stored object breaks the schema. Such a record must not be
 // built upon, because it counts as revoked only until someone corrects it.
 func checkReadable(t *authv1alpha1.Token) error {
-	if t.Unreadable == "" {
+	fault := stored.Fault(t)
+	if fault == "" {
 		return nil
 	}
-	return fmt.Errorf("the stored Token %s breaks the schema; correct or delete it: %s", client.ObjectKeyFromObject(t), t.Unreadable)
+	return fmt.Errorf("the stored Token %s breaks the schema; correct or delete it: %s", client.ObjectKeyFromObject(t), fault)
 }
 
 // labelName returns the name of the record of a labelled token, one for each user and label.

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/tolerant"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
 )
@@ -67,6 +68,7 @@ type Tokens struct {
 
 // NewTokens returns Tokens.
 func NewTokens(c Config) *Tokens {
+	c.Client, c.Revocations = tolerant.NewClient(c.Client), tolerant.NewClient(c.Revocations)
 	return &Tokens{
 		Config:      c,
 		creations:   lane{slots: concurrentRecords},

@@ -16,6 +16,7 @@ import (
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers/projection"
+	"github.com/gatehouse-auth/gatehouse/controllers/stored"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
@@ -80,7 +81,11 @@ func TestToolsUnderstandEveryState(t *testing.T) {
 		"NoPassword":                     {`{}`, nil, status.FailedStatus, "Degraded"},
 		"LoginConflict":                  {`{` + good + `}`, func(_ *authv1alpha1.User, s *projection.Status) { s.Holder = "ns/other" }, status.FailedStatus, "Degraded"},
 		"Unreadable": {`{` + good + `}`, func(u *authv1alpha1.User, s *projection.Status) {
-			u.Unreadable, s.Projection.User.Unreadable = "spec.groups: no list", true
+			broken, err := stored.DecodeUser([]byte(`{"spec":{"groups":"no list"}}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			u.Annotations, s.Projection.User.Unreadable = stored.Notes(broken), true
 		}, status.FailedStatus, "Degraded"},
 	}
 	for name, c := range cases {

@@ -3,6 +3,7 @@ package integration_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -11,12 +12,14 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/transport"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
@@ -28,7 +31,10 @@ import (
 	"github.com/gatehouse-auth/gatehouse/controllers"
 	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
+	tokenrecord "github.com/gatehouse-auth/gatehouse/controllers/record"
+	"github.com/gatehouse-auth/gatehouse/controllers/tolerant"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
+	"github.com/gatehouse-auth/gatehouse/internal/loginstate"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
@@ -58,6 +64,12 @@ const garbage = `
 {metadata: {name: unknown-fields}, spec: {shoeSize: 43, passwords: [{hashFrom: {secretKeyRef: {name: good, key: passwordHash}}, colour: red}]}}
 `
 
+// nameOfKept is the name of the record of a token with the id "kept".
+const nameOfKept = "token-91ea6d"
+
+// forgedNote is an annotation with the name of a note that exists only in memory.
+const forgedNote = `annotations: {auth.gatehouse.dev/unreadable: forged}`
+
 // wrongTypes are the objects of which the API server accepts no new status: a rule of the schema is
 // about a field whose value does not have the type that the rule expects.
 var wrongTypes = map[string]bool{"groups-are-text": true, "email-is-a-list": true}
@@ -67,6 +79,7 @@ var wrongTypes = map[string]bool{"groups-are-text": true, "email-is-a-list": tru
 type store struct {
 	t *testing.T
 	client.Client
+	plain  client.Client // fails for an object that breaks the schema
 	config *rest.Config
 }
 
@@ -93,9 +106,10 @@ func newStore(t *testing.T) *store {
 	}
 	s := &store{t: t, config: cluster}
 	s.installSchemas(false)
-	if s.Client, err = client.New(cluster, client.Options{Scheme: scheme}); err != nil {
+	if s.plain, err = client.New(cluster, client.Options{Scheme: scheme}); err != nil {
 		t.Fatal(err)
 	}
+	s.Client = tolerant.NewClient(s.plain)
 	s.must(s.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: usersNamespace}}))
 	return s
 }
@@ -166,11 +180,13 @@ func (s *store) patch(kind, name, patch string) {
 	s.must(s.Patch(s.t.Context(), o, client.RawPatch(types.MergePatchType, []byte(patch))))
 }
 
-// replica runs the controllers until the test ends and returns the directory that they fill.
-func (s *store) replica() *directory.Directory {
+// replica runs the controllers until the test ends, with connections that wrap changes, and returns the
+// directory that they fill.
+func (s *store) replica(wrap transport.WrapperFunc) *directory.Directory {
 	s.t.Helper()
-	progress := delivery.NewProgress()
-	mgr, err := ctrl.NewManager(s.config, ctrl.Options{
+	progress, connection := delivery.NewProgress(), rest.CopyConfig(s.config)
+	connection.Wrap(wrap)
+	mgr, err := ctrl.NewManager(connection, ctrl.Options{
 		Scheme: s.Scheme(), Cache: informer.CacheOptions("gatehouse-system"), Client: informer.ClientOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
@@ -212,51 +228,116 @@ func logsIn(d *directory.Directory, login string) bool {
 
 const goodUser = `{metadata: {name: %s}, spec: {passwords: [{hashFrom: {secretKeyRef: {name: good, key: passwordHash}}}]}}`
 
-func TestStoredGarbageDoesNotAffectOtherUsers(t *testing.T) {
-	s := newStore(t)
+// putGarbage stores what breaks the schema beside what does not, and returns the names of the Users that
+// break it. Then the schema is that of today.
+func (s *store) putGarbage() (broken []string) {
+	s.t.Helper()
 	hash, err := bcrypt.GenerateFromPassword([]byte(userPassword), bcrypt.MinCost)
 	s.must(err)
-	s.must(s.Create(t.Context(), &corev1.Secret{
+	s.must(s.Create(s.t.Context(), &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: usersNamespace, Name: "good"}, Data: map[string][]byte{"passwordHash": hash},
 	}))
-	for _, name := range []string{"good", "turns-bad"} {
+	for _, name := range []string{"good", "turns-bad", "forged, " + forgedNote} {
 		s.put("User", fmt.Sprintf(goodUser, name))
 	}
-	var broken []string
 	for text := range strings.SplitSeq(garbage, "\n---\n") {
 		s.put("User", text)
 		if name := s.object("User", text).GetName(); name != "unknown-fields" {
 			broken = append(broken, name)
 		}
 	}
-	s.put("Token", `{metadata: {name: ended-in-text}, spec: {tokenID: kept, userRef: {name: good, uid: some}, kind: Opaque, revoked: 1, expiresAt: never}}`)
+	s.put("Token", `{metadata: {name: `+nameOfKept+`}, spec: {tokenID: kept, userRef: {name: good, uid: some}, kind: Opaque, revoked: 1, expiresAt: never}}`)
 	s.put("Token", `{metadata: {name: nothing-to-read}, spec: [1]}`)
+	const intact = `tokenID: %s, userRef: {name: good, uid: some}, kind: Opaque, issuedAt: "2026-01-01T00:00:00.000000Z", expiresAt: "2099-01-01T00:00:00.000000Z"`
+	s.put("Token", `{metadata: {name: held, finalizers: [auth.gatehouse.dev/revoked]}, spec: {`+fmt.Sprintf(intact, "held")+`}, status: {conditions: none}}`)
+	s.put("Token", `{metadata: {name: forged, `+forgedNote+`}, spec: {`+fmt.Sprintf(intact, "forged")+`}}`)
 	s.installSchemas(true)
+	return broken
+}
 
-	d := s.replica()
-	for _, login := range []string{"good", "turns-bad", "unknown-fields"} {
+// knowsGarbage fails the test unless a replica has read everything that putGarbage stored.
+func (s *store) knowsGarbage(d *directory.Directory, broken []string) {
+	s.t.Helper()
+	for _, login := range []string{"good", "turns-bad", "unknown-fields", "forged"} {
 		if !logsIn(d, login) {
-			t.Errorf("%s cannot log in", login)
+			s.t.Errorf("%s cannot log in", login)
 		}
 	}
+	if u, ok := d.ByLogin("forged"); !ok || u.Unreadable {
+		s.t.Errorf("the User with a forged note is %+v, want readable", u)
+	}
+	for _, name := range broken {
+		if u, ok := d.ByKey(usersNamespace + "/" + name); !ok || !u.Revoked || !u.Unreadable {
+			s.t.Errorf("%s is %+v, want revoked", name, u)
+		}
+	}
+	if u, ok := d.ByLogin("grace"); !ok || u.Key != usersNamespace+"/groups-are-text" {
+		s.t.Errorf("the login of a broken User belongs to %+v: another user could take it", u)
+	}
+	if r, ok := d.Record("some", "kept"); !ok || !r.Revoked {
+		s.t.Errorf("the record of a broken Token is %+v, want revoked", r)
+	}
+	if r, ok := d.Record("some", "forged"); !ok || r.Revoked {
+		s.t.Errorf("the record of a Token with a forged note is %+v, want in force", r)
+	}
+}
+
+func TestStoredGarbageDoesNotAffectOtherUsers(t *testing.T) {
+	s := newStore(t)
+	broken := s.putGarbage()
+	d := s.replica(func(next http.RoundTripper) http.RoundTripper { return next })
+	s.knowsGarbage(d, broken)
+	t.Run("also at a replica that begins with lists", func(t *testing.T) {
+		sub := *s
+		sub.t = t
+		sub.knowsGarbage(sub.replica(apitest.ListOnly), broken)
+	})
 	t.Run("refuses a User that it cannot read, and its status tells why", func(t *testing.T) {
 		for _, name := range broken {
-			if u, ok := d.ByKey(usersNamespace + "/" + name); !ok || !u.Revoked {
-				t.Errorf("%s is %+v, want revoked", name, u)
-			}
 			if !wrongTypes[name] {
 				eventually(t, syncTimeout, func() bool { return strings.HasPrefix(s.ready(name), "Invalid False Unreadable: the stored object") })
 			}
 		}
-		if u, ok := d.ByLogin("grace"); !ok || u.Key != usersNamespace+"/groups-are-text" {
-			t.Errorf("the login of a broken User belongs to %+v: another user could take it", u)
+	})
+	t.Run("keeps a Token that it cannot read, and builds no record upon it", func(t *testing.T) {
+		token := &authv1alpha1.Token{}
+		s.must(s.Get(t.Context(), types.NamespacedName{Namespace: usersNamespace, Name: nameOfKept}, token))
+		records := tokenrecord.NewTokens(tokenrecord.Config{Client: s.plain, Revocations: s.plain, Directory: directory.New(), Namespace: usersNamespace, Now: time.Now})
+		err := records.Revoke(t.Context(), directory.Record{
+			ID: "kept", UserKey: usersNamespace + "/good", UserUID: "some", Kind: "Opaque", IssuedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour),
+		})
+		if err == nil || !strings.Contains(err.Error(), "breaks the schema") {
+			t.Errorf("revoking it again: %v", err)
 		}
 	})
-	t.Run("keeps a Token that it cannot read, and counts it as revoked", func(t *testing.T) {
-		if r, ok := d.Record("some", "kept"); !ok || !r.Revoked {
-			t.Errorf("its record is %+v, want revoked", r)
+	t.Run("lets a Token go that it cannot read and someone deletes", func(t *testing.T) {
+		held := s.object("Token", `{metadata: {name: held}}`)
+		s.must(s.Delete(t.Context(), held))
+		eventually(t, syncTimeout, func() bool { return apierrors.IsNotFound(s.Get(t.Context(), client.ObjectKeyFromObject(held), held)) })
+	})
+	t.Run("writes the status of a User that it cannot read", func(t *testing.T) {
+		u, _ := d.ByKey(usersNamespace + "/no-such-day")
+		records := tokenrecord.NewTokens(tokenrecord.Config{Client: s.plain, Revocations: s.plain, Directory: d, Namespace: usersNamespace, Now: time.Now})
+		s.must(records.RevokeUser(t.Context(), u, time.Now()))
+		logins := &tokenrecord.Logins{Client: s.plain, Reader: s.plain}
+		s.must(logins.WriteLogin(t.Context(), loginstate.User{Key: u.Key, UID: u.UID}, loginstate.Update{Failures: 1}))
+		stored := &authv1alpha1.User{}
+		s.must(s.Get(t.Context(), types.NamespacedName{Namespace: usersNamespace, Name: "no-such-day"}, stored))
+		if stored.Status.TokensRevokedAt == nil || stored.Status.FailedLogins != 1 {
+			t.Errorf("its status is %+v", stored.Status)
 		}
-		s.must(s.Get(t.Context(), types.NamespacedName{Namespace: usersNamespace, Name: "ended-in-text"}, &authv1alpha1.Token{}))
+	})
+	t.Run("stores no note", func(t *testing.T) {
+		for _, kind := range []string{"User", "Token"} {
+			all := &unstructured.UnstructuredList{}
+			all.SetGroupVersionKind(authv1alpha1.GroupVersion.WithKind(kind + "List"))
+			s.must(s.List(t.Context(), all, client.InNamespace(usersNamespace)))
+			for _, o := range all.Items {
+				if len(o.GetAnnotations()) > 0 && o.GetName() != "forged" {
+					t.Errorf("%s %s has the annotations %v", kind, o.GetName(), o.GetAnnotations())
+				}
+			}
+		}
 	})
 	t.Run("follows other changes after a watched User turns bad", func(t *testing.T) {
 		s.installSchemas(false)

@@ -31,6 +31,7 @@ import (
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/config/crd"
+	"github.com/gatehouse-auth/gatehouse/controllers/stored"
 )
 
 // DefaultNamespace is the namespace of objects that do not name one.
@@ -92,21 +93,28 @@ func (s *Schema) user(object map[string]any) (*authv1alpha1.User, field.ErrorLis
 		return nil, append(errs, validateMeta(meta)...)
 	}
 	delete(object, "metadata") // already decoded
-	user := &authv1alpha1.User{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object, user); err != nil {
+	user, err := decodeUser(object)
+	if err != nil {
 		return nil, field.ErrorList{field.Invalid(nil, nil, err.Error())}
 	}
-	if user.Unreadable != "" { // a date such as 31 February, which a pattern cannot refuse
-		return nil, field.ErrorList{field.Invalid(field.NewPath("spec"), nil, user.Unreadable)}
+	if fault := stored.Fault(user); fault != "" { // a date such as 31 February, which a pattern cannot refuse
+		return nil, field.ErrorList{field.Invalid(field.NewPath("spec"), nil, fault)}
 	}
 	user.ObjectMeta = metav1.ObjectMeta{
 		Namespace: meta.Namespace, Name: meta.Name, UID: meta.UID, CreationTimestamp: meta.CreationTimestamp,
 	}
-	var err error
 	if user.Generation, err = generation(object["spec"]); err != nil {
 		errs = field.ErrorList{field.Invalid(field.NewPath("spec"), nil, err.Error())}
 	}
 	return user, append(errs, validateMeta(meta)...)
+}
+
+func decodeUser(object map[string]any) (*authv1alpha1.User, error) {
+	raw, err := json.Marshal(object)
+	if err != nil {
+		return nil, err
+	}
+	return stored.DecodeUser(raw)
 }
 
 // read converts a decoded object to a Revocation or a Tenant, as user does for a User.
