@@ -194,3 +194,17 @@ stringData: {hash: '$2y$10$zJnaPcLPolqMhHfmIP8I4Os2VgbXPLNCQ1/Ddk/oCp/Mq32xkKIQW
 		}
 	})
 }
+
+// A pattern cannot refuse a date that no calendar has.
+func TestImpossibleDateIsRefused(t *testing.T) {
+	t.Parallel()
+	r, path := testReader(t), filepath.Join(t.TempDir(), "f.yaml")
+	text := strings.Replace(threeDocuments, "{login: a@example.com}", `{expiresAt: "2031-02-31T00:00:00Z"}`, 1)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	read := r.file(path, nil, time.Now())
+	if len(read.Objects) != 2 || len(read.Faults) != 1 || !strings.Contains(fmt.Sprint(read.Faults[0]), "expiresAt") {
+		t.Errorf("%d objects and the faults %v, want the other two and one fault", len(read.Objects), read.Faults)
+	}
+}
