@@ -97,7 +97,7 @@ func (s *Schema) user(object map[string]any) (*authv1alpha1.User, field.ErrorLis
 	if err != nil {
 		return nil, field.ErrorList{field.Invalid(nil, nil, err.Error())}
 	}
-	if fault := stored.Fault(user); fault != "" { // a date such as 31 February, which a pattern cannot refuse
+	if fault := stored.Fault(user); fault != "" { // the schema lets something through that the type cannot hold
 		return nil, field.ErrorList{field.Invalid(field.NewPath("spec"), nil, fault)}
 	}
 	user.ObjectMeta = metav1.ObjectMeta{
