@@ -70,7 +70,7 @@ test: ## Run every test, also against a real API server (the first run builds on
 	$(if $(RACE),,@echo "no C compiler found: testing without the race detector")
 	assets=$$(hack/envtest/build.sh | tail -n 1); \
 	KUBEBUILDER_ASSETS="$$assets" go test $(RACE) -shuffle=on -timeout 20m ./...
-	$(MAKE) test-timing test-verify test-bench test-chart test-observability test-gitops test-krew test-image test-release test-docs test-openapi
+	$(MAKE) test-timing test-verify test-bench test-chart test-observability test-gitops test-argocd test-krew test-image test-release test-docs test-openapi
 
 ##@ Develop
 
@@ -106,14 +106,18 @@ test-observability: ## Compare the alerts, the dashboard and their documentation
 	go -C test/observability test -count=1 -shuffle=on ./...
 
 .PHONY: test-gitops
-test-gitops: ## Test what Flux, Argo CD and kubectl make of Users on a real API server, the examples and the admission rules
+test-gitops: ## Test what Flux and kubectl make of Users on a real API server, the examples and the admission rules
 	assets=$$(hack/envtest/build.sh | tail -n 1); KUBEBUILDER_ASSETS="$$assets" go -C test/gitops test -count=1 -shuffle=on ./...
+
+.PHONY: test-argocd
+test-argocd: ## Test what Argo CD's engine makes of Users on a real API server
+	assets=$$(hack/envtest/build.sh | tail -n 1); KUBEBUILDER_ASSETS="$$assets" go -C test/argocd test -count=1 -shuffle=on ./...
 
 .PHONY: test-oldest
 test-oldest: ## Run the tests that need an API server on the oldest Kubernetes (the first run builds one: about ten minutes)
 	assets=$$(KUBERNETES=oldest hack/envtest/build.sh | tail -n 1); export KUBEBUILDER_ASSETS="$$assets"; \
 	go test -count=1 -shuffle=on -timeout 30m ./api/... ./controllers/... ./cmd/... ./test/integration ./test/upgrade && \
-	go -C hack/chart test -count=1 ./... && go -C test/gitops test -count=1 ./...
+	go -C hack/chart test -count=1 ./... && go -C test/gitops test -count=1 ./... && go -C test/argocd test -count=1 ./...
 
 .PHONY: test-krew
 test-krew: ## Build the archive of the plugin for this machine, and let krew validate and install it
@@ -178,7 +182,7 @@ fmt: $(GOLANGCI_LINT) ## Format the Go code and sort its imports
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters, which also enforce the law of imports
 	$(GOLANGCI_LINT) run
-	for module in verify verify/examples/grpc test/verify test/e2e/client hack/bench hack/chart hack/goreleaser hack/image hack/krew hack/site test/observability test/gitops test/openapi test/foreign; do (cd $$module && $(GOLANGCI_LINT) run); done
+	for module in verify verify/examples/grpc test/verify test/e2e/client hack/bench hack/chart hack/goreleaser hack/image hack/krew hack/site test/observability test/gitops test/argocd test/argocd/autoscaling test/openapi test/foreign; do (cd $$module && $(GOLANGCI_LINT) run); done
 	go tool -modfile=hack/tools/actions/go.mod actionlint -shellcheck= -pyflakes=
 
 .PHONY: vulncheck

@@ -45,7 +45,7 @@ func (c *cluster) as(name string, rules ...rbacv1.PolicyRule) client.Client {
 			c.Fatal(err)
 		}
 	}
-	config := rest.CopyConfig(c.config)
+	config := rest.CopyConfig(c.Config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: name}
 	as, err := client.New(config, client.Options{Scheme: apitest.Scheme(c.T)})
 	if err != nil {
@@ -96,14 +96,14 @@ func TestAdmission(t *testing.T) {
 	if err := c.Create(t.Context(), newUser(t, "old", "groups: [admins]\npasswords: ["+aPlaintext+"]")); err != nil {
 		t.Fatal(err)
 	}
-	serverSideApply{"kubectl"}.apply(c, decode(t, kustomize(t, "../../config/overlays/admission")))
+	kubectl{}.Apply(c.Cluster, decode(t, kustomize(t, "../../config/overlays/admission")))
 	team := c.as("team", usersAndTokens())
 	probe := newToken("probe", true)
 	if err := c.Create(t.Context(), probe); err != nil {
 		t.Fatal(err)
 	}
 	dry := client.NewDryRunClient(team)
-	c.eventually("all policies are in force", func() bool {
+	c.Eventually("all policies are in force", func() bool {
 		for _, spec := range []string{"groups: [probe]\n" + untilThen, "passwords: [" + aPlaintext + "]\n" + untilThen, "{}"} {
 			if dry.Create(t.Context(), newUser(t, "probe", spec)) == nil {
 				return false
@@ -175,7 +175,7 @@ func admissionFollowsItsParameters(c *cluster, team client.Client) {
 				c.Logf("the last answer was %v", last)
 			}
 		}()
-		c.eventually(spec+": "+want, func() bool {
+		c.Eventually(spec+": "+want, func() bool {
 			last = dry.Create(c.Context(), newUser(c.T, "new", spec))
 			return want == "" && last == nil || want != "" && last != nil && strings.Contains(last.Error(), want)
 		})

@@ -1,270 +1,41 @@
 package gitops
 
 import (
-	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
-	"errors"
-	"io"
-	"log/slog"
-	"net/http"
 	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
-	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
-	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
-	"github.com/gatehouse-auth/gatehouse/cmd/serve"
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
+	"github.com/gatehouse-auth/gatehouse/test/apitest/tooltest"
 )
 
 const (
-	systemNamespace = "gatehouse-system"
-	usersNamespace  = "gatehouse-users"
+	systemNamespace = tooltest.SystemNamespace
+	usersNamespace  = tooltest.UsersNamespace
 )
 
-func TestMain(m *testing.M) { os.Exit(apitest.Main(m)) }
-
-// cluster is an empty cluster that belongs to the test: an API server with the resources of Gatehouse, and
-// the client of an administrator.
-type cluster struct {
-	*testing.T
-	client.Client
-	config     *rest.Config
-	kubeconfig string
-	base       string // URL of the service, once it runs
-	http       *http.Client
+func TestMain(m *testing.M) {
+	if os.Getenv(asKubectl) != "" {
+		beKubectl()
+		return
+	}
+	os.Exit(apitest.Main(m))
 }
+
+// cluster adds to a cluster what only the tests of this package do with it.
+type cluster struct{ *tooltest.Cluster }
 
 // in returns the same cluster for a subtest.
-func (c *cluster) in(t *testing.T) *cluster {
-	sub := *c
-	sub.T = t
-	return &sub
-}
+func (c *cluster) in(t *testing.T) *cluster { return &cluster{c.In(t)} }
 
-// sharedCluster returns the cluster that several tests use, one after the other. A test leaves no User behind.
-func sharedCluster(t *testing.T) *cluster {
-	t.Helper()
-	c := &cluster{T: t, config: apitest.Config(t), kubeconfig: apitest.Kubeconfig(t)}
-	c.config.QPS = -1 // a tool that waits for a slot says so at its deadline, and not what it waited for
-	c.Client = apitest.NewClient(t, c.config, nil)
-	return c
-}
-
-// newCluster starts an API server with the CRDs of Gatehouse and those in files. Tests with a cluster do
-// not run in parallel.
+// newCluster starts an API server with the CRDs of Gatehouse and those in files.
 func newCluster(t *testing.T, crds ...string) *cluster {
 	t.Helper()
-	assets := apitest.Assets(t)
-	definitions, err := apitest.Definitions()
-	if err != nil {
-		t.Fatal(err)
-	}
-	env := &envtest.Environment{
-		BinaryAssetsDirectory: assets,
-		CRDInstallOptions:     envtest.CRDInstallOptions{CRDs: definitions, Paths: crds, MaxTime: 4 * apitest.Timeout},
-		ErrorIfCRDPathMissing: true,
-	}
-	config, err := env.Start()
-	if err != nil {
-		t.Fatal(errors.Join(err, env.Stop()))
-	}
-	t.Cleanup(func() {
-		if err := env.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	config.QPS = -1
-	c := &cluster{T: t, Client: apitest.NewClient(t, config, nil), config: config, kubeconfig: filepath.Join(t.TempDir(), "kubeconfig")}
-	if err := os.WriteFile(c.kubeconfig, env.KubeConfig, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return &cluster{tooltest.NewCluster(t, crds...)}
 }
 
-// serve starts the service, which serves the Users of namespaces, and waits until it answers.
-func (c *cluster) serve(namespaces ...string) {
-	c.Helper()
-	for _, name := range append([]string{systemNamespace}, namespaces...) {
-		err := c.Create(c.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
-		if err != nil && !apierrors.IsAlreadyExists(err) {
-			c.Fatal(err)
-		}
-	}
-	c.Setenv("KUBECONFIG", c.kubeconfig)
-	c.Setenv("POD_NAMESPACE", systemNamespace)
-	o := serve.NewOptions()
-	o.Namespaces = namespaces
-	o.BindAddress, o.HealthProbeBindAddress, o.MetricsBindAddress, o.DrainDelay = "127.0.0.1:0", "127.0.0.1:0", "0", 0
-	if err := o.Validate(); err != nil {
-		c.Fatal(err)
-	}
-	app, err := serve.New(o, slog.New(slog.DiscardHandler))
-	if err != nil {
-		c.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	stopped := make(chan error, 1)
-	go func() { stopped <- app.Run(ctx) }()
-	c.Cleanup(func() {
-		cancel()
-		if err := <-stopped; err != nil {
-			c.Errorf("Run: %v", err)
-		}
-	})
-	c.base = "https://" + app.Address().String()
-	c.http = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: c.publishedCA(namespaces[0])}}}
-	c.eventually("the service is running", func() bool {
-		status, body := c.send(http.MethodGet, "/status/v1/simple", "", nil)
-		return status == http.StatusOK && body == "running"
-	})
-}
-
-// publishedCA waits until the service has published its CA and returns it.
-func (c *cluster) publishedCA(namespace string) *x509.CertPool {
-	c.Helper()
-	pool := x509.NewCertPool()
-	c.eventually("the CA is published", func() bool {
-		var published corev1.ConfigMap
-		err := c.Get(c.Context(), client.ObjectKey{Namespace: namespace, Name: "gatehouse-ca"}, &published)
-		return err == nil && pool.AppendCertsFromPEM([]byte(published.Data["ca.crt"]))
-	})
-	return pool
-}
-
-func (c *cluster) eventually(what string, holds func() bool) {
-	c.Helper()
-	apitest.Eventually(c.T, what, holds)
-}
-
-// send returns the status and the body of a response, or 0 and the error.
-func (c *cluster) send(method, path, body string, change func(*http.Request)) (int, string) {
-	r, err := http.NewRequestWithContext(c.Context(), method, c.base+path, strings.NewReader(body))
-	if err != nil {
-		c.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/json")
-	if change != nil {
-		change(r)
-	}
-	response, err := c.http.Do(r)
-	if err != nil {
-		return 0, err.Error()
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, err.Error()
-	}
-	return response.StatusCode, string(text)
-}
-
-// login returns a JWT and an opaque token with a label, as far as the two login APIs accept the login.
-func (c *cluster) login(login, password string) (tokens []string) {
-	c.Helper()
-	basic := func(r *http.Request) { r.SetBasicAuth(login, password) }
-	credentials, err := json.Marshal(map[string]string{"login": login, "password": password, "label": "gitops"})
-	if err != nil {
-		c.Fatal(err)
-	}
-	for path, body := range map[string]string{"/v1/users/authorize": "", "/rbac-api/v1/auth/token": string(credentials)} {
-		status, text := c.send(http.MethodPost, path, body, basic)
-		var response struct {
-			JWT    string `json:"access_token"`
-			Opaque string `json:"token"`
-		}
-		switch err := json.Unmarshal([]byte(text), &response); {
-		case status == http.StatusOK && err == nil && response.JWT+response.Opaque != "":
-			tokens = append(tokens, response.JWT+response.Opaque)
-		case status != http.StatusUnauthorized:
-			c.Fatalf("%s: status %d, %s", path, status, text)
-		}
-	}
-	return tokens
-}
-
-// canLogIn reports whether at least one login API accepts the login.
-func (c *cluster) canLogIn(login, password string) bool {
-	c.Helper()
-	return len(c.login(login, password)) > 0
-}
-
-// good returns how many of the tokens the service accepts.
-func (c *cluster) good(tokens []string) int {
-	n := 0
-	for _, token := range tokens {
-		status, _ := c.send(http.MethodGet, "/auth/verify", "", func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) })
-		if status == http.StatusOK {
-			n++
-		}
-	}
-	return n
-}
-
-// uidOf returns the user id in the JWT among tokens.
-func (c *cluster) uidOf(tokens []string) string {
-	c.Helper()
-	for _, token := range tokens {
-		parts := strings.Split(token, ".")
-		if len(parts) != 3 {
-			continue
-		}
-		raw, err := base64.RawURLEncoding.DecodeString(parts[1])
-		var claims struct{ UID string }
-		if err := errors.Join(err, json.Unmarshal(raw, &claims)); err != nil {
-			c.Fatal(err)
-		}
-		return claims.UID
-	}
-	c.Fatal("there is no JWT")
-	return ""
-}
-
-// user returns a User as it is.
-func (c *cluster) user(namespace, name string) *authv1alpha1.User {
-	c.Helper()
-	u := &authv1alpha1.User{}
-	if err := c.Get(c.Context(), client.ObjectKey{Namespace: namespace, Name: name}, u); err != nil {
-		c.Fatal(err)
-	}
-	return u
-}
-
-// decode returns the objects in a text of YAML documents.
 func decode(t *testing.T, text string) []*unstructured.Unstructured {
 	t.Helper()
-	var all []*unstructured.Unstructured
-	decoder := utilyaml.NewYAMLOrJSONDecoder(strings.NewReader(text), 4096)
-	for {
-		o := &unstructured.Unstructured{}
-		switch err := decoder.Decode(o); {
-		case errors.Is(err, io.EOF):
-			return all
-		case err != nil:
-			t.Fatal(err)
-		case len(o.Object) > 0:
-			all = append(all, o)
-		}
-	}
-}
-
-// copies returns copies of objects, because tools write into what they apply.
-func copies(objects []*unstructured.Unstructured) []*unstructured.Unstructured {
-	all := make([]*unstructured.Unstructured, len(objects))
-	for i, o := range objects {
-		all[i] = o.DeepCopy()
-	}
-	return all
+	return tooltest.Decode(t, text)
 }

@@ -27,9 +27,14 @@ import (
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
+	"github.com/gatehouse-auth/gatehouse/test/apitest/tooltest"
 )
 
-const examples = "../../examples/"
+const (
+	examples  = "../../examples/"
+	argocd    = "../../config/argocd"
+	soundHash = "$argon2id$v=19$m=19456,t=2,p=1$UlBho86oWvU+eHm22Xod8w$xds4o4qGCFJcy19tCSvkmVp3yXfUn71a4NGcXw2Onrs"
+)
 
 // What rosa of the examples logs in with.
 const (
@@ -56,7 +61,7 @@ func TestExamples(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c.serve(usersNamespace)
+	c.Serve(usersNamespace)
 	for _, sub := range []struct {
 		name string
 		test func(*cluster)
@@ -78,7 +83,7 @@ func TestExamples(t *testing.T) {
 func (c *cluster) example(name string) []*unstructured.Unstructured {
 	c.Helper()
 	objects := decode(c.T, kustomize(c.T, examples+name))
-	if _, err := (flux{}).manager(c).ApplyAllStaged(c.Context(), copies(objects), ssa.DefaultApplyOptions()); err != nil {
+	if _, err := (flux{}).manager(c.Cluster).ApplyAllStaged(c.Context(), tooltest.Copies(objects), ssa.DefaultApplyOptions()); err != nil {
 		c.Fatal(err)
 	}
 	return objects
@@ -171,13 +176,13 @@ func (c *cluster) rosaWithSecretOf(objects []*unstructured.Unstructured, hash st
 	rosa := []*unstructured.Unstructured{kind(c.T, objects, "User", "rosa")}
 	judged := func(want string) {
 		c.Helper()
-		c.eventually("rosa is "+want, func() bool {
-			results, _ := judge(c, rosa)
+		c.Eventually("rosa is "+want, func() bool {
+			results, _ := judge(c.Cluster, rosa)
 			return regexp.MustCompile(want).MatchString(results[0])
 		})
 	}
 	judged("InProgress: .*rosa-password")
-	if c.canLogIn(rosaLogin, rosaPassword) {
+	if c.CanLogIn(rosaLogin, rosaPassword) {
 		c.Error("rosa logs in without her Secret")
 	}
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: usersNamespace, Name: "rosa-password"}}
@@ -186,7 +191,7 @@ func (c *cluster) rosaWithSecretOf(objects []*unstructured.Unstructured, hash st
 		c.Fatal(err)
 	}
 	judged("Current")
-	if !c.canLogIn(rosaLogin, rosaPassword) {
+	if !c.CanLogIn(rosaLogin, rosaPassword) {
 		c.Error("rosa does not log in")
 	}
 	secret.Data["passwordHash"] = []byte("no hash")
@@ -194,10 +199,10 @@ func (c *cluster) rosaWithSecretOf(objects []*unstructured.Unstructured, hash st
 		c.Fatal(err)
 	}
 	judged("Failed: .*hash")
-	if c.canLogIn(rosaLogin, rosaPassword) {
+	if c.CanLogIn(rosaLogin, rosaPassword) {
 		c.Error("rosa logs in with a broken hash")
 	}
-	serverSideApply{}.prune(c, rosa)
+	flux{}.Prune(c.Cluster, rosa)
 	if err := c.Delete(c.Context(), secret); err != nil {
 		c.Fatal(err)
 	}
@@ -307,11 +312,11 @@ func exampleOfTwoTeams(c *cluster) {
 		return called("ada@a.example.com", namespace, "groups: ["+group+"]")
 	}
 	dry := client.NewDryRunClient(teamA)
-	c.eventually("admission is in force", func() bool { return dry.Create(c.Context(), user("team-a-users", "team-b")) != nil })
+	c.Eventually("admission is in force", func() bool { return dry.Create(c.Context(), user("team-a-users", "team-b")) != nil })
 	checkAdmission(c.T, "a group of the other team", dry.Create(c.Context(), user("team-a-users", "team-b")), "team-b")
 	checkAdmission(c.T, "the namespace of the other team", dry.Create(c.Context(), user("team-b-users", "team-a")), "forbidden")
 	tenants := func() bool { return dry.Create(c.Context(), called("ada", "team-a-users", "")) != nil }
-	c.eventually("the rule of the Tenants is in force", tenants)
+	c.Eventually("the rule of the Tenants is in force", tenants)
 	for about, more := range map[string]string{
 		"a ServiceAccount that the Tenant does not name": "identities: [{serviceAccount: {name: ada, namespace: shop}}]",
 		"an issuer that the Tenant does not name":        "identities: [{federated: {issuer: https://ci.example.com, subject: a}}]",
@@ -330,21 +335,21 @@ func exampleOfTwoTeams(c *cluster) {
 			c.Fatal(err)
 		}
 	}
-	c.eventually("the Tenant is ready", func() bool {
+	c.Eventually("the Tenant is ready", func() bool {
 		tenant := &authv1alpha1.Tenant{}
 		if err := c.Get(c.Context(), client.ObjectKey{Namespace: systemNamespace, Name: "team-a"}, tenant); err != nil {
 			c.Fatal(err)
 		}
 		return meta.IsStatusConditionTrue(tenant.Status.Conditions, authv1alpha1.ConditionReady)
 	})
-	c.eventually("ada can log in", func() bool { return len(c.login("ada@a.example.com", rosaPassword)) == 2 })
-	tokens := c.login("ada@a.example.com", rosaPassword)
+	c.Eventually("ada can log in", func() bool { return len(c.LogIn("ada@a.example.com", rosaPassword)) == 2 })
+	tokens := c.LogIn("ada@a.example.com", rosaPassword)
 	revocation := &authv1alpha1.Revocation{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a-users", Name: "ada"}}
 	revocation.Spec.UserRef.Name, revocation.Spec.Reason = "ada", "left the team"
 	if err := teamA.Create(c.Context(), revocation); err != nil {
 		c.Fatal(err)
 	}
-	c.eventually("ada's tokens are void", func() bool { return c.good(tokens) == 0 })
+	c.Eventually("ada's tokens are void", func() bool { return c.Good(tokens) == 0 })
 }
 
 // checkCopiedRole checks that the service has the same rights in the namespaces of the teams as in
@@ -367,7 +372,7 @@ func (c *cluster) checkCopiedRole(objects []*unstructured.Unstructured) {
 // memberOf returns the client of a member of a group.
 func (c *cluster) memberOf(group string) client.Client {
 	c.Helper()
-	config := rest.CopyConfig(c.config)
+	config := rest.CopyConfig(c.Config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: "member-of-" + group, Groups: []string{group}}
 	return apitest.NewClient(c.T, config, nil)
 }
