@@ -202,7 +202,7 @@ func (c *cluster) rosaWithSecretOf(objects []*unstructured.Unstructured, hash st
 	if c.CanLogIn(rosaLogin, rosaPassword) {
 		c.Error("rosa logs in with a broken hash")
 	}
-	flux{}.Prune(c.Cluster, rosa)
+	kubectl{}.Prune(c.Cluster, rosa)
 	if err := c.Delete(c.Context(), secret); err != nil {
 		c.Fatal(err)
 	}
