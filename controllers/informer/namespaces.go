@@ -334,9 +334,12 @@ func (n *Namespaces) States(namespace string) map[string]State {
 // nil if it does not, and for how long it has done so again and again. A time in which it does not
 // answer at all does not count.
 func (n *Namespaces) Refused(namespace string) (lasting time.Duration, refusal error) {
-	states := n.States(namespace)
-	for _, kind := range Kinds() {
-		if s := states[kind]; s.Refusal != nil && (refusal == nil || s.LastRefused.Sub(s.RefusedSince) > lasting) {
+	ns := n.of(namespace)
+	if ns == nil {
+		return 0, nil
+	}
+	for _, f := range ns.followers {
+		if s := f.snapshot(); s.Refusal != nil && (refusal == nil || s.LastRefused.Sub(s.RefusedSince) > lasting) {
 			lasting, refusal = s.LastRefused.Sub(s.RefusedSince), s.Refusal
 		}
 	}

@@ -17,7 +17,9 @@ func SaysTheSame(before *metav1.Condition, next metav1.Condition, generation int
 // time of a transition is now, and never moves back.
 func PutCondition(all *[]metav1.Condition, c metav1.Condition, generation int64, now time.Time) {
 	if c.Status == "" {
-		meta.RemoveStatusCondition(all, c.Type)
+		if meta.FindStatusCondition(*all, c.Type) != nil { // or the other function copies all of them for nothing
+			meta.RemoveStatusCondition(all, c.Type)
+		}
 		return
 	}
 	c.ObservedGeneration, c.LastTransitionTime = generation, metav1.NewTime(now)
