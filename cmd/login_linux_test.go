@@ -320,7 +320,8 @@ func TestLoginPromptsWithoutEcho(t *testing.T) {
 func FuzzReadOffline(f *testing.F) {
 	for _, seed := range []string{
 		"", "0", "..", "eyJhbGciOiJFUzI1NiJ9.eyJleHAiOjF9.c2ln", "eyJhbGciOiJFUzI1NiJ9.eyJleHAiOjFlMzB9.", "bnVsbA.bnVsbA.",
-		"0" + strings.Repeat("A", 96), "eyJhIjoiXHUwMDFiWzJKIn0.e30.",
+		"0" + strings.Repeat("A", 96), "eyJhIjoiXHUwMDFiWzJKIn0.e30.", "eyJhbGciOiJFUzI1NiJ9.eyJleH8iOjB9.0000",
+		"e30.eyJqdGkiOiJcdTAwMWJbMkoifQ.", "e30.eyJhIjoiwpsifQ.", // in a name, in the ID, and above ASCII
 	} {
 		f.Add(seed)
 	}

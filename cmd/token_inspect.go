@@ -10,6 +10,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -174,7 +175,7 @@ func (i inspected) table(to io.Writer) error {
 	table := tabwriter.NewWriter(to, 0, 0, 3, ' ', 0)
 	row := func(name, value string) {
 		if value != "" {
-			_, _ = fmt.Fprintf(table, "%s\t%s\n", name, value) // Flush has the error
+			_, _ = fmt.Fprintf(table, "%s\t%s\n", escaped(name), escaped(value)) // Flush has the error
 		}
 	}
 	row("Kind", i.Kind)
@@ -201,8 +202,20 @@ func sortedKeys(m map[string]any) []string {
 	return names
 }
 
-// inline returns a value as JSON, which escapes what could change the state of a terminal. Whole
-// numbers keep their digits.
+// escaped returns text with escapes for what could change the state of a terminal.
+func escaped(text string) string {
+	var out strings.Builder
+	for _, r := range text {
+		if unicode.IsPrint(r) {
+			out.WriteRune(r)
+		} else {
+			fmt.Fprintf(&out, "\\u%04x", r)
+		}
+	}
+	return out.String()
+}
+
+// inline returns a value as JSON. Whole numbers keep their digits.
 func inline(value any) string {
 	if f, ok := value.(float64); ok && f == math.Trunc(f) && math.Abs(f) < 1e15 {
 		return fmt.Sprintf("%.0f", f)
