@@ -123,7 +123,7 @@ func writeTokens(w io.Writer, listed []remote.Listed, now time.Time) error {
 		if !t.Expires.After(now) {
 			ends += " (ended)"
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", t.ID, t.Label, rfc3339(t.Created), ends, t.Description)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", t.ID, output.Escape(t.Label), rfc3339(t.Created), ends, output.Escape(t.Description))
 	}
 	return table.Flush()
 }

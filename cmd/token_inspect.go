@@ -10,7 +10,6 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -175,7 +174,7 @@ func (i inspected) table(to io.Writer) error {
 	table := tabwriter.NewWriter(to, 0, 0, 3, ' ', 0)
 	row := func(name, value string) {
 		if value != "" {
-			_, _ = fmt.Fprintf(table, "%s\t%s\n", escaped(name), escaped(value)) // Flush has the error
+			_, _ = fmt.Fprintf(table, "%s\t%s\n", output.Escape(name), output.Escape(value)) // Flush has the error
 		}
 	}
 	row("Kind", i.Kind)
@@ -200,19 +199,6 @@ func sortedKeys(m map[string]any) []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// escaped returns text with escapes for what could change the state of a terminal.
-func escaped(text string) string {
-	var out strings.Builder
-	for _, r := range text {
-		if unicode.IsPrint(r) {
-			out.WriteRune(r)
-		} else {
-			fmt.Fprintf(&out, "\\u%04x", r)
-		}
-	}
-	return out.String()
 }
 
 // inline returns a value as JSON. Whole numbers keep their digits.

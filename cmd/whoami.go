@@ -76,7 +76,7 @@ func (w whoami) table(to io.Writer) error {
 		{"Token issued", rfc3339(w.Created)}, {"Token ends", rfc3339(w.Expires)},
 	} {
 		if fact[1] != "" {
-			_, _ = fmt.Fprintf(table, "%s\t%s\n", fact[0], fact[1]) // Flush has the error
+			_, _ = fmt.Fprintf(table, "%s\t%s\n", fact[0], output.Escape(fact[1])) // Flush has the error
 		}
 	}
 	return table.Flush()

@@ -122,7 +122,7 @@ func writeTokens(w io.Writer, tokens []authv1alpha1.Token) error {
 	writeLine(table, "NAME\tUSER\tLABEL\tISSUED\tENDS\tREVOKED") // Flush has the error
 	for i := range tokens {
 		t := &tokens[i]
-		writeLine(table, "%s\t%s\t%s\t%s\t%s\t%t", t.Name, t.Spec.UserRef.Name, orDash(t.Spec.Label),
+		writeLine(table, "%s\t%s\t%s\t%s\t%s\t%t", t.Name, t.Spec.UserRef.Name, orDash(output.Escape(t.Spec.Label)),
 			t.Spec.IssuedAt.UTC().Format("2006-01-02T15:04:05Z"), t.Spec.ExpiresAt.UTC().Format("2006-01-02T15:04:05Z"), t.Spec.Revoked)
 	}
 	return table.Flush()
