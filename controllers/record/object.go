@@ -41,10 +41,13 @@ func checkReadable(t *authv1alpha1.Token) error {
 	return fmt.Errorf("the stored Token %s breaks the schema; correct or delete it: %s", client.ObjectKeyFromObject(t), fault)
 }
 
+// labelPrefix begins the names of the records of labelled tokens.
+const labelPrefix = "label-"
+
 // labelName returns the name of the record of a labelled token, one for each user and label.
 func labelName(uid, label string) string {
 	sum := sha256.Sum256([]byte(uid + "\x00" + label)) // a UID does not contain a zero byte
-	return "label-" + hex.EncodeToString(sum[:20])
+	return labelPrefix + hex.EncodeToString(sum[:20])
 }
 
 // idName returns the name of a record derived from the token's id. The id is base64url and may

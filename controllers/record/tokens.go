@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers/tolerant"
@@ -166,17 +167,19 @@ func (t *Tokens) existing(ctx context.Context, key types.NamespacedName) (*authv
 // user. Replicas do not share that lock, so close to the limit, add counts again afterwards and
 // deletes the object if there are too many.
 func (t *Tokens) add(ctx context.Context, c client.Client, o *authv1alpha1.Token) error {
-	n, err := t.count(ctx, c, o)
-	if err != nil {
+	n, labelled, err := t.count(ctx, c, o)
+	switch {
+	case err != nil:
 		return err
-	}
-	if n >= grant.MaximumRecords {
+	case n >= grant.MaximumRecords:
 		return grant.ErrTooManyRecords
+	case o.Spec.Label != "" && labelled >= grant.MaximumLabelled:
+		return grant.ErrTooManyLabels
 	}
 	if err := c.Create(ctx, o); err != nil || n < grant.MaximumRecords-raceMargin {
 		return err
 	}
-	if n, err = t.count(ctx, c, o); err != nil || n <= grant.MaximumRecords {
+	if n, _, err = t.count(ctx, c, o); err != nil || n <= grant.MaximumRecords {
 		return err
 	}
 	if err := client.IgnoreNotFound(c.Delete(ctx, o, client.Preconditions{UID: &o.UID})); err != nil {
@@ -185,22 +188,44 @@ func (t *Tokens) add(ctx context.Context, c client.Client, o *authv1alpha1.Token
 	return grant.ErrTooManyRecords
 }
 
-// noRoom reports whether there is no room for a record: the user has too many, or the namespace has
+// noRoom reports whether there is no room for a record: the user has too many, with a label or in all, or the namespace has
 // as many as its ResourceQuota allows.
 func noRoom(err error) bool {
-	return errors.Is(err, grant.ErrTooManyRecords) || (apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"))
+	return errors.Is(err, grant.ErrTooManyRecords) || errors.Is(err, grant.ErrTooManyLabels) || (apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"))
 }
 
-// count returns how many records the user of an object has.
-func (t *Tokens) count(ctx context.Context, c client.Client, o *authv1alpha1.Token) (int, error) {
-	known := t.Directory.CountRecords(o.Spec.UserRef.UID)
-	if known <= trustedCount {
-		return known, nil
+// count returns how many records the user of an object has, and how many live tokens with a label
+// besides the object. Up to trustedCount, the directory's own count is taken, and no labels are counted.
+func (t *Tokens) count(ctx context.Context, c client.Client, o *authv1alpha1.Token) (all, labelled int, err error) {
+	if known := t.Directory.CountRecords(o.Spec.UserRef.UID); known <= trustedCount {
+		return known, 0, nil
 	}
 	stored := &metav1.PartialObjectMetadataList{} // all that counting needs
 	stored.SetGroupVersionKind(authv1alpha1.GroupVersion.WithKind("TokenList"))
-	err := c.List(ctx, stored, client.InNamespace(o.Namespace), client.MatchingLabels{authv1alpha1.UserUIDLabel: o.Spec.UserRef.UID})
-	return len(stored.Items), err
+	if err := c.List(ctx, stored, client.InNamespace(o.Namespace), client.MatchingLabels{authv1alpha1.UserUIDLabel: o.Spec.UserRef.UID}); err != nil {
+		return 0, 0, err
+	}
+	return len(stored.Items), t.countLabelled(o, stored.Items), nil
+}
+
+// countLabelled counts the live tokens with a label of the user of an object, which is not counted. Of
+// those that this replica has not heard of, it knows the name and whether they were revoked.
+func (t *Tokens) countLabelled(o *authv1alpha1.Token, stored []metav1.PartialObjectMetadata) (n int) {
+	known := map[string]bool{o.Name: true}
+	for _, r := range t.Directory.RecordsOf(o.Spec.UserRef.UID) {
+		if name := labelName(r.UserUID, r.Label); r.Label != "" && !known[name] {
+			known[name] = true
+			if r.Live(t.Now()) {
+				n++
+			}
+		}
+	}
+	for i := range stored {
+		if s := &stored[i]; strings.HasPrefix(s.Name, labelPrefix) && !known[s.Name] && !controllerutil.ContainsFinalizer(s, authv1alpha1.TokenFinalizer) {
+			n++
+		}
+	}
+	return n
 }
 
 // effectiveRecord returns the record of a labelled Token. The token may also have been revoked in a

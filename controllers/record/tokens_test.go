@@ -416,3 +416,28 @@ func withUnresponsiveHost(t *testing.T, config *rest.Config, listening bool) *re
 	config.Host = (&url.URL{Scheme: "https", Host: listener.Addr().String()}).String()
 	return config
 }
+
+// A replica counts the tokens with a label that another one has made just before.
+func TestReplicasShareTheLimitOfLabels(t *testing.T) {
+	b := newFixture(t)
+	u := b.AddUser(t)
+	maker, late := b.replica(t, u), b.replica(t, u)
+	var last directory.Record
+	for i := range grant.MaximumLabelled {
+		last = mustCreate(t, maker, newRecord(u, fmt.Sprint("label ", i)))
+		if i <= trustedCount {
+			late.Directory.PutRecord(last)
+		}
+	}
+	if _, err := late.Create(t.Context(), newRecord(u, "one more"), isLive); !errors.Is(err, grant.ErrTooManyLabels) {
+		t.Errorf("one more label: %v, want ErrTooManyLabels", err)
+	}
+	if kept := mustCreate(t, late, newRecord(u, last.Label)); kept != last {
+		t.Errorf("the label of another replica gets %+v, want %+v", kept, last)
+	}
+	mustRevoke(t, maker, last)
+	late.Directory.PutRecord(directory.Record{
+		ID: last.ID, UserKey: last.UserKey, UserUID: last.UserUID, Kind: last.Kind, Label: last.Label, IssuedAt: last.IssuedAt, ExpiresAt: last.ExpiresAt, Revoked: true,
+	})
+	mustCreate(t, late, newRecord(u, "one more"))
+}

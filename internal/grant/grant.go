@@ -135,7 +135,7 @@ func (g *Grants) done(ctx context.Context, e audit.Event, err error) error {
 // Unavailable returns an error that names the failed operation and wraps both ErrUnavailable and
 // err. It returns nil when err is nil, and ErrTooManyRecords as it is.
 func Unavailable(operation string, err error) error {
-	if err == nil || errors.Is(err, ErrTooManyRecords) {
+	if err == nil || errors.Is(err, ErrTooManyRecords) || errors.Is(err, ErrTooManyLabels) {
 		return err
 	}
 	return fmt.Errorf("%s: %w: %w", operation, ErrUnavailable, err)

@@ -104,7 +104,7 @@ func TestVerifiersRefuseToGuessWithoutTheService(t *testing.T) {
 	hold(t.Context(), bound+5*time.Second)
 	scale(t, 3)
 	eventually(t, 3*time.Minute, "three replicas are ready", func() error { return readyReplicas(t, 3) })
-	hold(t.Context(), 3*time.Second)
+	hold(t.Context(), 15*time.Second) // until the cluster leads the clients to them
 	e.stop(t)
 	var got struct {
 		AwaySeconds, AcceptedSeconds, AliveSeconds, BackSeconds float64
