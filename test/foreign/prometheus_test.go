@@ -2,6 +2,7 @@ package foreign_test
 
 import (
 	"encoding/json"
+	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -27,12 +28,12 @@ func TestPrometheusScrapesWithOAuth2(t *testing.T) {
 		_, _ = w.Write([]byte("orders_total 3\n"))
 	}))
 	t.Cleanup(app.Close)
-	ca := writeFile(t, "ca.crt", string(g.CA)) // test servers share their certificate
+	appCA := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: app.Certificate().Raw})
 	address := freeAddress(t)
 	config := docsBlock(t, "programs.md", "/etc/prometheus/prometheus.yml",
 		"https://auth.example.com", g.URL,
-		"/etc/prometheus/app-ca.crt", ca,
-		"/etc/prometheus/gatehouse-ca.crt", ca,
+		"/etc/prometheus/app-ca.crt", writeFile(t, "app-ca.crt", string(appCA)),
+		"/etc/prometheus/gatehouse-ca.crt", writeFile(t, "gatehouse-ca.crt", string(g.CA)),
 		"/etc/prometheus/gatehouse-password", writeFile(t, "password", "tick tock"),
 		"app.example.com:443", strings.TrimPrefix(app.URL, "https://"))
 	start(t, address, path, "--web.listen-address", address, "--storage.tsdb.path", t.TempDir(),
