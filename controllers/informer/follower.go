@@ -169,18 +169,17 @@ func (f *follower) drop(o client.Object, exact bool) error {
 
 // Replace implements cache.ReflectorStore: these are all objects that there are.
 func (f *follower) Replace(objects []any, version string) error {
-	held, listed := f.versions(), make(map[types.NamespacedName]string, len(objects))
-	for i := range objects {
-		o, err := f.slim(objects[i])
+	held, listed, all := f.versions(), make(map[types.NamespacedName]string, len(objects)), make([]client.Object, len(objects))
+	for i, object := range objects {
+		o, err := f.slim(object)
 		if err != nil {
 			return err
 		}
-		objects[i], listed[client.ObjectKeyFromObject(o)] = o, o.GetResourceVersion()
+		all[i], listed[client.ObjectKeyFromObject(o)] = o, o.GetResourceVersion()
 	}
 	f.stream.Listed(listed, held, version)
-	for _, object := range objects {
-		o, ok := object.(client.Object)
-		if key := client.ObjectKeyFromObject(o); !ok || held[key] == listed[key] {
+	for _, o := range all {
+		if key := client.ObjectKeyFromObject(o); held[key] == listed[key] {
 			continue
 		}
 		if err := f.hold(o, !f.synced()); err != nil {
