@@ -166,6 +166,20 @@ func (a Authority) Leaves(names []string, now time.Time) ([]*tls.Certificate, er
 	return leaves, nil
 }
 
+// Single returns a server certificate for DNS names and IP addresses, and the certificate of the CA that
+// was made for it alone, as PEM.
+func Single(names []string, now time.Time) (leaf *tls.Certificate, bundle []byte, err error) {
+	a, err := Authority{}.Advance(names, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	leaves, err := a.Leaves(names, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	return leaves[0], a.Bundle(), nil
+}
+
 // issuing returns the CAs in the order in which they issue: first the oldest that does not end within
 // takeOver, or else the youngest.
 func (a Authority) issuing(now time.Time) []pair {

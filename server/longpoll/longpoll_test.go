@@ -32,16 +32,12 @@ type held struct {
 
 func newHeld(t *testing.T) *held {
 	t.Helper()
-	ca, err := authority.Authority{}.Advance([]string{"127.0.0.1"}, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaves, err := ca.Leaves([]string{"127.0.0.1"}, time.Now())
+	leaf, bundle, err := authority.Single([]string{"127.0.0.1"}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(ca.Bundle())
+	roots.AppendCertsFromPEM(bundle)
 	s := &held{trust: &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"}, waiting: make(chan *longpoll.Conn, 100)}
 	ts := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Request-Id", r.Header.Get("X-Request-Id"))
@@ -54,7 +50,7 @@ func newHeld(t *testing.T) *held {
 		_, _ = io.WriteString(w, "at once")
 	}))
 	s.listener = longpoll.Listen(tls.NewListener(ts.Listener, &tls.Config{
-		Certificates: []tls.Certificate{*leaves[0]}, NextProtos: []string{"h2", "http/1.1"},
+		Certificates: []tls.Certificate{*leaf}, NextProtos: []string{"h2", "http/1.1"},
 	}))
 	s.address = ts.Listener.Addr().String()
 	ts.Listener, ts.Config.ConnContext = s.listener, s.listener.ConnContext

@@ -135,19 +135,14 @@ func New(t testing.TB, o Options) *Service {
 // has issued it.
 func (s *Service) newCertificate(t testing.TB) (*tls.Certificate, *x509.CertPool) {
 	t.Helper()
-	names := []string{"127.0.0.1", "::1", "example.com"}
-	ca, err := authority.Authority{}.Advance(names, time.Now())
+	leaf, bundle, err := authority.Single([]string{"127.0.0.1", "::1", "example.com"}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaves, err := ca.Leaves(names, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.CA = ca.Bundle()
+	s.CA = bundle
 	trusted := x509.NewCertPool()
-	trusted.AppendCertsFromPEM(s.CA)
-	return leaves[0], trusted
+	trusted.AppendCertsFromPEM(bundle)
+	return leaf, trusted
 }
 
 // Now returns the time of the clock that the service uses.

@@ -339,22 +339,16 @@ func basic(login, password string) string {
 // for proxies that want one file.
 func newCertificate(t *testing.T) (certificate, key string, roots *x509.CertPool) {
 	t.Helper()
-	names := []string{"app.example.com"}
-	ca, err := authority.Authority{}.Advance(names, time.Now())
+	leaf, bundle, err := authority.Single([]string{"app.example.com"}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaves, err := ca.Leaves(names, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf := leaves[0]
 	der, err := x509.MarshalPKCS8PrivateKey(leaf.PrivateKey)
 	if err != nil {
 		t.Fatal(err)
 	}
 	roots = x509.NewCertPool()
-	roots.AppendCertsFromPEM(ca.Bundle())
+	roots.AppendCertsFromPEM(bundle)
 	private := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 	public := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Certificate[0]}))
 	return writeFile(t, "tls.crt", public+private), writeFile(t, "tls.key", private), roots
