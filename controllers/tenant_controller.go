@@ -9,7 +9,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 	"github.com/gatehouse-auth/gatehouse/controllers/informer"
 )
@@ -47,13 +46,10 @@ func (r *TenantReconciler) Reconcile(context.Context, ctrl.Request) (ctrl.Result
 	if !r.cache.HasSynced() {
 		return ctrl.Result{RequeueAfter: compareInterval}, nil
 	}
-	cached := r.cache.List()
-	all := make([]authv1alpha1.Tenant, 0, len(cached))
-	for _, t := range cached {
-		all = append(all, *t)
+	all := r.cache.List()
+	if r.tenants.set(all) {
+		r.namespaces.Set(r.tenants.config.Load().Namespaces())
 	}
-	r.tenants.set(all)
-	r.namespaces.Set(r.tenants.config.Load().Namespaces())
-	r.progress.PutTenants(cached) // what is in force in a namespace that is not followed is not known before
+	r.progress.PutTenants(all) // what is in force in a namespace that is not followed is not known before
 	return ctrl.Result{}, nil
 }

@@ -16,9 +16,11 @@ import (
 // busy, which the runtime would do bit by bit over minutes.
 const (
 	minBusyGarbage = 64 << 20        // bytes
-	busyRate       = 16 << 20        // bytes allocated per second
+	busyRate       = 16 << 20        // bytes allocated per second, or
+	busyShare      = 8               // one of so many bytes of live data
 	gcTuneInterval = 2 * time.Second // between two looks at the load
-	idleIntervals  = 5               // consecutive intervals below busyRate until the service is idle
+	calmIntervals  = 2               // consecutive intervals below that until it collects sooner
+	idleIntervals  = 5               // and until it returns memory
 	defaultPercent = 100
 	idlePercent    = 50
 	muchLiveData   = 128 << 20 // bytes, above which an idle service accumulates half as much garbage
@@ -32,7 +34,7 @@ func tuneGC(ctx context.Context) {
 	}
 	ticker := time.NewTicker(gcTuneInterval)
 	defer ticker.Stop()
-	percent, idleCount := defaultPercent, 0
+	percent, calm, used := defaultPercent, 0, false
 	_, before := heap()
 	for {
 		select {
@@ -43,30 +45,27 @@ func tuneGC(ctx context.Context) {
 		live, allocated := heap()
 		next := gcPercent(live, (allocated-before)/uint64(gcTuneInterval/time.Second))
 		before = allocated
-		idle := next < defaultPercent
-		if idleCount++; !idle {
-			idleCount = 0
-		} else if idleCount < idleIntervals {
-			continue
+		if calm++; next >= defaultPercent {
+			calm, used = 0, true
 		}
-		if next == percent {
-			continue
+		if next != percent && (calm == 0 || calm >= calmIntervals) {
+			debug.SetGCPercent(next)
+			percent = next
 		}
-		debug.SetGCPercent(next)
-		if idle && percent >= defaultPercent {
+		if used && calm >= idleIntervals {
 			debug.FreeOSMemory()
+			used = false
 		}
-		percent = next
 	}
 }
 
 // gcPercent returns the GOGC for a heap with live bytes of data and rate bytes allocated per
 // second. Its values are coarse steps, so that it seldom changes.
 func gcPercent(live, rate uint64) int {
-	switch {
-	case rate < busyRate && live < muchLiveData:
+	switch busy := rate >= max(busyRate, live/busyShare); {
+	case !busy && live < muchLiveData:
 		return idlePercent
-	case rate < busyRate:
+	case !busy: // a collection every two seconds at most
 		return idlePercent / 2
 	}
 	percent := defaultPercent

@@ -10,7 +10,9 @@ func TestGCPercent(t *testing.T) {
 		want       int
 	}{
 		"idle":                     {10 * mib, mib, 50},
-		"idle with many users":     {300 * mib, mib, 25},
+		"idle with many users":     {300 * mib, 30 * mib, 25},
+		"idle with some users":     {100 * mib, 10 * mib, 50},
+		"busy with some users":     {100 * mib, 20 * mib, 100},
 		"busy with few users":      {10 * mib, 200 * mib, 800},
 		"busy with many users":     {300 * mib, 200 * mib, 100},
 		"busy with nothing at all": {0, 200 * mib, 1600},

@@ -4,47 +4,95 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 	"github.com/gatehouse-auth/gatehouse/controllers/stored"
 )
 
-// decodeFunc returns an object of one kind from its JSON.
-type decodeFunc func(raw []byte) (runtime.Object, error)
+// decodeFunc returns an object of one kind, as the cache holds it, from its JSON.
+type decodeFunc func(raw []byte) (client.Object, error)
 
-func decodeUser(raw []byte) (runtime.Object, error) { return stored.DecodeUser(raw) }
-
-func decodeToken(raw []byte) (runtime.Object, error) { return stored.DecodeToken(raw) }
-
-// lenient returns options as client-go has them: the API server has validated what it stores.
-func lenient() json.Options {
-	return json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+func decodeUser(raw []byte) (client.Object, error) {
+	u, err := stored.DecodeUser(raw)
+	if err != nil {
+		return nil, err
+	}
+	slimUser(u)
+	return u, nil
 }
 
-// decodeList decodes the response to a list, one object after the other, so that it never holds the
+func decodeToken(raw []byte) (client.Object, error) {
+	t, err := stored.DecodeToken(raw)
+	if err != nil {
+		return nil, err
+	}
+	projection.SlimToken(t)
+	return t, nil
+}
+
+func decodeSecret(raw []byte) (client.Object, error) {
+	s := &corev1.Secret{}
+	if err := json.Unmarshal(raw, s, stored.Options()); err != nil {
+		return nil, fmt.Errorf("read a Secret: %w", err)
+	}
+	projection.SlimSecret(s)
+	return s, nil
+}
+
+// decodeRevocation knows no schema, so that a Revocation that cannot be read completely still counts.
+func decodeRevocation(raw []byte) (client.Object, error) {
+	r := &unstructured.Unstructured{}
+	if err := r.UnmarshalJSON(raw); err != nil {
+		return nil, fmt.Errorf("read a Revocation: %w", err)
+	}
+	return r, nil
+}
+
+func decodeTenant(raw []byte) (client.Object, error) {
+	t := &authv1alpha1.Tenant{}
+	if err := json.Unmarshal(raw, t, stored.Options()); err != nil {
+		return nil, fmt.Errorf("read a Tenant: %w", err)
+	}
+	projection.SlimObject(t)
+	return t, nil
+}
+
+// page is the response to a list, or a part of it.
+type page struct {
+	metav1.ListMeta
+
+	objects []client.Object
+}
+
+// decodePage decodes the response to a list, one object after the other, so that it never holds the
 // JSON of more than one.
-func decodeList(body io.Reader, decode decodeFunc) (*metainternalversion.List, error) {
+func decodePage(body io.Reader, decode decodeFunc) (page, error) {
 	list := struct {
 		Metadata metav1.ListMeta `json:"metadata"`
 		Items    listItems       `json:"items"`
 	}{Items: listItems{decode: decode}}
-	if err := json.UnmarshalRead(body, &list, lenient()); err != nil {
-		return nil, fmt.Errorf("decode a list: %w", err)
+	if err := json.UnmarshalRead(body, &list, stored.Options()); err != nil {
+		return page{}, fmt.Errorf("decode a list: %w", err)
 	}
-	return &metainternalversion.List{ListMeta: list.Metadata, Items: list.Items.objects}, nil
+	return page{list.Metadata, list.Items.objects}, nil
 }
 
 // listItems are the objects of a list.
 type listItems struct {
 	decode  decodeFunc
-	objects []runtime.Object
+	objects []client.Object
 }
 
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
@@ -77,14 +125,16 @@ func (l *listItems) UnmarshalJSONFrom(in *jsontext.Decoder) error {
 // JSON makes longer.
 const maximumEventSize = 16 << 20
 
-// watchDecoder decodes the response to a watch, a sequence of JSON objects with a type and an object. It
-// is not safe for concurrent use, except that Close may be called at any time.
-type watchDecoder struct {
+// events are the response to a watch, a sequence of JSON objects with a type and an object. They are not
+// safe for concurrent use.
+type events struct {
 	body    io.ReadCloser
 	limited io.LimitedReader // of body
 	json    *jsontext.Decoder
 	decode  decodeFunc
 	event   watchEvent // reused to save allocations
+	started time.Time
+	count   int // of events
 }
 
 type watchEvent struct {
@@ -92,46 +142,61 @@ type watchEvent struct {
 	Object jsontext.Value  `json:"object"`
 }
 
-func newWatchDecoder(body io.ReadCloser, decode decodeFunc) *watchDecoder {
-	d := &watchDecoder{body: body, limited: io.LimitedReader{R: body}, decode: decode}
-	d.json = jsontext.NewDecoder(&d.limited, lenient())
-	return d
+func newEvents(body io.ReadCloser, decode decodeFunc) *events {
+	e := &events{body: body, limited: io.LimitedReader{R: body}, decode: decode, started: time.Now()}
+	e.json = jsontext.NewDecoder(&e.limited, stored.Options())
+	return e
 }
 
-// Decode implements watch.Decoder. It returns io.EOF after the last event, and io.ErrUnexpectedEOF
-// if the stream ends within an event or its connection is lost. The object is a Status if the
-// event has type Error.
-func (d *watchDecoder) Decode() (watch.EventType, runtime.Object, error) {
-	d.limited.N = maximumEventSize
-	d.event = watchEvent{Object: d.event.Object[:0]}
-	if err := json.UnmarshalDecode(d.json, &d.event); err != nil {
+// wait waits until there is something of the next event, or the watch has ended.
+func (e *events) wait() {
+	e.limited.N = maximumEventSize
+	e.json.PeekKind()
+}
+
+// useful reports whether a watch that has ended has done its work.
+func (e *events) useful() bool { return e.count > 0 || time.Since(e.started) >= minUsefulWatch }
+
+// next waits for the next event and returns its type and object. It returns io.EOF when the watch has ended,
+// or its connection is lost, so that it can be resumed after the last event, and the error that the API
+// server sends. The object of a bookmark has only metadata.
+func (e *events) next() (watch.EventType, client.Object, error) {
+	e.limited.N = maximumEventSize
+	e.event = watchEvent{Object: e.event.Object[:0]}
+	if err := json.UnmarshalDecode(e.json, &e.event); err != nil {
 		switch {
-		case errors.Is(err, io.ErrUnexpectedEOF) && d.limited.N > 0, net.IsHTTP2ConnectionLost(err):
-			return "", nil, io.ErrUnexpectedEOF // client-go then resumes the watch where it stopped
-		case d.limited.N == 0:
-			return "", nil, fmt.Errorf("decode a watch: an event is longer than %d bytes", maximumEventSize)
+		case e.limited.N == 0:
+			return "", nil, fmt.Errorf("an event is longer than %d bytes", maximumEventSize)
+		case errors.Is(err, io.ErrUnexpectedEOF), net.IsProbableEOF(err), net.IsTimeout(err), net.IsHTTP2ConnectionLost(err):
+			return "", nil, io.EOF
 		}
 		return "", nil, err
 	}
-	switch d.event.Type {
-	case watch.Added, watch.Modified, watch.Deleted, watch.Bookmark:
-		object, err := d.decode(d.event.Object)
-		return d.event.Type, object, err
+	e.count++
+	switch e.event.Type {
+	case watch.Added, watch.Modified, watch.Deleted:
+		o, err := e.decode(e.event.Object)
+		return e.event.Type, o, err
+	case watch.Bookmark:
+		o := &metav1.PartialObjectMetadata{}
+		return e.event.Type, o, json.Unmarshal(e.event.Object, o, stored.Options())
 	case watch.Error:
 		status := &metav1.Status{}
-		err := json.Unmarshal(d.event.Object, status, lenient())
-		return d.event.Type, status, err
+		if err := json.Unmarshal(e.event.Object, status, stored.Options()); err != nil {
+			return "", nil, err
+		}
+		return "", nil, apierrors.FromObject(status)
 	default:
-		return "", nil, fmt.Errorf("decode a watch: unknown type %q of an event", d.event.Type)
+		return "", nil, fmt.Errorf("unknown type %q of an event", e.event.Type)
 	}
 }
 
-// Close implements watch.Decoder.
-func (d *watchDecoder) Close() { _ = d.body.Close() } // nothing was written that could be lost
+// close ends the watch.
+func (e *events) close() { _ = e.body.Close() } // nothing was written that could be lost
 
 // decodeMetadata decodes the answer to a request for metadata only.
 func decodeMetadata(raw []byte, into *metav1.PartialObjectMetadataList) error {
-	if err := json.Unmarshal(raw, into, lenient()); err != nil {
+	if err := json.Unmarshal(raw, into, stored.Options()); err != nil {
 		return fmt.Errorf("decode metadata: %w", err)
 	}
 	return nil

@@ -7,13 +7,14 @@ import (
 	"testing/iotest"
 
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
+	"github.com/gatehouse-auth/gatehouse/controllers/stored"
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
@@ -25,7 +26,7 @@ func userList(objects ...string) string {
 func TestDecodedListMatchesClientGo(t *testing.T) {
 	t.Parallel()
 	text := userList(storedUser, strings.Replace(storedUser, "jean", `\u00e9\ud83d\ude00`, 1))
-	got, err := decodeList(strings.NewReader(text), decodeUser)
+	got, err := decodePage(strings.NewReader(text), decodeWhole)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,13 +41,13 @@ func TestDecodedListMatchesClientGo(t *testing.T) {
 	if !equality.Semantic.DeepEqual(got.ListMeta, want.ListMeta) {
 		t.Errorf("the metadata is %+v, want %+v", got.ListMeta, want.ListMeta)
 	}
-	if meta.LenList(got) != len(want.Items) {
-		t.Fatalf("%d objects, want %d", meta.LenList(got), len(want.Items))
+	if len(got.objects) != len(want.Items) {
+		t.Fatalf("%d objects, want %d", len(got.objects), len(want.Items))
 	}
 	for i := range want.Items {
-		want.Items[i].ManagedFields = nil // decodeUser leaves them out
-		if !equality.Semantic.DeepEqual(got.Items[i], runtime.Object(&want.Items[i])) {
-			t.Errorf("object %d is %+v\nwant %+v", i, got.Items[i], want.Items[i])
+		want.Items[i].ManagedFields = nil // decodeWhole leaves them out
+		if !equality.Semantic.DeepEqual(got.objects[i], client.Object(&want.Items[i])) {
+			t.Errorf("object %d is %+v\nwant %+v", i, got.objects[i], want.Items[i])
 		}
 	}
 }
@@ -54,12 +55,12 @@ func TestDecodedListMatchesClientGo(t *testing.T) {
 func TestBrokenObjectDoesNotEndAList(t *testing.T) {
 	t.Parallel()
 	for broken, decode := range map[string]decodeFunc{brokenUser: decodeUser, brokenToken: decodeToken} {
-		list, err := decodeList(strings.NewReader(userList(`{"metadata":{"name":"intact"}}`, broken)), decode)
+		p, err := decodePage(strings.NewReader(userList(`{"metadata":{"name":"intact"}}`, broken)), decode)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(list.Items) != 2 || faultOf(t, list.Items[0]) != "" || faultOf(t, list.Items[1]) == "" {
-			t.Errorf("the list is %+v", list.Items)
+		if len(p.objects) != 2 || stored.Fault(p.objects[0]) != "" || stored.Fault(p.objects[1]) == "" {
+			t.Errorf("the page is %+v", p.objects)
 		}
 	}
 }
@@ -68,13 +69,13 @@ func TestListThatIsNotWholeIsAnError(t *testing.T) {
 	t.Parallel()
 	whole := userList(storedUser)
 	for _, text := range []string{"", "<html>", "[]", `{"items":{}}`, `{"items":[5]}`, whole[:len(whole)-4], whole[:900], whole + whole} {
-		if list, err := decodeList(iotest.OneByteReader(strings.NewReader(text)), decodeUser); err == nil {
-			t.Errorf("%.20q... is read as %+v", text, list)
+		if p, err := decodePage(iotest.OneByteReader(strings.NewReader(text)), decodeUser); err == nil {
+			t.Errorf("%.20q... is read as %+v", text, p)
 		}
 	}
 	for _, text := range []string{`{"items":null}`, `{"items":[]}`, `{"metadata":{}}`} {
-		if list, err := decodeList(strings.NewReader(text), decodeUser); err != nil || len(list.Items) != 0 {
-			t.Errorf("%s is read as %+v, %v", text, list, err)
+		if p, err := decodePage(strings.NewReader(text), decodeUser); err != nil || len(p.objects) != 0 {
+			t.Errorf("%s is read as %+v, %v", text, p, err)
 		}
 	}
 }

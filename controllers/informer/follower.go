@@ -2,15 +2,18 @@ package informer
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	toolscache "k8s.io/client-go/tools/cache"
-	"k8s.io/klog/v2"
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
 )
@@ -21,20 +24,21 @@ import (
 // times. This cache parses it once, and knows whether it is as new as the API server was at start, so
 // that finding out does not take another complete list.
 //
-// It is itself the store that client-go's Reflector fills, and calls the handlers of events. An informer
-// of client-go has a queue and three more goroutines, a shared one two goroutines and a buffer of
-// 16 KiB for each handler, and with 1,000 namespaces that is most of what a replica takes.
+// It calls the handlers of events itself. An informer of client-go has a queue and five more goroutines, a
+// shared one two goroutines and a buffer of 16 KiB for each handler, and with 1,000 namespaces that is most
+// of what a replica takes.
 //
-// Readers share its objects and must not change them. It is safe for concurrent use, except that only
-// the Reflector calls Add, Update, Delete, Replace and Bookmark.
+// Readers share its objects and must not change them. It is safe for concurrent use, except that only run
+// calls put, delete, replace and reached.
 type follower struct {
 	*kind
 	namespace string
 	whole     bool                  // all objects come at the beginning of a watch if the API server can do that
 	await     func(context.Context) // called before each request
+	failure   wait.DelayFunc        // returns how long to wait after a failure
 	stream    *delivery.Stream
-	objects   toolscache.Indexer
-	filled    chan struct{} // closed when the objects that were there at first are in the cache
+	objects   toolscache.ThreadSafeStore // by name
+	filled    chan struct{}              // closed when the objects that were there at first are in the cache
 
 	delivering    sync.Mutex // held during a change and its events, so that a new handler misses none
 	subscriptions []subscription
@@ -61,16 +65,9 @@ type State struct {
 // the namespace has a good part of all objects of its kind: see requests.
 func newFollower(k *kind, namespace string, whole bool, progress *delivery.Progress) *follower {
 	return &follower{
-		kind: k, namespace: namespace, whole: whole, await: progress.Await, stream: k.observed(progress).Follow(namespace),
-		objects: toolscache.NewIndexer(toolscache.MetaNamespaceKeyFunc, k.indexers), filled: make(chan struct{}),
+		kind: k, namespace: namespace, whole: whole, await: progress.Await, failure: failures(), stream: k.observed(progress).Follow(namespace),
+		objects: toolscache.NewThreadSafeStore(k.indexers, toolscache.Indices{}), filled: make(chan struct{}),
 	}
-}
-
-// run follows the objects until the context ends. Unchanged objects are never delivered again, because
-// no controller needs that.
-func (f *follower) run(ctx context.Context) {
-	log := klog.FromContext(ctx)
-	toolscache.NewReflectorWithOptions(f.requests(), f.example, f, toolscache.ReflectorOptions{Logger: &log, Name: f.namespace + "/" + f.resource}).RunWithContext(ctx)
 }
 
 // synced reports whether the objects that were there at first are in the cache.
@@ -104,127 +101,72 @@ func (f *follower) attach(s subscription) {
 	}
 }
 
-// Add implements cache.ReflectorStore.
-func (f *follower) Add(object any) error { return f.put(object) }
-
-// Update implements cache.ReflectorStore.
-func (f *follower) Update(object any) error { return f.put(object) }
-
-func (f *follower) put(object any) error {
-	o, err := f.slim(object)
-	if err != nil {
-		return err
-	}
+// put takes an object that is new or has changed.
+func (f *follower) put(o client.Object) {
 	f.stream.Sent(o, false)
-	if err := f.hold(o, false); err != nil {
-		return err
-	}
+	f.hold(o, false)
 	f.setVersion(o.GetResourceVersion())
-	return nil
 }
 
 // hold puts an object into the cache and tells the handlers.
-func (f *follower) hold(o client.Object, initial bool) error {
+func (f *follower) hold(o client.Object, initial bool) {
 	f.delivering.Lock()
 	defer f.delivering.Unlock()
-	before := f.get(client.ObjectKeyFromObject(o))
-	if err := f.objects.Add(o); err != nil {
-		return err
-	}
+	before := f.get(o.GetName())
+	f.objects.Update(o.GetName(), o)
 	for _, s := range f.subscriptions {
 		s.changed(before, o, initial)
 	}
-	return nil
 }
 
-// Delete implements cache.ReflectorStore.
-func (f *follower) Delete(object any) error {
-	o, err := f.slim(object)
-	if err != nil {
-		return err
-	}
-	if f.get(client.ObjectKeyFromObject(o)) == nil {
-		return f.Bookmark(o.GetResourceVersion()) // no one waits for what was never there
+// delete takes an object that is gone, in its last state.
+func (f *follower) delete(o client.Object) {
+	if f.get(o.GetName()) == nil {
+		f.reached(o.GetResourceVersion()) // no one waits for what was never there
+		return
 	}
 	f.stream.Sent(o, true)
-	if err := f.drop(o, true); err != nil {
-		return err
-	}
+	f.drop(o, true)
 	f.setVersion(o.GetResourceVersion())
-	return nil
 }
 
 // drop takes an object from the cache and tells the handlers.
-func (f *follower) drop(o client.Object, exact bool) error {
+func (f *follower) drop(o client.Object, exact bool) {
 	f.delivering.Lock()
 	defer f.delivering.Unlock()
-	if err := f.objects.Delete(o); err != nil {
-		return err
-	}
+	f.objects.Delete(o.GetName())
 	for _, s := range f.subscriptions {
 		s.deleted(o, exact)
 	}
-	return nil
 }
 
-// Replace implements cache.ReflectorStore: these are all objects that there are.
-func (f *follower) Replace(objects []any, version string) error {
-	held, listed, all := f.versions(), make(map[types.NamespacedName]string, len(objects)), make([]client.Object, len(objects))
-	for i, object := range objects {
-		o, err := f.slim(object)
-		if err != nil {
-			return err
-		}
-		all[i], listed[client.ObjectKeyFromObject(o)] = o, o.GetResourceVersion()
+// replace takes all objects that there are.
+func (f *follower) replace(all []client.Object, version string) {
+	held, listed := f.versions(), make(map[types.NamespacedName]string, len(all))
+	for _, o := range all {
+		listed[client.ObjectKeyFromObject(o)] = o.GetResourceVersion()
 	}
 	f.stream.Listed(listed, held, version)
 	for _, o := range all {
 		if key := client.ObjectKeyFromObject(o); held[key] == listed[key] {
 			continue
 		}
-		if err := f.hold(o, !f.synced()); err != nil {
-			return err
-		}
+		f.hold(o, !f.synced())
 	}
 	maps.DeleteFunc(held, func(key types.NamespacedName, _ string) bool { _, ok := listed[key]; return ok })
 	for key := range held {
-		if err := f.drop(f.get(key), false); err != nil {
-			return err
-		}
+		f.drop(f.get(key.Name), false)
 	}
 	f.setVersion(version)
 	if !f.synced() {
 		close(f.filled)
 	}
-	return nil
 }
 
-// Bookmark implements cache.ReflectorBookmarkStore: nothing has changed up to this version.
-func (f *follower) Bookmark(version string) error {
+// reached notes that nothing has changed up to a version.
+func (f *follower) reached(version string) {
 	f.stream.Reached(version)
 	f.setVersion(version)
-	return nil
-}
-
-// Resync implements cache.ReflectorStore. There is nothing to do.
-func (*follower) Resync() error { return nil }
-
-// Transformer implements cache.TransformingStore.
-func (f *follower) Transformer() toolscache.TransformFunc { return f.transform }
-
-// slim returns an object as the cache holds it.
-func (f *follower) slim(object any) (client.Object, error) {
-	if f.transform != nil {
-		var err error
-		if object, err = f.transform(object); err != nil {
-			return nil, err
-		}
-	}
-	o, ok := object.(client.Object)
-	if !ok {
-		return nil, fmt.Errorf("a %T is no object of the API server", object)
-	}
-	return o, nil
 }
 
 func (f *follower) setVersion(version string) {
@@ -268,11 +210,30 @@ func (f *follower) all() []client.Object {
 }
 
 // get returns an object of the cache, or nil if there is none.
-func (f *follower) get(key types.NamespacedName) client.Object {
-	object, _, err := f.objects.GetByKey(key.String())
-	if err != nil {
-		return nil // this store returns no errors
-	}
+func (f *follower) get(name string) client.Object {
+	object, _ := f.objects.Get(name)
 	o, _ := object.(client.Object)
 	return o
+}
+
+// subscription is a handler of the events of one kind.
+type subscription struct {
+	kind    string
+	ctx     context.Context //nolint:containedctx // of the controller
+	queue   workqueue.TypedRateLimitingInterface[reconcile.Request]
+	handler handler.EventHandler
+}
+
+// changed reports an object that is new, or has changed since before.
+func (s subscription) changed(before, after client.Object, initial bool) {
+	if before == nil {
+		s.handler.Create(s.ctx, event.CreateEvent{Object: after, IsInInitialList: initial}, s.queue)
+	} else {
+		s.handler.Update(s.ctx, event.UpdateEvent{ObjectOld: before, ObjectNew: after}, s.queue)
+	}
+}
+
+// deleted reports that an object is gone. Unless it is exact, the object may have changed before that.
+func (s subscription) deleted(last client.Object, exact bool) {
+	s.handler.Delete(s.ctx, event.DeleteEvent{Object: last, DeleteStateUnknown: !exact}, s.queue)
 }

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -66,14 +67,14 @@ func userAt(name, version string) *authv1alpha1.User {
 func newFilled(t *testing.T) (*follower, *delivery.Progress, *told) {
 	t.Helper()
 	progress, heard := delivery.NewProgress(), &told{}
-	k := &kind{name: User, transform: slimUser, observed: func(p *delivery.Progress) *delivery.Observed { return p.Users }}
+	k := &kind{name: User, observed: func(p *delivery.Progress) *delivery.Observed { return p.Users }}
 	f := newFollower(k, "team", true, progress)
 	f.attach(heard.subscription(t.Context()))
 	if f.synced() {
 		t.Error("the cache is filled before the first list")
 	}
-	if err := f.Replace([]any{userAt("a", "3"), userAt("b", "4")}, "10"); err != nil || !f.synced() {
-		t.Fatalf("after the first list: %v, filled %t", err, f.synced())
+	if f.replace([]client.Object{userAt("a", "3"), userAt("b", "4")}, "10"); !f.synced() {
+		t.Error("the cache is not filled after the first list")
 	}
 	heard.want(t, "a created at 3, initial true", "b created at 4, initial true")
 	return f, progress, heard
@@ -85,14 +86,11 @@ func sent(p *delivery.Progress) uint64 { return p.Users.Sent("team") }
 func TestHandlersHearOfEachChangeOnce(t *testing.T) {
 	t.Parallel()
 	f, progress, heard := newFilled(t)
-	for _, err := range []error{
-		f.Add(userAt("c", "11")), f.Update(userAt("a", "12")), f.Delete(userAt("b", "13")),
-		f.Delete(userAt("never-there", "14")), f.Bookmark("20"),
-	} {
-		if err != nil {
-			t.Error(err)
-		}
-	}
+	f.put(userAt("c", "11"))
+	f.put(userAt("a", "12"))
+	f.delete(userAt("b", "13"))
+	f.delete(userAt("never-there", "14"))
+	f.reached("20")
 	heard.want(t, "a changed from 3 to 12", "b deleted at 13, last state unknown false", "c created at 11, initial false")
 	if f.version != "20" || sent(progress) != 20 || progress.Pending("elsewhere") {
 		t.Errorf("the cache is at %s, sent was %d", f.version, sent(progress))
@@ -114,9 +112,7 @@ func TestHandlersHearOfEachChangeOnce(t *testing.T) {
 func TestSecondListReportsTheDifference(t *testing.T) {
 	t.Parallel()
 	f, progress, heard := newFilled(t)
-	if err := f.Replace([]any{userAt("a", "3"), userAt("c", "42")}, "50"); err != nil {
-		t.Fatal(err)
-	}
+	f.replace([]client.Object{userAt("a", "3"), userAt("c", "42")}, "50")
 	heard.want(t, "b deleted at 4, last state unknown true", "c created at 42, initial false")
 	if keys := f.versions(); len(keys) != 2 || f.version != "50" || sent(progress) != 50 {
 		t.Errorf("the cache has %v at %s, sent was %d", keys, f.version, sent(progress))

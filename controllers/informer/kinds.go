@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -16,7 +15,6 @@ import (
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
-	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 )
 
 // The kinds of the objects that belong to the users of a namespace.
@@ -41,17 +39,14 @@ func KindOf(kind string) schema.GroupVersionKind {
 
 // kind is how objects of one kind are read from the API server.
 type kind struct {
-	name      string
-	observed  func(*delivery.Progress) *delivery.Observed
-	resource  string
-	example   runtime.Object
-	newList   func() runtime.Object // unless decode is set
-	selector  string                // of fields
-	transform toolscache.TransformFunc
-	indexers  toolscache.Indexers
-	// decode returns an object from its JSON; nil: the client decodes lists and watches.
-	decode decodeFunc
+	name     string
+	observed func(*delivery.Progress) *delivery.Observed
+	resource string
+	selector string // of fields
+	decode   decodeFunc
+	indexers toolscache.Indexers
 
+	lists  turns
 	client rest.Interface
 	params runtime.ParameterCodec
 }
@@ -65,26 +60,24 @@ func newKinds(mgr ctrl.Manager) (map[string]*kind, error) {
 	if err != nil {
 		return nil, err
 	}
-	kinds := map[string]*kind{}
+	kinds, lists := map[string]*kind{}, make(turns, listsAtOnce)
 	for _, k := range []*kind{{
 		name: User, observed: func(p *delivery.Progress) *delivery.Observed { return p.Users },
-		resource: "users", example: &authv1alpha1.User{}, decode: decodeUser, transform: slimUser,
+		resource: "users", decode: decodeUser,
 	}, {
 		name: Secret, observed: func(p *delivery.Progress) *delivery.Observed { return p.Secrets },
-		resource: "secrets", example: &corev1.Secret{}, newList: func() runtime.Object { return &corev1.SecretList{} },
-		transform: projection.SlimSecret, selector: exceptBulkySecrets().String(),
+		resource: "secrets", selector: exceptBulkySecrets().String(), decode: decodeSecret,
 	}, {
 		name: Token, observed: func(p *delivery.Progress) *delivery.Observed { return p.Tokens },
-		resource: "tokens", example: &authv1alpha1.Token{}, decode: decodeToken,
-		transform: projection.SlimToken, indexers: toolscache.Indexers{byTokenID: tokenIDs},
+		resource: "tokens", decode: decodeToken, indexers: toolscache.Indexers{byTokenID: tokenIDs},
 	}, {
-		// Without a schema, so that a Revocation that cannot be read completely still counts.
 		name: Revocation, observed: func(p *delivery.Progress) *delivery.Observed { return p.Revocations },
-		resource: "revocations", example: newRevocation(), newList: newRevocationList,
+		resource: "revocations", decode: decodeRevocation,
 	}} {
 		if err := k.connect(mgr, config, connection); err != nil {
 			return nil, err
 		}
+		k.lists = lists
 		kinds[k.name] = k
 	}
 	return kinds, nil
@@ -92,9 +85,8 @@ func newKinds(mgr ctrl.Manager) (map[string]*kind, error) {
 
 func (k *kind) connect(mgr ctrl.Manager, config *rest.Config, connection *http.Client) (err error) {
 	k.params = runtime.NewParameterCodec(mgr.GetScheme())
-	_, isUnstructured := k.example.(runtime.Unstructured)
 	codecs := serializer.NewCodecFactory(mgr.GetScheme())
-	if k.client, err = apiutil.RESTClientForGVK(KindOf(k.name), false, isUnstructured, config, codecs, connection); err != nil {
+	if k.client, err = apiutil.RESTClientForGVK(KindOf(k.name), false, false, config, codecs, connection); err != nil {
 		return fmt.Errorf("make a client for %ss: %w", k.name, err)
 	}
 	return nil
@@ -105,16 +97,4 @@ func tokenIDs(o any) ([]string, error) {
 		return []string{t.Spec.TokenID}, nil
 	}
 	return nil, nil
-}
-
-func newRevocation() *unstructured.Unstructured {
-	o := &unstructured.Unstructured{}
-	o.SetGroupVersionKind(KindOf(Revocation))
-	return o
-}
-
-func newRevocationList() runtime.Object {
-	o := &unstructured.UnstructuredList{}
-	o.SetGroupVersionKind(authv1alpha1.GroupVersion.WithKind("RevocationList"))
-	return o
 }

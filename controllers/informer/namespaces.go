@@ -242,7 +242,7 @@ func (n *Namespaces) get(kind string, key types.NamespacedName) client.Object {
 	if ns == nil {
 		return nil
 	}
-	return ns.followers[kind].get(key)
+	return ns.followers[kind].get(key.Name)
 }
 
 // User returns a User, or nil if it does not exist.

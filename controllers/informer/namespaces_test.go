@@ -28,10 +28,7 @@ import (
 func TestOnlyTimesOfRefusalCount(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		users := &kind{
-			name: User, example: &authv1alpha1.User{},
-			observed: func(p *delivery.Progress) *delivery.Observed { return p.Users },
-		}
+		users := &kind{name: User, observed: func(p *delivery.Progress) *delivery.Observed { return p.Users }}
 		f := newFollower(users, "team", true, delivery.NewProgress())
 		n := &Namespaces{followed: map[string]*namespace{"team": {followers: map[string]*follower{User: f}}}}
 		forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "users"}, "", errors.New("no role"))

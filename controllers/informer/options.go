@@ -40,13 +40,8 @@ func exceptBulkySecrets() fields.Selector {
 	return fields.AndSelectors(terms...)
 }
 
-// slimUser is a transform for the cache of Users that drops unused metadata and stores strings that
-// many users share only once.
-func slimUser(object any) (any, error) {
-	u, ok := object.(*authv1alpha1.User)
-	if !ok {
-		return object, nil
-	}
+// slimUser drops unused metadata of a User for a cache, and stores strings that many users share only once.
+func slimUser(u *authv1alpha1.User) {
 	u.Kind, u.APIVersion = projection.Intern(u.Kind), projection.Intern(u.APIVersion)
 	for i, group := range u.Spec.Groups {
 		u.Spec.Groups[i] = projection.Intern(group)
@@ -63,5 +58,5 @@ func slimUser(object any) (any, error) {
 	for i := range u.Status.Conditions {
 		projection.SlimCondition(&u.Status.Conditions[i])
 	}
-	return projection.SlimStored(u)
+	projection.SlimStored(u)
 }

@@ -3,16 +3,12 @@ package informer
 import (
 	"context"
 	"math/rand/v2"
-	"net/http"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
-	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
@@ -24,94 +20,91 @@ const (
 	mostRefusedPause  = 15 * time.Second
 )
 
-// requests are the lists and watches that a Reflector asks for.
-type requests struct {
-	*toolscache.ListWatch
-	whole bool
-}
+const (
+	// listsAtOnce is how many lists are read at once. More are no quicker, and each takes memory.
+	listsAtOnce = 64
+	// longestTurn is after which time a list no longer waits for others.
+	longestTurn = 5 * time.Second
+)
 
-// requests returns the requests of a follower.
-func (f *follower) requests() requests {
-	asked := &toolscache.ListWatch{ListWithContextFunc: f.list, WatchFuncWithContext: f.watch}
-	return requests{retrying(asked), f.whole}
-}
-
-// IsWatchListSemanticsUnSupported reports whether the Reflector must list the objects, instead of a
-// watch that begins with all of them. The API server makes the latter from the objects of all namespaces
-// (Kubernetes 1.37), each time, so that with 1,000 namespaces it would read everything 1,000 times. A
-// list comes in pages, and from an index.
-func (r requests) IsWatchListSemanticsUnSupported() bool { return !r.whole }
-
-// request returns a request for the objects. A kind with a decoder of its own reads only JSON,
-// whatever content type client-go prefers.
+// request returns a request for the objects.
 func (f *follower) request(opts *metav1.ListOptions) *rest.Request {
-	r := f.client.Get().Namespace(f.namespace).Resource(f.resource).VersionedParams(opts, f.params)
-	if f.decode != nil {
-		r.SetHeader("Accept", runtime.ContentTypeJSON)
-	}
-	return r
+	opts.FieldSelector = f.selector
+	return f.client.Get().Namespace(f.namespace).Resource(f.resource).VersionedParams(opts, f.params).
+		SetHeader("Accept", runtime.ContentTypeJSON) // whatever client-go prefers
 }
 
-// list lists objects, in pages if client-go asks for pages.
-func (f *follower) list(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
+// list returns a page of a list.
+func (f *follower) list(ctx context.Context, opts metav1.ListOptions) (page, error) {
 	f.await(ctx)
-	opts.FieldSelector = f.selector
-	if opts.ResourceVersion == "0" { // client-go's choice for a first list, which may be of any age
-		opts.ResourceVersion = ""
-	}
-	return untilPermitted(ctx, f, func(ctx context.Context) (runtime.Object, error) {
-		out, err := f.listPage(ctx, &opts)
+	return untilPermitted(ctx, f, func(ctx context.Context) (page, error) {
+		defer f.lists.begin(ctx)()
+		body, err := f.request(&opts).Stream(ctx)
 		if err != nil {
-			return nil, err
+			return page{}, err
 		}
-		page, err := meta.ListAccessor(out)
-		if err == nil && opts.ResourceVersion == "" && opts.Continue == "" && !f.synced() {
-			f.startAt(page.GetResourceVersion()) // such a list has everything that was written before the request
+		defer func() { _ = body.Close() }() // nothing was written that could be lost
+		p, err := decodePage(body, f.decode)
+		if err == nil && opts.Continue == "" && !f.synced() {
+			f.startAt(p.ResourceVersion) // without a version, a list has everything that was written before the request
 		}
-		return out, err
+		return p, err
 	})
 }
 
-func (f *follower) listPage(ctx context.Context, opts *metav1.ListOptions) (runtime.Object, error) {
-	if f.decode == nil {
-		out := f.newList()
-		return out, f.request(opts).Do(ctx).Into(out)
+// turns lets as many take their turn at once as its capacity is. If it is nil, it lets all.
+type turns chan struct{}
+
+// begin waits for a turn, but no longer than longestTurn, so that no one waits for those who hang. It returns
+// a function that ends the turn.
+func (t turns) begin(ctx context.Context) (end func()) {
+	select {
+	case t <- struct{}{}:
+		return func() { <-t }
+	default:
 	}
-	body, err := f.request(opts).Stream(ctx)
-	if err != nil {
-		return nil, err
+	if t == nil {
+		return func() {}
 	}
-	defer func() { _ = body.Close() }() // nothing was written that could be lost
-	return decodeList(body, f.decode)
+	patience := time.NewTimer(longestTurn)
+	defer patience.Stop()
+	select {
+	case t <- struct{}{}:
+		return func() { <-t }
+	case <-patience.C:
+	case <-ctx.Done():
+	}
+	return func() {}
 }
 
-// watch watches the objects.
-func (f *follower) watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+// watch returns a new watch.
+func (f *follower) watch(ctx context.Context, opts metav1.ListOptions) (*events, error) {
 	f.await(ctx)
-	opts.FieldSelector, opts.Watch = f.selector, true
-	return untilPermitted(ctx, f, func(ctx context.Context) (watch.Interface, error) {
+	opts.Watch, opts.AllowWatchBookmarks, opts.TimeoutSeconds = true, true, watchTimeout()
+	return untilPermitted(ctx, f, func(ctx context.Context) (*events, error) {
 		if opts.SendInitialEvents != nil { // the watch begins with all objects
 			if err := f.learnServerVersion(ctx); err != nil {
 				return nil, err
 			}
 		}
-		if f.decode == nil {
-			return f.request(&opts).Watch(ctx)
-		}
 		body, err := f.request(&opts).Stream(ctx)
 		if err != nil {
 			return nil, err
 		}
-		reporter := apierrors.NewClientErrorReporter(http.StatusInternalServerError, http.MethodGet, "ClientWatchDecoding")
-		return watch.NewStreamWatcherWithLogger(log.FromContext(ctx), newWatchDecoder(body, f.decode), reporter), nil
+		return newEvents(body, f.decode), nil
 	})
 }
 
-// untilPermitted calls ask until the API server does not refuse it, and keeps the state of f.
+// watchTimeout returns how long a watch may last, in seconds.
+func watchTimeout() *int64 {
+	return new(int64((minWatchTimeout + rand.N(minWatchTimeout)).Seconds())) //nolint:gosec // spreads requests; not for security
+}
+
+// untilPermitted calls ask until the API server responds and does not refuse it, and keeps the state of f.
 func untilPermitted[T any](ctx context.Context, f *follower, ask func(context.Context) (T, error)) (T, error) {
 	ctx = context.WithValue(ctx, heardKey{}, f.heard)
 	for {
-		answer, err := ask(ctx)
+		answer, err := retryUntilAnswered(ctx, func() (T, error) { return ask(ctx) })
 		f.note(ctx, err)
 		if !refused(err) {
 			return answer, err
@@ -170,7 +163,7 @@ func (f *follower) learnServerVersion(ctx context.Context) error {
 		return nil
 	}
 	first := &metav1.PartialObjectMetadataList{}
-	raw, err := f.client.Get().Namespace(f.namespace).Resource(f.resource).VersionedParams(&metav1.ListOptions{Limit: 1, FieldSelector: f.selector}, f.params).
+	raw, err := f.request(&metav1.ListOptions{Limit: 1}).
 		SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").Do(ctx).Raw()
 	if err != nil {
 		return err

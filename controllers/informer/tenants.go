@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/http"
 
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -17,7 +15,6 @@ import (
 
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 	"github.com/gatehouse-auth/gatehouse/controllers/delivery"
-	"github.com/gatehouse-auth/gatehouse/controllers/projection"
 )
 
 // Tenant is the kind of Tenants, which are in the namespace of the service.
@@ -32,8 +29,7 @@ type Tenants struct{ follower *follower }
 func NewTenants(mgr ctrl.Manager, namespace string, progress *delivery.Progress) (*Tenants, error) {
 	k := &kind{
 		name: Tenant, observed: func(p *delivery.Progress) *delivery.Observed { return p.Tenants },
-		resource: "tenants", example: &authv1alpha1.Tenant{},
-		newList: func() runtime.Object { return &authv1alpha1.TenantList{} }, transform: projection.SlimObject,
+		resource: "tenants", decode: decodeTenant,
 	}
 	config, connection, err := connectionOf(mgr)
 	if err != nil {
@@ -90,7 +86,7 @@ func (t *Tenants) List() []*authv1alpha1.Tenant {
 
 // Get returns the Tenant with a name, or nil if it does not exist.
 func (t *Tenants) Get(name string) *authv1alpha1.Tenant {
-	tenant, _ := t.follower.get(types.NamespacedName{Namespace: t.follower.namespace, Name: name}).(*authv1alpha1.Tenant)
+	tenant, _ := t.follower.get(name).(*authv1alpha1.Tenant)
 	return tenant
 }
 

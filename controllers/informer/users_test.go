@@ -86,8 +86,15 @@ func (b *flakyBody) Read(p []byte) (int, error) {
 
 func (b *flakyTransport) cut() {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.broken = true
+	b.mu.Unlock()
+	b.end()
+}
+
+// end ends the current watch, as the API server does after some minutes.
+func (b *flakyTransport) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.body.lost.Store(true)
 	_ = b.body.Close() // ends the read in progress
 }
@@ -103,7 +110,7 @@ func TestReconnectResumesWatch(t *testing.T) {
 	jean, transport := w.NewUser("jean", `{}`), &flakyTransport{}
 	users := startUsers(w, func(to http.RoundTripper) http.RoundTripper { transport.RoundTripper = to; return transport })
 	key := client.ObjectKeyFromObject(jean)
-	w.MustPatch(jean, `{"spec":{"displayName":"Jean"}}`) // client-go gives up a watch without events
+	w.MustPatch(jean, `{"spec":{"displayName":"Jean"}}`) // a watch that ends at once is resumed only after a while
 	w.Eventually("the change is there", func() bool { return users.User(key).Spec.DisplayName == "Jean" })
 	transport.cut()
 	w.MustPatch(jean, `{"spec":{"revoked":true}}`)

@@ -25,18 +25,12 @@ const OversizedKeys = authv1alpha1.Group + "/oversized-keys"
 // Callers must not change the Secret.
 type Secrets func(name string) *corev1.Secret
 
-// SlimSecret is a transform for a cache that drops unused metadata and every value that is too long
+// SlimSecret drops unused metadata of a Secret for a cache, and every value that is too long
 // for a password or a hash. It keeps the keys of those values in an annotation, so that a condition
 // can name them. It leaves a Secret that is already slim unchanged.
-func SlimSecret(object any) (any, error) {
-	secret, ok := object.(*corev1.Secret)
-	if !ok {
-		return object, nil
-	}
+func SlimSecret(secret *corev1.Secret) {
 	keys := oversizedKeys(secret)
-	if _, err := SlimObject(secret); err != nil {
-		return nil, err
-	}
+	SlimObject(secret)
 	for _, key := range slices.Sorted(maps.Keys(secret.Data)) {
 		if len(secret.Data[key]) > maximumValue {
 			delete(secret.Data, key)
@@ -46,7 +40,6 @@ func SlimSecret(object any) (any, error) {
 	if len(keys) > 0 {
 		secret.Annotations = map[string]string{OversizedKeys: strings.Join(keys, "\n")}
 	}
-	return secret, nil
 }
 
 // isOversized reports whether the value of a key in a Secret is too long, whether or not SlimSecret
@@ -79,38 +72,30 @@ func SecretNames(u *authv1alpha1.User) []string {
 	return names
 }
 
-// SlimObject is a transform for a cache that drops metadata that Gatehouse does not read.
+// SlimObject drops metadata of an object for a cache that Gatehouse does not read.
 // Last-applied annotations and managed fields are often larger than the rest of the object.
-func SlimObject(object any) (any, error) {
-	if o, ok := object.(metav1.Object); ok {
-		o.SetManagedFields(nil)
-		o.SetAnnotations(nil)
-		o.SetLabels(nil)
-		o.SetOwnerReferences(nil)
-		o.SetNamespace(Intern(o.GetNamespace()))
-	}
-	return object, nil
+func SlimObject(o metav1.Object) {
+	o.SetManagedFields(nil)
+	o.SetAnnotations(nil)
+	o.SetLabels(nil)
+	o.SetOwnerReferences(nil)
+	o.SetNamespace(Intern(o.GetNamespace()))
 }
 
 // SlimStored is SlimObject for a User or a Token that package stored has read. It keeps the notes.
-func SlimStored(o metav1.Object) (any, error) {
+func SlimStored(o metav1.Object) {
 	notes := stored.Notes(o)
-	slim, err := SlimObject(o)
+	SlimObject(o)
 	o.SetAnnotations(notes)
-	return slim, err
 }
 
-// SlimToken is a transform for the cache of Tokens that drops unused metadata and stores strings that
-// many Tokens share only once.
-func SlimToken(object any) (any, error) {
-	t, ok := object.(*authv1alpha1.Token)
-	if !ok {
-		return object, nil
-	}
+// SlimToken drops unused metadata of a Token for a cache, and stores strings that many Tokens share only
+// once.
+func SlimToken(t *authv1alpha1.Token) {
 	for i := range t.Status.Conditions {
 		SlimCondition(&t.Status.Conditions[i])
 	}
-	return SlimStored(t)
+	SlimStored(t)
 }
 
 // SlimCondition stores strings that many objects share only once.

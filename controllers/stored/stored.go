@@ -24,8 +24,11 @@ import (
 	authv1alpha1 "github.com/gatehouse-auth/gatehouse/api/v1alpha1"
 )
 
-// options are as lenient as client-go, because the API server has validated what it stores. They leave
-// out managed fields, which are often half of an object and which Gatehouse does not read.
+// Options returns how JSON of the API server is read: as leniently as by client-go, because the API server
+// has validated what it stores. Managed fields are left out, which are often half of an object and which
+// Gatehouse does not read.
+func Options() jsonv2.Options { return options }
+
 var options = jsonv2.JoinOptions( //nolint:gochecknoglobals // immutable
 	jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true),
 	jsonv2.WithUnmarshalers(jsonv2.UnmarshalFromFunc(
