@@ -43,9 +43,16 @@ type Cluster struct {
 	*testing.T
 	client.Client
 	Config     *rest.Config
-	Kubeconfig string // path of a kubeconfig of the administrator
-	base       string // URL of the service, once it runs
+	Kubeconfig string   // path of a kubeconfig of the administrator
+	service    *service // once it runs
+}
+
+// service is the service that runs in the process of the test.
+type service struct {
+	namespaces []string
+	base       string // URL
 	http       *http.Client
+	stop       func() error
 }
 
 // In returns the same cluster for a subtest.
@@ -103,7 +110,7 @@ func NewCluster(t *testing.T, crds ...string) *Cluster {
 	return c
 }
 
-// Serve starts the service, which serves the Users of namespaces, and waits until it answers.
+// Serve starts the service, which serves the Users of namespaces until the test ends, and waits until it answers.
 func (c *Cluster) Serve(namespaces ...string) {
 	c.Helper()
 	for _, name := range append([]string{SystemNamespace}, namespaces...) {
@@ -114,8 +121,28 @@ func (c *Cluster) Serve(namespaces ...string) {
 	}
 	c.Setenv("KUBECONFIG", c.Kubeconfig)
 	c.Setenv("POD_NAMESPACE", SystemNamespace)
+	c.service = &service{namespaces: namespaces}
+	c.start()
+	c.Cleanup(func() {
+		if err := c.service.stop(); err != nil {
+			c.Errorf("Run: %v", err)
+		}
+	})
+}
+
+// Restart stops the service, and starts it again.
+func (c *Cluster) Restart() {
+	c.Helper()
+	if err := c.service.stop(); err != nil {
+		c.Fatalf("Run: %v", err)
+	}
+	c.start()
+}
+
+func (c *Cluster) start() {
+	c.Helper()
 	o := serve.NewOptions()
-	o.Namespaces = namespaces
+	o.Namespaces = c.service.namespaces
 	o.BindAddress, o.HealthProbeBindAddress, o.MetricsBindAddress, o.DrainDelay = "127.0.0.1:0", "127.0.0.1:0", "0", 0
 	if err := o.Validate(); err != nil {
 		c.Fatal(err)
@@ -127,14 +154,13 @@ func (c *Cluster) Serve(namespaces ...string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
 	go func() { stopped <- app.Run(ctx) }()
-	c.Cleanup(func() {
+	s := c.service
+	s.stop = func() error {
 		cancel()
-		if err := <-stopped; err != nil {
-			c.Errorf("Run: %v", err)
-		}
-	})
-	c.base = "https://" + app.Address().String()
-	c.http = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: c.publishedCA(namespaces[0])}}}
+		return <-stopped
+	}
+	s.base = "https://" + app.Address().String()
+	s.http = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: c.publishedCA(s.namespaces[0])}}}
 	c.Eventually("the service is running", func() bool {
 		status, body := c.Send(http.MethodGet, "/status/v1/simple", "", nil)
 		return status == http.StatusOK && body == "running"
@@ -161,7 +187,7 @@ func (c *Cluster) Eventually(what string, holds func() bool) {
 
 // Send returns the status and the body of a response, or 0 and the error.
 func (c *Cluster) Send(method, path, body string, change func(*http.Request)) (int, string) {
-	r, err := http.NewRequestWithContext(c.Context(), method, c.base+path, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(c.Context(), method, c.service.base+path, strings.NewReader(body))
 	if err != nil {
 		c.Fatal(err)
 	}
@@ -169,7 +195,7 @@ func (c *Cluster) Send(method, path, body string, change func(*http.Request)) (i
 	if change != nil {
 		change(r)
 	}
-	response, err := c.http.Do(r)
+	response, err := c.service.http.Do(r)
 	if err != nil {
 		return 0, err.Error()
 	}

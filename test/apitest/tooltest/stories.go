@@ -13,7 +13,7 @@ import (
 )
 
 // TestGitsWordHolds takes one user through everything that a GitOps tool does: apply, an emergency of each
-// kind, the next reconciliation, the end of the emergency, pruning and creation again. The service runs, and
+// kind, the next reconciliation, restarts of the service, the end of the emergency, pruning and creation again. The service runs, and
 // serves UsersNamespace. What Git says is Jean, or means the same.
 func TestGitsWordHolds(c *Cluster, tool Tool, git []*unstructured.Unstructured) {
 	if drift := tool.Drift(c, git); len(drift) != len(git) {
@@ -69,11 +69,13 @@ func (c *Cluster) patchRevoked(value string) {
 func (c *Cluster) staysRevoked(tool Tool, git []*unstructured.Unstructured, tokens []string) {
 	c.Helper()
 	c.AwaitVoid(tokens)
-	for range 3 {
+	for _, between := range []func(){c.Restart, func() {}, func() {}} {
 		c.MustNotDrift(tool, git)
 		c.MustWait(tool, git)
 		c.MustBeLockedOut(tokens)
+		between()
 	}
+	c.MustBeLockedOut(tokens)
 }
 
 func (c *Cluster) emergencyIsOver(tool Tool, git []*unstructured.Unstructured, tokens []string) {
@@ -82,6 +84,9 @@ func (c *Cluster) emergencyIsOver(tool Tool, git []*unstructured.Unstructured, t
 	c.MustBeVoid(tokens)
 	c.MustNotDrift(tool, git)
 	c.MustWait(tool, git)
+	c.MustBeVoid(tokens)
+	c.Restart()
+	c.AwaitLogIn()
 	c.MustBeVoid(tokens)
 }
 
