@@ -40,7 +40,11 @@ func (l *Log) Write(ctx context.Context, e Event) {
 	if e.Outcome != Allowed && l.refusals.counted(r, &e) {
 		return
 	}
-	l.handle(ctx, eventLevel(&e), func(record *slog.Record) { addAttributes(record, r, &e) })
+	if level := eventLevel(&e); l.enabled(ctx, level) {
+		var out attributes
+		out.addEvent(r, &e)
+		l.handle(ctx, level, &out)
+	}
 }
 
 // Flush writes the refusals that are counted and not written yet.
@@ -56,18 +60,24 @@ func eventLevel(e *Event) slog.Level {
 	return slog.LevelInfo
 }
 
-// handle writes one line to every logger that takes its level.
-func (l *Log) handle(ctx context.Context, level slog.Level, add func(*slog.Record)) {
-	var record slog.Record
+// enabled reports whether any logger takes lines of a level.
+func (l *Log) enabled(ctx context.Context, level slog.Level) bool {
 	for _, handler := range l.handlers {
-		if !handler.Enabled(ctx, level) {
-			continue
+		if handler.Enabled(ctx, level) {
+			return true
 		}
-		if record.Message == "" {
-			record = slog.NewRecord(time.Now(), level, "audit", 0)
-			add(&record)
+	}
+	return false
+}
+
+// handle writes one line to every logger that takes its level.
+func (l *Log) handle(ctx context.Context, level slog.Level, attributes *attributes) {
+	record := slog.NewRecord(time.Now(), level, "audit", 0)
+	record.AddAttrs(attributes.list[:attributes.n]...)
+	for _, handler := range l.handlers {
+		if handler.Enabled(ctx, level) {
+			_ = handler.Handle(ctx, record) // the writer below reports that the log cannot be written
 		}
-		_ = handler.Handle(ctx, record) // the writer below reports that the log cannot be written
 	}
 }
 
@@ -86,65 +96,62 @@ func (a *attributes) text(key, value string) {
 	}
 }
 
-func addAttributes(record *slog.Record, r *Request, e *Event) {
-	var out attributes
-	out.text("event", e.Name)
-	out.text("outcome", e.Outcome)
-	out.text("reason", e.Reason)
-	out.text("api", r.API)
-	addAccounts(&out, e)
-	out.text("token_id", e.TokenID)
-	out.text("credential", e.Credential)
-	out.text("issuer", e.Issuer)
-	out.text("subject", e.Subject)
-	out.text("request_id", r.ID)
+// addEvent adds what a line says of an event.
+func (a *attributes) addEvent(r *Request, e *Event) {
+	a.text("event", e.Name)
+	a.text("outcome", e.Outcome)
+	a.text("reason", e.Reason)
+	a.text("api", r.API)
+	a.addAccounts(e)
+	a.text("token_id", e.TokenID)
+	a.text("credential", e.Credential)
+	a.text("issuer", e.Issuer)
+	a.text("subject", e.Subject)
+	a.text("request_id", r.ID)
 	if r.Source.IsValid() {
-		out.add(slog.String("source", r.Source.String()))
+		a.add(slog.String("source", r.Source.String()))
 	}
 	if e.Cached {
-		out.add(slog.Bool("cached", true))
+		a.add(slog.Bool("cached", true))
 	}
 	if e.Detail != "" {
-		out.add(slog.String("detail", clip(e.Detail, maximumDetail)))
+		a.add(slog.String("detail", clip(e.Detail, maximumDetail)))
 	}
-	record.AddAttrs(out.list[:out.n]...)
 }
 
 // addAccounts adds whom the event is about: the login of a credential, or else the target of an
 // action. It adds the actor unless it is the user of that very credential.
-func addAccounts(out *attributes, e *Event) {
+func (a *attributes) addAccounts(e *Event) {
 	login, uid := "target", "target_uid"
 	isCredential := e.Name == Login || e.Name == Verify
 	if isCredential {
 		login, uid = "login", "uid"
 	}
-	out.text(login, e.Login)
-	out.text(uid, e.UID)
+	a.text(login, e.Login)
+	a.text(uid, e.UID)
 	if !isCredential || e.Actor.UID != e.UID {
-		out.text("actor", e.Actor.Login)
-		out.text("actor_uid", e.Actor.UID)
+		a.text("actor", e.Actor.Login)
+		a.text("actor_uid", e.Actor.UID)
 	}
 }
 
 // writeRefusals writes one line for the refusals of one kind in one interval.
 func (l *Log) writeRefusals(kind refusalKind, n uint64, logins []string) {
-	l.handle(context.Background(), slog.LevelInfo, func(record *slog.Record) {
-		var out attributes
-		out.text("event", kind.event)
-		out.text("outcome", kind.outcome)
-		out.text("reason", kind.reason)
-		out.text("api", kind.api)
-		out.text("actor", kind.actor.Login)
-		out.text("actor_uid", kind.actor.UID)
-		if kind.network != (netip.Prefix{}) {
-			out.add(slog.String("source", kind.network.String()))
-		}
-		out.add(slog.Uint64("repeated", n))
-		if len(logins) > 0 {
-			out.add(slog.Any("logins", logins))
-		}
-		record.AddAttrs(out.list[:out.n]...)
-	})
+	var out attributes
+	out.text("event", kind.event)
+	out.text("outcome", kind.outcome)
+	out.text("reason", kind.reason)
+	out.text("api", kind.api)
+	out.text("actor", kind.actor.Login)
+	out.text("actor_uid", kind.actor.UID)
+	if kind.network != (netip.Prefix{}) {
+		out.add(slog.String("source", kind.network.String()))
+	}
+	out.add(slog.Uint64("repeated", n))
+	if len(logins) > 0 {
+		out.add(slog.Any("logins", logins))
+	}
+	l.handle(context.Background(), slog.LevelInfo, &out)
 }
 
 // clip returns text, or its beginning if it is longer than a number of bytes.
