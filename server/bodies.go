@@ -22,10 +22,15 @@ type bodies struct {
 	networks map[netip.Prefix]int64
 }
 
-// reserve counts a body of a length from an address, and returns a function that gives its bytes
-// back. It reports false, and counts nothing, when too many bytes are in flight. A body of unknown
-// length, below 0, counts as the longest that is read.
-func (b *bodies) reserve(length int64, source netip.Addr) (release func(), ok bool) {
+// reservation is what reserve has counted for a body. release gives it back.
+type reservation struct {
+	network netip.Prefix
+	length  int64
+}
+
+// reserve counts a body of a length from an address. It reports false, and counts nothing, when too many
+// bytes are in flight. A body of unknown length, below 0, counts as the longest that is read.
+func (b *bodies) reserve(length int64, source netip.Addr) (r reservation, ok bool) {
 	if length < 0 || length > request.MaximumBody {
 		length = request.MaximumBody
 	}
@@ -33,21 +38,21 @@ func (b *bodies) reserve(length int64, source netip.Addr) (release func(), ok bo
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.inFlight+length > maximumBodies || b.networks[network]+length > maximumBodiesPerNetwork {
-		return nil, false
+		return reservation{}, false
 	}
 	if b.networks == nil {
 		b.networks = map[netip.Prefix]int64{}
 	}
 	b.inFlight += length
 	b.networks[network] += length
-	return func() { b.release(network, length) }, true
+	return reservation{network, length}, true
 }
 
-func (b *bodies) release(network netip.Prefix, length int64) {
+func (b *bodies) release(r reservation) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.inFlight -= length
-	if b.networks[network] -= length; b.networks[network] == 0 {
-		delete(b.networks, network)
+	b.inFlight -= r.length
+	if b.networks[r.network] -= r.length; b.networks[r.network] == 0 {
+		delete(b.networks, r.network)
 	}
 }

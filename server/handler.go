@@ -87,12 +87,12 @@ func (m *mounter) limitBody(a api.API, h http.HandlerFunc) http.HandlerFunc {
 			h(w, r)
 			return
 		}
-		release, ok := m.bodies.reserve(r.ContentLength, audit.RequestFrom(r.Context()).Source)
+		reserved, ok := m.bodies.reserve(r.ContentLength, audit.RequestFrom(r.Context()).Source)
 		if !ok {
 			a.Unavailable(w, r)
 			return
 		}
-		defer release()
+		defer m.bodies.release(reserved)
 		h(w, r)
 	}
 }

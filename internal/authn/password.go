@@ -132,12 +132,13 @@ func (a *Password) check(ctx context.Context, readings []Credentials) (user *dir
 // checkOnce checks a login against the credentials that its user has at the start, and against no
 // others.
 func (a *Password) checkOnce(ctx context.Context, readings []Credentials) (user *directory.User, cached bool, err error) {
-	attempts := make([]attempt, len(readings))
-	for i, c := range readings {
-		attempts[i] = a.attempt(ctx, c)
-		if attempts[i].user != nil && a.passesByCache(&attempts[i]) {
-			return attempts[i].user, true, nil
+	var attempts []attempt // none if the password cache answers, as it mostly does
+	for _, c := range readings {
+		t := a.attempt(ctx, c)
+		if t.user != nil && a.passesByCache(&t) {
+			return t.user, true, nil
 		}
+		attempts = append(attempts, t)
 	}
 	user, err = a.decide(ctx, attempts)
 	if IsRefusal(err) && slices.ContainsFunc(attempts, func(t attempt) bool { return t.cut }) {
