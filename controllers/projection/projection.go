@@ -106,7 +106,7 @@ func baseUser(u *authv1alpha1.User) *directory.User {
 		ExpiresAt:          timeOf(u.Spec.ExpiresAt),
 		TokensValidAfter:   timeOf(u.Spec.TokensValidAfter),
 		TokensRevokedAt:    timeOf(u.Status.TokensRevokedAt),
-		RevocationRecorded: u.Status.State == authv1alpha1.UserRevoked && u.Status.TokensRevokedAt != nil,
+		RecordedRevocation: recordedRevocation(u),
 		LockedUntil:        timeOf(u.Status.LockedUntil),
 		FailedLogins:       int(u.Status.FailedLogins),
 		LastTokenIssuedAt:  timeOf(u.Status.LastTokenIssuedAt),
@@ -268,4 +268,13 @@ func durationOf(l *authv1alpha1.Lifetime) time.Duration {
 		return 0
 	}
 	return d
+}
+
+// recordedRevocation returns the time of revocation of a status that shows the user as revoked, in Unix
+// seconds, and 0 of any other.
+func recordedRevocation(u *authv1alpha1.User) int64 {
+	if u.Status.State != authv1alpha1.UserRevoked || u.Status.TokensRevokedAt == nil {
+		return 0
+	}
+	return u.Status.TokensRevokedAt.Unix()
 }

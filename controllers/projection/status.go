@@ -84,8 +84,8 @@ func (s Status) publicUser() *directory.User {
 const revokedSlack = 10 * time.Second
 
 // revokeTokens moves tokensRevokedAt when the user gets or loses the state Revoked, or when this
-// replica saw a revocation that was lifted before any status showed it. It pulls back a time that
-// lies too far in the future.
+// replica saw a revocation that was lifted, or made again after it was lifted, before any status showed
+// it. It pulls back a time that lies too far in the future.
 func (s Status) revokeTokens(next *authv1alpha1.UserStatus) {
 	recorded := timeOf(next.TokensRevokedAt)
 	if directory.TooFarAhead(recorded, s.Now) {
@@ -98,7 +98,8 @@ func (s Status) revokeTokens(next *authv1alpha1.UserStatus) {
 	}
 	at := s.Current.TokensRevokedAt.UTC().Truncate(time.Second)
 	changes := (s.User.Status.State == authv1alpha1.UserRevoked) != (next.State == authv1alpha1.UserRevoked)
-	if at.After(recorded) && (changes || at.Sub(recorded) > revokedSlack) {
+	superseded := s.Current.SupersededRevocation != 0 && s.Current.SupersededRevocation == recorded.Unix()
+	if at.After(recorded) && (changes || superseded || at.Sub(recorded) > revokedSlack) {
 		next.TokensRevokedAt = &metav1.Time{Time: at}
 	}
 }

@@ -96,6 +96,33 @@ func TestNextIsIdempotent(t *testing.T) {
 	}
 }
 
+// Replicas that see one revocation at times that differ a little must not correct each other. A revocation after
+// one that was lifted is another, however short the time between them.
+func TestRecordedTimeOfRevocationMovesForAnotherRevocation(t *testing.T) {
+	t.Parallel()
+	recorded := time.Unix(2e9, 0)
+	for name, c := range map[string]struct {
+		superseded int64
+		after      time.Duration
+		want       time.Duration
+	}{
+		"the same, seen later":            {0, 3 * time.Second, 0},
+		"another":                         {recorded.Unix(), 3 * time.Second, 3 * time.Second},
+		"another, which a replica wrote":  {recorded.Unix() - 3, 3 * time.Second, 0},
+		"another that no status ever had": {0, time.Minute, time.Minute},
+	} {
+		u := userFromSpec(t, `{revoked: true}`)
+		u.Status.State, u.Status.TokensRevokedAt = authv1alpha1.UserRevoked, &metav1.Time{Time: recorded}
+		s := statusAt(t, u, recorded.Add(2*time.Minute))
+		current := *s.Projection.User
+		current.TokensRevokedAt, current.SupersededRevocation = recorded.Add(c.after), c.superseded
+		s.Current = &current
+		if got := s.Next().TokensRevokedAt; !got.Time.Equal(recorded.Add(c.want)) {
+			t.Errorf("%s: the status says %v, want %v", name, got, recorded.Add(c.want))
+		}
+	}
+}
+
 func TestNextKeepsForeignFields(t *testing.T) {
 	t.Parallel()
 	u := userFromSpec(t, `{}`)

@@ -190,7 +190,7 @@ func TestChangesHoldOnlyWhatCanStillMatter(t *testing.T) {
 		d := directory.New()
 		d.Put(&directory.User{
 			Key: "ns/long", UID: "long", Login: "long", AsOf: time.Now(),
-			Revoked: true, RevocationRecorded: true, TokensRevokedAt: time.Now().Add(-48 * time.Hour),
+			Revoked: true, RecordedRevocation: 1, TokensRevokedAt: time.Now().Add(-48 * time.Hour),
 		})
 		c := d.TrackChanges(trackedLifetime, time.Now)
 		d.MarkSynced()

@@ -100,8 +100,8 @@ func (d *Directory) followRevocation(old, u *User) {
 	known := old != nil && old.UID == u.UID
 	before, after := known && old.revokedOnPurpose(now), u.revokedOnPurpose(now)
 	switch {
-	case after && !before && (!u.RevocationRecorded || known && d.HasSynced()):
-		u.TokensRevokedAt = later(u.TokensRevokedAt, now)
+	case after && !before && (u.RecordedRevocation == 0 || known && d.HasSynced()):
+		u.TokensRevokedAt, u.SupersededRevocation = later(u.TokensRevokedAt, now), u.RecordedRevocation
 	case before && !after:
 		u.TokensRevokedAt = later(u.TokensRevokedAt, now.Add(-liftMargin))
 		d.lifted.Add(1)

@@ -101,10 +101,33 @@ func TestRecordedRevocationDoesNotMoveAtStart(t *testing.T) {
 	noon := time.Date(2027, 6, 1, 12, 0, 0, 0, time.UTC)
 	before := noon.Add(-time.Hour)
 	d := directory.New()
-	d.Put(&directory.User{Key: "ns/jean", UID: "1", Login: "jean", TokensRevokedAt: before, RevocationRecorded: true, AsOf: noon})
+	d.Put(&directory.User{Key: "ns/jean", UID: "1", Login: "jean", TokensRevokedAt: before, RecordedRevocation: before.Unix(), AsOf: noon})
 	d.PutRevocation(directory.Revocation{Key: "ns/stop", UserKey: "ns/jean"}, noon)
 	if u, _ := d.ByLogin("jean"); u.TokensRevokedAt != before || u.Check(noon) == nil {
 		t.Errorf("tokens are revoked at %v, want %v", u.TokensRevokedAt, before)
+	}
+}
+
+// The status may still show the first revocation when the user is revoked again.
+func TestSecondRevocationSupersedesTheRecordedOne(t *testing.T) {
+	t.Parallel()
+	noon := time.Date(2027, 6, 1, 12, 0, 0, 0, time.UTC)
+	d := directory.New()
+	put := func(revoked bool, after time.Duration) *directory.User {
+		d.Put(&directory.User{Key: "ns/jean", UID: "1", Login: "jean", Revoked: revoked, TokensRevokedAt: noon, RecordedRevocation: noon.Unix(), AsOf: noon.Add(after)})
+		u, _ := d.ByLogin("jean")
+		return u
+	}
+	if u := put(true, time.Second); u.SupersededRevocation != 0 || u.TokensRevokedAt != noon {
+		t.Errorf("at start, tokens are revoked at %v, superseding %d", u.TokensRevokedAt, u.SupersededRevocation)
+	}
+	d.MarkSynced()
+	put(false, 2*time.Second)
+	again := noon.Add(5 * time.Second)
+	for range 2 { // also in the version after that
+		if u := put(true, 5*time.Second); u.SupersededRevocation != noon.Unix() || u.TokensRevokedAt != again {
+			t.Errorf("tokens are revoked at %v, superseding %d; want %v, %d", u.TokensRevokedAt, u.SupersededRevocation, again, noon.Unix())
+		}
 	}
 }
 

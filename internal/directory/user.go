@@ -42,9 +42,10 @@ type User struct {
 
 	// Revocations are those of the user in the directory, which sets them.
 	Revocations []Revocation
-	// RevocationRecorded is set if the status already shows the user as revoked, with
-	// TokensRevokedAt, so that a restart does not move that time.
-	RevocationRecorded bool
+	// RecordedRevocation is the TokensRevokedAt of a status that already shows the user as revoked, in Unix
+	// seconds, so that a restart does not move that time; 0: it does not show it. SupersededRevocation is one
+	// that was lifted before the user was revoked again, and is not the time of that in the status.
+	RecordedRevocation, SupersededRevocation int64
 	// AsOf is when this version was made. If it is zero, no revocation moves TokensRevokedAt.
 	AsOf time.Time
 
@@ -156,6 +157,7 @@ func (u *User) PasswordsExpired(now time.Time) bool {
 func (u *User) succeed(old *User) {
 	u.TokensRevokedAt = later(u.TokensRevokedAt, old.TokensRevokedAt)
 	u.LastTokenIssuedAt = later(u.LastTokenIssuedAt, old.LastTokenIssuedAt)
+	u.SupersededRevocation = old.SupersededRevocation
 	if u.Credentials.Revision != old.Credentials.Revision {
 		return
 	}
