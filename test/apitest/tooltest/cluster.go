@@ -161,9 +161,9 @@ func (c *Cluster) start() {
 	}
 	s.base = "https://" + app.Address().String()
 	s.http = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: c.publishedCA(s.namespaces[0])}}}
-	c.Eventually("the service is running", func() bool {
-		status, body := c.Send(http.MethodGet, "/status/v1/simple", "", nil)
-		return status == http.StatusOK && body == "running"
+	c.Eventually("the service answers logins", func() bool {
+		status, _ := c.Send(http.MethodPost, "/v1/users/authorize", "", func(r *http.Request) { r.SetBasicAuth("nobody", "") })
+		return status == http.StatusUnauthorized
 	})
 }
 
