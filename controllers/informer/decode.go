@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -157,11 +159,28 @@ func (e *events) wait() {
 // useful reports whether a watch that has ended has done its work.
 func (e *events) useful() bool { return e.count > 0 || time.Since(e.started) >= minUsefulWatch }
 
+// initial returns the objects with which a watch begins, and their resourceVersion as a whole.
+func (e *events) initial() (objects []client.Object, version string, err error) {
+	for all := map[string]client.Object{}; ; {
+		kind, o, err := e.next()
+		switch {
+		case err != nil:
+			return nil, "", err
+		case kind == watch.Deleted:
+			delete(all, o.GetName())
+		case kind != watch.Bookmark:
+			all[o.GetName()] = o
+		case o.GetAnnotations()[metav1.InitialEventsAnnotationKey] == "true":
+			return slices.Collect(maps.Values(all)), o.GetResourceVersion(), nil
+		}
+	}
+}
+
 // next waits for the next event and returns its type and object. It returns io.EOF when the watch has ended,
 // or its connection is lost, so that it can be resumed after the last event, and the error that the API
 // server sends. The object of a bookmark has only metadata.
 func (e *events) next() (watch.EventType, client.Object, error) {
-	e.limited.N = maximumEventSize
+	e.wait()
 	e.event = watchEvent{Object: e.event.Object[:0]}
 	if err := json.UnmarshalDecode(e.json, &e.event); err != nil {
 		switch {

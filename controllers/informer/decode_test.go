@@ -2,6 +2,7 @@ package informer
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -96,4 +97,19 @@ func TestAPIServerThatOnlyListsIsFollowed(t *testing.T) {
 	}
 	w.MustPatch(jean, `{"spec":{"revoked":true}}`)
 	w.Eventually("the change is there", func() bool { return namespaces.User(key).Spec.Revoked })
+}
+
+// Errors of decoders go into the log.
+func TestErrorOfABrokenSecretHasNoPassword(t *testing.T) {
+	t.Parallel()
+	for _, data := range []string{`{"password":"12345!"}`, `{"password":12345}`, `{"password":["12345"]}`, `"12345"`, `12345`} {
+		broken := `{"metadata":{"name":"jean"},"data":` + data + `}`
+		_, listed := decodePage(strings.NewReader(userList(broken)), decodeSecret)
+		_, _, watched := newEvents(io.NopCloser(strings.NewReader(userStream(broken))), decodeSecret).next()
+		for _, err := range []error{listed, watched} {
+			if err == nil || strings.Contains(err.Error(), "12345") {
+				t.Errorf("%s: the error is %v", data, err)
+			}
+		}
+	}
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -40,8 +38,8 @@ func failures() wait.DelayFunc {
 // run keeps the cache as new as the API server until the context ends.
 //
 // It does what client-go's Reflector does, in one goroutine instead of three: their stacks are most of what
-// each of 1,000 namespaces takes. For the same reason it waits for events itself and not in a function that
-// it calls, which would double its stack.
+// each of 1,000 namespaces takes. For the same reason it waits for an event before it calls what reads it,
+// which needs twice the stack.
 func (f *follower) run(ctx context.Context) {
 	for begin := beginning(f.fill); ctx.Err() == nil; {
 		e, err := begin(ctx)
@@ -142,23 +140,6 @@ func (f *follower) watchAll(ctx context.Context) (*events, error) {
 	}
 	f.replace(objects, version)
 	return e, nil
-}
-
-// initial returns the objects with which a watch begins, and their resourceVersion as a whole.
-func (e *events) initial() (objects []client.Object, version string, err error) {
-	for all := map[string]client.Object{}; ; {
-		kind, o, err := e.next()
-		switch {
-		case err != nil:
-			return nil, "", err
-		case kind == watch.Deleted:
-			delete(all, o.GetName())
-		case kind != watch.Bookmark:
-			all[o.GetName()] = o
-		case o.GetAnnotations()[metav1.InitialEventsAnnotationKey] == "true":
-			return slices.Collect(maps.Values(all)), o.GetResourceVersion(), nil
-		}
-	}
 }
 
 // resume returns a watch that goes on from what is in the cache.

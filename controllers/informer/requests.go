@@ -58,11 +58,6 @@ type turns chan struct{}
 // begin waits for a turn, but no longer than longestTurn, so that no one waits for those who hang. It returns
 // a function that ends the turn.
 func (t turns) begin(ctx context.Context) (end func()) {
-	select {
-	case t <- struct{}{}:
-		return func() { <-t }
-	default:
-	}
 	if t == nil {
 		return func() {}
 	}

@@ -188,8 +188,8 @@ func (t *Tokens) add(ctx context.Context, c client.Client, o *authv1alpha1.Token
 	return grant.ErrTooManyRecords
 }
 
-// noRoom reports whether there is no room for a record: the user has too many, with a label or in all, or the namespace has
-// as many as its ResourceQuota allows.
+// noRoom reports whether there is no room for a record: the user has too many, with a label or in all, or
+// the namespace has as many as its ResourceQuota allows.
 func noRoom(err error) bool {
 	return errors.Is(err, grant.ErrTooManyRecords) || errors.Is(err, grant.ErrTooManyLabels) || (apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"))
 }

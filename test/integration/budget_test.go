@@ -56,10 +56,7 @@ func startProcess(t *testing.T, group string) *process {
 		t.Skip("builds the binary")
 	}
 	dir := t.TempDir()
-	binary := filepath.Join(dir, "gatehouse")
-	if out, err := exec.Command("go", "build", "-tags", "grpcnotrace", "-o", binary, root).CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	binary := buildBinary(t, dir)
 	manifests, state := filepath.Join(dir, "users"), filepath.Join(dir, "state")
 	if err := os.Mkdir(manifests, 0o700); err != nil {
 		t.Fatal(err)

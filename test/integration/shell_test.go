@@ -202,12 +202,7 @@ type clusterService struct{ variables []string }
 func startClusterService(t *testing.T) *clusterService {
 	t.Helper()
 	kubeconfig, programs := apitest.Kubeconfig(t), t.TempDir()
-	binary := filepath.Join(programs, "gatehouse")
-	build := exec.CommandContext(t.Context(), "go", "build", "-tags", "grpcnotrace", "-trimpath", "-o", binary, root)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	binary := buildBinary(t, programs)
 	if err := os.Symlink(binary, filepath.Join(programs, "kubectl-gatehouse")); err != nil {
 		t.Fatal(err)
 	}
@@ -216,26 +211,8 @@ func startClusterService(t *testing.T) *clusterService {
 		c.paste(t, root, "kubectl get namespace "+namespace+" 2>/dev/null || kubectl create namespace "+namespace)
 	}
 	c.paste(t, root, "kubectl apply --server-side -k config/crd")
-	service := exec.CommandContext(t.Context(), binary, "serve", "--bind-address", "127.0.0.1:"+freePort(t),
-		"--health-probe-bind-address", "127.0.0.1:"+freePort(t), "--metrics-bind-address", "0")
-	service.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "POD_NAMESPACE=gatehouse-system", "POD_NAME=gatehouse-0")
-	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	service.Stdout, service.Stderr = log, log
-	if err := service.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = service.Process.Kill()
-		_ = service.Wait()
-		_ = log.Close()
-		if t.Failed() {
-			text, _ := os.ReadFile(log.Name())
-			t.Logf("the service says:\n%s", text[max(0, len(text)-8<<10):])
-		}
-	})
+	startBinary(t, binary, []string{"KUBECONFIG=" + kubeconfig, "POD_NAMESPACE=gatehouse-system", "POD_NAME=gatehouse-0"},
+		"--bind-address", "127.0.0.1:"+freePort(t), "--health-probe-bind-address", "127.0.0.1:"+freePort(t), "--metrics-bind-address", "0")
 	return c
 }
 

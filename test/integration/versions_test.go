@@ -1,7 +1,6 @@
 package integration_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -82,16 +80,11 @@ func buildVersion(t *testing.T, edits ...edit) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, binary := filepath.Join(folder, "overlay.json"), filepath.Join(folder, "gatehouse")
+	list := filepath.Join(folder, "overlay.json")
 	if err := os.WriteFile(list, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	build := exec.CommandContext(t.Context(), "go", "build", "-tags", "grpcnotrace", "-overlay", list, "-o", binary, root)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
-	return binary
+	return buildBinary(t, folder, "-overlay", list)
 }
 
 // countingAPI is the API server as an administrator reaches it. It counts attempts to write the status of a User.
@@ -137,21 +130,9 @@ func newCountingAPI(t *testing.T) *countingAPI {
 func (api *countingAPI) startVersion(t *testing.T, w *apitest.World, name, binary string, variables ...string) {
 	t.Helper()
 	probe := freePort(t)
-	service := exec.CommandContext(t.Context(), binary, "serve", "--namespaces", w.NS, "--bind-address", "127.0.0.1:"+freePort(t),
-		"--health-probe-bind-address", "127.0.0.1:"+probe, "--metrics-bind-address", "0", "--drain-delay", "0s")
-	service.Env = append(os.Environ(), append(variables, "KUBECONFIG="+api.kubeconfig, "POD_NAMESPACE="+w.NS+"-system", "POD_NAME="+name)...)
-	var log bytes.Buffer
-	service.Stdout, service.Stderr = &log, &log
-	if err := service.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = service.Process.Kill()
-		_ = service.Wait()
-		if t.Failed() {
-			t.Logf("%s says:\n%s", name, log.Bytes()[max(0, log.Len()-4<<10):])
-		}
-	})
+	startBinary(t, binary, append(variables, "KUBECONFIG="+api.kubeconfig, "POD_NAMESPACE="+w.NS+"-system", "POD_NAME="+name),
+		"--namespaces", w.NS, "--bind-address", "127.0.0.1:"+freePort(t), "--health-probe-bind-address", "127.0.0.1:"+probe,
+		"--metrics-bind-address", "0", "--drain-delay", "0s")
 	w.Eventually(name+" is ready", func() bool {
 		response, err := http.Get("http://127.0.0.1:" + probe + "/readyz")
 		if err != nil {

@@ -91,7 +91,8 @@ func (r *report) explanation() string {
 		"the start of the process until `/readyz` answers 200, against an API server that already holds the objects. Memory is "+
 		"VmRSS and VmHWM of the process; KiB a user is the larger of the two readings, of the whole process, divided by the number "+
 		"of users. Requests are those in the API server's audit log until 30 s after ready; in the last row %s. The time of a "+
-		"change runs from the request that patches the User or the Secret until the first request that the HTTPS server refuses (a refused password is answered only after the time of a hash), %d times each, "+
+		"change runs from the request that patches the User or the Secret until the first request that the HTTPS server refuses "+
+		"(a refused password is answered only after the time of a hash), %d times each, "+
 		"four at once, while 8 clients change other users as fast as the API server allows, %.0f a second in the last row.\n",
 		strings.Join(sent, ", "), last.Revoked.Count, last.Revoked.BurstPerSecond)
 }

@@ -13,8 +13,8 @@ import (
 )
 
 // TestGitsWordHolds takes one user through everything that a GitOps tool does: apply, an emergency of each
-// kind, the next reconciliation, restarts of the service, the end of the emergency, pruning and creation again. The service runs, and
-// serves UsersNamespace. What Git says is Jean, or means the same.
+// kind, the next reconciliation, restarts of the service, the end of the emergency, pruning and creation
+// again. The service runs, and serves UsersNamespace. What Git says is Jean, or means the same.
 func TestGitsWordHolds(c *Cluster, tool Tool, git []*unstructured.Unstructured) {
 	if drift := tool.Drift(c, git); len(drift) != len(git) {
 		c.Errorf("before the first apply, %q differ from Git, want %d objects", drift, len(git))
