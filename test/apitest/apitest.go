@@ -113,6 +113,21 @@ func Assets(t testing.TB) string {
 	return assets
 }
 
+// MinorVersion returns the minor version of Kubernetes of the kube-apiserver in Assets: 36 for v1.36.3. If
+// there is none, it skips or fails the test like Config.
+func MinorVersion(t testing.TB) int {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), filepath.Join(Assets(t), "kube-apiserver"), "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var minor int
+	if _, err := fmt.Sscanf(string(out), "Kubernetes v1.%d.", &minor); err != nil {
+		t.Fatalf("kube-apiserver --version prints %q: %v", out, err)
+	}
+	return minor
+}
+
 func start(t testing.TB) *envtest.Environment {
 	t.Helper()
 	running.once.Do(func() { running.env, running.err = launch() })

@@ -64,8 +64,12 @@ func TestAPIServerWithOIDCIssuer(t *testing.T) {
 	assets := apitest.Assets(t)
 	g := servertest.New(t, servertest.Options{OwnURL: true})
 	ca := strings.ReplaceAll(strings.TrimSpace(string(g.CA)), "\n", "\n      ")
+	version := "apiserver.config.k8s.io/v1"
+	if apitest.MinorVersion(t) < 34 {
+		version += "beta1"
+	}
 	configuration := writeFile(t, "authentication.yaml", docsBlock(t, "kubernetes.md", "/etc/kubernetes/gatehouse/authentication.yaml",
-		"https://auth.example.com", g.Issuer,
+		"https://auth.example.com", g.Issuer, "apiserver.config.k8s.io/v1", version,
 		"-----BEGIN CERTIFICATE-----\n      paste ca.crt of Gatehouse here\n      -----END CERTIFICATE-----", ca))
 	cluster := startAPIServer(t, assets, docsBlock(t, "kubernetes.md", "/etc/kubernetes/manifests/kube-apiserver.yaml, what is added for OIDC",
 		"/etc/kubernetes/gatehouse/authentication.yaml", configuration))
