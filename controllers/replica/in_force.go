@@ -32,13 +32,13 @@ func (s *Set) BehindOf(namespace string, versions delivery.Versions) Behind {
 	now := s.now()
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if _, ok := s.heard[s.self]; !ok {
+	if _, ok := s.heard[s.self]; !ok || !s.known {
 		b.Pending = append(b.Pending, s.self)
 	}
 	for name, h := range s.heard {
 		lives := now.Sub(h.at) < lifetime
 		switch {
-		case h.inForce.In(namespace).Covers(versions):
+		case h.inForce.In(namespace).Covers(versions), name == s.self && !s.known:
 		case lives:
 			b.Pending = append(b.Pending, name)
 		case h.inPod:

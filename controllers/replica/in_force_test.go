@@ -34,7 +34,7 @@ func wantBehind(t *testing.T, s *Set, version uint64, pending, unheard []string)
 func TestReplicasAreBehindUntilTheirLeasesSayOtherwise(t *testing.T) {
 	t.Parallel()
 	c := &clock{start}
-	s := NewSet("a", c.now)
+	s := knownSet("a", c.now)
 	wantBehind(t, s, 1, []string{"a"}, nil) // what this replica knows of itself does not count
 	observeInForce(t, s, "a", 10, start)
 	s.observe(leaseOf("b", start)) // it starts, or has an older version of Gatehouse
@@ -50,7 +50,7 @@ func TestReplicasAreBehindUntilTheirLeasesSayOtherwise(t *testing.T) {
 func TestReplicaThatIsNotHeardOfIsNamedWhileItsPodExists(t *testing.T) {
 	t.Parallel()
 	c := &clock{start}
-	s := NewSet("a", c.now)
+	s := knownSet("a", c.now)
 	observeInForce(t, s, "b", 9, start)
 	s.observe(leaseOf("without-pod", start))
 	c.Time = start.Add(lifetime)
@@ -64,7 +64,7 @@ func TestReplicaThatIsNotHeardOfIsNamedWhileItsPodExists(t *testing.T) {
 func TestMovesAreAnnounced(t *testing.T) {
 	t.Parallel()
 	c := &clock{start}
-	s := NewSet("a", c.now)
+	s := knownSet("a", c.now)
 	moves := 0
 	s.OnMove(func() { moves++ })
 	observeInForce(t, s, "b", 9, start)

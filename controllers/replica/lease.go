@@ -49,12 +49,16 @@ func Setup(mgr ctrl.Manager, c Config) (*Set, error) {
 	if err := mgr.Add(k); err != nil {
 		return nil, fmt.Errorf("keep the Lease of this replica: %w", err)
 	}
+	r := &reconciler{Config: c, reader: mgr.GetClient(), set: s}
+	if err := mgr.Add(r); err != nil {
+		return nil, fmt.Errorf("learn which replicas there are: %w", err)
+	}
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("replica").
 		Watches(&coordinationv1.Lease{}, &handler.EnqueueRequestForObject{}).
 		WithEventFilter(predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetNamespace() == c.Namespace })).
 		WithOptions(informer.AllReplicas()).
-		Complete(&reconciler{reader: mgr.GetClient(), set: s})
+		Complete(r)
 	if err != nil {
 		return nil, fmt.Errorf("watch the Leases of the replicas: %w", err)
 	}
@@ -63,6 +67,7 @@ func Setup(mgr ctrl.Manager, c Config) (*Set, error) {
 
 // reconciler keeps a Set up to date with the Leases.
 type reconciler struct {
+	Config
 	reader client.Reader
 	set    *Set
 }
@@ -82,6 +87,20 @@ func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	r.set.observe(l)
 	return ctrl.Result{}, nil
+}
+
+// NeedLeaderElection reports that every replica has a set of its own.
+func (r *reconciler) NeedLeaderElection() bool { return false }
+
+// Start returns once the set has all replicas that there were at the start, or ctx ends.
+func (r *reconciler) Start(ctx context.Context) error {
+	for {
+		leases := &coordinationv1.LeaseList{}
+		err := r.reader.List(ctx, leases, client.InNamespace(r.Namespace)) // waits for the cache
+		if err == nil && r.set.know(leases.Items) || !informer.Sleep(ctx, comparePause) {
+			return nil
+		}
+	}
 }
 
 // keeper renews the Lease of this replica, and says in it what is in force.

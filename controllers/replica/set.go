@@ -32,6 +32,7 @@ type Set struct {
 	keeper *keeper // of the Lease of this replica
 
 	mu    sync.RWMutex
+	known bool             // heard has all replicas that there were when this one started
 	heard map[string]heard // the replicas, also this one, by the name of the Pod
 	moved []func()         // called when a replica has more in force, or is gone
 }
@@ -99,6 +100,32 @@ func weight(name string, uid types.UID) uint64 {
 	sum ^= sum >> 33
 	sum *= 0xff51afd7ed558ccd
 	return sum ^ sum>>33
+}
+
+// isKnown reports whether the set has all replicas that there were when this one started. Before that, a
+// replica takes itself for the only one.
+func (s *Set) isKnown() bool {
+	if s == nil {
+		return true
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.known
+}
+
+// know records that every Lease in a list has been observed, and reports whether that is so.
+func (s *Set) know(leases []coordinationv1.Lease) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range leases {
+		name, ok := strings.CutPrefix(leases[i].Name, prefix)
+		if _, heard := s.heard[name]; ok && !heard && leases[i].Spec.RenewTime != nil {
+			return false
+		}
+	}
+	s.known = true
+	s.notify()
+	return true
 }
 
 // observe records that the Lease of a replica exists. Only a change of the Lease is a sign of life.

@@ -25,11 +25,18 @@ func leaseOf(name string, renewed time.Time) *coordinationv1.Lease {
 	return l
 }
 
+// knownSet returns the set of a replica that was the only one when it started.
+func knownSet(self string, now func() time.Time) *Set {
+	s := NewSet(self, now)
+	s.know(nil)
+	return s
+}
+
 // sets returns the sets of replicas that know each other.
 func sets(now func() time.Time, names ...string) []*Set {
 	out := make([]*Set, len(names))
 	for i, self := range names {
-		out[i] = NewSet(self, now)
+		out[i] = knownSet(self, now)
 		for _, name := range names {
 			out[i].observe(leaseOf(name, start))
 		}
@@ -67,7 +74,7 @@ func TestEachObjectHasOneReplicaOfEachRank(t *testing.T) {
 func TestReplicaThatIsNotHeardOfHasNoRank(t *testing.T) {
 	t.Parallel()
 	c := &clock{start}
-	s := NewSet("a", c.now)
+	s := knownSet("a", c.now)
 	s.observe(leaseOf("b", start))
 	i := 0
 	for s.Rank(uid(i)) == 0 {
@@ -95,7 +102,7 @@ func TestReplicaThatIsNotHeardOfHasNoRank(t *testing.T) {
 func TestForeignLeasesAreIgnored(t *testing.T) {
 	t.Parallel()
 	c := &clock{start}
-	s := NewSet("a", c.now)
+	s := knownSet("a", c.now)
 	foreign, unnamed, own := leaseOf("x", start), leaseOf("y", start), leaseOf("a", start)
 	foreign.Name, unnamed.Spec.RenewTime = "other-controller", nil
 	for _, l := range []*coordinationv1.Lease{foreign, unnamed, own} {
@@ -143,7 +150,7 @@ func TestReplicasTakeOverInTheirOrder(t *testing.T) {
 func TestReplicaLeavesTheWriteToOneThatHasSeenTheSame(t *testing.T) {
 	t.Parallel()
 	c := &clock{start}
-	s := NewSet("a", c.now)
+	s := knownSet("a", c.now)
 	object := uid(0)
 	for i := 1; weight("b", object) < weight("a", object); i++ {
 		object = uid(i)
@@ -163,4 +170,26 @@ func TestReplicaLeavesTheWriteToOneThatHasSeenTheSame(t *testing.T) {
 	if got := turns.Wait(key, object, delivery.Versions{Users: 10}); got != 0 {
 		t.Errorf("waits %s for a replica that has ended", got)
 	}
+}
+
+func TestReplicaWaitsUntilItKnowsTheOthers(t *testing.T) {
+	t.Parallel()
+	c := &clock{start}
+	s, leases := NewSet("a", c.now), []coordinationv1.Lease{*leaseOf("a", start), *leaseOf("b", start)}
+	object := uid(0)
+	for i := 1; weight("b", object) > weight("a", object); i++ {
+		object = uid(i)
+	}
+	turns := NewTurns(s, c.now)
+	wait := func() time.Duration { return turns.Wait(types.NamespacedName{Name: "jean"}, object, delivery.Versions{}) }
+	observeInForce(t, s, "a", 10, start)
+	if s.know(leases) || wait() != knowPause {
+		t.Errorf("without the Lease of another, it waits %s", wait())
+	}
+	wantBehind(t, s, 10, []string{"a"}, nil)
+	observeInForce(t, s, "b", 10, start)
+	if !s.know(leases) || wait() != 0 {
+		t.Errorf("with all Leases, it waits %s", wait())
+	}
+	wantBehind(t, s, 10, nil, nil)
 }

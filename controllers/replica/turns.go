@@ -17,6 +17,8 @@ const (
 	// computes another status then, because its version, its flags or its clock differ; two that wrote
 	// over each other would never end.
 	takeOverInformed = 10 * time.Minute
+	// knowPause is how long it waits, again and again, until it knows the other replicas.
+	knowPause = 100 * time.Millisecond
 )
 
 // Turns decides when this replica writes an object that all replicas would write alike: at once if
@@ -46,6 +48,9 @@ func NewTurns(s *Set, now func() time.Time) *Turns {
 // if it writes now. versions are those that the write is about. The time is at most the lifetime of a
 // Lease, after which the order may be another one.
 func (t *Turns) Wait(key types.NamespacedName, uid types.UID, versions delivery.Versions) time.Duration {
+	if !t.set.isKnown() {
+		return knowPause
+	}
 	delay := t.set.delay(key.Namespace, uid, versions)
 	t.mu.Lock()
 	defer t.mu.Unlock()
