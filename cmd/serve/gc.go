@@ -10,75 +10,97 @@ import (
 
 // By default, Go collects garbage when there is as much of it as live data. A busy service with
 // little live data, as with a few thousand users, would collect many times a second and spend a
-// tenth of its time on it. So while the service is busy, at least minBusyGarbage bytes may
-// accumulate. An idle service keeps its memory small: it collects sooner than by default, sooner
-// still with much live data, and after a while returns to the operating system what it took while
-// busy, which the runtime would do bit by bit over minutes.
+// tenth of its time on it; an idle one would hold twice the memory that it needs. A collection costs
+// time in proportion to the live data, so the share of time that collections take depends only on
+// the rate of allocation and on GOGC. That is why GOGC here follows the rate.
 const (
-	minBusyGarbage = 64 << 20        // bytes
-	busyRate       = 16 << 20        // bytes allocated per second, or
-	busyShare      = 8               // one of so many bytes of live data
-	gcTuneInterval = 2 * time.Second // between two looks at the load
-	calmIntervals  = 2               // consecutive intervals below that until it collects sooner
-	idleIntervals  = 5               // and until it returns memory
-	defaultPercent = 100
-	idlePercent    = 50
-	muchLiveData   = 128 << 20 // bytes, above which an idle service accumulates half as much garbage
+	busyRate       = 40 << 20 // bytes allocated per second that deserve the GOGC of Go, or
+	busyShare      = 8        // one of so many bytes of live data
+	defaultPercent = 100      // the GOGC of Go
+	lowPercent     = 25       // the GOGC below half of that rate
+	idlePercent    = 12       // the GOGC below one idleShare of it
+	idleShare      = 16
+	mostPercent    = 16 * defaultPercent
+	minBusyGarbage = 96 << 20 // bytes that accumulate at twice the busy rate
+
+	gcTuneInterval = 500 * time.Millisecond
+	calmIntervals  = 8       // consecutive intervals that a lower rate lasts until GOGC follows it
+	idleIntervals  = 20      // and at lowPercent at most, until the process returns memory
+	returnAbove    = 4 << 20 // bytes beside the garbage that GOGC lets gather
 )
 
-// tuneGC adapts the garbage collector to the load until ctx ends. It does nothing if GOGC is set,
-// which is the operator's choice. A limit set with GOMEMLIMIT holds in any case.
+// tuneGC adapts the garbage collector to the load until ctx ends. After a while without load, it
+// returns to the operating system what the load took, which the runtime would do bit by bit over
+// minutes. It does nothing if GOGC is set, which is the operator's choice. A limit set with
+// GOMEMLIMIT holds in any case.
 func tuneGC(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
 	ticker := time.NewTicker(gcTuneInterval)
 	defer ticker.Stop()
-	percent, calm, used := defaultPercent, 0, false
-	_, before := heap()
+	percent, calm, idle, returned := defaultPercent, 0, 0, uint64(0) // bytes held after the last return
+	before := readHeap()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		live, allocated := heap()
-		next := gcPercent(live, (allocated-before)/uint64(gcTuneInterval/time.Second))
-		before = allocated
-		if calm++; next >= defaultPercent {
-			calm, used = 0, true
+		now := readHeap()
+		next := gcPercent(now.live, (now.allocated-before.allocated)*uint64(time.Second/gcTuneInterval))
+		before, returned = now, min(returned, now.held)
+		if calm++; next >= percent {
+			calm = 0
 		}
-		if next != percent && (calm == 0 || calm >= calmIntervals) {
+		if next > percent || calm >= calmIntervals {
 			debug.SetGCPercent(next)
-			percent = next
+			percent, calm = next, 0
 		}
-		if used && calm >= idleIntervals {
+		if idle++; percent > lowPercent {
+			idle = 0
+		}
+		if idle >= idleIntervals && now.held > returned*uint64(100+percent)/100+returnAbove {
 			debug.FreeOSMemory()
-			used = false
+			returned, idle = readHeap().held, 0
 		}
 	}
 }
 
-// gcPercent returns the GOGC for a heap with live bytes of data and rate bytes allocated per
-// second. Its values are coarse steps, so that it seldom changes.
+// gcPercent returns the GOGC for a heap with live bytes of data and rate bytes allocated per second.
+// Its values are coarse steps, so that it seldom changes.
 func gcPercent(live, rate uint64) int {
-	switch busy := rate >= max(busyRate, live/busyShare); {
-	case !busy && live < muchLiveData:
-		return idlePercent
-	case !busy: // a collection every two seconds at most
-		return idlePercent / 2
-	}
+	busy := max(busyRate, live/busyShare)
 	percent := defaultPercent
-	for live*uint64(percent) < minBusyGarbage*100 && percent < 16*defaultPercent {
+	switch {
+	case rate < busy/idleShare:
+		return idlePercent
+	case rate < busy/2:
+		return lowPercent
+	case rate < busy:
+		return defaultPercent / 2
+	case rate < 2*busy:
+		return defaultPercent
+	}
+	for live*uint64(percent) < minBusyGarbage*100 && percent < mostPercent {
 		percent *= 2
 	}
 	return percent
 }
 
-// heap returns the bytes that were live at the last collection, and those allocated since the
-// process started.
-func heap() (live, allocated uint64) {
-	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
+// heapUse is the memory of the heap in bytes.
+type heapUse struct {
+	live      uint64 // at the last collection
+	allocated uint64 // since the process started
+	held      uint64 // with garbage, and with what is free and not returned
+}
+
+func readHeap() heapUse {
+	samples := []metrics.Sample{
+		{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/unused:bytes"}, {Name: "/memory/classes/heap/free:bytes"},
+	}
 	metrics.Read(samples)
-	return samples[0].Value.Uint64(), samples[1].Value.Uint64()
+	value := func(i int) uint64 { return samples[i].Value.Uint64() }
+	return heapUse{live: value(0), allocated: value(1), held: value(2) + value(3) + value(4)}
 }
