@@ -181,7 +181,9 @@ func TestReplicaWaitsUntilItKnowsTheOthers(t *testing.T) {
 		object = uid(i)
 	}
 	turns := NewTurns(s, c.now)
-	wait := func() time.Duration { return turns.Wait(types.NamespacedName{Name: "jean"}, object, delivery.Versions{}) }
+	wait := func() time.Duration {
+		return turns.Wait(types.NamespacedName{Name: "jean"}, object, delivery.Versions{})
+	}
 	observeInForce(t, s, "a", 10, start)
 	if s.know(leases) || wait() != knowPause {
 		t.Errorf("without the Lease of another, it waits %s", wait())

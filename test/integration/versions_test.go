@@ -169,7 +169,7 @@ func flaps(t *testing.T, namespace string) func() []string {
 				key, now := u.Name+" "+c.Type, fmt.Sprint(c.Status, c.Reason, c.ObservedGeneration)
 				if before := was[key]; len(before) == 0 || before[len(before)-1] != now {
 					if slices.Contains(before, now) {
-						found = append(found, fmt.Sprintf("%s is again %s after %q, %s", key, now, before, event.Object.(*authv1alpha1.User).Status.State))
+						found = append(found, fmt.Sprintf("%s is again %s after %q", key, now, before))
 					}
 					was[key] = append(before, now)
 				}
