@@ -16,16 +16,16 @@ import (
 const (
 	busyRate       = 40 << 20 // bytes allocated per second that deserve the GOGC of Go, or
 	busyShare      = 8        // one of so many bytes of live data
+	idleShare      = 16       // one of so many bytes of that rate deserves the least
 	defaultPercent = 100      // the GOGC of Go
-	lowPercent     = 25       // the GOGC below half of that rate
-	idlePercent    = 12       // the GOGC below one idleShare of it
-	idleShare      = 16
-	mostPercent    = 16 * defaultPercent
-	minBusyGarbage = 96 << 20 // bytes that accumulate at twice the busy rate
+	idlePercent    = defaultPercent / 8
+	mostPercent    = defaultPercent * 16
+	minGarbage     = 4 << 20  // bytes that accumulate at least between two collections
+	minBusyGarbage = 96 << 20 // and at twice the busy rate
 
 	gcTuneInterval = 500 * time.Millisecond
 	calmIntervals  = 8       // consecutive intervals that a lower rate lasts until GOGC follows it
-	idleIntervals  = 20      // and at lowPercent at most, until the process returns memory
+	idleIntervals  = 20      // and without a busy one, until the process returns memory
 	returnAbove    = 4 << 20 // bytes beside the garbage that GOGC lets gather
 )
 
@@ -54,10 +54,11 @@ func tuneGC(ctx context.Context) {
 			calm = 0
 		}
 		if next > percent || calm >= calmIntervals {
-			debug.SetGCPercent(next)
-			percent, calm = next, 0
+			// What a short burst leaves alive must not lie scattered among much garbage.
+			percent, calm = min(next, 2*percent), 0
+			debug.SetGCPercent(percent)
 		}
-		if idle++; percent > lowPercent {
+		if idle++; percent >= defaultPercent {
 			idle = 0
 		}
 		if idle >= idleIntervals && now.held > returned*uint64(100+percent)/100+returnAbove {
@@ -70,19 +71,18 @@ func tuneGC(ctx context.Context) {
 // gcPercent returns the GOGC for a heap with live bytes of data and rate bytes allocated per second.
 // Its values are coarse steps, so that it seldom changes.
 func gcPercent(live, rate uint64) int {
-	busy := max(busyRate, live/busyShare)
-	percent := defaultPercent
+	busy, percent, garbage := max(busyRate, live/busyShare), defaultPercent, uint64(minGarbage)
 	switch {
 	case rate < busy/idleShare:
-		return idlePercent
+		percent = idlePercent
 	case rate < busy/2:
-		return lowPercent
+		percent /= 4
 	case rate < busy:
-		return defaultPercent / 2
-	case rate < 2*busy:
-		return defaultPercent
+		percent /= 2
+	case rate >= 2*busy:
+		garbage = minBusyGarbage
 	}
-	for live*uint64(percent) < minBusyGarbage*100 && percent < mostPercent {
+	for live*uint64(percent) < garbage*100 && percent < mostPercent {
 		percent *= 2
 	}
 	return percent

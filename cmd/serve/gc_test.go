@@ -9,7 +9,8 @@ func TestGCPercent(t *testing.T) {
 		live, rate uint64
 		want       int
 	}{
-		"idle":                     {10 * mib, mib, 12},
+		"idle":                     {10 * mib, mib, 48},
+		"idle with some users":     {40 * mib, mib, 12},
 		"idle with many users":     {300 * mib, 2 * mib, 12},
 		"little load":              {20 * mib, 10 * mib, 25},
 		"some load":                {10 * mib, 30 * mib, 50},
