@@ -20,7 +20,10 @@ const (
 	answerTime = 5 * time.Second
 	// connectTime is short because a service that has just come back is found only by another attempt:
 	// the packets of the ones before were lost, and TCP repeats them ever more rarely.
-	connectTime   = 3 * time.Second / 2
+	connectTime = 3 * time.Second / 2
+	// idleTime is short because an idle connection costs the service more than one that waits for
+	// revocations. Only busy checks of opaque tokens gain from it: keys are fetched once a minute.
+	idleTime      = 5 * time.Second
 	maximumAnswer = 4 << 20
 )
 

@@ -125,7 +125,7 @@ func New(ctx context.Context, c Config) (*Verifier, error) {
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: connectTime}).DialContext,
 		TLSHandshakeTimeout: answerTime, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-		MaxConnsPerHost: 16, MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute,
+		MaxConnsPerHost: 16, MaxIdleConnsPerHost: 16, IdleConnTimeout: idleTime,
 	}
 	v := &Verifier{
 		Config: c, client: &http.Client{Transport: transport},
