@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -134,25 +135,27 @@ func TestEachStatusHasOneWriter(t *testing.T) {
 	w.Consistently("no more writes", 3*informer.WriteJitter, func() bool { return writes.Load() <= users*24/10 })
 }
 
-// A replica that starts while others run leaves to them what is theirs to write, also before it has seen
+// A replica that starts while others run leaves to them what is theirs to write, even before it has seen
 // their Leases.
 func TestStartingReplicaWaitsUntilItKnowsTheOthers(t *testing.T) {
 	w := apitest.NewWorld(t)
 	connection := w.Restricted()
 	system := systemOf(w)
-	const users = 50
-	for i := range users {
-		w.NewUser(fmt.Sprint("user-", i), `{}`)
+	var users []types.UID
+	for i := range 50 {
+		users = append(users, w.NewUser(fmt.Sprint("user-", i), `{}`).UID)
 	}
 	other := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "gatehouse-other"}}
 	other.Spec.RenewTime = &metav1.MicroTime{Time: time.Now()}
 	w.MustCreate(other)
-	var writes atomic.Int32
-	statusWrites(connection, &writes)
+	var written sync.Map // the paths of the statuses that it writes: one may be written again, when Enforced gets a value
 	seen := make(chan struct{})
 	connection.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(r *http.Request) (*http.Response, error) {
-			if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/leases") {
+			switch {
+			case r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/status"):
+				written.Store(r.URL.Path, true)
+			case r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/leases"):
 				select {
 				case <-seen:
 				case <-r.Context().Done():
@@ -161,12 +164,20 @@ func TestStartingReplicaWaitsUntilItKnowsTheOthers(t *testing.T) {
 			return next.RoundTrip(r)
 		})
 	})
-	d, _ := launchReplica(w, connection, system, "starting", func(*Config) {})
+	writes := func() (n int) { written.Range(func(any, any) bool { n++; return true }); return n }
+	d, set := launchReplica(w, connection, system, "starting", func(*Config) {})
 	w.Eventually("the directory is synced", d.HasSynced)
-	w.Consistently("nobody writes", 3*informer.WriteJitter, func() bool { return writes.Load() == 0 })
+	w.Consistently("nobody writes", 3*informer.WriteJitter, func() bool { return writes() == 0 })
 	close(seen)
-	w.Eventually("it writes what is its own", func() bool { return writes.Load() > 0 })
-	w.Consistently("it writes nothing else", 3*informer.WriteJitter, func() bool { return writes.Load() < users*3/4 })
+	w.Eventually("the Lease is known", func() bool { return knows(set) })
+	own := 0
+	for _, uid := range users {
+		if set.Rank(uid) == 0 {
+			own++
+		}
+	}
+	w.Eventually("it writes what is its own", func() bool { return writes() == own })
+	w.Consistently("it writes nothing else", 3*informer.WriteJitter, func() bool { return writes() == own })
 }
 
 // Three replicas whose clocks and flags differ compute other statuses of the same users. One of them

@@ -22,7 +22,7 @@ const (
 	// the packets of the ones before were lost, and TCP repeats them ever more rarely.
 	connectTime = 3 * time.Second / 2
 	// idleTime is short because an idle connection costs the service more than one that waits for
-	// revocations. Only busy checks of opaque tokens gain from it: keys are fetched once a minute.
+	// revocations, and keys are fetched only once a minute.
 	idleTime      = 5 * time.Second
 	maximumAnswer = 4 << 20
 )

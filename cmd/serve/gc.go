@@ -26,7 +26,7 @@ const (
 	gcTuneInterval = 500 * time.Millisecond
 	calmIntervals  = 8       // consecutive intervals that a lower rate lasts until GOGC follows it
 	idleIntervals  = 20      // and without a busy one, until the process returns memory
-	returnAbove    = 4 << 20 // bytes beside the garbage that GOGC lets gather
+	returnAbove    = 1 << 20 // bytes beside the garbage that GOGC lets gather
 )
 
 // tuneGC adapts the garbage collector to the load until ctx ends. After a while without load, it
@@ -39,39 +39,68 @@ func tuneGC(ctx context.Context) {
 	}
 	ticker := time.NewTicker(gcTuneInterval)
 	defer ticker.Stop()
-	percent, calm, idle, returned := defaultPercent, 0, 0, uint64(0) // bytes held after the last return
-	before := readHeap()
+	tuner := gcTuner{percent: defaultPercent, before: readHeap()}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		now := readHeap()
-		next := gcPercent(now.live, (now.allocated-before.allocated)*uint64(time.Second/gcTuneInterval))
-		before, returned = now, min(returned, now.held)
-		if calm++; next >= percent {
-			calm = 0
+		before := tuner.percent
+		returns := tuner.step(readHeap())
+		if tuner.percent != before {
+			debug.SetGCPercent(tuner.percent)
 		}
-		if next > percent || calm >= calmIntervals {
-			// What a short burst leaves alive must not lie scattered among much garbage.
-			percent, calm = min(next, 2*percent), 0
-			debug.SetGCPercent(percent)
-		}
-		if idle++; percent >= defaultPercent {
-			idle = 0
-		}
-		if idle >= idleIntervals && now.held > returned*uint64(100+percent)/100+returnAbove {
+		if returns {
 			debug.FreeOSMemory()
-			returned, idle = readHeap().held, 0
+			tuner.returned = readHeap().held
 		}
 	}
 }
 
+// gcTuner decides about the garbage collector once in each gcTuneInterval.
+type gcTuner struct {
+	percent  int // the GOGC
+	before   heapUse
+	calm     int    // intervals in a row that deserve a lower GOGC
+	peak     int    // the highest that one of them deserves
+	idle     int    // intervals in a row that are not busy
+	returned uint64 // bytes held after the last return
+}
+
+// step takes in the memory after one more interval, and reports whether the process should return what
+// it does not need.
+func (t *gcTuner) step(now heapUse) (returns bool) {
+	rate := (now.allocated - t.before.allocated) * uint64(time.Second/gcTuneInterval)
+	t.before, t.returned = now, min(t.returned, now.held)
+	switch next := gcPercent(now.live, rate); {
+	case next >= t.percent:
+		// What a short burst leaves alive must not lie scattered among much garbage.
+		t.percent, t.calm, t.peak = min(next, 2*t.percent), 0, 0
+	default:
+		t.peak = max(t.peak, next)
+		if t.calm++; t.calm >= calmIntervals {
+			t.percent, t.calm, t.peak = t.peak, 0, 0
+		}
+	}
+	if t.idle++; rate >= busyFor(now.live) {
+		t.idle = 0
+	}
+	enough := float64(t.returned)*(1+float64(t.percent)/100) + returnAbove
+	if t.idle < idleIntervals || float64(now.held) <= enough {
+		return false
+	}
+	t.idle = 0
+	return true
+}
+
+// busyFor returns the bytes allocated per second from which on a process with live bytes of data is busy.
+func busyFor(live uint64) uint64 { return max(busyRate, live/busyShare) }
+
 // gcPercent returns the GOGC for a heap with live bytes of data and rate bytes allocated per second.
 // Its values are coarse steps, so that it seldom changes.
 func gcPercent(live, rate uint64) int {
-	busy, percent, garbage := max(busyRate, live/busyShare), defaultPercent, uint64(minGarbage)
+	busy, percent, garbage := busyFor(live), defaultPercent, uint64(minGarbage)
 	switch {
 	case rate < busy/idleShare:
 		percent = idlePercent

@@ -50,8 +50,8 @@ func (s *Set) BehindOf(namespace string, versions delivery.Versions) Behind {
 	return b
 }
 
-// OnMove makes f be called whenever a replica has more in force than before, or is gone. It is
-// called with a lock held, and must not block nor use the set.
+// OnMove makes f be called whenever a replica has more in force than before or is gone, and when the
+// set is known. It is called with a lock held, and must not block nor use the set.
 func (s *Set) OnMove(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -113,7 +113,7 @@ func (s *Set) isKnown() bool {
 	return s.known
 }
 
-// know records that every Lease in a list has been observed, and reports whether that is so.
+// know reports whether every Lease of a list has been observed. If so, the set is known.
 func (s *Set) know(leases []coordinationv1.Lease) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

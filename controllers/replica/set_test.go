@@ -189,9 +189,12 @@ func TestReplicaWaitsUntilItKnowsTheOthers(t *testing.T) {
 		t.Errorf("without the Lease of another, it waits %s", wait())
 	}
 	wantBehind(t, s, 10, []string{"a"}, nil)
+	wantBehind(t, s, 11, []string{"a"}, nil)
 	observeInForce(t, s, "b", 10, start)
-	if !s.know(leases) || wait() != 0 {
-		t.Errorf("with all Leases, it waits %s", wait())
+	moves := 0
+	s.OnMove(func() { moves++ })
+	if !s.know(leases) || wait() != 0 || moves != 1 {
+		t.Errorf("with all Leases, it waits %s, and announces %d moves", wait(), moves)
 	}
 	wantBehind(t, s, 10, nil, nil)
 }
