@@ -24,21 +24,22 @@ type Behind struct {
 // None reports whether there are no such replicas.
 func (b Behind) None() bool { return len(b.Pending) == 0 && len(b.Unheard) == 0 }
 
-// BehindOf returns the replicas that do not have these versions in force in a namespace. This replica counts too,
-// as its Lease says: the API server puts all Leases into one order, so that once the Lease of this
-// replica is seen to have a version, so is each Lease that was made before that.
+// BehindOf returns the replicas that do not have these versions in force in a namespace. This replica
+// counts too, as its Lease says: the API server puts all Leases into one order, so that once the Lease
+// of this replica is seen to have a version, so is each Lease that was made before that. Until this
+// replica has seen all Leases, its own included, it cannot tell for the others and names itself alone.
 func (s *Set) BehindOf(namespace string, versions delivery.Versions) Behind {
-	var b Behind
 	now := s.now()
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if _, ok := s.heard[s.self]; !ok || !s.known {
-		b.Pending = append(b.Pending, s.self)
+		return Behind{Pending: []string{s.self}}
 	}
+	var b Behind
 	for name, h := range s.heard {
 		lives := now.Sub(h.at) < lifetime
 		switch {
-		case h.inForce.In(namespace).Covers(versions), name == s.self && !s.known:
+		case h.inForce.In(namespace).Covers(versions):
 		case lives:
 			b.Pending = append(b.Pending, name)
 		case h.inPod:
