@@ -116,7 +116,7 @@ func (s *Server) apis(c Config) []api.API {
 	return []api.API{
 		redis.New(redis.Config{Logins: logins, Tokens: s.Tokens, Grants: s.Grants}),
 		puppet.New(puppet.Config{
-			Logins: logins, Tokens: s.Tokens, Grants: s.Grants, Directory: c.Directory,
+			Logins: logins, Tokens: s.Tokens, Grants: s.Grants, Directory: c.Directory, Keys: c.Keys,
 			AdminGroups: c.AdminGroups, Version: c.Version, Now: c.Now,
 		}),
 		oauth.New(oauth.Config{

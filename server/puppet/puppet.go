@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/directory"
 	"github.com/gatehouse-auth/gatehouse/internal/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
 	"github.com/gatehouse-auth/gatehouse/server/api"
 )
 
@@ -24,6 +25,7 @@ type Config struct {
 	Tokens      *authn.Token
 	Grants      *grant.Grants
 	Directory   *directory.Directory
+	Keys        *token.KeySet
 	AdminGroups []string // members may list and revoke the tokens of other users
 	Version     string   // of the service, reported by its status
 	Now         func() time.Time

@@ -32,7 +32,7 @@ const (
 
 func config(s *servertest.Service) puppet.Config {
 	return puppet.Config{
-		Logins: &authn.Logins{Passwords: s.Passwords, Assertions: s.Assertions}, Tokens: s.Tokens, Grants: s.Grants, Directory: s.Directory,
+		Logins: &authn.Logins{Passwords: s.Passwords, Assertions: s.Assertions}, Tokens: s.Tokens, Grants: s.Grants, Directory: s.Directory, Keys: s.Keys,
 		AdminGroups: []string{"wheel", "gatehouse-admins"}, Version: "1.2.3", Now: s.Now,
 	}
 }
@@ -251,4 +251,12 @@ func TestUnavailableWhileDirectoryIsIncomplete(t *testing.T) {
 		t.Errorf("the simple status is\n%s", a)
 	}
 	s.Send(t, "GET", "/status/v1/services", "").Golden(t, "status-starting", *update)
+}
+
+func TestStatusIsStartingWhileNoKeyCanIssueTokens(t *testing.T) {
+	s := newService(t)
+	s.Keys.Use(token.Keys{})
+	if a := s.Send(t, "GET", "/status/v1/simple", ""); a.Status != http.StatusServiceUnavailable || a.Body != "starting" {
+		t.Errorf("the simple status is\n%s", a)
+	}
 }

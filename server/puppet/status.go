@@ -22,10 +22,10 @@ type serviceStatus struct {
 	ServiceName          string         `json:"service_name,omitempty"`
 }
 
-// state returns the state of the service and the matching status code: running once the directory
-// is complete, and starting before that or while it is stale.
+// state returns the state of the service and the matching status code: running while the directory
+// is complete and not stale and there are keys to issue tokens with, and otherwise starting.
 func (h *handler) state() (string, int) {
-	if h.Directory.HasSynced() && !h.Directory.Stale(h.Now()) {
+	if now := h.Now(); h.Directory.HasSynced() && !h.Directory.Stale(now) && h.Keys.Ready(now) {
 		return "running", http.StatusOK
 	}
 	return "starting", http.StatusServiceUnavailable
