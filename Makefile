@@ -39,11 +39,6 @@ BENCHSTAT      := $(TOOLS)/benchstat
 GOLANGCI_LINT  := $(TOOLS)/golangci-lint
 
 BUILD = CGO_ENABLED=0 go build -tags '$(TAGS)' -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
-# Without serial number, time and paths, so that the same binary has the same SBOM. The licences are those
-# of the modules that the build has downloaded: without GOPROXY=off the tool asks for this module too, and
-# the SBOM would change on the day on which a proxy has it.
-SBOM  = cyclonedx=$$(GOFLAGS=-trimpath go tool -modfile=hack/tools/sbom/go.mod -n cyclonedx-gomod); \
-  GOPROXY=off "$$cyclonedx" bin -json -licenses -std -noserial -notimestamp -version $(VERSION)
 
 GORELEASER = go run github.com/goreleaser/goreleaser/v2@$(shell go -C hack/goreleaser list -m -f '{{.Version}}' github.com/goreleaser/goreleaser/v2)
 
@@ -254,7 +249,7 @@ image: ## Build the image IMAGE for IMAGE_PLATFORMS into dist/, with SBOMs, with
 	for platform in $(IMAGE_PLATFORMS); do \
 	  folder=bin/image/$${platform/\//_}; \
 	  GOOS=$${platform%/*} GOARCH=$${platform#*/} $(BUILD) -o $$folder/gatehouse .; \
-	  $(SBOM) -output $$folder/gatehouse.cdx.json $$folder/gatehouse; \
+	  hack/sbom.sh $(VERSION) $$folder/gatehouse $$folder/gatehouse.cdx.json; \
 	done
 	go -C hack/image run . build -from $(CURDIR)/bin/image -name $(IMAGE) -version $(VERSION) \
 	  -created $(SOURCE_DATE_EPOCH) -out $(CURDIR)/dist $(IMAGE_PLATFORMS)
@@ -282,7 +277,7 @@ krew: cli-archives ## Write dist/gatehouse.yaml, the manifest for krew, with arc
 .PHONY: sbom
 sbom: build ## Write dist/gatehouse.cdx.json, the modules in the binary with their licences
 	mkdir -p dist
-	$(SBOM) -output dist/gatehouse.cdx.json bin/gatehouse
+	hack/sbom.sh $(VERSION) bin/gatehouse dist/gatehouse.cdx.json
 
 .PHONY: package-chart
 package-chart: ## Write dist/gatehouse-*.tgz, the Helm chart of VERSION
