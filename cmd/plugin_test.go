@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
@@ -179,6 +180,43 @@ func TestUserIsCreatedChangedAndRevoked(t *testing.T) {
 	apitest.Eventually(t, "clara has expired", func() bool { return !p.logsIn("clara", third) })
 	p.must("user", "expire", "clara", "--never")
 	apitest.Eventually(t, "clara logs in again", func() bool { return p.logsIn("clara", third) })
+}
+
+func TestRefusedPasswordLeavesNoSecret(t *testing.T) {
+	p := newPlugin(t)
+	p.remove("dora")
+	p.must("user", "create", "dora", "--generate-password")
+	meta := metav1.ObjectMeta{Namespace: "gatehouse-users", Name: "keeper-of-secrets"}
+	for _, o := range []client.Object{
+		&rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
+			{APIGroups: []string{"auth.gatehouse.dev"}, Resources: []string{"users"}, Verbs: []string{"get"}},
+			{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"create", "delete"}},
+		}},
+		&rbacv1.RoleBinding{
+			ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name},
+			Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: meta.Name}},
+		},
+	} {
+		if err := client.IgnoreAlreadyExists(p.api.Create(t.Context(), o)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Eventually("the change of the User is refused", func() bool {
+		_, errOut, err := p.run("", "user", "set-password", "dora", "--generate-password", "--as", meta.Name)
+		if err == nil || generated.MatchString(errOut) {
+			t.Fatalf("a person without the right to change Users changed a password (%s)", errOut)
+		}
+		return strings.Contains(err.Error(), `cannot patch resource "users"`)
+	})
+	var left corev1.SecretList
+	if err := p.api.List(t.Context(), &left, client.InNamespace(meta.Namespace)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range left.Items {
+		if name := left.Items[i].Name; strings.HasPrefix(name, "dora-password-") {
+			t.Errorf("Secret %s is left, which no User names", name)
+		}
+	}
 }
 
 func TestCreatePrintsManifestsThatTheAPIServerAccepts(t *testing.T) {

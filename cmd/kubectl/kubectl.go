@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -114,12 +115,18 @@ func getUser(ctx context.Context, c client.Client, namespace, name string) (*aut
 // explain adds to a refusal of the API server what to do about it.
 func explain(err error) error {
 	switch {
-	case apierrors.IsForbidden(err):
+	case isMissingRight(err):
 		return fmt.Errorf("%w; ask someone who administers the cluster for that right: docs/operations.md has a Role for each kind of work", err)
 	case apierrors.IsNotFound(err) && isMissingKind(err):
 		return fmt.Errorf("%w; the CRDs of Gatehouse are not installed in this cluster", err)
 	}
 	return err
+}
+
+// isMissingRight reports whether the API server denies a request because of the person's rights, and not
+// because of an admission policy or a quota, which it answers with the same status.
+func isMissingRight(err error) bool {
+	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), " cannot ")
 }
 
 // isMissingKind reports whether the API server does not know the kind at all.

@@ -23,11 +23,12 @@ const (
 
 // replica is one Pod of the service.
 type replica struct {
-	Name     string    `json:"name"`
-	Ready    bool      `json:"ready"`
-	Image    string    `json:"image"`
-	Restarts int32     `json:"restarts"`
-	Created  time.Time `json:"created"`
+	Name        string    `json:"name"`
+	Ready       bool      `json:"ready"`
+	Terminating bool      `json:"terminating,omitempty"` // its Pod is being deleted, such as by a rollout
+	Image       string    `json:"image"`
+	Restarts    int32     `json:"restarts"`
+	Created     time.Time `json:"created"`
 	answer
 }
 
@@ -41,7 +42,9 @@ type answer struct {
 
 // newReplica returns what a Pod says about itself.
 func newReplica(pod *corev1.Pod) replica {
-	r := replica{Name: pod.Name, Created: pod.CreationTimestamp.Time, Image: pod.Spec.Containers[0].Image}
+	r := replica{
+		Name: pod.Name, Created: pod.CreationTimestamp.Time, Image: pod.Spec.Containers[0].Image, Terminating: pod.DeletionTimestamp != nil,
+	}
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodReady {
 			r.Ready = c.Status == corev1.ConditionTrue
@@ -54,10 +57,19 @@ func newReplica(pod *corev1.Pod) replica {
 			r.NotReady = strings.TrimSuffix(c.State.Waiting.Reason+": "+c.State.Waiting.Message, ": ")
 		}
 	}
-	if pod.DeletionTimestamp != nil {
-		r.NotReady = "the Pod is being deleted"
-	}
 	return r
+}
+
+// whyNotReady says why Kubernetes does not count a replica as ready, and what to look at.
+func (r *replica) whyNotReady(namespace string) string {
+	switch {
+	case r.NotReady != "":
+		return r.NotReady
+	case r.Version != "":
+		return "it says that it can serve, but Kubernetes does not count its Pod as ready, such as when the node was out of touch " +
+			"with the API server; if this lasts, see kubectl get nodes, and kubectl -n " + namespace + " describe pod " + r.Name
+	}
+	return "its readiness probe fails; see kubectl -n " + namespace + " describe pod " + r.Name
 }
 
 // portOf returns the number of the port on which a Pod serves its probes.

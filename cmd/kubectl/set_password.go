@@ -1,6 +1,7 @@
 package kubectl
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -74,7 +75,7 @@ func (o *setPasswordOptions) run(cmd *cobra.Command, args []string) error {
 		return c.Patch(cmd.Context(), u, patch)
 	})
 	if err != nil {
-		return explain(err)
+		return errors.Join(explain(err), c.Delete(cmd.Context(), secret)) // no User names it
 	}
 	writeLine(cmd.OutOrStdout(), "secret/%s created\nuser/%s changed", secret.Name, u.Name)
 	if generated != "" {

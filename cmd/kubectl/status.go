@@ -102,6 +102,7 @@ func (s *serviceStatus) ask(ctx context.Context, c rest.Interface, pods []corev1
 	group.Wait()
 	for i, err := range errs {
 		switch {
+		case s.Replicas[i].Terminating: // and may be gone by now
 		case apierrors.IsForbidden(err):
 			s.warn("%v", explain(err))
 			return // the others say the same
@@ -121,16 +122,19 @@ func (s *serviceStatus) warn(format string, args ...any) {
 // well before that.
 const expiryNotice = 7 * 24 * time.Hour
 
-// compare adds warnings about what the replicas say.
+// compare adds warnings about what the replicas say, except those that are going.
 func (s *serviceStatus) compare() {
 	var versions []string
 	for i := range s.Replicas {
 		r := &s.Replicas[i]
+		if r.Terminating {
+			continue
+		}
 		if r.Version != "" && !slices.Contains(versions, r.Version) {
 			versions = append(versions, r.Version)
 		}
 		if !r.Ready {
-			s.warn("replica %s is not ready: %s", r.Name, cmp.Or(r.NotReady, "its readiness probe fails; see kubectl -n "+s.Namespace+" describe pod "+r.Name))
+			s.warn("replica %s is not ready: %s", r.Name, r.whyNotReady(s.Namespace))
 		}
 		if r.CertificateEnds != nil && r.CertificateEnds.Before(s.now.Add(expiryNotice)) {
 			s.warn("the certificate of replica %s ends at %s; renew it, or look into its log to see why it does not", r.Name, r.CertificateEnds.UTC().Format(time.RFC3339))

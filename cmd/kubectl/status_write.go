@@ -54,18 +54,21 @@ func (s *serviceStatus) readAuthority(ctx context.Context, c corev1client.Config
 
 // write writes the status for people.
 func (s *serviceStatus) write(w io.Writer) error {
-	ready := 0
+	ready, terminating := 0, 0
 	for i := range s.Replicas {
-		if s.Replicas[i].Ready {
+		switch r := &s.Replicas[i]; {
+		case r.Terminating:
+			terminating++
+		case r.Ready:
 			ready++
 		}
 	}
-	writeLine(w, "%d of %d replicas in namespace %s are ready.\n", ready, len(s.Replicas), s.Namespace)
+	writeLine(w, "%d of %d replicas in namespace %s are ready.\n", ready, len(s.Replicas)-terminating, s.Namespace)
 	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	writeLine(table, "REPLICA\tREADY\tVERSION\tLAST UPDATE\tCERTIFICATE ENDS\tRESTARTS\tAGE") // Flush has the error
 	for i := range s.Replicas {
 		r := &s.Replicas[i]
-		writeLine(table, "%s\t%s\t%s\t%s\t%s\t%d\t%s", r.Name, map[bool]string{true: "yes", false: "no"}[r.Ready], orDash(r.Version),
+		writeLine(table, "%s\t%s\t%s\t%s\t%s\t%d\t%s", r.Name, r.readiness(), orDash(r.Version),
 			s.ago(r.LastUpdate), inUTC(metaTime(r.CertificateEnds)), r.Restarts, duration.HumanDuration(s.now.Sub(r.Created)))
 	}
 	if err := table.Flush(); err != nil {
@@ -75,6 +78,17 @@ func (s *serviceStatus) write(w io.Writer) error {
 		writeLine(w, "\nThe CA with serial number %s ends %s.", a.Serial, a.Ends.UTC().Format(time.RFC3339))
 	}
 	return nil
+}
+
+// readiness returns the readiness of a replica in a word.
+func (r *replica) readiness() string {
+	switch {
+	case r.Terminating:
+		return "terminating"
+	case r.Ready:
+		return "yes"
+	}
+	return "no"
 }
 
 // ago returns how long ago a time was, in words.

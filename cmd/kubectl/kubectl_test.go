@@ -1,0 +1,25 @@
+package kubectl
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+func TestOnlyAMissingRightIsExplainedAsOne(t *testing.T) {
+	t.Parallel()
+	users := schema.GroupResource{Group: "auth.gatehouse.dev", Resource: "users"}
+	for reason, want := range map[string]bool{
+		`User "ada" cannot create resource "users" in API group "auth.gatehouse.dev" in the namespace "gatehouse-users"`:                                                   true,
+		`ValidatingAdmissionPolicy 'gatehouse-expiry' with binding 'gatehouse-expiry' denied request: the Users of gatehouse-users must have spec.expiresAt`:               false,
+		`exceeded quota: gatehouse, requested: count/tokens.auth.gatehouse.dev=1, used: count/tokens.auth.gatehouse.dev=100, limited: count/tokens.auth.gatehouse.dev=100`: false,
+	} {
+		err := explain(apierrors.NewForbidden(users, "ada", errors.New(reason)))
+		if got := strings.Contains(err.Error(), "ask someone who administers"); got != want || !strings.Contains(err.Error(), reason) {
+			t.Errorf("%s: explained as %q", reason, err)
+		}
+	}
+}
