@@ -10,7 +10,13 @@
   let pages;
 
   const load = () => {
-    pages ??= fetch(new URL("search.json", root)).then((answer) => answer.json());
+    pages ??= fetch(new URL("search.json", root)).then((answer) => {
+      if (!answer.ok) throw new Error(answer.statusText);
+      return answer.json();
+    }).catch((fault) => {
+      pages = undefined; // the next key tries again
+      throw fault;
+    });
     return pages;
   };
 
@@ -21,7 +27,7 @@
       const [title, sections] = [page.t.toLowerCase(), page.s.map((s) => s.t.toLowerCase())];
       const uses = page.w.toLowerCase().split(word).length - 1;
       if (uses === 0 && !title.includes(word)) return 0;
-      sum += Math.min(uses, 10) + (title.includes(word) ? 50 : 0) + (sections.some((s) => s.includes(word)) ? 20 : 0);
+      sum += Math.min(uses, 10) + (title.split(/[^a-z0-9-]+/).includes(word) ? 80 : title.includes(word) ? 50 : 0) + (sections.some((s) => s.includes(word)) ? 20 : 0);
     }
     return sum;
   };
@@ -43,12 +49,27 @@
     return item;
   };
 
+  const note = (text) => {
+    const item = document.createElement("li");
+    item.className = "note";
+    item.textContent = text;
+    return item;
+  };
+
   const show = async () => {
     const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const all = await load();
+    let all;
+    try {
+      all = await load();
+    } catch {
+      list.replaceChildren(note("The search index did not load. Check the connection, and type again."));
+      return;
+    }
+    if (field.value.toLowerCase().split(/\s+/).filter(Boolean).join() !== words.join()) return; // a later key is faster
     const found = all.map((page) => [words.length ? score(page, words) : 0, page]).filter(([points]) => points > 0);
     found.sort(([a], [b]) => b - a);
-    list.replaceChildren(...found.slice(0, longest).map(([, page]) => entry(page, words)));
+    const entries = found.slice(0, longest).map(([, page]) => entry(page, words));
+    list.replaceChildren(...(words.length && !entries.length ? [note(`No page has all of: ${words.join(" ")}`)] : entries));
   };
 
   form.hidden = false;
@@ -57,6 +78,17 @@
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     list.querySelector("a")?.click();
+  });
+  document.addEventListener("click", (event) => {
+    if (!form.contains(event.target)) list.replaceChildren();
+  });
+  form.addEventListener("keydown", (event) => {
+    const links = [...list.querySelectorAll("a")];
+    const step = {ArrowDown: 1, ArrowUp: -1}[event.key];
+    if (!step || !links.length) return;
+    event.preventDefault();
+    const at = links.indexOf(document.activeElement) + step;
+    (at < 0 ? field : links[Math.min(at, links.length - 1)]).focus();
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") list.replaceChildren();
