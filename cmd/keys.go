@@ -61,7 +61,7 @@ func newKeysCommand() *cobra.Command {
 		},
 		&cobra.Command{
 			Use: "rotate", Short: "Make the next keys take over as soon as verifiers can know them", Args: cobra.NoArgs,
-			Long: "Makes the next keys take over within about a minute, or as soon as they have been published for long enough. Tokens of the\n" +
+			Long: "Makes the next keys take over within about two minutes, or as soon as they have been published for long enough. Tokens of the\n" +
 				"previous keys stay valid. If a key has leaked, remove its entry from the Secret or the file instead: its tokens are then\n" +
 				"void at once.",
 			RunE: func(cmd *cobra.Command, _ []string) error { return o.rotate(cmd) },

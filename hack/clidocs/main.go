@@ -60,10 +60,43 @@ func setEnvironment() error {
 	return os.Setenv("HOME", "~")
 }
 
+// raiseHeadings makes the first heading of a page, which cobra writes as one of level 2, the title, and
+// raises those below it.
+func raiseHeadings(page string) error {
+	text, err := os.ReadFile(page) //nolint:gosec // the Makefile names the folder
+	if err != nil {
+		return err
+	}
+	var out strings.Builder
+	inCode := false
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "```") {
+			inCode = !inCode
+		}
+		if !inCode && strings.HasPrefix(line, "##") {
+			line = line[1:]
+		}
+		out.WriteString(strings.Replace(line, "## SEE ALSO", "## See also", 1))
+	}
+	return os.WriteFile(page, []byte(out.String()), 0o644) //nolint:gosec // documentation is for everyone
+}
+
 func write(root *cobra.Command, format, dir string) error {
 	switch format {
 	case "markdown":
-		return doc.GenMarkdownTreeCustom(root, dir, func(string) string { return "" }, func(name string) string { return filepath.Base(name) })
+		if err := doc.GenMarkdownTree(root, dir); err != nil {
+			return err
+		}
+		pages, err := filepath.Glob(filepath.Join(dir, strings.ReplaceAll(root.CommandPath(), " ", "_")+"*.md"))
+		if err != nil {
+			return err
+		}
+		for _, page := range pages {
+			if err := raiseHeadings(page); err != nil {
+				return err
+			}
+		}
+		return nil
 	case "man":
 		header := &doc.GenManHeader{Section: "1", Source: "Gatehouse", Manual: "Gatehouse", Date: &time.Time{}}
 		return doc.GenManTree(root, header, dir)
