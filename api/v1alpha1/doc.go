@@ -1,4 +1,4 @@
-// Package v1alpha1 holds the resources of Gatehouse: User, Token and Revocation.
+// Package v1alpha1 holds the resources of Gatehouse: User, Token, Revocation and Tenant.
 //
 // A User is a person or a machine that may log in and get tokens. Its spec belongs to the person
 // who applies it: a login, references to Secrets with passwords, the end of the account, and
