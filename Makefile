@@ -20,6 +20,7 @@ SIZES     ?= 1000,10000,100000
 CLI_PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 CLI_URL   ?= https://github.com/gatehouse-auth/gatehouse/releases/download/$(VERSION)
 CHART_REGISTRY ?= ghcr.io/gatehouse-auth/charts
+KUSTOMIZATION ?= config/default
 IMAGE_PLATFORMS ?= linux/amd64 linux/arm64
 # The time of the commit, so that the same commit gives the same image.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
@@ -324,8 +325,8 @@ install: $(KUSTOMIZE) ## Install the CRDs in the current cluster
 	$(KUSTOMIZE) build config/crd | kubectl apply --server-side -f -
 
 .PHONY: deploy
-deploy: $(KUSTOMIZE) ## Install everything in the current cluster, with IMAGE
-	hack/with-image.sh $(KUSTOMIZE) $(IMAGE) config/default | kubectl apply --server-side -f -
+deploy: $(KUSTOMIZE) ## Install the folder KUSTOMIZATION (config/default) in the current cluster, with IMAGE
+	hack/with-image.sh $(KUSTOMIZE) $(IMAGE) $(KUSTOMIZATION) | kubectl apply --server-side -f -
 
 .PHONY: undeploy
 undeploy: $(KUSTOMIZE) ## Remove the service; Users, Tokens, keys and their namespaces stay

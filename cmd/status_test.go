@@ -156,7 +156,7 @@ func TestStatusNamesTheMissingRight(t *testing.T) {
 		t.Errorf("a reader of Pods sees %+v, want what the Pod says", s.Replicas)
 	}
 	for _, right := range []string{`cannot get resource "pods/proxy"`, `cannot get resource "configmaps"`} {
-		if !slices.ContainsFunc(s.Warnings, func(w string) bool { return strings.Contains(w, right) && strings.Contains(w, "docs/operations.md") }) {
+		if !slices.ContainsFunc(s.Warnings, func(w string) bool { return strings.Contains(w, right) && strings.Contains(w, "docs/rights.md") }) {
 			t.Errorf("the warnings do not say %q: %q", right, s.Warnings)
 		}
 	}
@@ -168,11 +168,11 @@ func TestStatusNamesTheMissingRight(t *testing.T) {
 	}
 }
 
-// grantOperator grants a person the rules of the Role gatehouse-operator in docs/operations.md that are
+// grantOperator grants a person the rules of the Role gatehouse-operator in docs/rights.md that are
 // about some resources.
 func (p *plugin) grantOperator(person string, about func(resource string) bool) {
 	p.Helper()
-	page, err := os.ReadFile("../docs/operations.md")
+	page, err := os.ReadFile("../docs/rights.md")
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func (p *plugin) grantOperator(person string, about func(resource string) bool) 
 	text, _, _ = strings.Cut(text, "---\n")
 	role := &rbacv1.Role{}
 	if err := yaml.UnmarshalStrict([]byte(text), role); err != nil || len(role.Rules) == 0 {
-		p.Fatalf("docs/operations.md has no rules for the operator: %v", err)
+		p.Fatalf("docs/rights.md has no rules for the operator: %v", err)
 	}
 	role.ObjectMeta = metav1.ObjectMeta{Namespace: "gatehouse-system", Name: person}
 	role.Rules = slices.DeleteFunc(role.Rules, func(r rbacv1.PolicyRule) bool { return !about(r.Resources[0]) })

@@ -146,7 +146,7 @@ func (r *TenantStatusReconciler) watching(t *authv1alpha1.Tenant) metav1.Conditi
 	case len(refused) > 0:
 		c.Status, c.Reason = metav1.ConditionFalse, authv1alpha1.ReasonNotReadable
 		c.Message = "the service may not read its objects there, so it refuses the users there with 503; give it the Role and the " +
-			"RoleBinding of docs/operations.md. " + strings.Join(refused, "; ")
+			"RoleBinding of docs/rights.md. " + strings.Join(refused, "; ")
 	case len(loading) > 0 && before != nil && before.Reason != authv1alpha1.ReasonNotReadable && before.ObservedGeneration == t.Generation:
 		return *before
 	case len(loading) > 0:

@@ -35,7 +35,7 @@ type Tenant struct {
 type TenantSpec struct {
 	// namespaces are those of the Tenant's Users and their Secrets. A namespace belongs to one Tenant
 	// and is not among those of --namespaces; the service needs the Role and the RoleBinding of
-	// docs/operations.md in it. If Users in two of them claim the same login, the User in the
+	// docs/rights.md in it. If Users in two of them claim the same login, the User in the
 	// namespace that comes first has it.
 	// Example: [team-a-users]
 	// +required

@@ -130,7 +130,7 @@ func (o *createOptions) run(cmd *cobra.Command, args []string) error {
 	}
 	objects := []client.Object{user}
 	if secret != nil {
-		user.Spec.Passwords = []authv1alpha1.Password{{HashFrom: sourceOf(secret)}}
+		user.Spec.Passwords = []authv1alpha1.Password{{Name: "default", HashFrom: sourceOf(secret)}}
 		objects = []client.Object{secret, user} // the Secret first, so that the User is never without it
 	}
 	if o.dryRun != "client" {

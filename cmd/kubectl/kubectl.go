@@ -116,7 +116,7 @@ func getUser(ctx context.Context, c client.Client, namespace, name string) (*aut
 func explain(err error) error {
 	switch {
 	case isMissingRight(err):
-		return fmt.Errorf("%w; ask someone who administers the cluster for that right: docs/operations.md has a Role for each kind of work", err)
+		return fmt.Errorf("%w; ask someone who administers the cluster for that right: docs/rights.md has a Role for each kind of work", err)
 	case apierrors.IsNotFound(err) && isMissingKind(err):
 		return fmt.Errorf("%w; the CRDs of Gatehouse are not installed in this cluster", err)
 	}

@@ -33,7 +33,7 @@ func newStatus() *cobra.Command {
 		Long: "Shows each replica of the service: whether it is ready and why not, its version, when the last change of a User, a\n" +
 			"Secret or a Token reached it, and when the certificate that it serves ends. A warning says what is worth a look.\n\n" +
 			"The service is in the namespace that -n names, or in $POD_NAMESPACE or gatehouse-system. You need the Role\n" +
-			"gatehouse-operator of docs/operations.md: the replicas are asked through the API server.",
+			"gatehouse-operator of docs/rights.md: the replicas are asked through the API server.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := out.Check(); err != nil {

@@ -153,7 +153,7 @@ func (f *facts) tokens() (lines []line) {
 	if issued := f.user.Status.LastTokenIssuedAt; issued != nil {
 		return append(lines, line{good, "got a token at about " + inUTC(issued), ""})
 	}
-	return append(lines, line{note, "has not got a token yet, as far as the status shows", ""})
+	return append(lines, line{note, "the status shows no token yet; it may be ten minutes behind", ""})
 }
 
 func later(a, b *metav1.Time) *metav1.Time {

@@ -65,7 +65,7 @@ func TestUserLifecycle(t *testing.T) {
 }
 
 // The record of a revoked token stays when it is deleted, unless its finalizer is removed too
-// (docs/operations.md). Then the directory of the service follows.
+// (docs/how-to/install.md). Then the directory of the service follows.
 func TestDeletedRecordLeavesTheDirectory(t *testing.T) {
 	s := newStory(t)
 	s.declare()

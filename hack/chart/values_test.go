@@ -16,7 +16,7 @@ import (
 // sets itself or that are not for a cluster.
 func TestEveryFlagIsAValue(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../../docs/operations.md")
+	page, err := os.ReadFile("../../docs/flags.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestEveryFlagIsAValue(t *testing.T) {
 	slices.Sort(want)
 	got := slices.Sorted(maps.Keys(schema(t).Properties["flags"].Properties))
 	if !slices.Equal(got, want) {
-		t.Errorf("values.schema.json has the flags\n%q\nand docs/operations.md has\n%q", got, want)
+		t.Errorf("values.schema.json has the flags\n%q\nand docs/flags.md has\n%q", got, want)
 	}
 }
 

@@ -162,7 +162,7 @@ func jeanByKubectl(c *tooltest.Cluster) (git []*unstructured.Unstructured, token
 	return git, c.MustLogIn()
 }
 
-// The emergency as docs/operations.md has it: someone applies a Revocation by hand, and the pipeline goes on.
+// The emergency as docs/how-to/revoke-at-once.md has it: someone applies a Revocation by hand, and the pipeline goes on.
 func TestRevocationByKubectlOutlivesEveryApply(t *testing.T) {
 	c := tooltest.SharedCluster(t)
 	c.Serve(usersNamespace)

@@ -20,8 +20,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/test/apitest"
 )
 
-// person is someone with the rights of one role of docs/operations.md in the namespace of a world, which
-// has a User jean whose tokens are revoked, its Secret, and a revoked and a good Token of it.
+// person is someone with the rights of one role of docs/rights.md in the namespace of a world, which
+// has a User jean whose tokens are revoked, its Secret, a Revocation, and a revoked and a good Token of it.
 type person struct {
 	*apitest.World
 	own  client.Client
@@ -40,6 +40,7 @@ func newPerson(t *testing.T, role string) *person {
 	p.NewSecret("jean", map[string]string{"password": "Lantern-Orchard-27-Violet"})
 	p.user = p.NewUser("jean", `{passwords: [{plaintextFrom: {secretKeyRef: {name: jean, key: password}}}]}`)
 	p.MustPatchStatus(p.user, `{"status":{"tokensRevokedAt":"2026-01-02T00:00:00Z","lockedUntil":"2099-01-01T00:00:00Z","failedLogins":10}}`)
+	p.MustCreate(revocation("jean")(p))
 	for name, revoked := range map[string]bool{"good": false, "revoked": true} {
 		p.MustCreate(p.token(name, revoked))
 	}
@@ -49,7 +50,7 @@ func newPerson(t *testing.T, role string) *person {
 // grant gives a role of the page to the user of the same name.
 func (p *person) grant(role string) {
 	p.T.Helper()
-	for document := range strings.SplitSeq(docsBlock(p.T.(*testing.T), "operations.md", "roles.yaml"), "\n---\n") { //nolint:errcheck // newPerson has one
+	for document := range strings.SplitSeq(docsBlock(p.T.(*testing.T), "rights.md", "roles.yaml"), "\n---\n") { //nolint:errcheck // newPerson has one
 		object := &rbacv1.Role{}
 		if err := yaml.UnmarshalStrict([]byte(document), object); err != nil {
 			p.T.Fatal(err)
@@ -66,7 +67,7 @@ func (p *person) grant(role string) {
 		})
 		return
 	}
-	p.T.Fatalf("docs/operations.md has no role %s", role)
+	p.T.Fatalf("docs/rights.md has no role %s", role)
 }
 
 func (p *person) token(name string, revoked bool) *authv1alpha1.Token {
@@ -127,6 +128,10 @@ func listUsers(p *person) error {
 	return p.own.List(p.T.Context(), &authv1alpha1.UserList{}, client.InNamespace(p.NS))
 }
 
+func listRevocations(p *person) error {
+	return p.own.List(p.T.Context(), &authv1alpha1.RevocationList{}, client.InNamespace(p.NS))
+}
+
 func listTokens(p *person) error {
 	return p.own.List(p.T.Context(), &authv1alpha1.TokenList{}, client.InNamespace(p.NS))
 }
@@ -139,6 +144,15 @@ func user(name string) func(*person) client.Object {
 
 func record(name string) func(*person) client.Object {
 	return func(p *person) client.Object { return p.token(name, false) }
+}
+
+func revocation(name string) func(*person) client.Object {
+	return func(p *person) client.Object {
+		return &authv1alpha1.Revocation{
+			ObjectMeta: metav1.ObjectMeta{Namespace: p.NS, Name: name},
+			Spec:       authv1alpha1.RevocationSpec{UserRef: authv1alpha1.UserNameReference{Name: "jean"}, Reason: "laptop stolen"},
+		}
+	}
 }
 
 func secret(name string) func(*person) client.Object {
@@ -223,7 +237,7 @@ func TestRoleForTenantNamespaceIsThatOfTheService(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := rightsIn(t, string(generated), "gatehouse-users")
-	got := rightsIn(t, docsBlock(t, "operations.md", "tenant-rights.yaml"), "team-a-users")
+	got := rightsIn(t, docsBlock(t, "rights.md", "tenant-rights.yaml"), "team-a-users")
 	if len(want) == 0 || !maps.Equal(got, want) {
 		t.Errorf("the page grants %v, the service has %v", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
 	}
@@ -255,10 +269,10 @@ func rightsIn(t *testing.T, text, namespace string) map[string]bool {
 func TestAuditorRole(t *testing.T) {
 	t.Parallel()
 	newPerson(t, "auditor").test(
-		map[string]attempt{"list Users": listUsers, "list Tokens": listTokens},
+		map[string]attempt{"list Users": listUsers, "list Revocations": listRevocations, "list Tokens": listTokens},
 		map[string]attempt{
-			"list Secrets": listSecrets, "read a password": readSecret("", "jean"),
-			"change a User": patchUser(`{"spec":{"displayName":"x"}}`), "create a User": create(user("rosa")), "delete a User": remove(user("jean")),
+			"list Secrets": listSecrets, "read a password": readSecret("", "jean"), "revoke a user": create(revocation("jean-2")),
+			"let a user in again": remove(revocation("jean")), "change a User": patchUser(`{"spec":{"displayName":"x"}}`), "create a User": create(user("rosa")), "delete a User": remove(user("jean")),
 			"lift a lock": patchStatus(`{"status":{"lockedUntil":null}}`), "revoke a token": patchToken("good", `{"spec":{"revoked":true}}`),
 		})
 }
@@ -268,7 +282,7 @@ func TestHelpdeskRole(t *testing.T) {
 	newPerson(t, "helpdesk").test(
 		map[string]attempt{"list Users": listUsers, "lift a lock": patchStatus(`{"status":{"lockedUntil":null,"failedLogins":0}}`)},
 		map[string]attempt{
-			"list Secrets": listSecrets, "read a password": readSecret("", "jean"),
+			"list Secrets": listSecrets, "read a password": readSecret("", "jean"), "let a user in again": remove(revocation("jean")),
 			"join a group": patchUser(`{"spec":{"groups":["gatehouse-admins"]}}`), "create a User": create(user("rosa")), "delete a User": remove(user("jean")),
 			"change a User by its status": func(p *person) error {
 				if err := p.own.Status().Patch(p.T.Context(), p.user.DeepCopy(), merge(`{"spec":{"groups":["gatehouse-admins"]}}`)); err != nil {
@@ -285,9 +299,13 @@ func TestHelpdeskRole(t *testing.T) {
 func TestRevokerRole(t *testing.T) {
 	t.Parallel()
 	newPerson(t, "revoker").test(
-		map[string]attempt{"list Tokens": listTokens, "revoke a token": patchToken("good", `{"spec":{"revoked":true}}`)},
 		map[string]attempt{
-			"list Secrets": listSecrets, "read a password": readSecret("", "jean"),
+			"list Tokens": listTokens, "revoke a token": patchToken("good", `{"spec":{"revoked":true}}`),
+			"list Users": listUsers, "revoke a user": create(revocation("jean-2")),
+		},
+		map[string]attempt{
+			"let a user in again": remove(revocation("jean")),
+			"list Secrets":        listSecrets, "read a password": readSecret("", "jean"),
 			"change a User": patchUser(`{"spec":{"revoked":true}}`), "delete a User": remove(user("jean")),
 			"lift a lock": patchStatus(`{"status":{"lockedUntil":null}}`),
 		})
@@ -299,6 +317,7 @@ func TestTenantRole(t *testing.T) {
 		map[string]attempt{
 			"create a User": create(user("rosa")), "create a Secret": create(secret("rosa")),
 			"change a User": patchUser(`{"spec":{"groups":["developers"]}}`), "read a password": readSecret("", "jean"),
+			"revoke a user": create(revocation("jean-2")), "let a user in again": remove(revocation("jean")),
 		},
 		map[string]attempt{
 			"lift a lock": patchStatus(`{"status":{"lockedUntil":null}}`), "revoke a token": patchToken("good", `{"spec":{"revoked":true}}`),

@@ -103,12 +103,24 @@ var (
 	standalonePages = []string{"README.md", "docs/tutorials/standalone.md", "docs/how-to/without-a-cluster.md"}
 	clusterPages    = []string{
 		"docs/tutorials/cluster.md", "docs/how-to/rotate-a-password.md", "docs/how-to/revoke-at-once.md", "docs/how-to/upgrade.md",
-		"docs/kubectl.md", "docs/operations.md", "docs/tokens.md", "docs/users.md", "docs/lint.md",
+		"docs/how-to/install.md", "docs/how-to/back-up.md", "docs/kubectl.md", "docs/tokens.md", "docs/users.md", "docs/lint.md",
 	}
 )
 
 // shellScript returns the blocks of a page that have no marker, as one script.
 func shellScript(t *testing.T, name string) string {
+	t.Helper()
+	return markedScript(t, name, "")
+}
+
+// restoreScript returns the blocks of a page that TestPagesWorkInACluster runs once all Users are gone.
+func restoreScript(t *testing.T, name string) string {
+	t.Helper()
+	return markedScript(t, name, "run: TestPagesWorkInACluster")
+}
+
+// markedScript returns the blocks of a page with a marker, as one script.
+func markedScript(t *testing.T, name, marker string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
 	if err != nil {
@@ -116,7 +128,7 @@ func shellScript(t *testing.T, name string) string {
 	}
 	var script strings.Builder
 	for _, b := range shellBlocks(string(text)) {
-		if b.marker == "" {
+		if b.marker == marker {
 			script.WriteString(b.code + "\n")
 		}
 	}
@@ -181,6 +193,10 @@ func TestPagesWorkInACluster(t *testing.T) {
 			c.paste(t, folder, "kubectl apply -k config/samples\n"+
 				"kubectl -n gatehouse-users wait --for=condition=Ready users.auth.gatehouse.dev --all --timeout=1m")
 			c.paste(t, folder, shellScript(t, name))
+			if name == "docs/how-to/back-up.md" {
+				c.paste(t, folder, "kubectl -n gatehouse-users delete revocations.auth.gatehouse.dev,users.auth.gatehouse.dev,secrets --all\n"+
+					restoreScript(t, name)+"kubectl -n gatehouse-users wait --for=condition=Ready users.auth.gatehouse.dev --all --timeout=1m")
+			}
 			c.paste(t, folder, "kubectl -n gatehouse-users delete revocations.auth.gatehouse.dev,users.auth.gatehouse.dev,secrets --all")
 		})
 	}

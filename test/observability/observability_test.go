@@ -20,7 +20,8 @@ import (
 )
 
 const (
-	runbook   = "../../docs/operations.md"
+	reference = "../../docs/monitoring.md" // of the metrics
+	runbook   = "../../docs/alerts.md"
 	rules     = "../../config/components/prometheus/prometheusrule.yaml"
 	dashboard = "../../config/grafana/dashboard.json"
 )
@@ -73,17 +74,17 @@ func read(t *testing.T, path string) string {
 }
 
 var (
-	// metricRow matches a line of the table of metrics in the runbook: name, type and labels.
+	// metricRow matches a line of the table of metrics in the reference: name, type and labels.
 	metricRow = regexp.MustCompile("(?m)^\\| `(gatehouse_[a-z_]+)` \\| (histogram|counter|gauge) \\|([^|]*)\\|")
 	// codeSpan matches code in a line of Markdown.
 	codeSpan = regexp.MustCompile("`([^`\n]+)`")
 )
 
-// documented returns the labels and the type of each metric in the table of the runbook.
+// documented returns the labels and the type of each metric in the table of the reference.
 func documented(t *testing.T) (labels map[string][]string, types map[string]string) {
 	t.Helper()
 	labels, types = map[string][]string{}, map[string]string{}
-	for _, m := range metricRow.FindAllStringSubmatch(read(t, runbook), -1) {
+	for _, m := range metricRow.FindAllStringSubmatch(read(t, reference), -1) {
 		names, _, _ := strings.Cut(m[3], ":") // the values of the only label follow
 		labels[m[1]], types[m[1]] = nil, m[2]
 		for _, l := range codeSpan.FindAllStringSubmatch(names, -1) {
@@ -93,7 +94,7 @@ func documented(t *testing.T) (labels map[string][]string, types map[string]stri
 	return labels, types
 }
 
-func TestRunbookListsExposedMetrics(t *testing.T) {
+func TestReferenceListsExposedMetrics(t *testing.T) {
 	t.Parallel()
 	table, types := documented(t)
 	for name, labels := range exposed(t) {
@@ -102,14 +103,14 @@ func TestRunbookListsExposedMetrics(t *testing.T) {
 		}
 		want, ok := table[name]
 		if !ok || !slices.Equal(labels, want) {
-			t.Errorf("%s has the labels %q; in the runbook it has %q (found: %v)", name, labels, want, ok)
+			t.Errorf("%s has the labels %q; in the reference it has %q (found: %v)", name, labels, want, ok)
 		}
 		if (types[name] == "counter") != strings.HasSuffix(name, "_total") {
-			t.Errorf("%s is a %s in the runbook; only counters end with _total", name, types[name])
+			t.Errorf("%s is a %s in the reference; only counters end with _total", name, types[name])
 		}
 		delete(table, name)
 	}
 	for name := range table {
-		t.Errorf("the runbook has %s, which the service does not expose", name)
+		t.Errorf("the reference has %s, which the service does not expose", name)
 	}
 }

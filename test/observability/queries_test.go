@@ -112,7 +112,7 @@ func newCatalog(t *testing.T) *catalog {
 	c := &catalog{metrics: exposed(t)}
 	maps.Copy(c.metrics, libraryMetrics)
 	_, c.types = documented(t)
-	c.words = submatches(codeSpan, strings.ReplaceAll(read(t, runbook)+read(t, "../../docs/users.md"), "```", ""))
+	c.words = submatches(codeSpan, strings.ReplaceAll(read(t, reference)+read(t, "../../docs/audit-log.md")+read(t, "../../docs/users.md"), "```", ""))
 	return c
 }
 
@@ -282,7 +282,7 @@ func TestAlertsLookAtOneNamespace(t *testing.T) {
 }
 
 // alertSection matches the heading and the first line of an alert's section in the runbook.
-var alertSection = regexp.MustCompile(`(?m)^### (Gatehouse\w+)\n\n([^#\n].*)`)
+var alertSection = regexp.MustCompile(`(?m)^## (Gatehouse\w+)\n\n([^#\n].*)`)
 
 func TestEveryAlertHasASectionInTheRunbook(t *testing.T) {
 	t.Parallel()
@@ -295,7 +295,7 @@ func TestEveryAlertHasASectionInTheRunbook(t *testing.T) {
 			t.Errorf("%s has no section in the runbook", a.Alert)
 		}
 		delete(sections, a.Alert)
-		if url := a.Annotations["runbook_url"]; !strings.HasSuffix(url, "/docs/operations.md#"+strings.ToLower(a.Alert)) {
+		if url := a.Annotations["runbook_url"]; !strings.HasSuffix(url, "/docs/alerts.md#"+strings.ToLower(a.Alert)) {
 			t.Errorf("the runbook_url of %s is %s", a.Alert, url)
 		}
 	}
