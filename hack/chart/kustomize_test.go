@@ -205,3 +205,26 @@ secretGenerator:
 		t.Errorf("the Revocation is for %s", got)
 	}
 }
+
+// TestKustomizationOfTheInstallPageBuilds builds the kustomization that the page shows as it stands.
+func TestKustomizationOfTheInstallPageBuilds(t *testing.T) {
+	page, err := os.ReadFile("../../docs/how-to/install.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, found := strings.Cut(string(page), "```yaml\n# kustomization.yaml\n")
+	text, _, closed := strings.Cut(text, "```")
+	if !found || !closed {
+		t.Fatal("the page shows no kustomization")
+	}
+	all := overlay(t, strings.ReplaceAll(text, "- config/", "- CONFIG/"), map[string]string{})
+	deployment := all.field(t, "Deployment/"+systemNamespace+"/gatehouse", "spec", "template", "spec", "containers")
+	for _, want := range []string{`"registry.example.com/gatehouse:1"`, `"--maximum-staleness=60s"`, `"--tls-cert-dir=`} {
+		if !strings.Contains(deployment, want) {
+			t.Errorf("the Deployment lacks %s: %s", want, deployment)
+		}
+	}
+	if all["ServiceMonitor/"+systemNamespace+"/gatehouse"] == nil {
+		t.Error("there is no ServiceMonitor")
+	}
+}
