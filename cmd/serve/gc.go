@@ -24,7 +24,7 @@ const (
 	minBusyGarbage = 96 << 20 // and at twice the busy rate
 
 	gcTuneInterval = 500 * time.Millisecond
-	calmIntervals  = 8       // consecutive intervals that a lower rate lasts until GOGC follows it
+	calmIntervals  = 12      // consecutive intervals that a lower rate lasts until GOGC follows it
 	idleIntervals  = 20      // and without a busy one, until the process returns memory
 	returnAbove    = 1 << 20 // bytes beside the garbage that GOGC lets gather
 )

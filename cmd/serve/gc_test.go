@@ -71,13 +71,13 @@ func TestGOGCFallsToWhatTheLastSecondsDeserve(t *testing.T) {
 	t.Parallel()
 	p := newProcess(40 * mib)
 	p.run(5*time.Second, 200*mib)
-	if p.run(3500*time.Millisecond, 60*mib); p.percent != 400 {
-		t.Errorf("GOGC is %d after 3.5 s with less load", p.percent)
+	if p.run(5500*time.Millisecond, 60*mib); p.percent != 400 {
+		t.Errorf("GOGC is %d after 5.5 s with less load", p.percent)
 	}
 	if p.run(gcTuneInterval, 0); p.percent != 100 {
-		t.Errorf("GOGC is %d, want what most of the last 4 s deserve", p.percent)
+		t.Errorf("GOGC is %d, want what most of the last 6 s deserve", p.percent)
 	}
-	if p.run(4*time.Second, mib); p.percent != idlePercent {
+	if p.run(6*time.Second, mib); p.percent != idlePercent {
 		t.Errorf("GOGC is %d for an idle process", p.percent)
 	}
 }
