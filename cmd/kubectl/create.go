@@ -198,7 +198,7 @@ func (o *createOptions) user(namespace, name string) (*authv1alpha1.User, error)
 	return u, nil
 }
 
-// create creates the objects, and removes those before the one that is refused.
+// create creates the objects. It removes the Secret if the User is refused.
 func (o *createOptions) create(cmd *cobra.Command, objects []client.Object) error {
 	c, _, err := o.connect()
 	if err != nil {
@@ -213,13 +213,13 @@ func (o *createOptions) create(cmd *cobra.Command, objects []client.Object) erro
 		if err == nil {
 			continue
 		}
-		err = explainExisting(err, kindOf(object), object.GetName())
+		explained := explainExisting(err, kindOf(object), object.GetName())
 		for _, created := range objects[:i] {
 			if o.dryRun != "server" {
-				err = errors.Join(err, c.Delete(cmd.Context(), created))
+				explained = errors.Join(explained, undo(cmd.Context(), c, created, err))
 			}
 		}
-		return err
+		return explained
 	}
 	return nil
 }

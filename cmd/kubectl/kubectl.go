@@ -129,6 +129,26 @@ func isMissingRight(err error) bool {
 	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), " cannot ")
 }
 
+// undo removes a Secret after err has kept the User from naming it, and returns what to say besides err. It
+// leaves the Secret alone if err is no refusal, because the User may name it then.
+func undo(ctx context.Context, c client.Client, secret client.Object, err error) error {
+	if isRefusal(err) {
+		return c.Delete(ctx, secret)
+	}
+	return fmt.Errorf("the Secret %s exists, and the User may name it: look at the User, and delete the Secret if it does not", secret.GetName())
+}
+
+// isRefusal reports whether the API server says that it did not write. After any other error, such as a lost
+// connection, it may have.
+func isRefusal(err error) bool {
+	switch apierrors.ReasonForError(err) {
+	case metav1.StatusReasonForbidden, metav1.StatusReasonInvalid, metav1.StatusReasonBadRequest, metav1.StatusReasonNotFound,
+		metav1.StatusReasonConflict, metav1.StatusReasonAlreadyExists:
+		return true
+	}
+	return false
+}
+
 // isMissingKind reports whether the API server does not know the kind at all.
 func isMissingKind(err error) bool {
 	status, ok := err.(apierrors.APIStatus)

@@ -23,3 +23,24 @@ func TestOnlyAMissingRightIsExplainedAsOne(t *testing.T) {
 		}
 	}
 }
+
+func TestOnlyARefusalIsKnownToHaveWrittenNothing(t *testing.T) {
+	t.Parallel()
+	users := schema.GroupResource{Group: "auth.gatehouse.dev", Resource: "users"}
+	for name, c := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"forbidden":           {apierrors.NewForbidden(users, "ada", errors.New("no")), true},
+		"exists":              {apierrors.NewAlreadyExists(users, "ada"), true},
+		"conflict":            {apierrors.NewConflict(users, "ada", errors.New("changed")), true},
+		"gone":                {apierrors.NewNotFound(users, "ada"), true},
+		"timeout":             {apierrors.NewTimeoutError("slow", 1), false},
+		"internal error":      {apierrors.NewInternalError(errors.New("etcd")), false},
+		"a broken connection": {errors.New("unexpected EOF"), false},
+	} {
+		if got := isRefusal(c.err); got != c.want {
+			t.Errorf("%s: got %t, want %t", name, got, c.want)
+		}
+	}
+}

@@ -75,7 +75,7 @@ func (o *setPasswordOptions) run(cmd *cobra.Command, args []string) error {
 		return c.Patch(cmd.Context(), u, patch)
 	})
 	if err != nil {
-		return errors.Join(explain(err), c.Delete(cmd.Context(), secret)) // no User names it
+		return errors.Join(explain(err), undo(cmd.Context(), c, secret, err))
 	}
 	writeLine(cmd.OutOrStdout(), "secret/%s created\nuser/%s changed", secret.Name, u.Name)
 	if generated != "" {
