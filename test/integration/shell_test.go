@@ -113,12 +113,6 @@ func shellScript(t *testing.T, name string) string {
 	return markedScript(t, name, "")
 }
 
-// restoreScript returns the blocks of a page that TestPagesWorkInACluster runs once all Users are gone.
-func restoreScript(t *testing.T, name string) string {
-	t.Helper()
-	return markedScript(t, name, "run: TestPagesWorkInACluster")
-}
-
 // markedScript returns the blocks of a page with a marker, as one script.
 func markedScript(t *testing.T, name, marker string) string {
 	t.Helper()
@@ -180,24 +174,28 @@ func requireNoComplaints(t *testing.T, out string) {
 }
 
 // TestPagesWorkInACluster pastes what these pages tell people to type, as it stands, into a shell whose
-// kubectl reaches a real API server. The service runs outside of the cluster, on the samples.
+// kubectl reaches a real API server. The service runs outside of the cluster, on the samples. The blocks that
+// are marked with the name of the test restore what it removes before them.
 func TestPagesWorkInACluster(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it compiles the service")
 	}
 	requireTools(t, "kubectl")
+	const (
+		awaitAll  = "kubectl -n gatehouse-users wait --for=condition=Ready users.auth.gatehouse.dev --all --timeout=1m"
+		removeAll = "kubectl -n gatehouse-users delete revocations.auth.gatehouse.dev,users.auth.gatehouse.dev,secrets --all"
+	)
 	c := startClusterService(t)
 	for _, name := range clusterPages {
 		t.Run(name, func(t *testing.T) {
 			folder := copyOfRepository(t)
-			c.paste(t, folder, "kubectl apply -k config/samples\n"+
-				"kubectl -n gatehouse-users wait --for=condition=Ready users.auth.gatehouse.dev --all --timeout=1m")
+			c.paste(t, folder, "kubectl apply -k config/samples\n"+awaitAll)
 			c.paste(t, folder, shellScript(t, name))
-			if name == "docs/how-to/back-up.md" {
-				c.paste(t, folder, "kubectl -n gatehouse-users delete revocations.auth.gatehouse.dev,users.auth.gatehouse.dev,secrets --all\n"+
-					restoreScript(t, name)+"kubectl -n gatehouse-users wait --for=condition=Ready users.auth.gatehouse.dev --all --timeout=1m")
+			c.paste(t, folder, removeAll)
+			if restore := markedScript(t, name, "run: TestPagesWorkInACluster"); restore != "" {
+				c.paste(t, folder, restore+awaitAll)
+				c.paste(t, folder, removeAll)
 			}
-			c.paste(t, folder, "kubectl -n gatehouse-users delete revocations.auth.gatehouse.dev,users.auth.gatehouse.dev,secrets --all")
 		})
 	}
 }
